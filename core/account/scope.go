@@ -1,0 +1,82 @@
+package account
+
+import (
+	"slices"
+
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+// Permission is what a key may do: "agents:read", "chat", "admin".
+type Permission string
+
+// The permissions. Admin includes every other one.
+const (
+	Admin          Permission = "admin"
+	AgentsRead     Permission = "agents:read"
+	AgentsWrite    Permission = "agents:write"
+	Chat           Permission = "chat" // sessions and what is said in them
+	KnowledgeRead  Permission = "knowledge:read"
+	KnowledgeWrite Permission = "knowledge:write"
+	Logs           Permission = "logs"
+	Skills         Permission = "skills"
+	SwarmsRead     Permission = "swarms:read"
+	SwarmsWrite    Permission = "swarms:write"
+	TelemetryRead  Permission = "telemetry:read"
+	TelemetryWrite Permission = "telemetry:write"
+	WalletsRead    Permission = "wallets:read"
+	WalletsWrite   Permission = "wallets:write"
+	PoliciesRead   Permission = "policies:read"
+	PoliciesWrite  Permission = "policies:write"
+	Approvals      Permission = "approvals"
+	AuditRead      Permission = "audit:read"
+)
+
+// ErrForbidden is returned when the caller's key lacks a permission.
+var ErrForbidden = fault.New(fault.Forbidden, "permission_denied", "the API key may not do this")
+
+// Scope says on whose behalf a call is made. Every repository call takes one, so that a forgotten tenant filter does not
+// compile. A Scope is a value; services never widen it.
+type Scope struct {
+	Tenant      id.Tenant
+	Key         id.APIKey // the key that the caller showed; zero when the server acts by itself
+	Plan        Plan
+	Permissions []Permission
+}
+
+// System returns the scope in which the server itself acts for a tenant: background work and agents' own turns.
+func System(tenant id.Tenant) Scope {
+	return Scope{Tenant: tenant, Plan: PlanUnlimited, Permissions: []Permission{Admin}}
+}
+
+// Can reports whether the scope has p, or Admin.
+func (s Scope) Can(p Permission) bool {
+	return slices.Contains(s.Permissions, p) || slices.Contains(s.Permissions, Admin)
+}
+
+// Require returns ErrForbidden naming p unless the scope has it.
+func (s Scope) Require(p Permission) error {
+	if s.Can(p) {
+		return nil
+	}
+	return ErrForbidden.Withf("the API key lacks the scope %q", p)
+}
+
+// Actor names who acts, for the audit trail: the key's id, or "system".
+func (s Scope) Actor() string {
+	if s.Key.IsZero() {
+		return "system"
+	}
+	return s.Key.String()
+}
+
+// Plan is what a tenant has signed up for; it decides its limits.
+type Plan string
+
+// The plans.
+const (
+	PlanFree      Plan = "free"
+	PlanPro       Plan = "pro"
+	PlanTeam      Plan = "team"
+	PlanUnlimited Plan = "unlimited" // the default of a server of one's own: no limits, no credits deducted
+)

@@ -1,0 +1,20 @@
+// Package ports indexes what core needs from outside. Every port is a small interface with the value types that cross it; its
+// package <port>test holds the conformance suite that each implementation runs.
+//
+//	fault      error kinds and codes          (vocabulary)
+//	id         typed ids                      (vocabulary)
+//	money      integer amounts                (vocabulary)
+//	blob       bytes by key
+//	bus        hints between processes
+//	clock      the time
+//	egress     the guarded HTTP client        (one implementation, standard library only)
+//	embedding  text to vectors
+//	jobs       durable background work
+//	keeper     sealing of secrets
+//	llm        language models
+//	rule       policy rules
+//	tool       what agents can do
+//	tx         transactions
+//
+// Packages under ports import the standard library and each other only.
+package ports
