@@ -93,7 +93,7 @@ func allDigits(s string) bool {
 
 // Decimal returns the amount without its currency, with two to six places: "20.00", "0.000001".
 func (a Amount) Decimal() string {
-	u, sign := uint64(a.Micros), "" //nolint:gosec // two's complement is meant: MinInt64 has no positive twin
+	u, sign := uint64(a.Micros), "" // unsigned negation: MinInt64 has no positive twin
 	if a.Micros < 0 {
 		u, sign = -u, "-"
 	}
@@ -138,7 +138,7 @@ const PicosPerMicro = 1_000_000
 
 // Dollars returns the cost as a decimal string of dollars without trailing zeros: "0.01656".
 func (p Pico) Dollars() string {
-	u, sign := uint64(p), "" //nolint:gosec // see Decimal
+	u, sign := uint64(p), ""
 	if p < 0 {
 		u, sign = -u, "-"
 	}
