@@ -1,0 +1,415 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/bureau-agents/bureau/ports/fault"
+)
+
+// withDefaults returns c with every default written out, so that equal meanings are equal values.
+func (c Config) withDefaults() Config {
+	if c.Model.Speed == "" {
+		c.Model.Speed = SpeedStandard
+	}
+	c.Tools = slices.Clone(c.Tools)
+	for i := range c.Tools {
+		c.Tools[i] = c.Tools[i].withDefaults()
+	}
+	c.MCPServers = slices.Clone(c.MCPServers)
+	c.Skills = slices.Clone(c.Skills)
+	for i := range c.Skills {
+		if c.Skills[i].Version == "" {
+			c.Skills[i].Version = "latest"
+		}
+	}
+	c.Metadata = maps.Clone(c.Metadata)
+	if c.Multiagent != nil {
+		m := *c.Multiagent
+		m.Rest = compact(m.Rest)
+		c.Multiagent = &m
+	}
+	return c
+}
+
+func (t Tool) withDefaults() Tool {
+	if t.Type != CustomTool && t.Default.Permission == "" {
+		t.Default.Permission = AlwaysAllow
+		if t.Type == MCPToolset {
+			t.Default.Permission = AlwaysAsk
+		}
+	}
+	t.Configs = slices.Clone(t.Configs)
+	for i := range t.Configs {
+		c := &t.Configs[i]
+		if c.Permission == "" {
+			c.Permission = t.Default.Permission
+		}
+		c.URLSources, c.UserLocation = compact(c.URLSources), compact(c.UserLocation)
+	}
+	t.InputSchema = compact(t.InputSchema)
+	return t
+}
+
+// compact removes the white space of a JSON text, so that two spellings of it compare equal; what is not JSON is left for check.
+func compact(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil
+	}
+	var b bytes.Buffer
+	if json.Compact(&b, raw) != nil {
+		return raw
+	}
+	return b.Bytes()
+}
+
+// equal reports whether two configurations with defaults say the same; an empty list and none are the same.
+func (c Config) equal(o Config) bool {
+	return c.Name == o.Name && c.Description == o.Description && c.System == o.System && c.Model == o.Model &&
+		slices.EqualFunc(c.Tools, o.Tools, Tool.equal) && slices.Equal(c.MCPServers, o.MCPServers) && slices.Equal(c.Skills, o.Skills) &&
+		maps.Equal(c.Metadata, o.Metadata) && reflect.DeepEqual(c.Multiagent, o.Multiagent) && reflect.DeepEqual(c.Identity, o.Identity)
+}
+
+func (t Tool) equal(o Tool) bool {
+	return t.Type == o.Type && t.Default == o.Default && t.MCPServer == o.MCPServer && t.Name == o.Name && t.Description == o.Description &&
+		bytes.Equal(t.InputSchema, o.InputSchema) && slices.EqualFunc(t.Configs, o.Configs, ToolConfig.equal)
+}
+
+func (c ToolConfig) equal(o ToolConfig) bool {
+	return c.Name == o.Name && c.Enabled == o.Enabled && c.Permission == o.Permission &&
+		slices.Equal(c.AllowedDomains, o.AllowedDomains) && slices.Equal(c.BlockedDomains, o.BlockedDomains) &&
+		c.MaxContentTokens == o.MaxContentTokens && bytes.Equal(c.URLSources, o.URLSources) && bytes.Equal(c.UserLocation, o.UserLocation)
+}
+
+// checker gathers every fault of a Config, so that a client mends them in one go.
+type checker struct{ fields []fault.Field }
+
+func (k *checker) addf(path, format string, args ...any) {
+	k.fields = append(k.fields, fault.Field{Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// text checks a string of lo to hi characters. Control characters other than white space have no place in any of them, and
+// Postgres cannot store NUL.
+func (k *checker) text(path, s string, lo, hi int) {
+	n := utf8.RuneCountInString(s)
+	switch {
+	case !utf8.ValidString(s):
+		k.addf(path, "must be valid UTF-8")
+	case strings.ContainsRune(s, 0):
+		k.addf(path, "must not contain the NUL character")
+	case n < lo && lo == 1:
+		k.addf(path, "must not be empty")
+	case n > hi:
+		k.addf(path, "has %d characters; at most %d are allowed", n, hi)
+	}
+}
+
+func (k *checker) oneOf(path, v string, allowed ...string) {
+	if !slices.Contains(allowed, v) {
+		k.addf(path, "must be one of %s", strings.Join(allowed, ", "))
+	}
+}
+
+// check returns ErrInvalid with every fault of c.
+func (c Config) check(reserved []string) error {
+	k := &checker{}
+	k.text("name", c.Name, 1, MaxName)
+	if c.Name != "" && strings.TrimSpace(c.Name) == "" {
+		k.addf("name", "must not be blank")
+	}
+	k.text("description", c.Description, 0, MaxDescription)
+	k.text("system", c.System, 0, MaxSystem)
+	k.model(c.Model)
+	k.tools(c, reserved)
+	k.servers(c)
+	k.skills(c.Skills)
+	k.metadata(c.Metadata)
+	if c.Multiagent != nil {
+		k.multiagent(*c.Multiagent)
+	}
+	if c.Identity != nil {
+		k.identity(*c.Identity)
+	}
+	if len(k.fields) == 0 {
+		return nil
+	}
+	first := k.fields[0]
+	return ErrInvalid.Withf("%s: %s", first.Path, first.Message).WithFields(k.fields...)
+}
+
+func (k *checker) model(m Model) {
+	k.text("model.id", m.ID, 0, MaxModelID)
+	k.oneOf("model.speed", string(m.Speed), string(SpeedStandard), string(SpeedFast))
+	if m.Effort != "" {
+		k.oneOf("model.effort", string(m.Effort), "low", "medium", "high", "xhigh", "max")
+	}
+	k.text("model.inference_geo", m.InferenceGeo, 0, 64)
+}
+
+func (k *checker) tools(c Config, reserved []string) {
+	total := 0
+	names, servers, toolsets := map[string]bool{}, map[string]bool{}, 0
+	for i, t := range c.Tools {
+		path := fmt.Sprintf("tools[%d]", i)
+		total += max(1, len(t.Configs))
+		switch t.Type {
+		case AgentToolset:
+			if toolsets++; toolsets > 1 {
+				k.addf(path, "a second %s", AgentToolset)
+			}
+			k.toolset(path, t)
+		case MCPToolset:
+			k.text(path+".mcp_server_name", t.MCPServer, 1, MaxMCPName)
+			if t.MCPServer != "" && !slices.ContainsFunc(c.MCPServers, func(s MCPServer) bool { return s.Name == t.MCPServer }) {
+				k.addf(path+".mcp_server_name", "mcp_servers has no server of this name")
+			}
+			if servers[t.MCPServer] {
+				k.addf(path+".mcp_server_name", "a second toolset of this server")
+			}
+			servers[t.MCPServer] = true
+			k.toolset(path, t)
+		case CustomTool:
+			k.custom(path, t)
+			switch {
+			case names[t.Name]:
+				k.addf(path+".name", "a second tool of this name")
+			case slices.Contains(reserved, t.Name):
+				k.addf(path+".name", "is the name of a built-in tool")
+			}
+			names[t.Name] = true
+		default:
+			k.addf(path+".type", "must be one of %s, %s, %s", AgentToolset, MCPToolset, CustomTool)
+		}
+	}
+	if total > MaxTools {
+		k.addf("tools", "has %d tools; at most %d are allowed", total, MaxTools)
+	}
+}
+
+func (k *checker) toolset(path string, t Tool) {
+	k.permission(path+".default_config.permission_policy", t.Default.Permission)
+	seen := map[string]bool{}
+	for i, c := range t.Configs {
+		p := fmt.Sprintf("%s.configs[%d]", path, i)
+		k.permission(p+".permission_policy", c.Permission)
+		switch {
+		case seen[c.Name]:
+			k.addf(p+".name", "a second configuration of this tool")
+		case t.Type == AgentToolset:
+			k.oneOf(p+".name", c.Name, ToolsetNames()...)
+		default:
+			k.text(p+".name", c.Name, 1, MaxToolName)
+		}
+		seen[c.Name] = true
+		if c.MaxContentTokens < 0 {
+			k.addf(p+".max_content_tokens", "must not be negative")
+		}
+		if len(c.AllowedDomains) > 0 && len(c.BlockedDomains) > 0 {
+			k.addf(p+".blocked_domains", "cannot be given together with allowed_domains")
+		}
+		for j, d := range c.AllowedDomains {
+			k.text(fmt.Sprintf("%s.allowed_domains[%d]", p, j), d, 1, 253)
+		}
+		for j, d := range c.BlockedDomains {
+			k.text(fmt.Sprintf("%s.blocked_domains[%d]", p, j), d, 1, 253)
+		}
+	}
+}
+
+func (k *checker) permission(path string, p Permission) {
+	k.oneOf(path+".type", string(p), string(AlwaysAllow), string(AlwaysAsk), string(Auto))
+}
+
+func (k *checker) custom(path string, t Tool) {
+	if !toolName(t.Name) {
+		k.addf(path+".name", "must have 1 to %d characters of A-Z, a-z, 0-9, _ and -", MaxToolName)
+	}
+	k.text(path+".description", t.Description, 1, MaxSystem)
+	k.schema(path+".input_schema", t.InputSchema)
+}
+
+func toolName(s string) bool {
+	if s == "" || len(s) > MaxToolName {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !(c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
+			return false
+		}
+	}
+	return true
+}
+
+// schema checks that raw is the JSON Schema of an object and can be compiled without reading anything else.
+func (k *checker) schema(path string, raw json.RawMessage) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		k.addf(path, "must be a JSON Schema object")
+		return
+	}
+	obj, ok := doc.(map[string]any)
+	if !ok {
+		k.addf(path, "must be a JSON Schema object")
+		return
+	}
+	if obj["type"] != "object" {
+		k.addf(path+".type", `must be "object"`)
+		return
+	}
+	const loc = "urn:input_schema"
+	comp := jsonschema.NewCompiler()
+	comp.UseLoader(noLoader{})
+	if err := comp.AddResource(loc, doc); err != nil {
+		k.addf(path, "is not a JSON Schema")
+		return
+	}
+	if _, err := comp.Compile(loc); err != nil {
+		k.schemaFault(path, err)
+	}
+}
+
+// noLoader keeps the compiler from reading files or URLs that a schema refers to.
+type noLoader struct{}
+
+var errForeignRef = errors.New("refers to another document")
+
+func (noLoader) Load(string) (any, error) { return nil, errForeignRef }
+
+// schemaFault names the innermost place that a schema is wrong at.
+func (k *checker) schemaFault(path string, err error) {
+	if errors.Is(err, errForeignRef) {
+		k.addf(path, "must not refer to another document")
+		return
+	}
+	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
+		if deep, ok := errors.AsType[*jsonschema.ValidationError](invalid.Err); ok {
+			for len(deep.Causes) > 0 {
+				deep = deep.Causes[0]
+			}
+			for _, part := range deep.InstanceLocation {
+				path += "." + part
+			}
+			k.addf(path, "is not a JSON Schema: %s", strings.Join(deep.ErrorKind.KeywordPath(), "."))
+			return
+		}
+	}
+	k.addf(path, "is not a JSON Schema that can be compiled")
+}
+
+func (k *checker) servers(c Config) {
+	if len(c.MCPServers) > MaxMCPServers {
+		k.addf("mcp_servers", "has %d entries; at most %d are allowed", len(c.MCPServers), MaxMCPServers)
+	}
+	seen := map[string]bool{}
+	for i, s := range c.MCPServers {
+		path := fmt.Sprintf("mcp_servers[%d]", i)
+		k.text(path+".name", s.Name, 1, MaxMCPName)
+		if seen[s.Name] {
+			k.addf(path+".name", "a second server of this name")
+		}
+		seen[s.Name] = true
+		k.text(path+".url", s.URL, 1, 2048)
+		u, err := url.Parse(s.URL)
+		switch {
+		case s.URL == "":
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+			k.addf(path+".url", "must be an absolute http or https URL")
+		case u.User != nil:
+			k.addf(path+".url", "must not hold credentials; they belong in a vault")
+		}
+		if s.Name != "" && !slices.ContainsFunc(c.Tools, func(t Tool) bool { return t.Type == MCPToolset && t.MCPServer == s.Name }) {
+			k.addf(path+".name", "no %s in tools refers to this server", MCPToolset)
+		}
+	}
+}
+
+func (k *checker) skills(skills []SkillRef) {
+	if len(skills) > MaxSkills {
+		k.addf("skills", "has %d entries; at most %d are allowed", len(skills), MaxSkills)
+	}
+	seen := map[string]bool{}
+	for i, s := range skills {
+		path := fmt.Sprintf("skills[%d]", i)
+		k.text(path+".skill_id", s.ID, 1, 255)
+		k.oneOf(path+".type", s.Type, "anthropic", "custom")
+		k.text(path+".version", s.Version, 1, 255)
+		if seen[s.ID] {
+			k.addf(path+".skill_id", "a second entry for this skill")
+		}
+		seen[s.ID] = true
+	}
+}
+
+func (k *checker) metadata(m map[string]string) {
+	if len(m) > MaxMetadata {
+		k.addf("metadata", "has %d pairs; at most %d are allowed", len(m), MaxMetadata)
+	}
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		k.text("metadata."+clip(key), key, 1, MaxMetadataKey)
+		k.text("metadata."+clip(key), m[key], 0, MaxMetadataValue)
+	}
+}
+
+// clip keeps a path readable when a client's key is part of it.
+func clip(key string) string {
+	r := []rune(strings.ToValidUTF8(key, "?"))
+	if len(r) > MaxMetadataKey {
+		return string(r[:MaxMetadataKey])
+	}
+	return string(r)
+}
+
+func (k *checker) multiagent(m Multiagent) {
+	switch m.Type {
+	case Multiagent20261001:
+		if len(m.Rest) > 0 && m.Rest[0] != '{' {
+			k.addf("multiagent", "must be an object")
+		}
+		return
+	case Coordinator:
+	default:
+		k.addf("multiagent.type", "must be one of %s, %s", Coordinator, Multiagent20261001)
+		return
+	}
+	if len(m.Roster) == 0 || len(m.Roster) > MaxRoster {
+		k.addf("multiagent.agents", "must have 1 to %d entries", MaxRoster)
+	}
+	for i, e := range m.Roster {
+		path := fmt.Sprintf("multiagent.agents[%d]", i)
+		switch e.Type {
+		case RosterAgent:
+			if e.Agent.IsZero() {
+				k.addf(path+".id", "is required")
+			}
+			if e.Version < 0 {
+				k.addf(path+".version", "must be 1 or more")
+			}
+		case RosterAdvisor:
+			k.text(path+".model", e.Model, 1, MaxModelID)
+		case RosterSelf:
+		default:
+			k.addf(path+".type", "must be one of %s, %s, %s", RosterAgent, RosterAdvisor, RosterSelf)
+		}
+	}
+}
+
+func (k *checker) identity(v Identity) {
+	switch v.Type {
+	case "service_account":
+	case "aws_role":
+		k.text("execution_identity.role_arn", v.RoleARN, 1, 2048)
+	default:
+		k.addf("execution_identity.type", "must be one of service_account, aws_role")
+	}
+}

@@ -1,0 +1,19 @@
+package agent
+
+import "github.com/bureau-agents/bureau/ports/fault"
+
+// The errors of this package. An agent that does not exist in the caller's tenant is id.NotFound[id.AgentKind].
+var (
+	// ErrInvalid is returned for a Config that breaks a rule; its Fields name each place.
+	ErrInvalid = fault.New(fault.Invalid, "agent_invalid", "the agent's configuration is not valid")
+	// ErrVersionConflict is returned by an update that names another version than the current one.
+	ErrVersionConflict = fault.New(fault.Conflict, "agent_version_conflict", "the agent has been changed meanwhile")
+	// ErrArchived is returned by whatever changes an archived agent.
+	ErrArchived = fault.New(fault.Conflict, "agent_archived", "the agent is archived")
+	// ErrVersionNotFound is returned for a version that the agent does not have.
+	ErrVersionNotFound = fault.New(fault.NotFound, "agent_version_not_found", "agent version not found")
+	// ErrPlanLimit is returned when the tenant's plan has no room for another agent.
+	ErrPlanLimit = fault.New(fault.Forbidden, "plan_limit", "the plan has no room for another agent")
+	// ErrExists is returned by a store for an id that is taken.
+	ErrExists = fault.New(fault.Conflict, "agent_exists", "an agent with this id exists")
+)
