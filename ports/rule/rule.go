@@ -23,9 +23,12 @@ type Evaluator interface {
 // ErrStarting is returned while a rule's process is not up yet; it denies like every error.
 var ErrStarting = fault.New(fault.Unavailable, "rule_starting", "the rule is starting")
 
+// ErrUnavailable is returned when a rule's process is stopped or broken; it denies like every error.
+var ErrUnavailable = fault.New(fault.Unavailable, "rule_unavailable", "the rule is not available at the moment")
+
 // Description tells operators and the host about a rule.
 type Description struct {
-	Name         string          // as policies name it: [a-z0-9_]{1,64}
+	Name         string          // as policies name it: [a-z0-9_-]{1,64}
 	Summary      string          // one sentence
 	ConfigSchema json.RawMessage // JSON Schema of the configuration; nil accepts an empty one only
 	Inputs       []string        // the names of the Input fields that it reads; it is given no others

@@ -1,0 +1,29 @@
+package skill
+
+import "github.com/bureau-agents/bureau/ports/fault"
+
+// The errors of this context.
+var (
+	// ErrNotFound is returned for a plugin, a skill or a rule that nobody installed, or that was removed.
+	ErrNotFound = fault.New(fault.NotFound, "plugin_not_found", "no such plugin")
+	// ErrSkillNotFound is returned for a skill that the catalogue does not offer: unknown, a rule, or disabled.
+	ErrSkillNotFound = fault.New(fault.NotFound, "skill_not_found", "no such skill")
+	// ErrNotInstalled is returned when a skill is taken from an agent that does not have it.
+	ErrNotInstalled = fault.New(fault.NotFound, "installed_skill_not_found", "the agent does not have this skill")
+	// ErrDisabled is returned when a disabled plugin is asked for.
+	ErrDisabled = fault.New(fault.Unavailable, "plugin_disabled", "the plugin is disabled")
+	// ErrChecksum is returned when the bytes of a binary do not have the digest that was promised.
+	ErrChecksum = fault.New(fault.Invalid, "plugin_checksum_mismatch", "the file does not have the SHA-256 that was given")
+	// ErrTooLarge is returned for a binary over Config.MaxBytes.
+	ErrTooLarge = fault.New(fault.TooLarge, "plugin_too_large", "the plugin is too large")
+	// ErrRejected is returned when a binary does not start, speaks another protocol, or says impossible things about itself.
+	ErrRejected = fault.New(fault.Invalid, "plugin_rejected", "the file is not a working plugin")
+	// ErrKind is returned when a plugin is installed under the name of one of the other kind.
+	ErrKind = fault.New(fault.Conflict, "plugin_kind_mismatch", "a plugin of another kind has this name")
+	// ErrModified is returned when a manifest's signature does not match, or the stored binary is not the one that was signed.
+	ErrModified = fault.New(fault.Forbidden, "plugin_modified", "the plugin was changed after it was signed")
+	// ErrLimit is returned when an agent has as many skills as its tenant's plan allows.
+	ErrLimit = fault.New(fault.Forbidden, "plan_limit", "the plan allows no more skills on this agent")
+	// ErrExists is returned by a repository that holds a plugin of this name already.
+	ErrExists = fault.New(fault.Conflict, "plugin_exists", "a plugin of this name exists")
+)
