@@ -1,0 +1,123 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/account"
+)
+
+// Config says where a server keeps its data and what it talks to. The zero value is the embedded default: SQLite and everything
+// else below ./data, the offline model, the hashing embedder. Environment and files are read by cmd/bureau only.
+type Config struct {
+	// DataDir holds the database, blobs, the root secret and plugin files. Default "./data". With DatabaseURL it still holds the
+	// plugin files that run.
+	DataDir string
+	// DatabaseURL is a postgres:// URL; "" is SQLite in DataDir.
+	DatabaseURL string
+	// APIKey is the bootstrap admin key of the default tenant; "" generates one at the first start (see App.BootstrapKey).
+	APIKey string
+	// RootSecret seals secrets: 32 bytes, hex or base64. "" generates one into DataDir; with DatabaseURL it is required, because
+	// every replica needs the same.
+	RootSecret string
+	// Plan of the default tenant; default account.PlanUnlimited.
+	Plan account.Plan
+	// PublicURL is the address that users see; default http:// and the listen address.
+	PublicURL string
+
+	LLM      LLMConfig
+	Embedder EmbedderConfig
+
+	// TrustedProxies are the peers whose X-Forwarded-For counts; default none.
+	TrustedProxies []netip.Prefix
+	// EgressAllow lists private addresses, "host:port", that URLs chosen by tenants may reach; default none.
+	EgressAllow []string
+	// RateLimitScale multiplies every rate limit; 0 switches them off. Default 1, by WithDefaults of a nil pointer.
+	RateLimitScale *float64
+	// AllowByDefault lets an agent without any policy pay; by default it may not.
+	AllowByDefault bool
+	// CheckoutDir is a source tree of Bureau from which the shipped plugins are built when no binaries lie beside the executable;
+	// "" finds it from the working directory.
+	CheckoutDir string
+	// DrainTimeout bounds Stop; default 30 s.
+	DrainTimeout time.Duration
+	// Logger receives everything that the server has to say; default slog.Default().
+	Logger *slog.Logger
+}
+
+// LLMConfig is the operator's default model, for agents that name none.
+type LLMConfig struct {
+	Provider string // "offline" (default), "openai", "anthropic", "google"
+	BaseURL  string // default: the provider's own
+	APIKey   string
+	Model    string // default: the provider's
+}
+
+// EmbedderConfig chooses the embedding model of knowledge.
+type EmbedderConfig struct {
+	Provider string // "hashing" (default), "openai"
+	BaseURL  string
+	APIKey   string
+	Model    string
+}
+
+// WithDefaults returns c with its defaults filled in.
+func (c Config) WithDefaults() Config {
+	if c.DataDir == "" {
+		c.DataDir = "./data"
+	}
+	if c.Plan == "" {
+		c.Plan = account.PlanUnlimited
+	}
+	if c.LLM.Provider == "" {
+		c.LLM.Provider = "offline"
+	}
+	if c.Embedder.Provider == "" {
+		c.Embedder.Provider = "hashing"
+	}
+	if c.RateLimitScale == nil {
+		one := 1.0
+		c.RateLimitScale = &one
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 30 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// validate names everything that is wrong with c, defaults filled in.
+func (c Config) validate() error {
+	var errs []error
+	bad := func(name, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("app: Config.%s: %s", name, fmt.Sprintf(format, args...)))
+	}
+	switch c.Plan {
+	case account.PlanFree, account.PlanPro, account.PlanTeam, account.PlanUnlimited:
+	default:
+		bad("Plan", "%q is none of free, pro, team, unlimited", c.Plan)
+	}
+	if c.DatabaseURL != "" && c.RootSecret == "" {
+		bad("RootSecret", "is required with a Postgres database: every replica must seal with the same secret; "+
+			"make one with `openssl rand -hex 32`")
+	}
+	if *c.RateLimitScale < 0 {
+		bad("RateLimitScale", "must not be negative")
+	}
+	switch c.LLM.Provider {
+	case "offline", "openai", "anthropic", "google":
+	default:
+		bad("LLM.Provider", "%q is none of offline, openai, anthropic, google", c.LLM.Provider)
+	}
+	switch c.Embedder.Provider {
+	case "hashing", "openai":
+	default:
+		bad("Embedder.Provider", "%q is none of hashing, openai", c.Embedder.Provider)
+	}
+	return errors.Join(errs...)
+}
