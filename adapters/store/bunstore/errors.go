@@ -1,0 +1,65 @@
+package bunstore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+
+	"github.com/bureau-agents/bureau/ports/fault"
+)
+
+var (
+	// errUnique is what mapErr makes of a violated unique index or primary key.
+	errUnique = fault.New(fault.Conflict, "already_exists", "already exists")
+	// errReference is what mapErr makes of a violated foreign key.
+	errReference = fault.New(fault.Conflict, "still_referenced", "the object refers to something missing or is still referred to")
+)
+
+// SQLSTATE codes, https://www.postgresql.org/docs/17/errcodes-appendix.html.
+const (
+	pgUnique        = "23505"
+	pgForeignKey    = "23503"
+	pgSerialization = "40001"
+	pgDeadlock      = "40P01"
+)
+
+// mapErr turns the drivers' errors into the store's: errUnique, errReference; sql.ErrNoRows and everything else stay as they
+// are. The driver's error remains in the chain, which is how Do sees that a transaction is worth repeating.
+func mapErr(err error) error {
+	if err == nil {
+		return nil
+	}
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code {
+		case pgUnique:
+			return errUnique.Wrap(err)
+		case pgForeignKey:
+			return errReference.Wrap(err)
+		}
+		return fmt.Errorf("bunstore: %w", err)
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch lite.Code() {
+		case sqlitelib.SQLITE_CONSTRAINT_UNIQUE, sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY, sqlitelib.SQLITE_CONSTRAINT_ROWID:
+			return errUnique.Wrap(err)
+		case sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY:
+			return errReference.Wrap(err)
+		case sqlitelib.SQLITE_BUSY:
+			return errBusy.Wrap(err)
+		}
+		return fmt.Errorf("bunstore: %w", err)
+	}
+	return err
+}
+
+// isUnique reports whether err is a violated unique index or primary key, mapped or not.
+func isUnique(err error) bool { return errors.Is(mapErr(err), errUnique) }
+
+// isRetryable reports whether the same transaction may succeed when it runs again.
+func isRetryable(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == pgSerialization || pg.Code == pgDeadlock)
+}
