@@ -30,7 +30,36 @@ const (
 	PoliciesWrite  Permission = "policies:write"
 	Approvals      Permission = "approvals"
 	AuditRead      Permission = "audit:read"
+
+	EnvironmentsRead  Permission = "environments:read"
+	EnvironmentsWrite Permission = "environments:write"
+	FilesRead         Permission = "files:read"
+	FilesWrite        Permission = "files:write"
+	VaultsRead        Permission = "vaults:read"
+	VaultsWrite       Permission = "vaults:write"
+	MemoryRead        Permission = "memory:read"
+	MemoryWrite       Permission = "memory:write"
+	ModelsRead        Permission = "models:read"
+	ModelsWrite       Permission = "models:write"
+	IntegrationsRead  Permission = "integrations:read"
+	IntegrationsWrite Permission = "integrations:write"
+	EvalsRead         Permission = "evals:read"
+	EvalsWrite        Permission = "evals:write"
 )
+
+// Operator guards what concerns the whole server and not one tenant: tenants, plugins, metrics. No key carries it by name: the
+// admin keys of the operator's own tenant, the one made at the first start, have it.
+const Operator Permission = "operator"
+
+// AllPermissions lists what a key may be given, in the order of the documentation.
+func AllPermissions() []Permission {
+	return []Permission{
+		Admin, AgentsRead, AgentsWrite, Chat, KnowledgeRead, KnowledgeWrite, Logs, Skills, SwarmsRead, SwarmsWrite,
+		TelemetryRead, TelemetryWrite, WalletsRead, WalletsWrite, PoliciesRead, PoliciesWrite, Approvals, AuditRead,
+		EnvironmentsRead, EnvironmentsWrite, FilesRead, FilesWrite, VaultsRead, VaultsWrite, MemoryRead, MemoryWrite,
+		ModelsRead, ModelsWrite, IntegrationsRead, IntegrationsWrite, EvalsRead, EvalsWrite,
+	}
+}
 
 // ErrForbidden is returned when the caller's key lacks a permission.
 var ErrForbidden = fault.New(fault.Forbidden, "permission_denied", "the API key may not do this")
@@ -42,6 +71,7 @@ type Scope struct {
 	Key         id.APIKey // the key that the caller showed; zero when the server acts by itself
 	Plan        Plan
 	Permissions []Permission
+	Operator    bool // the tenant is the operator's own, see Tenant.Operator
 }
 
 // System returns the scope in which the server itself acts for a tenant: background work and agents' own turns.
@@ -49,8 +79,11 @@ func System(tenant id.Tenant) Scope {
 	return Scope{Tenant: tenant, Plan: PlanUnlimited, Permissions: []Permission{Admin}}
 }
 
-// Can reports whether the scope has p, or Admin.
+// Can reports whether the scope has p, or Admin. For the permission Operator it needs Admin in the operator's tenant.
 func (s Scope) Can(p Permission) bool {
+	if p == Operator {
+		return s.Operator && slices.Contains(s.Permissions, Admin)
+	}
 	return slices.Contains(s.Permissions, p) || slices.Contains(s.Permissions, Admin)
 }
 
@@ -69,14 +102,3 @@ func (s Scope) Actor() string {
 	}
 	return s.Key.String()
 }
-
-// Plan is what a tenant has signed up for; it decides its limits.
-type Plan string
-
-// The plans.
-const (
-	PlanFree      Plan = "free"
-	PlanPro       Plan = "pro"
-	PlanTeam      Plan = "team"
-	PlanUnlimited Plan = "unlimited" // the default of a server of one's own: no limits, no credits deducted
-)
