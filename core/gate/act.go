@@ -16,7 +16,7 @@ import (
 type Act struct {
 	// Key makes the act unique within its tenant: the id of the tool-use event that asked for it, or what the caller's
 	// Idempotency-Key stands for. The same key with the same arguments is the same act and is never done twice; with other
-	// arguments it is ErrKeyReused. "" makes a key, so the act cannot be repeated.
+	// arguments it is ErrKeyReused. "" makes a key, so the act cannot be repeated. At most 512 bytes.
 	Key    string
 	Action rule.Action
 	Agent  id.Agent
@@ -26,9 +26,10 @@ type Act struct {
 	// Fence is set while a turn's holder acts; every transaction of the act checks it.
 	Fence *Fence
 
-	Amount      *money.Amount // what is moved (payments, transfers) or at most consumed (model calls, in USD); nil is unknown or none
-	Tokens      int64         // at most consumed, for token limits
-	Payee       string        // payments: whom; transfers: the receiving agent's id
+	// Amount is what is moved (payments, transfers; positive) or at most consumed (model calls, in USD); nil is unknown or none.
+	Amount      *money.Amount
+	Tokens      int64  // at most consumed, for token limits
+	Payee       string // payments: whom; transfers: the receiving agent's id in any spelling
 	Category    string
 	Description string
 	Tool        string          // tool calls: the tool's name
@@ -57,7 +58,7 @@ const (
 
 // Record is the durable trace of an act: exactly one row per act, from its decision to its end.
 type Record struct {
-	ID        id.Act
+	ID        id.Act // zero for a model call that no limit touches: it leaves no row
 	Tenant    id.Tenant
 	Act       Act // without Fence
 	State     State
@@ -65,17 +66,56 @@ type Record struct {
 	Approval  id.Approval     // set when it was parked
 	Output    json.RawMessage // what the executor answered; Done only
 	Error     string          // for the model and the caller; Failed and Denied
-	CreatedAt time.Time
-	EndedAt   *time.Time
+	CreatedAt time.Time       // when it was first decided
+	EndedAt   *time.Time      // nil while Parked, Ready or Started
+
+	// Found says that the call which returned this record did not decide it: an earlier one had. A Record that Begin returns
+	// Started and Found has perhaps been done already; its caller may do it again only when Act.Idempotent. Not stored.
+	Found bool
+
+	hash     string        // of the arguments
+	reserved []reservation // what Started acts hold in counters
+}
+
+// reservation is what an act has set aside in one counter until it ends.
+type reservation struct {
+	Key    policy.Key
+	Amount int64
+}
+
+// Settlement is how an act that was begun ended.
+type Settlement struct {
+	State  State           // Done or Failed
+	Output json.RawMessage // Done: the result, a JSON value; nil is none
+	Error  string          // Failed: why, for the model and the caller
+	// Cost is what it consumed. nil: Done counts all that was reserved, since the true cost is unknown; Failed counts nothing.
+	Cost   *money.Pico
+	Tokens int64  // what it consumed; Done with 0 tokens and an unknown Cost counts all that was reserved
+	Fence  *Fence // checked like Act.Fence
+}
+
+// FreezeReport says what a freeze found under way.
+type FreezeReport struct {
+	Stopped  int // turns that were ended and parked acts outside turns that were voided
+	InFlight int // acts that had begun; they settle
 }
 
 // Executor does the acts of one kind that are a write in our own database: the gate calls it inside the transaction that
-// decides, so such an act is finished or not begun. The gate has locked the agent's standing and the limits by then.
+// decides, so such an act is finished or not begun.
 type Executor interface {
-	// Execute does the act and returns its output, a JSON object. A *fault.Error of kind Invalid, Conflict, Forbidden, NotFound or
-	// PaymentRequired undoes what it wrote and makes the act Denied (PaymentRequired, Forbidden) or Failed with that message; every
-	// other error rolls the whole transaction back.
+	// Cover locks what the act takes its money from, and what it gives it to, and returns nil when that suffices. A *fault.Error
+	// of kind PaymentRequired or Forbidden makes the act Denied by the error's code, Invalid, Conflict and NotFound make it Failed; every
+	// other error rolls the transaction back. It writes nothing. The gate has locked the standing of both sides by then, and
+	// locks the counters after it.
+	Cover(ctx context.Context, sc account.Scope, act Act) error
+	// Execute does the act and returns its output, a JSON object. Errors mean what Cover's mean; what it wrote is undone.
 	Execute(ctx context.Context, sc account.Scope, rec Record) (json.RawMessage, error)
+}
+
+// FenceChecker tells whether a fence still holds. core/session implements it.
+type FenceChecker interface {
+	// CheckFence locks the turn for the transaction in ctx and returns a fault.Conflict when another holder has taken it over.
+	CheckFence(ctx context.Context, sc account.Scope, f Fence) error
 }
 
 // Observer learns what became of acts that belong to a session. The calls are made inside the deciding transaction, so what

@@ -1,0 +1,13 @@
+package policy
+
+import "github.com/bureau-agents/bureau/ports/fault"
+
+var (
+	// ErrVersion is returned when a policy changed since the version that the caller named.
+	ErrVersion = fault.New(fault.Conflict, "policy_version_conflict", "the policy has changed meanwhile; read it again")
+	// ErrDecided is returned when an approval is decided that is no longer pending: somebody was faster, it expired, or its act was
+	// cancelled.
+	ErrDecided = fault.New(fault.Conflict, "approval_decided", "the approval has been decided already")
+	// ErrRuleUnknown is returned by Rules for a name that no enabled plugin has.
+	ErrRuleUnknown = fault.New(fault.NotFound, "rule_not_found", "no such policy rule")
+)

@@ -1,0 +1,86 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/rule"
+)
+
+// Repository keeps policies. A policy that is missing or another tenant's is id.NotFound[id.PolicyKind]. Calls join the
+// transaction in ctx.
+type Repository interface {
+	// Insert adds a policy; all fields are given.
+	Insert(ctx context.Context, sc account.Scope, p Policy) error
+	// Get returns a policy; inside a transaction it locks it for a change.
+	Get(ctx context.Context, sc account.Scope, p id.Policy) (Policy, error)
+	// Update replaces Limits, Rules, Version and UpdatedAt.
+	Update(ctx context.Context, sc account.Scope, p Policy) error
+	// Delete removes a policy with its counters.
+	Delete(ctx context.Context, sc account.Scope, p id.Policy) error
+	// List returns policies, newest first.
+	List(ctx context.Context, sc account.Scope, f Filter, r page.Request) (page.Page[Policy], error)
+	// Applicable returns every policy that holds for an agent of a swarm (zero is none), tenant's first, then the swarm's, then the
+	// agent's, each by id.
+	Applicable(ctx context.Context, sc account.Scope, agent id.Agent, swarm id.Swarm) ([]Policy, error)
+	// LockScope locks whom the scope names against acts that are being decided: it waits for those transactions to end, and
+	// theirs wait for this one, so that no act is decided by a policy that has changed. Zero tells nothing: id.NotFound of the agent or
+	// swarm when the tenant has none such.
+	LockScope(ctx context.Context, sc account.Scope, s Scope) error
+}
+
+// Filter narrows a list; zero fields do not.
+type Filter struct {
+	Tenant bool // policies of the whole tenant only
+	Swarm  id.Swarm
+	Agent  id.Agent
+}
+
+// Counters keeps what scopes have spent and set aside per window. All calls of one act happen in its transaction.
+type Counters interface {
+	// Lock returns the counters of keys, in the order of keys, locked until the transaction ends; those that do not exist yet are
+	// zero. keys are sorted by Key.Compare and distinct, so that two acts lock in one order.
+	Lock(ctx context.Context, sc account.Scope, keys []Key) ([]Counter, error)
+	// Read is Lock without locking.
+	Read(ctx context.Context, sc account.Scope, keys []Key) ([]Counter, error)
+	// Add changes counters by the given differences, sorted by key; rows appear as needed.
+	Add(ctx context.Context, sc account.Scope, changes []Counter) error
+}
+
+// Approvals keeps approvals. One that is missing or another tenant's is id.NotFound[id.ApprovalKind].
+type Approvals interface {
+	// Insert adds a pending approval.
+	Insert(ctx context.Context, sc account.Scope, a Approval) error
+	// Get returns an approval.
+	Get(ctx context.Context, sc account.Scope, a id.Approval) (Approval, error)
+	// Decide is a compare-and-set: it writes Status, DecidedBy, DecidedAt, Note, Rule and Reason of a, and returns ErrDecided unless the
+	// stored approval was pending.
+	Decide(ctx context.Context, sc account.Scope, a Approval) error
+	// List returns approvals, newest first.
+	List(ctx context.Context, sc account.Scope, f ApprovalFilter, r page.Request) (page.Page[Approval], error)
+	// Due returns at most limit pending approvals, of every tenant or of one, whose ExpiresAt is not after now, oldest first.
+	Due(ctx context.Context, tenant id.Tenant, now time.Time, limit int) ([]Approval, error)
+}
+
+// ApprovalFilter narrows a list; zero fields do not.
+type ApprovalFilter struct {
+	Status  ApprovalStatus
+	Agent   id.Agent
+	Session id.Session
+}
+
+// Rules finds plugin rules. app wires the plugin host.
+type Rules interface {
+	// Rule returns the rule of a name; ErrRuleUnknown when no enabled plugin has it, rule.ErrStarting while it is not up.
+	Rule(ctx context.Context, sc account.Scope, name string) (rule.Evaluator, error)
+}
+
+// Auditor writes the audit trail; it joins the transaction in ctx.
+type Auditor interface {
+	// Record adds an entry; metadata is a JSON object whose ids are UUIDs.
+	Record(ctx context.Context, sc account.Scope, action string, agent id.Agent, metadata json.RawMessage) error
+}
