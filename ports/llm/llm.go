@@ -17,7 +17,7 @@ type Provider interface {
 	//
 	// Errors are *fault.Error: Invalid for a request that the model refuses, Unauthenticated for a bad key, RateLimited and
 	// Unavailable (with RetryAfter when told) when trying again makes sense, Timeout when the provider gave no byte in time.
-	// The provider does not retry by itself once it has yielded a delta.
+	// When ctx ended, the error is ctx's, wrapped. The provider does not retry by itself.
 	Generate(ctx context.Context, req Request) iter.Seq2[Event, error]
 
 	// Name returns the provider's name as prices know it: "anthropic", "openai", "offline". It is constant.
