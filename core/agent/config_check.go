@@ -98,8 +98,7 @@ func (k *checker) addf(path, format string, args ...any) {
 	k.fields = append(k.fields, fault.Field{Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
-// text checks a string of lo to hi characters. Control characters other than white space have no place in any of them, and
-// Postgres cannot store NUL.
+// text checks a string of lo to hi characters. Postgres cannot store NUL.
 func (k *checker) text(path, s string, lo, hi int) {
 	n := utf8.RuneCountInString(s)
 	switch {

@@ -31,7 +31,7 @@ type Deps struct {
 	Models     ModelChecker
 }
 
-// Config of the service; the zero value is the default. It is named ServiceConfig because Config is what an agent has.
+// ServiceConfig is the service's configuration; Config is what an agent has. The zero value limits and reserves nothing.
 type ServiceConfig struct {
 	// Limit returns how many agents that are not archived a tenant of the plan may have; negative is no limit. nil is no limit for
 	// any plan.

@@ -1,0 +1,381 @@
+package bunstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/uptrace/bun"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/page"
+)
+
+// AgentRepo keeps agents. It implements agent.Repository and agent.Standings.
+type AgentRepo struct {
+	s *Store
+
+	prepare sync.Once
+	get     *sql.Stmt // SQLite only
+	prepErr error
+}
+
+var (
+	_ agent.Repository = (*AgentRepo)(nil)
+	_ agent.Standings  = (*AgentRepo)(nil)
+)
+
+// Agents returns the repository of agents.
+func (s *Store) Agents() *AgentRepo { return &AgentRepo{s: s} }
+
+const agentColumns = "a.id, a.version, a.standing, a.swarm_id, a.config, a.created_at, a.updated_at, a.archived_at"
+
+const agentByID = "SELECT " + agentColumns + " FROM agents AS a WHERE a.tenant_id = ? AND a.id = ?"
+
+// versionColumns are agentColumns with Config and UpdatedAt as a version v has them.
+const versionColumns = "a.id, v.version, a.standing, a.swarm_id, v.config, a.created_at, v.created_at, a.archived_at"
+
+const versionTables = " FROM agent_versions AS v JOIN agents AS a ON a.tenant_id = v.tenant_id AND a.id = v.agent_id"
+
+type scanner interface{ Scan(dest ...any) error }
+
+// scanAgent reads agentColumns.
+func scanAgent(tenant id.Tenant, row scanner) (agent.Agent, error) {
+	a := agent.Agent{Tenant: tenant}
+	var standing string
+	var config []byte
+	var created, updated, archived stamp
+	if err := row.Scan(&a.ID, &a.Version, &standing, &a.Swarm, &config, &created, &updated, &archived); err != nil {
+		return agent.Agent{}, err
+	}
+	c, err := decodeAgentConfig(config)
+	if err != nil {
+		return agent.Agent{}, err
+	}
+	a.Config, a.Standing = c, agent.Standing(standing)
+	a.CreatedAt, a.UpdatedAt = created.Time(), updated.Time()
+	if !archived.IsZero() {
+		t := archived.Time()
+		a.ArchivedAt = &t
+	}
+	return a, nil
+}
+
+// agentErr makes a missing row the not-found error of the agent.
+func agentErr(err error, agentID id.Agent) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return id.NotFound[id.AgentKind](agentID.String())
+	}
+	return mapErr(err)
+}
+
+// nameKey is the form of a name that names are compared and searched by. What Postgres cannot hold, and so no name does, becomes
+// the replacement character, since it may come in a search.
+func nameKey(name string) string {
+	name = strings.ReplaceAll(strings.ToValidUTF8(name, "\uFFFD"), "\x00", "\uFFFD")
+	return cases.Fold().String(norm.NFKC.String(name))
+}
+
+// Insert implements agent.Repository.
+func (r *AgentRepo) Insert(ctx context.Context, sc account.Scope, a agent.Agent) error {
+	config, metadata, err := encodeAgentConfig(a.Config)
+	if err != nil {
+		return err
+	}
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		_, err := db.ExecContext(ctx, `INSERT INTO agents
+			(tenant_id, id, version, name, name_key, standing, swarm_id, metadata, config, created_at, updated_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			sc.Tenant, a.ID, a.Version, a.Config.Name, nameKey(a.Config.Name), string(a.Standing), a.Swarm, metadata, config,
+			at(a.CreatedAt), at(a.UpdatedAt))
+		if isUnique(err) {
+			return agent.ErrExists.Wrap(err)
+		}
+		if err != nil {
+			return mapErr(err)
+		}
+		return insertVersion(ctx, db, sc, a, config)
+	})
+}
+
+func insertVersion(ctx context.Context, db bun.IDB, sc account.Scope, a agent.Agent, config string) error {
+	_, err := db.ExecContext(ctx, "INSERT INTO agent_versions (tenant_id, agent_id, version, config, created_at) VALUES (?, ?, ?, ?, ?)",
+		sc.Tenant, a.ID, a.Version, config, at(a.UpdatedAt))
+	return mapErr(err)
+}
+
+// Get implements agent.Repository. On SQLite, whose preparing of a statement costs more than running it, the statement is
+// prepared once and bun stays out of the way.
+func (r *AgentRepo) Get(ctx context.Context, sc account.Scope, agentID id.Agent) (agent.Agent, error) {
+	var row scanner
+	if r.s.postgres() || r.s.current(ctx) != nil {
+		row = r.s.read(ctx).QueryRowContext(ctx, agentByID, sc.Tenant, agentID)
+	} else {
+		r.prepare.Do(func() { r.get, r.prepErr = r.s.reader.DB.PrepareContext(context.WithoutCancel(ctx), agentByID) })
+		if r.prepErr != nil {
+			return agent.Agent{}, mapErr(r.prepErr)
+		}
+		row = r.get.QueryRowContext(ctx, sc.Tenant, agentID)
+	}
+	a, err := scanAgent(sc.Tenant, row)
+	if err != nil {
+		return agent.Agent{}, agentErr(err, agentID)
+	}
+	return a, nil
+}
+
+// GetVersion implements agent.Repository.
+func (r *AgentRepo) GetVersion(ctx context.Context, sc account.Scope, agentID id.Agent, version int) (agent.Agent, error) {
+	a, err := scanAgent(sc.Tenant, r.s.read(ctx).QueryRowContext(ctx, "SELECT "+versionColumns+versionTables+
+		" WHERE v.tenant_id = ? AND v.agent_id = ? AND v.version = ?", sc.Tenant, agentID, version))
+	if err == nil {
+		return a, nil
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return agent.Agent{}, mapErr(err)
+	}
+	if err := r.exists(ctx, sc, agentID); err != nil {
+		return agent.Agent{}, err
+	}
+	return agent.Agent{}, agent.ErrVersionNotFound.Withf("agent %s has no version %d", agentID, version)
+}
+
+func (r *AgentRepo) exists(ctx context.Context, sc account.Scope, agentID id.Agent) error {
+	var one int
+	err := r.s.read(ctx).QueryRowContext(ctx, "SELECT 1 FROM agents WHERE tenant_id = ? AND id = ?", sc.Tenant, agentID).Scan(&one)
+	return agentErr(err, agentID)
+}
+
+// Versions implements agent.Repository.
+func (r *AgentRepo) Versions(ctx context.Context, sc account.Scope, agentID id.Agent, req page.Request) (page.Page[agent.Agent], error) {
+	q := "SELECT " + versionColumns + versionTables + " WHERE v.tenant_id = ? AND v.agent_id = ?"
+	args := []any{sc.Tenant, agentID}
+	if req.Cursor != "" {
+		place, err := decodeCursor(req.Cursor, 1)
+		if err != nil {
+			return page.Page[agent.Agent]{}, err
+		}
+		before, err := strconv.Atoi(place[0])
+		if err != nil {
+			return page.Page[agent.Agent]{}, errCursor()
+		}
+		q += " AND v.version < ?"
+		args = append(args, before)
+	}
+	q += " ORDER BY v.version DESC LIMIT ?"
+	found, err := r.query(ctx, sc, q, append(args, req.Size()+1)...)
+	if err != nil {
+		return page.Page[agent.Agent]{}, err
+	}
+	if len(found) == 0 { // every agent has a version: nothing here is an agent that is not there, or the end
+		if err := r.exists(ctx, sc, agentID); err != nil {
+			return page.Page[agent.Agent]{}, err
+		}
+	}
+	return agentPage(found, req.Size(), func(a agent.Agent) string { return strconv.Itoa(a.Version) })
+}
+
+// List implements agent.Repository.
+func (r *AgentRepo) List(ctx context.Context, sc account.Scope, req agent.ListRequest) (page.Page[agent.Agent], error) {
+	where := []string{"a.tenant_id = ?"}
+	args := []any{sc.Tenant}
+	add := func(cond string, arg any) {
+		where = append(where, cond)
+		args = append(args, arg)
+	}
+	if !req.Archived {
+		where = append(where, "a.archived_at IS NULL")
+	}
+	if req.Name != "" {
+		add("a.name_key = ?", nameKey(req.Name))
+	}
+	if req.Search != "" {
+		if r.s.postgres() {
+			add("strpos(a.name_key, ?) > 0", nameKey(req.Search))
+		} else {
+			add("instr(a.name_key, ?) > 0", nameKey(req.Search))
+		}
+	}
+	if !req.Swarm.IsZero() {
+		add("a.swarm_id = ?", req.Swarm)
+	}
+	if !req.From.IsZero() {
+		add("a.created_at >= ?", at(req.From))
+	}
+	if !req.Until.IsZero() {
+		add("a.created_at < ?", at(req.Until))
+	}
+	if req.Cursor != "" {
+		before, err := decodeIDCursor[id.AgentKind](req.Cursor)
+		if err != nil {
+			return page.Page[agent.Agent]{}, err
+		}
+		add("a.id < ?", before)
+	}
+	q := "SELECT " + agentColumns + " FROM agents AS a WHERE " + strings.Join(where, " AND ") + " ORDER BY a.id DESC LIMIT ?"
+	found, err := r.query(ctx, sc, q, append(args, req.Size()+1)...)
+	if err != nil {
+		return page.Page[agent.Agent]{}, err
+	}
+	return agentPage(found, req.Size(), func(a agent.Agent) string { return a.ID.String() })
+}
+
+func agentPage(found []agent.Agent, size int, place func(agent.Agent) string) (page.Page[agent.Agent], error) {
+	return pageOf(found, size, func(a agent.Agent) (agent.Agent, error) { return a, nil },
+		func(a agent.Agent) []string { return []string{place(a)} })
+}
+
+func (r *AgentRepo) query(ctx context.Context, sc account.Scope, q string, args ...any) ([]agent.Agent, error) {
+	rows, err := r.s.read(ctx).QueryContext(ctx, q, args...)
+	if err != nil {
+		return nil, mapErr(err)
+	}
+	defer rows.Close()
+	var out []agent.Agent
+	for rows.Next() {
+		a, err := scanAgent(sc.Tenant, rows)
+		if err != nil {
+			return nil, mapErr(err)
+		}
+		out = append(out, a)
+	}
+	return out, mapErr(rows.Err())
+}
+
+// Update implements agent.Repository.
+func (r *AgentRepo) Update(
+	ctx context.Context, sc account.Scope, agentID id.Agent, change func(a *agent.Agent) error,
+) (agent.Agent, error) {
+	var out agent.Agent
+	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		a, err := scanAgent(sc.Tenant, db.QueryRowContext(ctx, agentByID+r.s.forUpdate(), sc.Tenant, agentID))
+		if err != nil {
+			return agentErr(err, agentID)
+		}
+		version := a.Version
+		if err := change(&a); err != nil {
+			return err
+		}
+		out = a
+		var archived stamp
+		if a.ArchivedAt != nil {
+			archived = at(*a.ArchivedAt)
+		}
+		if _, err := db.ExecContext(ctx, "UPDATE agents SET standing = ?, swarm_id = ?, archived_at = ? WHERE tenant_id = ? AND id = ?",
+			string(a.Standing), a.Swarm, archived, sc.Tenant, agentID); err != nil {
+			return mapErr(err)
+		}
+		if a.Version == version {
+			return nil
+		}
+		config, metadata, err := encodeAgentConfig(a.Config)
+		if err != nil {
+			return err
+		}
+		if _, err := db.ExecContext(ctx, `UPDATE agents SET version = ?, name = ?, name_key = ?, metadata = ?, config = ?, updated_at = ?
+			WHERE tenant_id = ? AND id = ?`,
+			a.Version, a.Config.Name, nameKey(a.Config.Name), metadata, config, at(a.UpdatedAt), sc.Tenant, agentID); err != nil {
+			return mapErr(err)
+		}
+		return insertVersion(ctx, db, sc, a, config)
+	})
+	if err != nil {
+		return agent.Agent{}, err
+	}
+	return out, nil
+}
+
+// CountLive implements agent.Repository.
+func (r *AgentRepo) CountLive(ctx context.Context, sc account.Scope) (int, error) {
+	if err := r.s.lock(ctx, "agent:count:"+sc.Tenant.String()); err != nil {
+		return 0, err
+	}
+	var n int
+	err := r.s.read(ctx).QueryRowContext(ctx, "SELECT count(*) FROM agents WHERE tenant_id = ? AND archived_at IS NULL", sc.Tenant).Scan(&n)
+	return n, mapErr(err)
+}
+
+// LockStanding implements agent.Standings.
+func (r *AgentRepo) LockStanding(ctx context.Context, sc account.Scope, agentID id.Agent) (agent.StandingInfo, error) {
+	var info agent.StandingInfo
+	var standing, metadata string
+	err := r.s.read(ctx).QueryRowContext(ctx,
+		"SELECT standing, swarm_id, name, metadata, version FROM agents WHERE tenant_id = ? AND id = ?"+r.s.forShare(), sc.Tenant, agentID).
+		Scan(&standing, &info.Swarm, &info.Name, &metadata, &info.Version)
+	if err != nil {
+		return agent.StandingInfo{}, agentErr(err, agentID)
+	}
+	info.Standing = agent.Standing(standing)
+	if metadata != "{}" {
+		if err := json.Unmarshal([]byte(metadata), &info.Metadata); err != nil {
+			return agent.StandingInfo{}, fmt.Errorf("bunstore: agent metadata: %w", err)
+		}
+	}
+	return info, nil
+}
+
+// SetStanding implements agent.Standings.
+func (r *AgentRepo) SetStanding(
+	ctx context.Context, sc account.Scope, agentID id.Agent, to agent.Standing,
+) (was agent.Standing, err error) {
+	err = r.change(ctx, sc, agentID, func(ctx context.Context, db bun.IDB, now agent.Standing) error {
+		was = now
+		_, err := db.ExecContext(ctx, "UPDATE agents SET standing = ? WHERE tenant_id = ? AND id = ?", string(to), sc.Tenant, agentID)
+		return mapErr(err)
+	})
+	return was, err
+}
+
+// SetSwarm implements agent.Standings.
+func (r *AgentRepo) SetSwarm(ctx context.Context, sc account.Scope, agentID id.Agent, swarm id.Swarm) error {
+	return r.change(ctx, sc, agentID, func(ctx context.Context, db bun.IDB, _ agent.Standing) error {
+		_, err := db.ExecContext(ctx, "UPDATE agents SET swarm_id = ? WHERE tenant_id = ? AND id = ?", swarm, sc.Tenant, agentID)
+		return mapErr(err)
+	})
+}
+
+// change locks the row of an agent that is not archived and calls fn.
+func (r *AgentRepo) change(
+	ctx context.Context, sc account.Scope, agentID id.Agent, fn func(ctx context.Context, db bun.IDB, now agent.Standing) error,
+) error {
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		var now string
+		err := db.QueryRowContext(ctx, "SELECT standing FROM agents WHERE tenant_id = ? AND id = ?"+r.s.forUpdate(), sc.Tenant, agentID).
+			Scan(&now)
+		if err != nil {
+			return agentErr(err, agentID)
+		}
+		if agent.Standing(now) == agent.Archived {
+			return agent.ErrArchived.Withf("agent %s is archived", agentID)
+		}
+		return fn(ctx, db, agent.Standing(now))
+	})
+}
+
+// Members implements agent.Standings.
+func (r *AgentRepo) Members(ctx context.Context, sc account.Scope, swarm id.Swarm) ([]id.Agent, error) {
+	rows, err := r.s.read(ctx).QueryContext(ctx,
+		"SELECT id FROM agents WHERE tenant_id = ? AND swarm_id = ? AND archived_at IS NULL ORDER BY id", sc.Tenant, swarm)
+	if err != nil {
+		return nil, mapErr(err)
+	}
+	defer rows.Close()
+	var out []id.Agent
+	for rows.Next() {
+		var a id.Agent
+		if err := rows.Scan(&a); err != nil {
+			return nil, mapErr(err)
+		}
+		out = append(out, a)
+	}
+	return out, mapErr(rows.Err())
+}
