@@ -317,6 +317,9 @@ func (s *Service) installShipped(ctx context.Context, sp ShippedPlugin) error {
 // prune drops releases of a shipped plugin that are neither in force nor pinned by an agent: each start of a server from changed
 // sources would leave one.
 func (s *Service) prune(ctx context.Context, p Plugin) error {
+	if !p.Shipped { // the operator's own, put under the name meanwhile
+		return nil
+	}
 	rels, err := s.Releases.Releases(ctx, p.ID)
 	if err != nil {
 		return err
