@@ -39,6 +39,9 @@ type Handle struct {
 	URL string
 }
 
+// MigrationLock is the key of the Postgres advisory lock under which schemas change.
+const MigrationLock int64 = 0x62757265617501 // "bureau", 1
+
 type ctxKey struct{ h *Handle }
 
 type binding struct {

@@ -16,13 +16,12 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/bureau-agents/bureau/adapters/internal/sqltx"
 )
 
 //go:embed migrations
 var migrationFiles embed.FS
-
-// migrationLock is the Postgres advisory lock under which schemas change; the job queue's migrations take it, too.
-const migrationLock = 0x62757265617501 // "bureau", 1
 
 type migration struct {
 	number int
@@ -79,11 +78,11 @@ func (s *Store) migrate(ctx context.Context) error {
 	begin := "BEGIN IMMEDIATE"
 	if s.postgres() {
 		begin = "BEGIN"
-		if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+		if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", sqltx.MigrationLock); err != nil {
 			return fmt.Errorf("bunstore: migrate: %w", err)
 		}
 		defer func() {
-			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrationLock))
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", sqltx.MigrationLock)
 		}()
 	}
 	if err := execScript(ctx, conn, `CREATE TABLE IF NOT EXISTS bureau_migrations (
