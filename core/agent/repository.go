@@ -26,8 +26,8 @@ type Repository interface {
 	// Version, Config as that new version; Standing, Swarm and ArchivedAt in any case. An error of change stores nothing and is
 	// returned. It returns the agent as stored.
 	Update(ctx context.Context, sc account.Scope, agent id.Agent, change func(a *Agent) error) (Agent, error)
-	// CountLive counts the agents that are not archived. It must be called inside a transaction and locks out other callers for
-	// the same tenant until that ends, so that a limit checked against the count holds.
+	// CountLive counts the agents that are not archived. Inside a transaction it locks out other callers for the same tenant until
+	// that ends, so that a limit checked against the count holds.
 	CountLive(ctx context.Context, sc account.Scope) (int, error)
 }
 

@@ -31,11 +31,8 @@ type Deps struct {
 	Models     ModelChecker
 }
 
-// ServiceConfig is the service's configuration; Config is what an agent has. The zero value limits and reserves nothing.
+// ServiceConfig is the service's configuration; Config is what an agent has. The zero value reserves nothing.
 type ServiceConfig struct {
-	// Limit returns how many agents that are not archived a tenant of the plan may have; negative is no limit. nil is no limit for
-	// any plan.
-	Limit func(plan account.Plan) int
 	// Reserved are names that custom tools may not have, because built-in tools have them.
 	Reserved []string
 }
@@ -90,11 +87,8 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, cfg Config) (Age
 }
 
 func (s *Service) checkLimit(ctx context.Context, sc account.Scope) error {
-	if s.cfg.Limit == nil {
-		return nil
-	}
-	limit := s.cfg.Limit(sc.Plan)
-	if limit < 0 {
+	limit := sc.Plan.Limits().Agents
+	if limit == account.Unlimited {
 		return nil
 	}
 	n, err := s.d.Repository.CountLive(ctx, sc)
@@ -106,6 +100,12 @@ func (s *Service) checkLimit(ctx context.Context, sc account.Scope) error {
 	}
 	return nil
 }
+
+// CountAgents counts the agents of sc's tenant that are not archived: those that fill a slot of its plan. It implements
+// account.AgentCounter.
+func (s *Service) CountAgents(ctx context.Context, sc account.Scope) (int, error) { return s.d.Repository.CountLive(ctx, sc) }
+
+var _ account.AgentCounter = (*Service)(nil)
 
 // Get returns the current version of an agent.
 func (s *Service) Get(ctx context.Context, sc account.Scope, agent id.Agent) (Agent, error) {
