@@ -1,0 +1,148 @@
+package session
+
+import (
+	"context"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/page"
+)
+
+// Repository stores sessions. Deleted sessions are kept and behave as missing. All methods are safe for concurrent use and join
+// the transaction in ctx.
+type Repository interface {
+	// Create stores a new session with an empty log.
+	Create(ctx context.Context, sc account.Scope, s Session) error
+	// Get returns id.NotFound for a session that is missing, deleted or another tenant's.
+	Get(ctx context.Context, sc account.Scope, session id.Session) (Session, error)
+	// List lists by CreatedAt, newest first unless req says otherwise.
+	List(ctx context.Context, sc account.Scope, req ListRequest) (page.Page[Session], error)
+	// Update locks the session, lets fn change Title, Metadata, ArchivedAt and UpdatedAt, and stores those. An error of fn is
+	// returned and nothing is stored.
+	Update(ctx context.Context, sc account.Scope, session id.Session, fn func(*Session) error) (Session, error)
+	// Delete marks the session as deleted; id.NotFound when it is not there any more.
+	Delete(ctx context.Context, sc account.Scope, session id.Session, at time.Time) error
+	// Destroy removes every session of an agent for good, with logs, turns and tool uses, and returns how many there were.
+	Destroy(ctx context.Context, sc account.Scope, agent id.Agent) (int, error)
+	// Heads returns the LastSeq of the given sessions, whoever owns them; missing ones are left out.
+	Heads(ctx context.Context, sessions []id.Session) (map[id.Session]int64, error)
+}
+
+// ListRequest chooses sessions. The zero value is the first page of all that are not archived.
+type ListRequest struct {
+	page.Request
+	Agent           id.Agent // zero: any
+	AgentVersion    int      // 0: any
+	Statuses        []Status // nil: any. StatusTerminated includes archived sessions whatever IncludeArchived says
+	IncludeArchived bool
+	Created         TimeRange
+	Ascending       bool // oldest first
+}
+
+// TimeRange is a span of time; zero bounds are open.
+type TimeRange struct {
+	From, To               time.Time
+	ExcludeFrom, ExcludeTo bool // the bound itself is outside
+}
+
+// Log stores events and what is projected from them.
+type Log interface {
+	// Append writes a.Events with the next sequence numbers and the projections, all in one transaction, and returns the number of
+	// the last one. With a.Fence it returns ErrFenced unless that holder still runs its turn.
+	Append(ctx context.Context, sc account.Scope, a Append) (int64, error)
+	// Events reads a part of a log, also of a deleted session; it returns none for another tenant's.
+	Events(ctx context.Context, sc account.Scope, session id.Session, q EventQuery) ([]Event, error)
+}
+
+// Append is one write to a log. At least one of Events and Turn is set.
+type Append struct {
+	Session id.Session
+	At      time.Time
+	Events  []Event // Seq and ProcessedAt are set by the store; ProcessedAt becomes At
+	Fence   *gate.Fence
+	Turn    *TurnChange // with Fence only
+
+	Active     Status      // "": unchanged
+	StopReason *StopReason // with Active only; nil is none
+	Usage      Usage       // added
+	Dequeued   int         // taken off Queued
+	Opened     []ToolUse   // Seq is set by the store
+}
+
+// TurnChange is what a holder changes of its turn while it appends.
+type TurnChange struct {
+	State TurnState // "": stays running
+	Calls int       // added
+	Span  *id.Event // nil: unchanged; zero: none
+	Act   *string   // nil: unchanged
+}
+
+// EventQuery chooses events. The zero value is all of them, oldest first.
+type EventQuery struct {
+	AfterSeq  int64 // only later ones; 0 is from the start
+	BeforeSeq int64 // only earlier ones; 0 is to the end
+	Types     []EventType
+	Processed TimeRange
+	Desc      bool // newest first
+	Limit     int  // at most; 0 is no limit
+}
+
+// ToolUses stores open tool uses.
+type ToolUses interface {
+	// Open lists the open uses of a session in the order of the log.
+	Open(ctx context.Context, sc account.Scope, session id.Session) ([]ToolUse, error)
+	// Close removes an open use, because its result is being appended, and returns it; false when it is not open. It is the one
+	// decision about who answers.
+	Close(ctx context.Context, sc account.Scope, session id.Session, use id.Event) (ToolUse, bool, error)
+	// SetState moves an open use from one state to another and records the approval (zero: unchanged). With state UseParked it
+	// applies only to a use that has no approval yet. It returns false when there was nothing to move.
+	SetState(ctx context.Context, sc account.Scope, use id.Event, from, to UseState, approval id.Approval) (bool, error)
+}
+
+// Turns stores turns.
+type Turns interface {
+	// Enqueue adds queued turns to a session, numbers them in order, and counts them in Queued. It returns id.NotFound or ErrArchived,
+	// and the number of the last one.
+	Enqueue(ctx context.Context, sc account.Scope, session id.Session, turns []Turn) (int64, error)
+	// Claim takes the session's ready turn, or its oldest queued one when none is active, and makes it running: Owner and LeaseUntil
+	// of the lease, Epoch raised. false: there is none, or somebody else was faster.
+	Claim(ctx context.Context, sc account.Scope, session id.Session, lease Lease) (Turn, bool, error)
+	// Lock returns a turn and holds it against every other change until the transaction ends; false when it is not there.
+	Lock(ctx context.Context, sc account.Scope, turn id.Turn) (Turn, bool, error)
+	// LockSession does the same with the active turn and the queued ones of a session, by number.
+	LockSession(ctx context.Context, sc account.Scope, session id.Session) ([]Turn, error)
+	// Save stores State, Owner, Epoch, LeaseUntil, Calls, Span, Act and EndedAt of a locked turn.
+	Save(ctx context.Context, sc account.Scope, t Turn) error
+	// Check returns ErrFenced unless the fence's turn is running at that epoch, and holds the turn like Lock.
+	Check(ctx context.Context, sc account.Scope, fence gate.Fence) error
+	// OfAgents lists the sessions in which one of the agents has an active or a queued turn.
+	OfAgents(ctx context.Context, sc account.Scope, agents []id.Agent) ([]id.Session, error)
+}
+
+// Lease is a process's claim on a turn. Stores with a clock of their own ignore Now, so that replicas need not agree on the time.
+type Lease struct {
+	Owner string
+	Now   time.Time
+	For   time.Duration
+}
+
+// Leases is what the processes of one server do about each other's turns, across tenants.
+type Leases interface {
+	// Renew extends the leases of the running turns of lease.Owner and returns those turns.
+	Renew(ctx context.Context, lease Lease) ([]id.Turn, error)
+	// Release makes the leases of owner's running turns expire now.
+	Release(ctx context.Context, owner string, now time.Time) error
+	// TakeOver claims at most limit running turns whose lease has expired; with all, whatever other owners hold. Turns that nobody
+	// released count a takeover.
+	TakeOver(ctx context.Context, lease Lease, all bool, limit int) ([]Turn, error)
+	// Waiting lists sessions that have a ready turn, or a queued one and no active turn, since before the given time.
+	Waiting(ctx context.Context, before time.Time, limit int) ([]Ref, error)
+}
+
+// Ref names a session with its tenant.
+type Ref struct {
+	Tenant  id.Tenant
+	Session id.Session
+}

@@ -1,0 +1,337 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+	"unicode/utf8"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/ports/clock"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/tx"
+)
+
+// Agents reads agents; agent.Service does.
+type Agents interface {
+	// Get returns the current version, or id.NotFound.
+	Get(ctx context.Context, sc account.Scope, agent id.Agent) (agent.Agent, error)
+	// GetVersion returns one version.
+	GetVersion(ctx context.Context, sc account.Scope, agent id.Agent, version int) (agent.Agent, error)
+}
+
+// Gate decides about parked acts; gate.Gate does.
+type Gate interface {
+	// Approve carries out a parked act, or makes it Ready; it may be refused nonetheless.
+	Approve(ctx context.Context, sc account.Scope, approval id.Approval) (policy.Approval, gate.Record, error)
+	// Deny refuses a parked act.
+	Deny(ctx context.Context, sc account.Scope, approval id.Approval, note string) (policy.Approval, gate.Record, error)
+	// VoidSession refuses every parked act of a session; it joins the transaction in ctx.
+	VoidSession(ctx context.Context, sc account.Scope, session id.Session, reason string) (int, error)
+}
+
+// Deps is what a Service needs. All fields are required.
+type Deps struct {
+	TX         tx.Runner
+	Clock      clock.Clock
+	IDs        id.Generator
+	Logger     *slog.Logger
+	Repository Repository
+	Log        Log
+	Uses       ToolUses
+	Turns      Turns
+	Journal    *Journal
+	Hub        *Hub
+	Agents     Agents
+	Gate       Gate
+}
+
+// Service is what faces do with sessions. It is safe for concurrent use.
+type Service struct{ d Deps }
+
+// NewService returns a Service, or an error that names the missing dependency.
+func NewService(d Deps) (*Service, error) {
+	switch {
+	case d.TX == nil:
+		return nil, errors.New("session: Deps.TX is required")
+	case d.Clock == nil:
+		return nil, errors.New("session: Deps.Clock is required")
+	case d.IDs == nil:
+		return nil, errors.New("session: Deps.IDs is required")
+	case d.Logger == nil:
+		return nil, errors.New("session: Deps.Logger is required")
+	case d.Repository == nil:
+		return nil, errors.New("session: Deps.Repository is required")
+	case d.Log == nil:
+		return nil, errors.New("session: Deps.Log is required")
+	case d.Uses == nil:
+		return nil, errors.New("session: Deps.Uses is required")
+	case d.Turns == nil:
+		return nil, errors.New("session: Deps.Turns is required")
+	case d.Journal == nil:
+		return nil, errors.New("session: Deps.Journal is required")
+	case d.Hub == nil:
+		return nil, errors.New("session: Deps.Hub is required")
+	case d.Agents == nil:
+		return nil, errors.New("session: Deps.Agents is required")
+	case d.Gate == nil:
+		return nil, errors.New("session: Deps.Gate is required")
+	}
+	return &Service{d}, nil
+}
+
+// CreateRequest describes a new session.
+type CreateRequest struct {
+	Agent        id.Agent
+	AgentVersion int            // 0: the current one
+	Environment  id.Environment // zero: none
+	Title        string
+	Metadata     map[string]string
+	Initial      []Input // user messages to begin with, at most MaxInitialEvents
+}
+
+// Create makes a session and queues its initial messages. It returns id.NotFound for an agent or a version that is not there,
+// ErrAgentArchived, or a fault.Invalid.
+func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateRequest) (Session, error) {
+	if err := checkTitle(req.Title); err != nil {
+		return Session{}, err
+	}
+	if err := checkMetadata(req.Metadata); err != nil {
+		return Session{}, err
+	}
+	if len(req.Initial) > MaxInitialEvents {
+		return Session{}, fault.Invalidf("initial_events", "must have at most %d events", MaxInitialEvents)
+	}
+	for i, in := range req.Initial {
+		if in.Type != UserMessage {
+			return Session{}, fault.Invalidf(fmt.Sprintf("initial_events[%d].type", i), "must be user.message")
+		}
+		if err := in.check(fmt.Sprintf("initial_events[%d]", i)); err != nil {
+			return Session{}, err
+		}
+	}
+	a, err := s.d.Agents.Get(ctx, sc, req.Agent)
+	if err != nil {
+		return Session{}, err
+	}
+	if a.Standing == agent.Archived {
+		return Session{}, ErrAgentArchived.Withf("agent %s is archived", a.ID)
+	}
+	if req.AgentVersion != 0 && req.AgentVersion != a.Version {
+		if a, err = s.d.Agents.GetVersion(ctx, sc, req.Agent, req.AgentVersion); err != nil {
+			return Session{}, err
+		}
+	}
+	now := clock.Stored(s.d.Clock.Now())
+	out := Session{
+		ID: id.New[id.SessionKind](s.d.IDs), Tenant: sc.Tenant, Agent: a.ID, AgentVersion: a.Version, Environment: req.Environment,
+		Title: req.Title, Metadata: req.Metadata, Active: StatusIdle, CreatedAt: now, UpdatedAt: now,
+	}
+	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
+		if err := s.d.Repository.Create(ctx, sc, out); err != nil {
+			return err
+		}
+		_, err := s.enqueue(ctx, sc, out.ID, out.Agent, req.Initial)
+		return err
+	})
+	if err != nil {
+		return Session{}, err
+	}
+	out.Queued = len(req.Initial)
+	s.d.Logger.DebugContext(ctx, "session created", "tenant_id", sc.Tenant, "session_id", out.ID, "agent_id", out.Agent)
+	return out, nil
+}
+
+// Get returns a session, or id.NotFound.
+func (s *Service) Get(ctx context.Context, sc account.Scope, session id.Session) (Session, error) {
+	return s.d.Repository.Get(ctx, sc, session)
+}
+
+// List lists sessions, newest first unless req says otherwise.
+func (s *Service) List(ctx context.Context, sc account.Scope, req ListRequest) (page.Page[Session], error) {
+	return s.d.Repository.List(ctx, sc, req)
+}
+
+// Agent returns the version of the agent that a session is held with.
+func (s *Service) Agent(ctx context.Context, sc account.Scope, of Session) (agent.Agent, error) {
+	return s.d.Agents.GetVersion(ctx, sc, of.Agent, of.AgentVersion)
+}
+
+// Patch is a change to a session. nil fields stay.
+type Patch struct {
+	Title    *string            // "" clears it
+	Metadata map[string]*string // per key: nil removes it
+}
+
+// Update changes a session and says so in its log. It returns id.NotFound, ErrArchived or a fault.Invalid.
+func (s *Service) Update(ctx context.Context, sc account.Scope, session id.Session, p Patch) (Session, error) {
+	if p.Title != nil {
+		if err := checkTitle(*p.Title); err != nil {
+			return Session{}, err
+		}
+	}
+	var out Session
+	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
+		changed := UpdatedBody{}
+		var err error
+		out, err = s.d.Repository.Update(ctx, sc, session, func(v *Session) error {
+			if v.ArchivedAt != nil {
+				return ErrArchived
+			}
+			if p.Title != nil && *p.Title != v.Title {
+				v.Title, changed.Title = *p.Title, p.Title
+			}
+			if merged, differs := mergeMetadata(v.Metadata, p.Metadata); differs {
+				if err := checkMetadata(merged); err != nil {
+					return err
+				}
+				v.Metadata, changed.Metadata = merged, merged
+			}
+			if changed.Title != nil || changed.Metadata != nil {
+				v.UpdatedAt = clock.Stored(s.d.Clock.Now())
+			}
+			return nil
+		})
+		if err != nil || changed.Title == nil && changed.Metadata == nil {
+			return err
+		}
+		events, err := s.d.Journal.append(ctx, sc, Append{Session: session}, []Entry{{Type: SessionUpdated, Body: changed}})
+		if err == nil {
+			out.LastSeq = events[len(events)-1].Seq
+		}
+		return err
+	})
+	return out, err
+}
+
+func mergeMetadata(have map[string]string, patch map[string]*string) (map[string]string, bool) {
+	out := make(map[string]string, len(have)+len(patch))
+	for k, v := range have {
+		out[k] = v
+	}
+	differs := false
+	for k, v := range patch {
+		old, was := out[k]
+		switch {
+		case v == nil && was:
+			delete(out, k)
+			differs = true
+		case v != nil && (!was || old != *v):
+			out[k] = *v
+			differs = true
+		}
+	}
+	return out, differs
+}
+
+// Archive ends a session for good: what runs or waits in it is stopped, its log stays readable. Archiving again changes nothing.
+func (s *Service) Archive(ctx context.Context, sc account.Scope, session id.Session) (Session, error) {
+	err := s.end(ctx, sc, session, "the session was archived", SessionTerminated, func(ctx context.Context, now time.Time) (bool, error) {
+		fresh := false
+		_, err := s.d.Repository.Update(ctx, sc, session, func(v *Session) error {
+			if fresh = v.ArchivedAt == nil; fresh {
+				v.ArchivedAt, v.UpdatedAt = &now, now
+			}
+			return nil
+		})
+		return fresh, err
+	})
+	if err != nil {
+		return Session{}, err
+	}
+	return s.d.Repository.Get(ctx, sc, session)
+}
+
+// Delete makes a session disappear; what runs or waits in it is stopped. Its log is kept for the audit, out of reach.
+func (s *Service) Delete(ctx context.Context, sc account.Scope, session id.Session) error {
+	return s.end(ctx, sc, session, "the session was deleted", SessionDeleted, func(ctx context.Context, now time.Time) (bool, error) {
+		return true, s.d.Repository.Delete(ctx, sc, session, now)
+	})
+}
+
+// end stops a session and marks it, in one transaction.
+func (s *Service) end(ctx context.Context, sc account.Scope, session id.Session, reason string, last EventType,
+	mark func(ctx context.Context, now time.Time) (bool, error),
+) error {
+	if _, err := s.d.Repository.Get(ctx, sc, session); err != nil {
+		return err
+	}
+	return s.d.TX.Do(ctx, func(ctx context.Context) error {
+		// Turns are locked before the session, as everywhere.
+		if _, err := s.d.Turns.LockSession(ctx, sc, session); err != nil {
+			return err
+		}
+		fresh, err := mark(ctx, clock.Stored(s.d.Clock.Now()))
+		if err != nil || !fresh {
+			return err
+		}
+		if _, err := s.d.Journal.stop(ctx, sc, session, halt{reason: reason, drop: true, idle: true, last: []Entry{{Type: last}}}); err != nil {
+			return err
+		}
+		_, err = s.d.Gate.VoidSession(ctx, sc, session, reason)
+		return err
+	})
+}
+
+// Destroy removes every session of an agent that is being destroyed, logs included, and stops what runs in them.
+func (s *Service) Destroy(ctx context.Context, sc account.Scope, agent id.Agent) error {
+	if _, err := s.d.Journal.InterruptAgents(ctx, sc, []id.Agent{agent}, "the agent was deleted"); err != nil {
+		return err
+	}
+	_, err := s.d.Repository.Destroy(ctx, sc, agent)
+	return err
+}
+
+// Events reads a part of a session's log. q.Limit must be positive; more says whether there is more in that direction.
+func (s *Service) Events(ctx context.Context, sc account.Scope, session id.Session, q EventQuery) (events []Event, more bool, err error) {
+	if _, err := s.d.Repository.Get(ctx, sc, session); err != nil {
+		return nil, false, err
+	}
+	limit := q.Limit
+	q.Limit++
+	events, err = s.d.Log.Events(ctx, sc, session, q)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(events) > limit {
+		return events[:limit], true, nil
+	}
+	return events, false, nil
+}
+
+// OpenUses lists the tool uses of a session that have no result yet.
+func (s *Service) OpenUses(ctx context.Context, sc account.Scope, session id.Session) ([]ToolUse, error) {
+	if _, err := s.d.Repository.Get(ctx, sc, session); err != nil {
+		return nil, err
+	}
+	return s.d.Uses.Open(ctx, sc, session)
+}
+
+func checkTitle(title string) error {
+	if utf8.RuneCountInString(title) > MaxTitle {
+		return fault.Invalidf("title", "must have at most %d characters", MaxTitle)
+	}
+	return nil
+}
+
+func checkMetadata(m map[string]string) error {
+	if len(m) > MaxMetadata {
+		return fault.Invalidf("metadata", "must have at most %d pairs", MaxMetadata)
+	}
+	for k, v := range m {
+		if n := utf8.RuneCountInString(k); n == 0 || n > MaxMetadataKey {
+			return fault.Invalidf("metadata", "keys must have 1 to %d characters", MaxMetadataKey)
+		}
+		if utf8.RuneCountInString(v) > MaxMetadataValue {
+			return fault.Invalidf("metadata."+k, "must have at most %d characters", MaxMetadataValue)
+		}
+	}
+	return nil
+}

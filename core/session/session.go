@@ -1,0 +1,91 @@
+package session
+
+import (
+	"time"
+
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/llm"
+	"github.com/bureau-agents/bureau/ports/money"
+)
+
+// Limits of a session, in characters or entries. They are those of the Managed Agents API.
+const (
+	MaxTitle         = 512
+	MaxMetadata      = 16
+	MaxMetadataKey   = 64
+	MaxMetadataValue = 512
+	MaxInitialEvents = 50
+	MaxBatch         = 100 // events of one Send
+)
+
+// Session is a conversation with one version of an agent.
+type Session struct {
+	ID           id.Session
+	Tenant       id.Tenant
+	Agent        id.Agent
+	AgentVersion int            // pinned when the session was created
+	Environment  id.Environment // zero: none
+	Title        string         // "": none
+	Metadata     map[string]string
+
+	// LastSeq is the number of the newest event; 0 is an empty log.
+	LastSeq int64
+	// Active is what the newest status event says: StatusIdle or StatusRunning. Callers want Status().
+	Active Status
+	// StopReason is why the session is idle; nil before the first turn ended and while one runs.
+	StopReason *StopReason
+	// Queued counts the messages whose turns have not begun.
+	Queued int
+	// LastTurn numbers the turns in the order of their messages' arrival.
+	LastTurn int64
+	Usage    Usage
+	// ActiveFor sums the time between running and idle, up to the last idle; RunningSince is set while running.
+	ActiveFor    time.Duration
+	RunningSince *time.Time
+
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+	ArchivedAt *time.Time // nil: not archived
+}
+
+// Status is what callers see of a session.
+type Status string
+
+// The statuses. StatusRescheduling is part of the API's vocabulary; this server takes interrupted turns over without showing it.
+const (
+	StatusIdle         Status = "idle"
+	StatusRunning      Status = "running"
+	StatusRescheduling Status = "rescheduling"
+	StatusTerminated   Status = "terminated" // archived
+)
+
+// Status returns the session's status. A session that has accepted a message is running from then on, although its turn may
+// not have begun; one that waits for an action is idle, whatever is queued behind it.
+func (s Session) Status() Status {
+	switch {
+	case s.ArchivedAt != nil:
+		return StatusTerminated
+	case s.Active == StatusRunning:
+		return StatusRunning
+	case s.Queued > 0 && (s.StopReason == nil || s.StopReason.Type != StopRequiresAction):
+		return StatusRunning
+	}
+	return StatusIdle
+}
+
+// ActiveTime returns how long the session's turns have been running until now.
+func (s Session) ActiveTime(now time.Time) time.Duration {
+	d := s.ActiveFor
+	if s.RunningSince != nil && now.After(*s.RunningSince) {
+		d += now.Sub(*s.RunningSince)
+	}
+	return d
+}
+
+// Usage sums what a session's model calls used.
+type Usage struct {
+	Tokens llm.Usage // ReportedPicos is unused
+	Cost   money.Pico
+	// Unpriced counts the calls whose cost is not known and therefore not in Cost.
+	Unpriced int64
+}
