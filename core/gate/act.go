@@ -73,14 +73,14 @@ type Record struct {
 	// Started and Found has perhaps been done already; its caller may do it again only when Act.Idempotent. Not stored.
 	Found bool
 
-	hash     string        // of the arguments
-	reserved []reservation // what Started acts hold in counters
+	ArgsHash string        // of what makes the act the act that it is; see Act.Key
+	Reserved []Reservation // what a Started act has set aside in counters
 }
 
-// reservation is what an act has set aside in one counter until it ends.
-type reservation struct {
+// Reservation is what an act has set aside in one counter until it ends.
+type Reservation struct {
 	Key    policy.Key
-	Amount int64
+	Amount int64 // micro-units or tokens
 }
 
 // Settlement is how an act that was begun ended.
@@ -127,7 +127,7 @@ type Observer interface {
 
 // Interrupter is told after a freeze, or any other order to stop, has been committed: running turns of the agents must end.
 type Interrupter interface {
-	// InterruptAgents cancels, in every process, what the given agents are doing, and drops what they have queued. It returns how
-	// many turns it stopped.
+	// InterruptAgents cancels, in every process, what the given agents are doing, and drops what they have queued. No agents means
+	// every agent of the tenant. It returns how many turns it stopped.
 	InterruptAgents(ctx context.Context, sc account.Scope, agents []id.Agent, reason string) (int, error)
 }

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -57,7 +56,9 @@ type Approvals interface {
 	Insert(ctx context.Context, sc account.Scope, a Approval) error
 	// Get returns an approval.
 	Get(ctx context.Context, sc account.Scope, a id.Approval) (Approval, error)
-	// Decide is a compare-and-set: it writes Status, DecidedBy, DecidedAt, Note, Rule and Reason of a, and returns ErrDecided unless the
+	// Lock is Get that keeps others from deciding until the transaction in ctx ends.
+	Lock(ctx context.Context, sc account.Scope, a id.Approval) (Approval, error)
+	// Decide is a compare-and-set: it writes Status, Rule, Reason, DecidedBy, DecidedAt and Note, and returns ErrDecided unless the
 	// stored approval was pending.
 	Decide(ctx context.Context, sc account.Scope, a Approval) error
 	// List returns approvals, newest first.
@@ -79,8 +80,8 @@ type Rules interface {
 	Rule(ctx context.Context, sc account.Scope, name string) (rule.Evaluator, error)
 }
 
-// Auditor writes the audit trail; it joins the transaction in ctx.
-type Auditor interface {
-	// Record adds an entry; metadata is a JSON object whose ids are UUIDs.
-	Record(ctx context.Context, sc account.Scope, action string, agent id.Agent, metadata json.RawMessage) error
+// Trail is where policies and acts are noted; app wires core/audit.
+type Trail interface {
+	// Note adds an entry to the audit trail, in the transaction of ctx. Ids in metadata are UUIDs.
+	Note(ctx context.Context, sc account.Scope, action string, agent id.Agent, metadata map[string]any) error
 }

@@ -1,0 +1,50 @@
+package gate
+
+import (
+	"context"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+// Repository keeps the records of acts. Calls join the transaction in ctx. A record that is missing or another tenant's is
+// id.NotFound[id.ActKind].
+type Repository interface {
+	// Insert adds a record and reports whether it did: false when the tenant has a record of that key. It waits for a transaction
+	// that is inserting the same key, so that of two exactly one succeeds.
+	Insert(ctx context.Context, sc account.Scope, rec Record) (bool, error)
+	// ByKey returns the record of a key; false when there is none.
+	ByKey(ctx context.Context, sc account.Scope, key string) (Record, bool, error)
+	// Get returns a record.
+	Get(ctx context.Context, sc account.Scope, act id.Act) (Record, error)
+	// Lock returns a record and keeps others from changing it until the transaction in ctx ends.
+	Lock(ctx context.Context, sc account.Scope, act id.Act) (Record, error)
+	// Update writes State, Decision, Output, Error, EndedAt and Reserved.
+	Update(ctx context.Context, sc account.Scope, rec Record) error
+	// Unstarted returns the Parked and Ready records that f chooses, by id, without locking them.
+	Unstarted(ctx context.Context, sc account.Scope, f Unstarted) ([]Record, error)
+	// InFlight counts the Started records of an agent; the zero agent is every agent of the tenant.
+	InFlight(ctx context.Context, sc account.Scope, agent id.Agent) (int, error)
+}
+
+// Unstarted chooses acts that wait; zero fields do not narrow.
+type Unstarted struct {
+	Agent   id.Agent
+	Session id.Session
+}
+
+// Timekeeper tells the store's time, which is one for all processes. The stores of one process alone need none.
+type Timekeeper interface {
+	// Now returns the store's time; the transaction in ctx does not stop it.
+	Now(ctx context.Context) (time.Time, error)
+}
+
+// Tenants is the part of core/account's repository that decides whether a tenant's agents may act.
+type Tenants interface {
+	// LockStanding returns the standing of the tenant of sc and keeps it from changing until the transaction in ctx ends. Several
+	// transactions may hold it at once.
+	LockStanding(ctx context.Context, sc account.Scope) (account.Standing, error)
+	// SetStanding waits for every holder of LockStanding, changes the standing and reports whether it was another one before.
+	SetStanding(ctx context.Context, sc account.Scope, to account.Standing) (bool, error)
+}

@@ -1,0 +1,235 @@
+package gate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+// maxRejudge is how often an act is judged again because the policies changed while its rules were asked.
+const maxRejudge = 3
+
+var (
+	errAsk   = errors.New("gate: rules must be asked before the act can be decided")
+	errUndo  = errors.New("gate: the transaction is undone on purpose")
+	errTaken = errors.New("gate: the key belongs to another act")
+)
+
+// judgement is what is known of an act once its locks on standing are held: nothing in it can change until the transaction
+// ends.
+type judgement struct {
+	at       time.Time
+	policies []policy.Policy
+	verdicts policy.Verdicts
+	counters []policy.Counter // of Demands, once weigh has read them
+	policy.Assessment
+}
+
+// judged runs body in a transaction that holds the standing of everyone whom the act concerns, with the judgement of the
+// policies as they are in that transaction. When plugin rules apply it leaves the transaction to ask them and comes back; if
+// the policies have changed by then, it asks again.
+func (g *Gate) judged(
+	ctx context.Context, sc account.Scope, act Act, approved bool, body func(ctx context.Context, j *judgement) error,
+) error {
+	var verdicts policy.Verdicts
+	for asked := 0; ; asked++ {
+		var stale []policy.Policy
+		var subject policy.Subject
+		var at time.Time
+		err := g.d.TX.Do(ctx, func(ctx context.Context) error {
+			stand, err := g.standing(ctx, sc, act)
+			if err != nil {
+				return err
+			}
+			if err := g.fence(ctx, sc, act.Fence); err != nil {
+				return err
+			}
+			if at, err = g.now(ctx); err != nil {
+				return err
+			}
+			j := &judgement{at: at, verdicts: verdicts}
+			if stand.Outcome == policy.Denied {
+				j.Assessment = stand.Assessment
+				return body(ctx, j)
+			}
+			if j.policies, err = g.d.Policies.Applicable(ctx, sc, act.Agent, stand.info.Swarm); err != nil {
+				return err
+			}
+			subject = subjectOf(act, stand.info)
+			switch {
+			case !policy.Judged(act.Action) || verdicts.Covers(j.policies):
+				j.Assessment = policy.Assess(j.policies, verdicts, subject, policy.Options{
+					At: at, Approved: approved, DefaultAllow: g.c.DefaultAllow,
+				})
+			case asked <= maxRejudge:
+				stale = j.policies
+				return errAsk
+			default:
+				j.Assessment = policy.Assessment{
+					Outcome: policy.Denied, Rule: policy.RulePolicyChanged, Reason: "the policies kept changing while the act was judged",
+				}
+			}
+			return body(ctx, j)
+		})
+		if !errors.Is(err, errAsk) {
+			return err
+		}
+		verdicts = g.judge.Ask(ctx, sc, stale, subject, at)
+	}
+}
+
+// stand is what the standings say of an act.
+type stand struct {
+	policy.Assessment // Denied, or zero
+	info              agent.StandingInfo
+}
+
+// standing locks the standing of the tenant and of the act's agents, in the order of their ids. It is where a freeze bites: a
+// freeze waits for these locks, and whoever comes after it finds the agent frozen.
+func (g *Gate) standing(ctx context.Context, sc account.Scope, act Act) (stand, error) {
+	var s stand
+	deny := func(rule, format string, args ...any) {
+		if s.Outcome == "" {
+			s.Assessment = policy.Assessment{Outcome: policy.Denied, Rule: rule, Reason: fmt.Sprintf(format, args...)}
+		}
+	}
+	t, err := g.d.Tenants.LockStanding(ctx, sc)
+	if err != nil {
+		return stand{}, err
+	}
+	if t != account.Active {
+		deny(policy.RuleFrozen, "the account is frozen")
+	}
+	agents := []id.Agent{act.Agent}
+	if to := receiver(act); !to.IsZero() {
+		agents = append(agents, to)
+		slices.SortFunc(agents, byID)
+	}
+	for _, a := range agents {
+		info, err := g.d.Agents.LockStanding(ctx, sc, a)
+		if err != nil {
+			return stand{}, err
+		}
+		who := "the agent"
+		if a == act.Agent {
+			s.info = info
+		} else {
+			who = "the receiving agent"
+		}
+		switch info.Standing {
+		case agent.Active:
+		case agent.Archived:
+			deny(policy.RuleArchived, "%s is archived", who)
+		default:
+			deny(policy.RuleFrozen, "%s is frozen", who)
+		}
+	}
+	return s, nil
+}
+
+func byID(a, b id.Agent) int {
+	x, y := a.UUID(), b.UUID()
+	return bytes.Compare(x[:], y[:])
+}
+
+func subjectOf(act Act, info agent.StandingInfo) policy.Subject {
+	return policy.Subject{
+		Action: act.Action, Agent: act.Agent, AgentName: info.Name, Labels: info.Metadata, Amount: act.Amount, Tokens: act.Tokens,
+		Payee: act.Payee, Category: act.Category, Description: act.Description, Tool: act.Tool, Arguments: act.Arguments,
+	}
+}
+
+// weigh checks an act that rules do not deny against its wallet and its counters, and denies it in j when one does not leave
+// room. With lock, the wallet and the counters stay locked, so that what was found holds until the transaction ends. The
+// returned fault says that the act cannot work at all.
+func (g *Gate) weigh(ctx context.Context, sc account.Scope, act Act, j *judgement, lock bool) (*fault.Error, error) {
+	if j.Outcome == policy.Denied {
+		return nil, nil
+	}
+	if ex := g.d.Executors[act.Action]; ex != nil {
+		if err := ex.Cover(ctx, sc, act); err != nil {
+			refusal, ok := refusalOf(err)
+			if !ok {
+				return nil, err
+			}
+			return j.refuse(refusal), nil
+		}
+	}
+	if len(j.Demands) == 0 {
+		return nil, nil
+	}
+	keys := make([]policy.Key, len(j.Demands))
+	for i, d := range j.Demands {
+		keys[i] = d.Key
+	}
+	read := g.d.Counters.Read
+	if lock {
+		read = g.d.Counters.Lock
+	}
+	var err error
+	if j.counters, err = read(ctx, sc, keys); err != nil {
+		return nil, err
+	}
+	if rule, reason, over := policy.Exceeded(j.Demands, j.counters); over {
+		j.deny(rule, reason)
+	}
+	return nil, nil
+}
+
+func (j *judgement) deny(rule, reason string) {
+	j.Outcome, j.Rule, j.Reason = policy.Denied, rule, reason
+}
+
+// refusalOf returns the error when it says that an act cannot be done, rather than that something broke.
+func refusalOf(err error) (*fault.Error, bool) {
+	fe, ok := fault.As(err)
+	if !ok {
+		return nil, false
+	}
+	switch fe.Kind {
+	case fault.PaymentRequired, fault.Forbidden, fault.Invalid, fault.Conflict, fault.NotFound:
+		return fe, true
+	}
+	return nil, false
+}
+
+// refuse turns an executor's refusal into a denial where it is one; otherwise it returns it, for a Failed act.
+func (j *judgement) refuse(fe *fault.Error) *fault.Error {
+	if fe.Kind == fault.PaymentRequired || fe.Kind == fault.Forbidden {
+		j.deny(fe.Code, fe.Message)
+		return nil
+	}
+	return fe
+}
+
+// decision writes down what was decided.
+func (g *Gate) decision(j *judgement) policy.Decision {
+	d := policy.Decision{ID: id.New[id.DecisionKind](g.d.IDs), Outcome: j.Outcome, Rule: j.Rule, Reason: j.Reason, At: j.at}
+	for _, p := range j.policies {
+		d.Policies = append(d.Policies, policy.PolicyVersion{Policy: p.ID, Version: p.Version})
+	}
+	return d
+}
+
+// charge returns what an allowed act changes in its counters: spent at once, or set aside until it ends.
+func charge(demands []policy.Demand, settled bool) []policy.Counter {
+	out := make([]policy.Counter, len(demands))
+	for i, d := range demands {
+		out[i].Key = d.Key
+		if settled {
+			out[i].Spent = d.Amount
+		} else {
+			out[i].Reserved = d.Amount
+		}
+	}
+	return out
+}

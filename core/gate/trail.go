@@ -1,0 +1,123 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/rule"
+)
+
+// The actions that the gate writes into the audit trail.
+const (
+	auditCompleted = "transaction_completed"
+	auditBlocked   = "transaction_blocked" // a payment or transfer that was denied
+	auditViolation = "policy_violation"    // any other act that was denied
+	auditTool      = "tool_called"
+	auditRequested = "approval_requested"
+	auditApproved  = "approval_approved"
+	auditDenied    = "approval_denied"
+	auditExpired   = "approval_expired"
+	auditVoided    = "approval_voided"
+	auditFrozen    = "agent_frozen"
+	auditUnfrozen  = "agent_unfrozen"
+
+	auditTenantFrozen   = "tenant_frozen"
+	auditTenantUnfrozen = "tenant_unfrozen"
+)
+
+// note writes what became of an act, with what is needed to decide it once more: the policies' versions, what the rules said,
+// and how full each counter was. j is nil when nothing was judged.
+func (g *Gate) note(ctx context.Context, sc account.Scope, action string, rec Record, j *judgement) error {
+	m := map[string]any{
+		"act_id": rec.ID.UUID().String(), "action": string(rec.Act.Action), "state": string(rec.State),
+		"actor": sc.Actor(), "description": rec.Act.Description,
+	}
+	set := func(name, value string) {
+		if value != "" {
+			m[name] = value
+		}
+	}
+	d := rec.Decision
+	set("outcome", string(d.Outcome))
+	set("rule", d.Rule)
+	set("reason", d.Reason)
+	set("error", rec.Error)
+	set("payee", rec.Act.Payee)
+	if to := receiver(rec.Act); !to.IsZero() {
+		m["payee"] = to.UUID().String()
+	}
+	set("category", rec.Act.Category)
+	set("tool", rec.Act.Tool)
+	if a := rec.Act.Amount; a != nil {
+		m["amount"], m["currency"] = a.Decimal(), string(a.Currency)
+	}
+	if !d.ID.IsZero() {
+		m["decision_id"], m["decided_at"] = d.ID.UUID().String(), stamp(d.At)
+	}
+	if !rec.Approval.IsZero() {
+		m["approval_id"] = rec.Approval.UUID().String()
+	}
+	if !rec.Act.Session.IsZero() {
+		m["session_id"] = rec.Act.Session.UUID().String()
+	}
+	if !rec.Act.ToolUse.IsZero() {
+		m["tool_use_id"] = rec.Act.ToolUse.UUID().String()
+	}
+	versions := make([]any, len(d.Policies))
+	for i, p := range d.Policies {
+		versions[i] = map[string]any{"policy_id": p.Policy.UUID().String(), "version": p.Version}
+	}
+	m["policies"] = versions
+	if j != nil {
+		j.describe(m)
+	}
+	return g.d.Trail.Note(ctx, sc, action, rec.Act.Agent, m)
+}
+
+// describe adds what the decision rested on.
+func (j *judgement) describe(m map[string]any) {
+	var limits, verdicts []any
+	for i, c := range j.counters {
+		d := j.Demands[i]
+		limits = append(limits, map[string]any{
+			"policy_id": d.Key.Policy.UUID().String(), "limit": d.Key.Name, "window": string(d.Key.Window),
+			"window_start": stamp(d.Key.Start), "unit": d.Key.Unit,
+			// As texts: a JSON number is exact up to 2^53 only.
+			"amount": fmt.Sprint(d.Amount), "max": fmt.Sprint(d.Max), "spent": fmt.Sprint(c.Spent), "reserved": fmt.Sprint(c.Reserved),
+		})
+	}
+	for _, p := range j.policies {
+		for i, ref := range p.Rules {
+			if v, ok := j.verdicts[policy.RuleKey{Policy: p.ID, Version: p.Version, Index: i}]; ok {
+				verdicts = append(verdicts, map[string]any{
+					"policy_id": p.ID.UUID().String(), "rule": ref.Plugin, "outcome": string(v.Outcome), "reason": v.Reason,
+				})
+			}
+		}
+	}
+	if limits != nil {
+		m["limits"] = limits
+	}
+	if verdicts != nil {
+		m["verdicts"] = verdicts
+	}
+}
+
+// deniedAction names the audit action of a denial.
+func deniedAction(a rule.Action) string {
+	if a == rule.ActionPayment || a == rule.ActionTransfer {
+		return auditBlocked
+	}
+	return auditViolation
+}
+
+// noteStanding writes a freeze or its end.
+func (g *Gate) noteStanding(ctx context.Context, sc account.Scope, action string, agent id.Agent) error {
+	return g.d.Trail.Note(ctx, sc, action, agent, map[string]any{"actor": sc.Actor()})
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

@@ -1,0 +1,98 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
+)
+
+// Wallets is the part of wallet.Service that payments and transfers use.
+type Wallets interface {
+	// Lock returns an agent's wallet, made when missing, and keeps others from changing it until the transaction in ctx ends.
+	Lock(ctx context.Context, sc account.Scope, agent id.Agent, c money.Currency) (wallet.Wallet, error)
+	// Pay takes money out of a wallet.
+	Pay(ctx context.Context, sc account.Scope, r wallet.PayRequest) (wallet.Transaction, error)
+	// Transfer moves money between two wallets.
+	Transfer(ctx context.Context, sc account.Scope, r wallet.TransferRequest) (out, in wallet.Transaction, err error)
+}
+
+// Payments returns the executor of payments out of the internal ledger. An act's output is
+// {"transaction_id","amount","currency","balance_after"}, the id as a UUID.
+func Payments(w Wallets) Executor { return payments{w} }
+
+// Transfers returns the executor of transfers between two agents' wallets. An act's output is that of Payments and
+// "receiver_balance_after".
+func Transfers(w Wallets) Executor { return transfers{w} }
+
+type payments struct{ w Wallets }
+
+func (p payments) Cover(ctx context.Context, sc account.Scope, act Act) error {
+	return cover(ctx, sc, p.w, act)
+}
+
+func (p payments) Execute(ctx context.Context, sc account.Scope, rec Record) (json.RawMessage, error) {
+	t, err := p.w.Pay(ctx, sc, wallet.PayRequest{
+		Agent: rec.Act.Agent, Amount: *rec.Act.Amount, Payee: rec.Act.Payee, Description: rec.Act.Description,
+		Category: rec.Act.Category, Act: rec.ID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return output(movement(t))
+}
+
+type transfers struct{ w Wallets }
+
+func (t transfers) Cover(ctx context.Context, sc account.Scope, act Act) error {
+	return cover(ctx, sc, t.w, act, receiver(act))
+}
+
+func (t transfers) Execute(ctx context.Context, sc account.Scope, rec Record) (json.RawMessage, error) {
+	out, in, err := t.w.Transfer(ctx, sc, wallet.TransferRequest{
+		From: rec.Act.Agent, To: receiver(rec.Act), Amount: *rec.Act.Amount, Description: rec.Act.Description, Act: rec.ID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	m := movement(out)
+	m["receiver_balance_after"] = in.BalanceAfter.Decimal()
+	return output(m)
+}
+
+// cover locks the wallets of the act's agent and of others, in the order of the owners' ids as every movement of money does,
+// and checks that the agent's has enough.
+func cover(ctx context.Context, sc account.Scope, w Wallets, act Act, others ...id.Agent) error {
+	owners := append([]id.Agent{act.Agent}, others...)
+	slices.SortFunc(owners, byID)
+	for _, o := range owners {
+		got, err := w.Lock(ctx, sc, o, act.Amount.Currency)
+		if err != nil {
+			return err
+		}
+		if o == act.Agent && got.Available() < act.Amount.Micros {
+			return wallet.ErrInsufficientFunds.Withf("%s are asked, and the wallet has %s", *act.Amount, got.Money(got.Available()))
+		}
+	}
+	return nil
+}
+
+func movement(t wallet.Transaction) map[string]string {
+	return map[string]string{
+		"transaction_id": t.ID.UUID().String(), "amount": t.Amount.Decimal(), "currency": string(t.Amount.Currency),
+		"balance_after": t.BalanceAfter.Decimal(),
+	}
+}
+
+func output(m map[string]string) (json.RawMessage, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	return b, nil
+}
