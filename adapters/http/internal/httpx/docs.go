@@ -1,0 +1,218 @@
+package httpx
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"sort"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+//go:embed docs.css
+var docsCSS string
+
+//go:embed docs.html.tmpl
+var docsHTML string
+
+// RegisterDocs serves the face's OpenAPI document at /openapi.json and a page made of it at /docs. Both routes must stand in
+// Config.Public.
+func (f *Face) RegisterDocs() {
+	RegisterStream(f, Op{
+		ID: "getOpenAPI", Method: http.MethodGet, Path: "/openapi.json", Summary: "The OpenAPI document", Hidden: true,
+	}, func(context.Context, *struct{}) (Stream, error) {
+		f.buildDocs()
+		return func(w http.ResponseWriter, _ *http.Request) {
+			callOf(w).send(http.StatusOK, contentJSON, f.docJSON)
+		}, nil
+	})
+	RegisterStream(f, Op{
+		ID: "getDocs", Method: http.MethodGet, Path: "/docs", Summary: "The API as a page", Hidden: true,
+	}, func(context.Context, *struct{}) (Stream, error) {
+		f.buildDocs()
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Security-Policy", f.docCSP)
+			callOf(w).send(http.StatusOK, "text/html; charset=utf-8", f.docPage)
+		}, nil
+	})
+}
+
+// OpenAPI returns the document as JSON. Nothing may be registered afterwards.
+func (f *Face) OpenAPI() []byte {
+	f.buildDocs()
+	return f.docJSON
+}
+
+func (f *Face) buildDocs() {
+	f.docOnce.Do(func() {
+		doc := f.api.OpenAPI()
+		var buf bytes.Buffer
+		enc := json.NewEncoder(&buf)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(doc); err != nil {
+			panic(err) // the schemas were checked when they were registered
+		}
+		f.docJSON = bytes.Clone(buf.Bytes())
+		buf.Reset()
+		page := template.Must(template.New("docs").Parse(docsHTML))
+		if err := page.Execute(&buf, newDocsPage(f)); err != nil {
+			panic(err)
+		}
+		f.docPage = bytes.Clone(buf.Bytes())
+		sum := sha256.Sum256([]byte(docsCSS))
+		f.docCSP = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+			"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	})
+}
+
+// docsPage is what the template shows. The page has no script: it works offline and under a strict policy.
+type docsPage struct {
+	Title, Version, Description string
+	CSS                         template.CSS
+	JSON                        string
+	Groups                      []docsGroup
+	Schemas                     []docsSchema
+}
+
+type docsGroup struct {
+	Name, Description string
+	Operations        []docsOperation
+}
+
+type docsOperation struct {
+	ID, Method, Path, Summary, Description string
+	Parameters                             []docsField
+	Body                                   *docsSchema
+	Answers                                []docsAnswer
+}
+
+type docsAnswer struct{ Status, Description, Type, Ref string }
+
+type docsSchema struct {
+	Name, Type, Ref string
+	Fields          []docsField
+}
+
+type docsField struct {
+	Name, In, Type, Ref, Description string
+	Required                         bool
+}
+
+func newDocsPage(f *Face) docsPage {
+	doc := f.api.OpenAPI()
+	p := docsPage{
+		Title: doc.Info.Title, Version: doc.Info.Version, Description: doc.Info.Description,
+		CSS:  template.CSS(docsCSS), //nolint:gosec // our own file
+		JSON: f.cfg.Prefix + "/openapi.json",
+	}
+	byTag := make(map[string][]docsOperation)
+	for path, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
+			if op != nil && len(op.Tags) > 0 {
+				byTag[op.Tags[0]] = append(byTag[op.Tags[0]], showOperation(f.cfg.Prefix+path, op))
+			}
+		}
+	}
+	for _, t := range doc.Tags {
+		ops := byTag[t.Name]
+		sort.Slice(ops, func(i, j int) bool {
+			if ops[i].Path != ops[j].Path {
+				return ops[i].Path < ops[j].Path
+			}
+			return ops[i].Method < ops[j].Method
+		})
+		if len(ops) > 0 {
+			p.Groups = append(p.Groups, docsGroup{t.Name, t.Description, ops})
+		}
+	}
+	for name, s := range doc.Components.Schemas.Map() {
+		p.Schemas = append(p.Schemas, showSchema(name, s))
+	}
+	sort.Slice(p.Schemas, func(i, j int) bool { return p.Schemas[i].Name < p.Schemas[j].Name })
+	return p
+}
+
+func showOperation(path string, op *huma.Operation) docsOperation {
+	out := docsOperation{ID: op.OperationID, Method: op.Method, Path: path, Summary: op.Summary, Description: op.Description}
+	for _, p := range op.Parameters {
+		typ, ref := typeName(p.Schema)
+		out.Parameters = append(out.Parameters, docsField{
+			Name: p.Name, In: p.In, Type: typ, Ref: ref, Description: p.Description, Required: p.Required,
+		})
+	}
+	if op.RequestBody != nil {
+		for ct, m := range op.RequestBody.Content {
+			body := showSchema(ct, m.Schema)
+			out.Body = &body
+		}
+	}
+	for status, r := range op.Responses {
+		a := docsAnswer{Status: status, Description: r.Description}
+		for _, m := range r.Content {
+			a.Type, a.Ref = typeName(m.Schema)
+		}
+		out.Answers = append(out.Answers, a)
+	}
+	sort.Slice(out.Answers, func(i, j int) bool { return out.Answers[i].Status < out.Answers[j].Status })
+	return out
+}
+
+func showSchema(name string, s *huma.Schema) docsSchema {
+	typ, ref := typeName(s)
+	out := docsSchema{Name: name, Type: typ, Ref: ref}
+	if s == nil {
+		return out
+	}
+	required := make(map[string]bool)
+	for _, r := range s.Required {
+		required[r] = true
+	}
+	for name, p := range s.Properties {
+		typ, ref := typeName(p)
+		out.Fields = append(out.Fields, docsField{Name: name, Type: typ, Ref: ref, Description: p.Description, Required: required[name]})
+	}
+	sort.Slice(out.Fields, func(i, j int) bool { return out.Fields[i].Name < out.Fields[j].Name })
+	return out
+}
+
+// typeName describes a schema in a word or two, with the name of the schema that it refers to.
+func typeName(s *huma.Schema) (typ, ref string) {
+	const prefix = "#/components/schemas/"
+	switch {
+	case s == nil:
+		return "", ""
+	case s.Ref != "":
+		return "", s.Ref[len(prefix):]
+	case s.Type == huma.TypeArray && s.Items != nil:
+		typ, ref = typeName(s.Items)
+		if ref == "" {
+			return "array of " + typ, ""
+		}
+		return "array of", ref
+	case s.Type == "":
+		return "any", ""
+	}
+	typ = s.Type
+	if s.Format != "" {
+		typ += " (" + s.Format + ")"
+	}
+	for i, e := range s.Enum {
+		if i == 0 {
+			typ += ": "
+		} else {
+			typ += ", "
+		}
+		if text, ok := e.(string); ok {
+			typ += text
+		} else if n, ok := e.(float64); ok {
+			typ += strconv.FormatFloat(n, 'f', -1, 64)
+		}
+	}
+	return typ, ""
+}

@@ -1,0 +1,77 @@
+package httpx
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/ports/fault"
+)
+
+// maxIdempotencyKey is the most characters of an Idempotency-Key.
+const maxIdempotencyKey = 255
+
+func (c *call) readIdempotencyKey() error {
+	key := c.r.Header.Get("Idempotency-Key")
+	ok := len(key) <= maxIdempotencyKey
+	for i := 0; ok && i < len(key); i++ {
+		ok = key[i] >= 0x20 && key[i] < 0x7f
+	}
+	if !ok {
+		return fault.Invalidf("header.Idempotency-Key", "must have at most %d printable ASCII characters", maxIdempotencyKey)
+	}
+	c.key = key
+	return nil
+}
+
+// serveOnce answers a request that may be repeated. The answer is held back until it is stored; only success is stored, because a
+// refused request had no effect and may be sent again, corrected or not.
+func (c *call) serveOnce() {
+	accounts := c.face.cfg.Accounts
+	ticket, answer, err := accounts.BeginIdempotent(&c.ctx, c.scope, account.IdempotentRequest{
+		Route: c.r.Method + " " + c.r.URL.Path, Key: c.key, Parts: [][]byte{[]byte(c.r.URL.RawQuery), c.body},
+	})
+	if err != nil {
+		c.fail(err)
+		return
+	}
+	if answer != nil {
+		c.Header().Set("Idempotent-Replayed", "true")
+		c.send(answer.Status, answer.ContentType, answer.Body)
+		return
+	}
+	stored := false
+	// The caller may hang up at any moment; what was done must be noted all the same.
+	ctx := context.WithoutCancel(&c.ctx)
+	defer func() {
+		if stored {
+			return
+		}
+		if err := accounts.AbandonIdempotent(ctx, c.scope, ticket); err != nil {
+			c.face.cfg.Logger.WarnContext(ctx, "an idempotency record was not released", slog.String("request_id", c.id), slog.Any("error", err))
+		}
+	}()
+	c.holding = new(bytes.Buffer)
+	c.op.run(c)
+	held := c.holding
+	c.holding = nil
+	if c.status == 0 {
+		c.status = http.StatusOK
+	}
+	if c.status < http.StatusBadRequest {
+		a := account.Answer{Status: c.status, ContentType: c.Header().Get("Content-Type"), Body: held.Bytes()}
+		if err := accounts.EndIdempotent(ctx, c.scope, ticket, a, c.op.Secret); err != nil {
+			c.face.cfg.Logger.WarnContext(ctx, "an idempotent answer was not stored", slog.String("request_id", c.id), slog.Any("error", err))
+		}
+		stored = true // done is done: a repetition within a minute is told to wait, and must not run at once
+	}
+	c.WriteHeader(c.status)
+	if held.Len() > 0 {
+		_, _ = c.w.Write(held.Bytes())
+	}
+}
+
+// discard drops an answer that was held back.
+func (c *call) discard() { c.holding = nil }

@@ -1,0 +1,184 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/ports/fault"
+)
+
+// Settings are what the faces of one server have in common.
+type Settings = httpx.Settings
+
+// Deps are the services behind the API. All are required unless they say otherwise; Settings.Accounts may be left to Account.
+type Deps struct {
+	Settings
+	Account *account.Service
+	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
+	Ready func(context.Context) error
+	// Gatherer is what /metrics shows; nil shows nothing.
+	Gatherer prometheus.Gatherer
+}
+
+// Config is how the API is served.
+type Config struct {
+	// Mount serves other handlers of this server by their path's beginning: "/compat/valar" takes that path and all below it. The
+	// longest wins.
+	Mount map[string]http.Handler
+}
+
+// face is the native API while it is put together.
+type face struct {
+	*httpx.Face
+	deps Deps
+}
+
+// public is every route that needs no key.
+var public = []string{
+	"GET /healthz",
+	"GET /readyz",
+	"GET /openapi.json",
+	"GET /docs",
+}
+
+var tags = []httpx.Tag{
+	{Name: "account", Description: "The caller's tenant, API keys, and the tenants of the server."},
+	{Name: "server", Description: "Health and metrics."},
+}
+
+// New returns the handler of the whole API, and of what Config.Mount adds.
+func New(deps Deps, cfg Config) (http.Handler, error) {
+	if err := deps.validate(); err != nil {
+		return nil, err
+	}
+	if deps.Accounts == nil {
+		deps.Accounts = deps.Account
+	}
+	hf, err := httpx.New(httpx.Config{
+		Settings: deps.Settings,
+		Name:     "native",
+		Title:    "Bureau",
+		Description: "A control plane for AI agents: it registers them, runs them, pays for them, governs what they do, and shows what they " +
+			"did.\n\nSend an API key as `x-api-key` or as `Authorization: Bearer`. Lists are pages: repeat a call with `cursor` set to " +
+			"`next_page`. Any POST may carry an `Idempotency-Key`.",
+		Envelope: httpx.Envelope{Encode: encodeError},
+		Public:   public,
+		Tags:     tags,
+	})
+	if err != nil {
+		return nil, err
+	}
+	f := &face{Face: hf, deps: deps}
+	f.registerAccount()
+	f.registerServer()
+	f.RegisterDocs()
+	if err := f.Build(); err != nil {
+		return nil, err
+	}
+	return mount(f, cfg.Mount), nil
+}
+
+func (d *Deps) validate() error {
+	switch {
+	case d.Account == nil:
+		return errors.New("native: Deps.Account is required")
+	case d.Ready == nil:
+		return errors.New("native: Deps.Ready is required")
+	}
+	return nil
+}
+
+// mount sends what begins with a prefix to its handler and the rest to api.
+func mount(api http.Handler, others map[string]http.Handler) http.Handler {
+	if len(others) == 0 {
+		return api
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		best, handler := "", api
+		for prefix, h := range others {
+			rest, ok := strings.CutPrefix(r.URL.Path, prefix)
+			if ok && (rest == "" || rest[0] == '/') && len(prefix) > len(best) {
+				best, handler = prefix, h
+			}
+		}
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// errorWire is the envelope of every error.
+type errorWire struct {
+	Type      string     `json:"type" enum:"error"`
+	Error     errorInner `json:"error"`
+	RequestID string     `json:"request_id" doc:"Also in the header request-id."`
+}
+
+type errorInner struct {
+	Type    string       `json:"type" doc:"What kind of error it is, such as not_found_error."`
+	Message string       `json:"message" doc:"For people."`
+	Details errorDetails `json:"details"`
+}
+
+type errorDetails struct {
+	ErrorCode string       `json:"error_code" doc:"Which error it is, such as agent_not_found. Codes do not change."`
+	Fields    []errorField `json:"fields,omitempty" doc:"The faults in the input."`
+}
+
+type errorField struct {
+	Path    string `json:"path" doc:"Where, such as limits.daily_limit or query.limit."`
+	Message string `json:"message"`
+}
+
+// errorTypes are the kinds as the official client libraries know them.
+var errorTypes = map[fault.Kind]string{
+	fault.Internal:        "api_error",
+	fault.Invalid:         "invalid_request_error",
+	fault.Unauthenticated: "authentication_error",
+	fault.PaymentRequired: "billing_error",
+	fault.Forbidden:       "permission_error",
+	fault.NotFound:        "not_found_error",
+	fault.Conflict:        "conflict_error",
+	fault.TooLarge:        "invalid_request_error",
+	fault.RateLimited:     "rate_limit_error",
+	fault.Timeout:         "timeout_error",
+	fault.Unavailable:     "overloaded_error",
+	fault.Unsupported:     "api_error",
+}
+
+func encodeError(_ int, e *fault.Error, requestID string) any {
+	out := errorWire{
+		Type: "error", RequestID: requestID,
+		Error: errorInner{Type: errorTypes[e.Kind], Message: e.Message, Details: errorDetails{ErrorCode: e.Code}},
+	}
+	for _, f := range e.Fields {
+		out.Error.Details.Fields = append(out.Error.Details.Fields, errorField(f))
+	}
+	return out
+}
+
+// output is the output of most operations.
+type output[T any] struct{ Body T }
+
+func ok[T any](body T) *output[T] { return &output[T]{Body: body} }
+
+// stamp is a time as this API writes it: RFC 3339 in UTC with milliseconds.
+type stamp string
+
+const stampLayout = "2006-01-02T15:04:05.000Z"
+
+func stampOf(t time.Time) stamp { return stamp(t.UTC().Format(stampLayout)) }
+
+// stampPtr is stampOf for a time that may not be there.
+func stampPtr(t *time.Time) *stamp {
+	if t == nil {
+		return nil
+	}
+	s := stampOf(*t)
+	return &s
+}
