@@ -32,7 +32,8 @@ func (s *Service) Hold(ctx context.Context, sc account.Scope, r HoldRequest) (Ho
 	now := s.now()
 	h := Hold{
 		ID: id.New[id.HoldKind](s.d.IDs), Tenant: sc.Tenant, Agent: r.Agent, Amount: r.Amount, Status: HoldOpen, Act: r.Act,
-		Payee: r.Payee, Category: r.Category, Description: r.Description, ExpiresAt: now.Add(r.TTL), CreatedAt: now,
+		Payee: storable(r.Payee), Category: storable(r.Category), Description: storable(r.Description),
+		ExpiresAt: now.Add(r.TTL), CreatedAt: now,
 	}
 	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
 		// The wallet's lock comes first, so that of two holds of one act the second finds the first.

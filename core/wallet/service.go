@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -408,6 +409,7 @@ func (s *Service) post(ctx context.Context, sc account.Scope, e Entry, lines ...
 		return nil, err
 	}
 	e.ID, e.Tenant, e.CreatedAt = id.New[id.LedgerEntryKind](s.d.IDs), sc.Tenant, s.now()
+	e.Payee, e.Category, e.Description = storable(e.Payee), storable(e.Category), storable(e.Description)
 	e, err := NewEntry(e, lines...)
 	if err != nil {
 		return nil, err
@@ -427,6 +429,12 @@ func (s *Service) post(ctx context.Context, sc account.Scope, e Entry, lines ...
 		}
 	}
 	return ts, nil
+}
+
+// storable replaces what no database keeps in a text, such as a model may write into a description: a payment should not fail
+// for it.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // insufficient says in the error what was asked for, and never what is there: a tool may show the message to a model.

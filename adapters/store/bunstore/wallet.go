@@ -1,0 +1,493 @@
+package bunstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/page"
+)
+
+// WalletRepo keeps wallets and the ledger. It implements wallet.Repository and wallet.Books.
+type WalletRepo struct{ s *Store }
+
+var (
+	_ wallet.Repository = (*WalletRepo)(nil)
+	_ wallet.Books      = (*WalletRepo)(nil)
+)
+
+// Wallets returns the repository of wallets.
+func (s *Store) Wallets() *WalletRepo { return &WalletRepo{s} }
+
+const walletColumns = "id, agent_id, currency, available, held, seq, created_at"
+
+func scanWallet(tenant id.Tenant, row scanner) (wallet.Wallet, error) {
+	w := wallet.Wallet{Tenant: tenant}
+	var available int64
+	var created stamp
+	if err := row.Scan(&w.ID, &w.Agent, &w.Currency, &available, &w.Held, &w.Seq, &created); err != nil {
+		return wallet.Wallet{}, err
+	}
+	w.Balance, w.CreatedAt = available+w.Held, created.Time()
+	return w, nil
+}
+
+func (r *WalletRepo) query(ctx context.Context, sc account.Scope, q string, args ...any) ([]wallet.Wallet, error) {
+	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+walletColumns+" FROM wallets WHERE "+q, args...)
+	if err != nil {
+		return nil, mapErr(err)
+	}
+	defer rows.Close()
+	var out []wallet.Wallet
+	for rows.Next() {
+		w, err := scanWallet(sc.Tenant, rows)
+		if err != nil {
+			return nil, mapErr(err)
+		}
+		out = append(out, w)
+	}
+	return out, mapErr(rows.Err())
+}
+
+// owner is how the column agent_id spells a wallet's owner: the tenant itself is all zeros, and not NULL.
+func owner(a id.Agent) string { return a.UUID().String() }
+
+// Get implements wallet.Repository.
+func (r *WalletRepo) Get(ctx context.Context, sc account.Scope, agent id.Agent, c money.Currency) (wallet.Wallet, error) {
+	found, err := r.query(ctx, sc, "tenant_id = ? AND agent_id = ? AND currency = ?", sc.Tenant, owner(agent), string(c))
+	if err != nil {
+		return wallet.Wallet{}, err
+	}
+	if len(found) == 0 {
+		return wallet.Wallet{}, wallet.ErrNoWallet
+	}
+	return found[0], nil
+}
+
+// List implements wallet.Repository.
+func (r *WalletRepo) List(ctx context.Context, sc account.Scope, agent id.Agent) ([]wallet.Wallet, error) {
+	return r.query(ctx, sc, "tenant_id = ? AND agent_id = ? ORDER BY currency", sc.Tenant, owner(agent))
+}
+
+// Create implements wallet.Repository.
+func (r *WalletRepo) Create(ctx context.Context, sc account.Scope, w wallet.Wallet) error {
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		_, err := db.ExecContext(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at)
+			VALUES (?, ?, ?, ?, 0, 0, 0, ?) ON CONFLICT (tenant_id, agent_id, currency) DO NOTHING`,
+			sc.Tenant, owner(w.Agent), string(w.Currency), w.ID, at(w.CreatedAt))
+		return mapErr(err)
+	})
+}
+
+// Lock implements wallet.Repository.
+func (r *WalletRepo) Lock(
+	ctx context.Context, sc account.Scope, c money.Currency, owners ...id.Agent,
+) ([]wallet.Wallet, error) {
+	args := []any{sc.Tenant, string(c)}
+	for _, o := range owners {
+		args = append(args, owner(o))
+	}
+	return r.query(ctx, sc, "tenant_id = ? AND currency = ? AND agent_id IN (?"+strings.Repeat(", ?", len(owners)-1)+
+		") ORDER BY agent_id"+r.s.forUpdate(), args...)
+}
+
+// Post implements wallet.Repository. The entry goes in first: it is what finds a repetition, and the wallet's row, for which
+// others may be waiting, is locked as late as can be.
+func (r *WalletRepo) Post(
+	ctx context.Context, sc account.Scope, e wallet.Entry, newID func() id.Wallet,
+) (after []wallet.Wallet, err error) {
+	err = r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		fresh, err := insertEntry(ctx, db, sc, e)
+		if err != nil {
+			return err
+		}
+		if !fresh {
+			return wallet.ErrRepeated
+		}
+		if after, err = r.apply(ctx, db, sc, e, newID); err != nil {
+			if errors.Is(err, wallet.ErrInsufficientFunds) || errors.Is(err, money.ErrOverflow) {
+				if _, derr := db.ExecContext(ctx, "DELETE FROM ledger_entries WHERE tenant_id = ? AND id = ?", sc.Tenant, e.ID); derr != nil {
+					return mapErr(derr)
+				}
+			}
+			return err
+		}
+		return insertLines(ctx, db, sc, e, after)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return after, nil
+}
+
+// insertEntry reports whether neither the entry's act nor its key was there before.
+func insertEntry(ctx context.Context, db bun.IDB, sc account.Scope, e wallet.Entry) (bool, error) {
+	var key any
+	if e.Key != "" {
+		key = e.Key
+	}
+	res, err := db.ExecContext(ctx, `INSERT INTO ledger_entries (tenant_id, id, kind, currency, act_id, idem_key, hold_id, refunds_id,
+		payee, category, description, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		sc.Tenant, e.ID, string(e.Kind), string(e.Currency), e.Act, key, e.Hold, e.Refunds,
+		e.Payee, e.Category, e.Description, at(e.CreatedAt))
+	if err != nil {
+		return false, mapErr(err)
+	}
+	n, err := res.RowsAffected()
+	return n == 1, mapErr(err)
+}
+
+// apply changes the wallets, all or none.
+func (r *WalletRepo) apply(
+	ctx context.Context, db bun.IDB, sc account.Scope, e wallet.Entry, newID func() id.Wallet,
+) ([]wallet.Wallet, error) {
+	changes := e.Changes()
+	if len(changes) > 1 {
+		if err := r.check(ctx, sc, e.Currency, changes); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]wallet.Wallet, len(changes))
+	for i, c := range changes {
+		var row *sql.Row
+		refused := error(wallet.ErrInsufficientFunds)
+		if c.Available >= 0 && c.Held >= 0 {
+			refused = money.ErrOverflow
+			row = db.QueryRowContext(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at)
+				VALUES (?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (tenant_id, agent_id, currency) DO UPDATE SET
+				available = wallets.available + excluded.available, held = wallets.held + excluded.held, seq = wallets.seq + 1
+				WHERE wallets.available + wallets.held <= ? RETURNING `+walletColumns,
+				sc.Tenant, owner(c.Owner), string(e.Currency), newID(), c.Available, c.Held, at(e.CreatedAt), math.MaxInt64-c.Available-c.Held)
+		} else {
+			// No change of this kind makes a balance larger, so it cannot overflow.
+			row = db.QueryRowContext(ctx, `UPDATE wallets SET available = available + ?, held = held + ?, seq = seq + 1
+				WHERE tenant_id = ? AND agent_id = ? AND currency = ? AND available >= ? AND held >= ? RETURNING `+walletColumns,
+				c.Available, c.Held, sc.Tenant, owner(c.Owner), string(e.Currency), -c.Available, -c.Held)
+		}
+		w, err := scanWallet(sc.Tenant, row)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, refused
+		}
+		if err != nil {
+			return nil, mapErr(err)
+		}
+		out[i] = w
+	}
+	return out, nil
+}
+
+// check locks the wallets of several changes and asks for each whether it will be possible, so that none is made in vain.
+func (r *WalletRepo) check(ctx context.Context, sc account.Scope, c money.Currency, changes []wallet.Change) error {
+	owners := make([]id.Agent, len(changes))
+	for i, ch := range changes {
+		owners[i] = ch.Owner
+	}
+	locked, err := r.Lock(ctx, sc, c, owners...)
+	if err != nil {
+		return err
+	}
+	for _, ch := range changes {
+		var w wallet.Wallet
+		if i := slices.IndexFunc(locked, func(w wallet.Wallet) bool { return w.Agent == ch.Owner }); i >= 0 {
+			w = locked[i]
+		}
+		if w.Available() < -ch.Available || w.Held < -ch.Held {
+			return wallet.ErrInsufficientFunds
+		}
+		if more := ch.Available + ch.Held; more > 0 && w.Balance > math.MaxInt64-more {
+			return money.ErrOverflow
+		}
+	}
+	return nil
+}
+
+// insertLines stores the lines; after are the wallets that the entry changed.
+func insertLines(ctx context.Context, db bun.IDB, sc account.Scope, e wallet.Entry, after []wallet.Wallet) error {
+	lines := e.Lines()
+	args := make([]any, 0, 10*len(lines))
+	for i, l := range lines {
+		var w wallet.Wallet
+		var kind, balance, seq any
+		if l.Part == wallet.Available || l.Part == wallet.Held {
+			w = after[slices.IndexFunc(after, func(w wallet.Wallet) bool { return w.Agent == l.Owner })]
+		}
+		var counterpart any
+		if l.Kind != "" {
+			kind, balance, seq = string(l.Kind), w.Balance, w.Seq
+			counterpart = l.Counterpart
+		}
+		args = append(args, sc.Tenant, e.ID, i, string(l.Part), w.ID, l.Amount, kind, counterpart, balance, seq)
+	}
+	_, err := db.ExecContext(ctx, `INSERT INTO ledger_lines (tenant_id, entry_id, line, part, wallet_id, amount, kind, counterpart_id,
+		balance_after, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`+strings.Repeat(", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", len(lines)-1), args...)
+	return mapErr(err)
+}
+
+const transactionQuery = `SELECT e.id, w.id, w.agent_id, l.kind, ABS(l.amount), l.balance_after, e.currency, l.counterpart_id, e.payee,
+	e.category, e.description, e.act_id, e.hold_id, e.refunds_id, e.created_at, l.seq
+	FROM ledger_lines AS l
+	JOIN ledger_entries AS e ON e.tenant_id = l.tenant_id AND e.id = l.entry_id
+	JOIN wallets AS w ON w.id = l.wallet_id
+	WHERE l.tenant_id = ? AND l.kind IS NOT NULL AND `
+
+func (r *WalletRepo) transactions(ctx context.Context, q string, args ...any) ([]wallet.Transaction, error) {
+	rows, err := r.s.read(ctx).QueryContext(ctx, transactionQuery+q, args...)
+	if err != nil {
+		return nil, mapErr(err)
+	}
+	defer rows.Close()
+	var out []wallet.Transaction
+	for rows.Next() {
+		var t wallet.Transaction
+		var c money.Currency
+		var created stamp
+		err := rows.Scan(&t.ID, &t.Wallet, &t.Agent, &t.Kind, &t.Amount.Micros, &t.BalanceAfter.Micros, &c, &t.Counterpart, &t.Payee,
+			&t.Category, &t.Description, &t.Act, &t.Hold, &t.Refunds, &created, &t.Seq)
+		if err != nil {
+			return nil, mapErr(err)
+		}
+		t.Amount.Currency, t.BalanceAfter.Currency, t.CreatedAt = c, c, created.Time()
+		out = append(out, t)
+	}
+	return out, mapErr(rows.Err())
+}
+
+// Transactions implements wallet.Repository.
+func (r *WalletRepo) Transactions(
+	ctx context.Context, sc account.Scope, w id.Wallet, req page.Request,
+) (page.Page[wallet.Transaction], error) {
+	q := "l.wallet_id = ?"
+	args := []any{sc.Tenant, w}
+	if req.Cursor != "" {
+		before, err := decodeSeqCursor(req.Cursor)
+		if err != nil {
+			return page.Page[wallet.Transaction]{}, err
+		}
+		q += " AND l.seq < ?"
+		args = append(args, before)
+	}
+	found, err := r.transactions(ctx, q+" ORDER BY l.seq DESC LIMIT ?", append(args, req.Size()+1)...)
+	if err != nil {
+		return page.Page[wallet.Transaction]{}, err
+	}
+	return pageOf(found, req.Size(), func(t wallet.Transaction) (wallet.Transaction, error) { return t, nil },
+		func(t wallet.Transaction) []string { return []string{strconv.FormatInt(t.Seq, 10)} })
+}
+
+// Movements implements wallet.Repository.
+func (r *WalletRepo) Movements(ctx context.Context, sc account.Scope, ref wallet.Ref) ([]wallet.Transaction, error) {
+	const order = " ORDER BY l.amount, l.line"
+	switch {
+	case !ref.ID.IsZero():
+		return r.transactions(ctx, "e.id = ?"+order, sc.Tenant, ref.ID)
+	case !ref.Act.IsZero():
+		return r.transactions(ctx, "e.act_id = ?"+order, sc.Tenant, ref.Act)
+	case ref.Key != "":
+		return r.transactions(ctx, "e.idem_key = ?"+order, sc.Tenant, ref.Key)
+	}
+	return nil, nil
+}
+
+// Refunded implements wallet.Books.
+func (r *WalletRepo) Refunded(ctx context.Context, sc account.Scope, payment id.LedgerEntry) (int64, error) {
+	var n int64
+	err := r.s.read(ctx).QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(l.amount), 0) AS BIGINT) FROM ledger_entries AS e
+		JOIN ledger_lines AS l ON l.tenant_id = e.tenant_id AND l.entry_id = e.id
+		WHERE e.tenant_id = ? AND e.refunds_id = ? AND l.kind = 'refund'`, sc.Tenant, payment).Scan(&n)
+	return n, mapErr(err)
+}
+
+// Totals implements wallet.Books.
+func (r *WalletRepo) Totals(ctx context.Context, sc account.Scope) (wallet.Totals, error) {
+	var t wallet.Totals
+	ws, err := r.query(ctx, sc, "tenant_id = ? ORDER BY agent_id, currency", sc.Tenant)
+	if err != nil {
+		return t, err
+	}
+	index := make(map[id.Wallet]int, len(ws))
+	for i, w := range ws {
+		index[w.ID] = i
+		t.Wallets = append(t.Wallets, wallet.WalletTotals{Wallet: w})
+	}
+	// One pass per figure; each row adds to the wallet that it names.
+	for _, f := range []struct {
+		query string
+		add   func(w *wallet.WalletTotals, n int64)
+	}{
+		{
+			"SELECT wallet_id, CAST(SUM(amount) AS BIGINT) FROM ledger_lines WHERE tenant_id = ? AND part = 'available' GROUP BY wallet_id",
+			func(w *wallet.WalletTotals, n int64) { w.Available = n },
+		},
+		{
+			"SELECT wallet_id, CAST(SUM(amount) AS BIGINT) FROM ledger_lines WHERE tenant_id = ? AND part = 'held' GROUP BY wallet_id",
+			func(w *wallet.WalletTotals, n int64) { w.Held = n },
+		},
+		{
+			"SELECT wallet_id, CAST(SUM(amount) AS BIGINT) FROM wallet_holds WHERE tenant_id = ? AND status = 'open' GROUP BY wallet_id",
+			func(w *wallet.WalletTotals, n int64) { w.OpenHolds = n },
+		},
+		{
+			`SELECT l.wallet_id, l.balance_after FROM ledger_lines AS l JOIN
+				(SELECT wallet_id, MAX(seq) AS seq FROM ledger_lines WHERE tenant_id = ? AND kind IS NOT NULL GROUP BY wallet_id) AS m
+				ON m.wallet_id = l.wallet_id AND m.seq = l.seq WHERE l.kind IS NOT NULL`,
+			func(w *wallet.WalletTotals, n int64) { w.BalanceAfter = n },
+		},
+	} {
+		err := eachRow(ctx, r.s.read(ctx), func(row scanner) error {
+			var w id.Wallet
+			var n int64
+			if err := row.Scan(&w, &n); err != nil {
+				return err
+			}
+			i, ok := index[w]
+			if !ok { // lines without a wallet are as wrong as a wallet without lines
+				i = len(t.Wallets)
+				index[w] = i
+				t.Wallets = append(t.Wallets, wallet.WalletTotals{Wallet: wallet.Wallet{ID: w, Tenant: sc.Tenant}})
+			}
+			f.add(&t.Wallets[i], n)
+			return nil
+		}, f.query, sc.Tenant)
+		if err != nil {
+			return wallet.Totals{}, err
+		}
+	}
+	err = eachRow(ctx, r.s.read(ctx), func(row scanner) error {
+		var c wallet.CurrencyTotals
+		err := row.Scan(&c.Currency, &c.Credits, &c.Debits)
+		t.Currencies = append(t.Currencies, c)
+		return err
+	}, `SELECT e.currency, CAST(SUM(CASE WHEN l.amount > 0 THEN l.amount ELSE 0 END) AS BIGINT),
+		CAST(SUM(CASE WHEN l.amount < 0 THEN -l.amount ELSE 0 END) AS BIGINT)
+		FROM ledger_lines AS l JOIN ledger_entries AS e ON e.tenant_id = l.tenant_id AND e.id = l.entry_id
+		WHERE l.tenant_id = ? GROUP BY e.currency ORDER BY e.currency`, sc.Tenant)
+	if err != nil {
+		return wallet.Totals{}, err
+	}
+	err = eachRow(ctx, r.s.read(ctx), func(row scanner) error {
+		var e id.LedgerEntry
+		err := row.Scan(&e)
+		t.Unbalanced = append(t.Unbalanced, e)
+		return err
+	}, `SELECT e.id FROM ledger_entries AS e LEFT JOIN ledger_lines AS l ON l.tenant_id = e.tenant_id AND l.entry_id = e.id
+		WHERE e.tenant_id = ? GROUP BY e.id HAVING COUNT(l.line) < 2 OR SUM(l.amount) <> 0 ORDER BY e.id LIMIT 100`, sc.Tenant)
+	if err != nil {
+		return wallet.Totals{}, err
+	}
+	return t, nil
+}
+
+// eachRow calls fn with every row of a query.
+func eachRow(ctx context.Context, db bun.IDB, fn func(row scanner) error, q string, args ...any) error {
+	rows, err := db.QueryContext(ctx, q, args...)
+	if err != nil {
+		return mapErr(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := fn(rows); err != nil {
+			return mapErr(err)
+		}
+	}
+	return mapErr(rows.Err())
+}
+
+// HoldRepo keeps holds. It implements wallet.HoldRepository.
+type HoldRepo struct{ s *Store }
+
+var _ wallet.HoldRepository = (*HoldRepo)(nil)
+
+// Holds returns the repository of holds.
+func (s *Store) Holds() *HoldRepo { return &HoldRepo{s} }
+
+// Insert implements wallet.HoldRepository.
+func (r *HoldRepo) Insert(ctx context.Context, sc account.Scope, h wallet.Hold) error {
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		res, err := db.ExecContext(ctx, `INSERT INTO wallet_holds (tenant_id, id, wallet_id, agent_id, currency, amount, captured, status,
+			act_id, payee, category, description, expires_at, created_at) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`,
+			sc.Tenant, h.ID, h.Wallet, owner(h.Agent), string(h.Amount.Currency), h.Amount.Micros, string(h.Status),
+			h.Act, h.Payee, h.Category, h.Description, at(h.ExpiresAt), at(h.CreatedAt))
+		if err != nil {
+			return mapErr(err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 1 {
+			return mapErr(err)
+		}
+		return wallet.ErrRepeated
+	})
+}
+
+func (r *HoldRepo) query(ctx context.Context, q string, args ...any) ([]wallet.Hold, error) {
+	var out []wallet.Hold
+	err := eachRow(ctx, r.s.read(ctx), func(row scanner) error {
+		var h wallet.Hold
+		var expires, resolved, created stamp
+		err := row.Scan(&h.Tenant, &h.ID, &h.Wallet, &h.Agent, &h.Amount.Currency, &h.Amount.Micros, &h.Captured, &h.Status,
+			&h.Act, &h.Payee, &h.Category, &h.Description, &expires, &resolved, &created)
+		h.ExpiresAt, h.CreatedAt = expires.Time(), created.Time()
+		if !resolved.IsZero() {
+			t := resolved.Time()
+			h.ResolvedAt = &t
+		}
+		out = append(out, h)
+		return err
+	}, `SELECT tenant_id, id, wallet_id, agent_id, currency, amount, captured, status, act_id, payee, category, description,
+		expires_at, resolved_at, created_at FROM wallet_holds WHERE `+q, args...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Lock implements wallet.HoldRepository.
+func (r *HoldRepo) Lock(ctx context.Context, sc account.Scope, hold id.Hold) (wallet.Hold, error) {
+	found, err := r.query(ctx, "tenant_id = ? AND id = ?"+r.s.forUpdate(), sc.Tenant, hold)
+	if err != nil {
+		return wallet.Hold{}, err
+	}
+	if len(found) == 0 {
+		return wallet.Hold{}, id.NotFound[id.HoldKind](hold.String())
+	}
+	return found[0], nil
+}
+
+// Resolve implements wallet.HoldRepository.
+func (r *HoldRepo) Resolve(ctx context.Context, sc account.Scope, h wallet.Hold) error {
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		var resolved stamp
+		if h.ResolvedAt != nil {
+			resolved = at(*h.ResolvedAt)
+		}
+		res, err := db.ExecContext(ctx, `UPDATE wallet_holds SET status = ?, captured = ?, resolved_at = ?
+			WHERE tenant_id = ? AND id = ? AND status = 'open'`, string(h.Status), h.Captured, resolved, sc.Tenant, h.ID)
+		if err != nil {
+			return mapErr(err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 1 {
+			return mapErr(err)
+		}
+		return wallet.ErrHoldResolved
+	})
+}
+
+// Open implements wallet.HoldRepository.
+func (r *HoldRepo) Open(ctx context.Context, sc account.Scope, agent id.Agent) ([]wallet.Hold, error) {
+	return r.query(ctx, "tenant_id = ? AND agent_id = ? AND status = 'open' ORDER BY id", sc.Tenant, owner(agent))
+}
+
+// Due implements wallet.HoldRepository.
+func (r *HoldRepo) Due(ctx context.Context, now time.Time, limit int) ([]wallet.Hold, error) {
+	return r.query(ctx, "status = 'open' AND expires_at <= ? ORDER BY expires_at LIMIT ?", at(now), limit)
+}

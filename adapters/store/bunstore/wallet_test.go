@@ -1,0 +1,113 @@
+package bunstore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/uptrace/bun"
+
+	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/core/wallet/wallettest"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+func walletStore(s *Store) wallettest.Store {
+	return wallettest.Store{
+		TX: s, Repository: s.Wallets(), Holds: s.Holds(), Books: s.Wallets(),
+		Dump: func(ctx context.Context, tenant id.Tenant) (string, error) {
+			var b strings.Builder
+			for _, table := range []string{"wallets", "ledger_entries", "ledger_lines", "wallet_holds"} {
+				if err := dumpTable(ctx, s, &b, table, tenant); err != nil {
+					return "", err
+				}
+			}
+			return b.String(), nil
+		},
+	}
+}
+
+// dumpTable writes every row of a tenant, one per line.
+func dumpTable(ctx context.Context, s *Store, b *strings.Builder, table string, tenant id.Tenant) error {
+	rows, err := s.read(ctx).QueryContext(ctx, "SELECT * FROM ? WHERE tenant_id = ? ORDER BY 1, 2, 3", bun.Ident(table), tenant)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	cols, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	for rows.Next() {
+		vals := make([]any, len(cols))
+		for i := range vals {
+			vals[i] = new(any)
+		}
+		if err := rows.Scan(vals...); err != nil {
+			return err
+		}
+		b.WriteString(table)
+		for i, v := range vals {
+			fmt.Fprintf(b, " %s=%v", cols[i], *v.(*any)) //nolint:forcetypeassert // made above
+		}
+		b.WriteByte('\n')
+	}
+	return rows.Err()
+}
+
+func TestWallets(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		wallettest.Run(t, wallettest.Config{New: func(*testing.T) wallettest.Store { return walletStore(s) }})
+	})
+}
+
+// FuzzLedger plays random operations on wallets; see wallettest.Exercise for what must hold after each.
+func FuzzLedger(f *testing.F) {
+	const deposit, pay, transfer, hold, capture, void, refund, sweep, expire = 0, 1, 3, 4, 5, 6, 7, 8, 134
+	f.Add([]byte{deposit, 0, 0, 100, pay, 0, 0, 40, pay, 0, 0, 61, refund, 0, 0, 20, refund, 0, 0, 0})
+	f.Add([]byte{deposit, 0, 0, 200, hold, 0, 2, 50, hold, 0, 1, 60, capture, 0, 0, 30, void, 0, 0, 0, pay, 0, 0, 171})
+	f.Add([]byte{deposit, 1, 0, 90, transfer, 1, 2, 90, transfer, 2, 1, 91, transfer, 2, 2, 1, transfer, 2, 3, 5, sweep, 2, 0, 0})
+	f.Add([]byte{deposit, 2, 0, 255, hold, 2, 0, 100, expire, 0, 0, 1, capture, 0, 0, 1, hold, 2, 3, 100, expire, 0, 0, 3, sweep, 2, 0, 0})
+	f.Add([]byte{pay, 0, 0, 1, hold, 0, 0, 1, capture, 0, 0, 1, void, 0, 0, 0, refund, 0, 0, 1, sweep, 3, 0, 0, deposit, 0, 0, 0})
+	s := openSQLiteStore(f)
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		wallettest.Exercise(t, walletStore(s), ops[:min(len(ops), 4*64)])
+	})
+}
+
+// BenchmarkPayments is payments by 32 callers: out of one wallet, which they queue up for, and out of one each.
+func BenchmarkPayments(b *testing.B) {
+	for _, wallets := range []int{1, 32} {
+		b.Run(fmt.Sprintf("wallets=%d", wallets), func(b *testing.B) {
+			l := wallettest.NewLedger(b, walletStore(openSQLiteStore(b)))
+			agents := make([]id.Agent, wallets)
+			for i := range agents {
+				agents[i] = l.Fund(b, 1<<50)
+			}
+			work := make(chan struct{})
+			var wg sync.WaitGroup
+			for i := range 32 {
+				wg.Go(func() {
+					for range work {
+						_, err := l.Pay(context.Background(), l.Scope, wallet.PayRequest{
+							Agent: agents[i%wallets], Amount: wallettest.USDC(1), Payee: "vendor.example", Act: l.Act(),
+						})
+						if err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			b.ResetTimer()
+			for b.Loop() {
+				work <- struct{}{}
+			}
+			close(work)
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "payments/s")
+		})
+	}
+}
