@@ -20,7 +20,7 @@ func (g *Gate) Freeze(ctx context.Context, sc account.Scope, a id.Agent) (Freeze
 		if err != nil || was == agent.Frozen {
 			return err
 		}
-		return g.noteStanding(ctx, sc, auditFrozen, a)
+		return g.d.Trail.Note(ctx, sc, auditFrozen, a, nil)
 	})
 }
 
@@ -31,7 +31,7 @@ func (g *Gate) FreezeTenant(ctx context.Context, sc account.Scope) (FreezeReport
 		if err != nil || !changed {
 			return err
 		}
-		return g.noteStanding(ctx, sc, auditTenantFrozen, id.Agent{})
+		return g.d.Trail.Note(ctx, sc, auditTenantFrozen, id.Agent{}, nil)
 	})
 }
 
@@ -77,7 +77,7 @@ func (g *Gate) Unfreeze(ctx context.Context, sc account.Scope, a id.Agent) error
 		if err != nil || was != agent.Frozen {
 			return err
 		}
-		return g.noteStanding(ctx, sc, auditUnfrozen, a)
+		return g.d.Trail.Note(ctx, sc, auditUnfrozen, a, nil)
 	})
 }
 
@@ -88,7 +88,7 @@ func (g *Gate) UnfreezeTenant(ctx context.Context, sc account.Scope) error {
 		if err != nil || !changed {
 			return err
 		}
-		return g.noteStanding(ctx, sc, auditTenantUnfrozen, id.Agent{})
+		return g.d.Trail.Note(ctx, sc, auditTenantUnfrozen, id.Agent{}, nil)
 	})
 }
 

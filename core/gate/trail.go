@@ -7,7 +7,6 @@ import (
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/policy"
-	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/rule"
 )
 
@@ -34,7 +33,7 @@ const (
 func (g *Gate) note(ctx context.Context, sc account.Scope, action string, rec Record, j *judgement) error {
 	m := map[string]any{
 		"act_id": rec.ID.UUID().String(), "action": string(rec.Act.Action), "state": string(rec.State),
-		"actor": sc.Actor(), "description": rec.Act.Description,
+		"description": rec.Act.Description,
 	}
 	set := func(name, value string) {
 		if value != "" {
@@ -113,11 +112,6 @@ func deniedAction(a rule.Action) string {
 		return auditBlocked
 	}
 	return auditViolation
-}
-
-// noteStanding writes a freeze or its end.
-func (g *Gate) noteStanding(ctx context.Context, sc account.Scope, action string, agent id.Agent) error {
-	return g.d.Trail.Note(ctx, sc, action, agent, map[string]any{"actor": sc.Actor()})
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

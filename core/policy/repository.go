@@ -15,9 +15,9 @@ import (
 type Repository interface {
 	// Insert adds a policy; all fields are given.
 	Insert(ctx context.Context, sc account.Scope, p Policy) error
-	// Get returns a policy; inside a transaction it locks it for a change.
+	// Get returns a policy.
 	Get(ctx context.Context, sc account.Scope, p id.Policy) (Policy, error)
-	// Update replaces Limits, Rules, Version and UpdatedAt.
+	// Update replaces Limits, Rules, Version and UpdatedAt; ErrVersion unless the stored version is the one before p.Version.
 	Update(ctx context.Context, sc account.Scope, p Policy) error
 	// Delete removes a policy with its counters.
 	Delete(ctx context.Context, sc account.Scope, p id.Policy) error
@@ -26,9 +26,8 @@ type Repository interface {
 	// Applicable returns every policy that holds for an agent of a swarm (zero is none), tenant's first, then the swarm's, then the
 	// agent's, each by id.
 	Applicable(ctx context.Context, sc account.Scope, agent id.Agent, swarm id.Swarm) ([]Policy, error)
-	// LockScope locks whom the scope names against acts that are being decided: it waits for those transactions to end, and
-	// theirs wait for this one, so that no act is decided by a policy that has changed. Zero tells nothing: id.NotFound of the agent or
-	// swarm when the tenant has none such.
+	// LockScope keeps acts of whom the scope names from being decided until the transaction in ctx ends, and waits for those that
+	// are being decided, so that no act is decided by a policy that has changed. id.NotFound of an agent that the tenant has not.
 	LockScope(ctx context.Context, sc account.Scope, s Scope) error
 }
 

@@ -138,13 +138,6 @@ func (s *Service) tryUpdate(ctx context.Context, sc account.Scope, policy id.Pol
 		if err := s.d.Repository.LockScope(ctx, sc, next.Scope); err != nil {
 			return err
 		}
-		now, err := s.d.Repository.Get(ctx, sc, policy)
-		if err != nil {
-			return err
-		}
-		if now.Version != old.Version {
-			return ErrVersion
-		}
 		if err := s.d.Repository.Update(ctx, sc, next); err != nil {
 			return err
 		}
@@ -164,7 +157,8 @@ func (s *Service) Delete(ctx context.Context, sc account.Scope, policy id.Policy
 		return err
 	}
 	return s.d.TX.Do(ctx, func(ctx context.Context) error {
-		if err := s.d.Repository.LockScope(ctx, sc, p.Scope); err != nil {
+		// A policy outlives its agent, and can still be removed.
+		if err := s.d.Repository.LockScope(ctx, sc, p.Scope); err != nil && fault.KindOf(err) != fault.NotFound {
 			return err
 		}
 		if err := s.d.Repository.Delete(ctx, sc, policy); err != nil {
@@ -248,7 +242,7 @@ func (s *Service) note(ctx context.Context, sc account.Scope, action string, p P
 		rules[i] = map[string]any{"plugin": r.Plugin, "config": string(r.Config)}
 	}
 	m := map[string]any{
-		"policy_id": p.ID.UUID().String(), "version": p.Version, "limits": limits, "rules": rules, "actor": sc.Actor(),
+		"policy_id": p.ID.UUID().String(), "version": p.Version, "limits": limits, "rules": rules,
 	}
 	switch {
 	case p.Scope.Tenant:

@@ -1,0 +1,600 @@
+package bunstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/rule"
+)
+
+// PolicyRepo keeps policies. It implements policy.Repository.
+type PolicyRepo struct{ s *Store }
+
+// CounterRepo keeps what scopes have spent. It implements policy.Counters.
+type CounterRepo struct{ s *Store }
+
+// ApprovalRepo keeps approvals. It implements policy.Approvals.
+type ApprovalRepo struct{ s *Store }
+
+var (
+	_ policy.Repository = (*PolicyRepo)(nil)
+	_ policy.Counters   = (*CounterRepo)(nil)
+	_ policy.Approvals  = (*ApprovalRepo)(nil)
+)
+
+// Policies returns the repository of policies.
+func (s *Store) Policies() *PolicyRepo { return &PolicyRepo{s} }
+
+// Counters returns the counters of policies.
+func (s *Store) Counters() *CounterRepo { return &CounterRepo{s} }
+
+// Approvals returns the repository of approvals.
+func (s *Store) Approvals() *ApprovalRepo { return &ApprovalRepo{s} }
+
+// amountDoc is an amount inside a stored document.
+type amountDoc struct {
+	Micros   int64          `json:"micros"`
+	Currency money.Currency `json:"currency"`
+}
+
+func amountOf(a *money.Amount) *amountDoc {
+	if a == nil {
+		return nil
+	}
+	return &amountDoc{a.Micros, a.Currency}
+}
+
+func (d *amountDoc) amount() *money.Amount {
+	if d == nil {
+		return nil
+	}
+	a := money.Of(d.Micros, d.Currency)
+	return &a
+}
+
+// limitsDoc is how the column limits holds policy.Limits.
+type limitsDoc struct {
+	MaxPerTransaction    *amountDoc `json:"max_per_transaction,omitempty"`
+	HourlyLimit          *amountDoc `json:"hourly_limit,omitempty"`
+	DailyLimit           *amountDoc `json:"daily_limit,omitempty"`
+	WeeklyLimit          *amountDoc `json:"weekly_limit,omitempty"`
+	MonthlyLimit         *amountDoc `json:"monthly_limit,omitempty"`
+	AllTimeLimit         *amountDoc `json:"all_time_limit,omitempty"`
+	RequireApprovalAbove *amountDoc `json:"require_approval_above,omitempty"`
+	ApprovalTTL          int64      `json:"approval_ttl,omitempty"` // seconds
+	BlockedCategories    []string   `json:"blocked_categories,omitempty"`
+	AllowedCategories    []string   `json:"allowed_categories,omitempty"`
+	AllowedPayees        []string   `json:"allowed_payees,omitempty"`
+	BlockedPayees        []string   `json:"blocked_payees,omitempty"`
+	AllowedDomains       []string   `json:"allowed_domains,omitempty"`
+	BlockedDomains       []string   `json:"blocked_domains,omitempty"`
+	DailyCostLimit       *amountDoc `json:"daily_cost_limit,omitempty"`
+	MonthlyCostLimit     *amountDoc `json:"monthly_cost_limit,omitempty"`
+	DailyTokenLimit      *int64     `json:"daily_token_limit,omitempty"`
+	MonthlyTokenLimit    *int64     `json:"monthly_token_limit,omitempty"`
+}
+
+func limitsOf(l policy.Limits) limitsDoc {
+	return limitsDoc{
+		MaxPerTransaction: amountOf(l.MaxPerTransaction), HourlyLimit: amountOf(l.HourlyLimit), DailyLimit: amountOf(l.DailyLimit),
+		WeeklyLimit: amountOf(l.WeeklyLimit), MonthlyLimit: amountOf(l.MonthlyLimit), AllTimeLimit: amountOf(l.AllTimeLimit),
+		RequireApprovalAbove: amountOf(l.RequireApprovalAbove), ApprovalTTL: int64(l.ApprovalTTL / time.Second),
+		BlockedCategories: l.BlockedCategories, AllowedCategories: l.AllowedCategories,
+		AllowedPayees: l.AllowedPayees, BlockedPayees: l.BlockedPayees,
+		AllowedDomains: l.AllowedDomains, BlockedDomains: l.BlockedDomains,
+		DailyCostLimit: amountOf(l.DailyCostLimit), MonthlyCostLimit: amountOf(l.MonthlyCostLimit),
+		DailyTokenLimit: l.DailyTokenLimit, MonthlyTokenLimit: l.MonthlyTokenLimit,
+	}
+}
+
+func (d limitsDoc) limits() policy.Limits {
+	return policy.Limits{
+		MaxPerTransaction: d.MaxPerTransaction.amount(), HourlyLimit: d.HourlyLimit.amount(), DailyLimit: d.DailyLimit.amount(),
+		WeeklyLimit: d.WeeklyLimit.amount(), MonthlyLimit: d.MonthlyLimit.amount(), AllTimeLimit: d.AllTimeLimit.amount(),
+		RequireApprovalAbove: d.RequireApprovalAbove.amount(), ApprovalTTL: time.Duration(d.ApprovalTTL) * time.Second,
+		BlockedCategories: d.BlockedCategories, AllowedCategories: d.AllowedCategories,
+		AllowedPayees: d.AllowedPayees, BlockedPayees: d.BlockedPayees,
+		AllowedDomains: d.AllowedDomains, BlockedDomains: d.BlockedDomains,
+		DailyCostLimit: d.DailyCostLimit.amount(), MonthlyCostLimit: d.MonthlyCostLimit.amount(),
+		DailyTokenLimit: d.DailyTokenLimit, MonthlyTokenLimit: d.MonthlyTokenLimit,
+	}
+}
+
+// ruleDoc is how the column rules holds one policy.RuleRef.
+type ruleDoc struct {
+	Plugin string          `json:"plugin"`
+	Config json.RawMessage `json:"config,omitempty"`
+}
+
+const (
+	scopeTenant = "tenant"
+	scopeSwarm  = "swarm:"
+	scopeAgent  = "agent:"
+)
+
+func scopeKey(s policy.Scope) string {
+	switch {
+	case !s.Agent.IsZero():
+		return scopeAgent + s.Agent.UUID().String()
+	case !s.Swarm.IsZero():
+		return scopeSwarm + s.Swarm.UUID().String()
+	}
+	return scopeTenant
+}
+
+func parseScope(key string) (policy.Scope, error) {
+	if key == scopeTenant {
+		return policy.Scope{Tenant: true}, nil
+	}
+	kind, text, _ := strings.Cut(key, ":")
+	u, err := id.ParseUUID(text)
+	if err != nil {
+		return policy.Scope{}, fmt.Errorf("bunstore: policy scope: %w", err)
+	}
+	if kind+":" == scopeSwarm {
+		return policy.Scope{Swarm: id.Of[id.SwarmKind](u)}, nil
+	}
+	return policy.Scope{Agent: id.Of[id.AgentKind](u)}, nil
+}
+
+func encodePolicy(p policy.Policy) (limits, rules string, err error) {
+	docs := make([]ruleDoc, len(p.Rules))
+	for i, r := range p.Rules {
+		docs[i] = ruleDoc(r)
+	}
+	l, err := json.Marshal(limitsOf(p.Limits))
+	if err != nil {
+		return "", "", fmt.Errorf("bunstore: policy: %w", err)
+	}
+	r, err := json.Marshal(docs)
+	if err != nil {
+		return "", "", fmt.Errorf("bunstore: policy: %w", err)
+	}
+	return string(l), string(r), nil
+}
+
+const policyColumns = "id, scope_key, limits, rules, version, created_at, updated_at"
+
+func scanPolicy(tenant id.Tenant, row scanner) (policy.Policy, error) {
+	p := policy.Policy{Tenant: tenant}
+	var scope string
+	var limits, rules []byte
+	var created, updated stamp
+	if err := row.Scan(&p.ID, &scope, &limits, &rules, &p.Version, &created, &updated); err != nil {
+		return policy.Policy{}, err
+	}
+	p.CreatedAt, p.UpdatedAt = created.Time(), updated.Time()
+	var err error
+	if p.Scope, err = parseScope(scope); err != nil {
+		return policy.Policy{}, err
+	}
+	var doc limitsDoc
+	if err := json.Unmarshal(limits, &doc); err != nil {
+		return policy.Policy{}, fmt.Errorf("bunstore: policy limits: %w", err)
+	}
+	p.Limits = doc.limits()
+	var docs []ruleDoc
+	if err := json.Unmarshal(rules, &docs); err != nil {
+		return policy.Policy{}, fmt.Errorf("bunstore: policy rules: %w", err)
+	}
+	for _, d := range docs {
+		p.Rules = append(p.Rules, policy.RuleRef(d))
+	}
+	return p, nil
+}
+
+// queryAll reads every row of a query with scan.
+func queryAll[T any](ctx context.Context, db bun.IDB, scan func(scanner) (T, error), q string, args ...any) ([]T, error) {
+	rows, err := db.QueryContext(ctx, q, args...)
+	if err != nil {
+		return nil, mapErr(err)
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, mapErr(err)
+		}
+		out = append(out, v)
+	}
+	return out, mapErr(rows.Err())
+}
+
+// Insert implements policy.Repository.
+func (r *PolicyRepo) Insert(ctx context.Context, sc account.Scope, p policy.Policy) error {
+	limits, rules, err := encodePolicy(p)
+	if err != nil {
+		return err
+	}
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		_, err := db.ExecContext(ctx, `INSERT INTO policies (tenant_id, id, scope_key, limits, rules, version, created_at, updated_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			sc.Tenant, p.ID, scopeKey(p.Scope), limits, rules, p.Version, at(p.CreatedAt), at(p.UpdatedAt))
+		return mapErr(err)
+	})
+}
+
+// Get implements policy.Repository.
+func (r *PolicyRepo) Get(ctx context.Context, sc account.Scope, p id.Policy) (policy.Policy, error) {
+	out, err := scanPolicy(sc.Tenant, r.s.read(ctx).QueryRowContext(ctx,
+		"SELECT "+policyColumns+" FROM policies WHERE tenant_id = ? AND id = ?", sc.Tenant, p))
+	if errors.Is(err, sql.ErrNoRows) {
+		return policy.Policy{}, id.NotFound[id.PolicyKind](p.String())
+	}
+	return out, mapErr(err)
+}
+
+// Update implements policy.Repository.
+func (r *PolicyRepo) Update(ctx context.Context, sc account.Scope, p policy.Policy) error {
+	limits, rules, err := encodePolicy(p)
+	if err != nil {
+		return err
+	}
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		res, err := db.ExecContext(ctx, `UPDATE policies SET limits = ?, rules = ?, version = ?, updated_at = ?
+			WHERE tenant_id = ? AND id = ? AND version = ?`, limits, rules, p.Version, at(p.UpdatedAt), sc.Tenant, p.ID, p.Version-1)
+		if n, err := rowsChanged(res, err); err != nil || n > 0 {
+			return err
+		}
+		if _, err := r.Get(ctx, sc, p.ID); err != nil {
+			return err
+		}
+		return policy.ErrVersion
+	})
+}
+
+// rowsChanged returns how many rows a statement changed.
+func rowsChanged(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, mapErr(err)
+	}
+	n, err := res.RowsAffected()
+	return n, mapErr(err)
+}
+
+// Delete implements policy.Repository.
+func (r *PolicyRepo) Delete(ctx context.Context, sc account.Scope, p id.Policy) error {
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		res, err := db.ExecContext(ctx, "DELETE FROM policies WHERE tenant_id = ? AND id = ?", sc.Tenant, p)
+		n, err := rowsChanged(res, err)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return id.NotFound[id.PolicyKind](p.String())
+		}
+		_, err = db.ExecContext(ctx, "DELETE FROM policy_counters WHERE tenant_id = ? AND policy_id = ?", sc.Tenant, p)
+		return mapErr(err)
+	})
+}
+
+// List implements policy.Repository.
+func (r *PolicyRepo) List(
+	ctx context.Context, sc account.Scope, f policy.Filter, req page.Request,
+) (page.Page[policy.Policy], error) {
+	q, args := "SELECT "+policyColumns+" FROM policies WHERE tenant_id = ?", []any{sc.Tenant}
+	if f != (policy.Filter{}) {
+		q += " AND scope_key = ?"
+		args = append(args, scopeKey(policy.Scope(f)))
+	}
+	if req.Cursor != "" {
+		before, err := decodeIDCursor[id.PolicyKind](req.Cursor)
+		if err != nil {
+			return page.Page[policy.Policy]{}, err
+		}
+		q += " AND id < ?"
+		args = append(args, before)
+	}
+	found, err := r.query(ctx, sc, q+" ORDER BY id DESC LIMIT ?", append(args, req.Size()+1)...)
+	if err != nil {
+		return page.Page[policy.Policy]{}, err
+	}
+	return pageOf(found, req.Size(), func(p policy.Policy) (policy.Policy, error) { return p, nil },
+		func(p policy.Policy) []string { return []string{p.ID.String()} })
+}
+
+func (r *PolicyRepo) query(ctx context.Context, sc account.Scope, q string, args ...any) ([]policy.Policy, error) {
+	return queryAll(ctx, r.s.read(ctx), func(row scanner) (policy.Policy, error) { return scanPolicy(sc.Tenant, row) }, q, args...)
+}
+
+// Applicable implements policy.Repository.
+func (r *PolicyRepo) Applicable(
+	ctx context.Context, sc account.Scope, agent id.Agent, swarm id.Swarm,
+) ([]policy.Policy, error) {
+	args := []any{sc.Tenant, scopeTenant, scopeKey(policy.Scope{Agent: agent})}
+	in := "?, ?"
+	if !swarm.IsZero() {
+		in += ", ?"
+		args = append(args, scopeKey(policy.Scope{Swarm: swarm}))
+	}
+	found, err := r.query(ctx, sc, "SELECT "+policyColumns+" FROM policies WHERE tenant_id = ? AND scope_key IN ("+in+") ORDER BY id", args...)
+	if err != nil {
+		return nil, err
+	}
+	rank := func(s policy.Scope) int {
+		switch {
+		case s.Tenant:
+			return 0
+		case s.Agent.IsZero():
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(found, func(a, b policy.Policy) int { return rank(a.Scope) - rank(b.Scope) })
+	return found, nil
+}
+
+// LockScope implements policy.Repository. It locks the rows whose standing every act locks, so that acts and changes of their
+// policies exclude each other without a further lock.
+func (r *PolicyRepo) LockScope(ctx context.Context, sc account.Scope, s policy.Scope) error {
+	q, args := "SELECT 1 FROM tenants WHERE id = ?", []any{sc.Tenant}
+	switch {
+	case !s.Agent.IsZero():
+		q, args = "SELECT 1 FROM agents WHERE tenant_id = ? AND id = ?", []any{sc.Tenant, s.Agent}
+	case !s.Swarm.IsZero():
+		q, args = "SELECT 1 FROM agents WHERE tenant_id = ? AND swarm_id = ? ORDER BY id", []any{sc.Tenant, s.Swarm}
+	}
+	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (one int, err error) { return one, row.Scan(&one) },
+		q+r.s.forUpdate(), args...)
+	if err == nil && len(found) == 0 && !s.Agent.IsZero() {
+		return id.NotFound[id.AgentKind](s.Agent.String())
+	}
+	return err
+}
+
+const counterColumns = "policy_id, name, span, span_start, unit, spent, reserved"
+
+// Lock implements policy.Counters.
+func (r *CounterRepo) Lock(ctx context.Context, sc account.Scope, keys []policy.Key) ([]policy.Counter, error) {
+	if !r.s.postgres() {
+		return r.Read(ctx, sc, keys) // the writer is alone
+	}
+	out, n, err := r.find(ctx, sc, keys, r.s.forUpdate())
+	if err != nil || n == len(keys) {
+		return out, err
+	}
+	// The first of a window: its rows must be there to be locked.
+	var rows []string
+	var args []any
+	for _, k := range keys {
+		rows = append(rows, "(?, ?, ?, ?, ?, ?, 0, 0)")
+		args = append(args, sc.Tenant, k.Policy, k.Name, string(k.Window), at(k.Start), k.Unit)
+	}
+	_, err = r.s.read(ctx).ExecContext(ctx, "INSERT INTO policy_counters (tenant_id, "+counterColumns+") VALUES "+
+		strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING", args...)
+	if err != nil {
+		return nil, mapErr(err)
+	}
+	out, _, err = r.find(ctx, sc, keys, r.s.forUpdate())
+	return out, err
+}
+
+// Read implements policy.Counters.
+func (r *CounterRepo) Read(ctx context.Context, sc account.Scope, keys []policy.Key) ([]policy.Counter, error) {
+	out, _, err := r.find(ctx, sc, keys, "")
+	return out, err
+}
+
+// find returns the counters of keys, and how many of them have a row.
+func (r *CounterRepo) find(ctx context.Context, sc account.Scope, keys []policy.Key, lock string) ([]policy.Counter, int, error) {
+	out := make([]policy.Counter, len(keys))
+	var where []string
+	args := []any{sc.Tenant}
+	for i, k := range keys {
+		out[i].Key = k
+		cond, condArgs := counterIs(k)
+		where = append(where, cond)
+		args = append(args, condArgs...)
+	}
+	q := "SELECT " + counterColumns + " FROM policy_counters WHERE tenant_id = ? AND (" + strings.Join(where, " OR ") +
+		") ORDER BY policy_id, name, span, span_start, unit" + lock
+	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (c policy.Counter, err error) {
+		var span string
+		var start stamp
+		err = row.Scan(&c.Key.Policy, &c.Key.Name, &span, &start, &c.Key.Unit, &c.Spent, &c.Reserved)
+		c.Key.Window, c.Key.Start = rule.Window(span), start.Time()
+		return c, err
+	}, q, args...)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, c := range found {
+		i := slices.IndexFunc(keys, func(k policy.Key) bool { return k.Compare(c.Key) == 0 })
+		out[i].Spent, out[i].Reserved = c.Spent, c.Reserved
+	}
+	return out, len(found), nil
+}
+
+func counterIs(k policy.Key) (cond string, args []any) {
+	return "(policy_id = ? AND name = ? AND span = ? AND span_start = ? AND unit = ?)",
+		[]any{k.Policy, k.Name, string(k.Window), at(k.Start), k.Unit}
+}
+
+// Add implements policy.Counters. Rows are never made by giving back: those of a policy that has been deleted meanwhile stay
+// away.
+func (r *CounterRepo) Add(ctx context.Context, sc account.Scope, changes []policy.Counter) error {
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		var rows []string
+		var args []any
+		for _, c := range changes {
+			if c.Spent < 0 || c.Reserved < 0 {
+				cond, condArgs := counterIs(c.Key)
+				_, err := db.ExecContext(ctx, "UPDATE policy_counters SET spent = spent + ?, reserved = reserved + ? WHERE tenant_id = ? AND "+cond,
+					append([]any{c.Spent, c.Reserved, sc.Tenant}, condArgs...)...)
+				if err != nil {
+					return mapErr(err)
+				}
+				continue
+			}
+			rows = append(rows, "(?, ?, ?, ?, ?, ?, ?, ?)")
+			args = append(args, sc.Tenant, c.Key.Policy, c.Key.Name, string(c.Key.Window), at(c.Key.Start), c.Key.Unit, c.Spent, c.Reserved)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		_, err := db.ExecContext(ctx, "INSERT INTO policy_counters (tenant_id, "+counterColumns+") VALUES "+strings.Join(rows, ", ")+`
+			ON CONFLICT (tenant_id, policy_id, name, span, span_start, unit) DO UPDATE SET
+			spent = policy_counters.spent + excluded.spent, reserved = policy_counters.reserved + excluded.reserved`, args...)
+		return mapErr(err)
+	})
+}
+
+const approvalColumns = `tenant_id, id, act_id, agent_id, session_id, tool_use_id, action, amount, currency, payee, detail, rule, reason,
+	status, expires_at, decided_by, decided_at, note, created_at`
+
+func scanApproval(row scanner) (policy.Approval, error) {
+	var a policy.Approval
+	var amount nullAmount
+	var action, status string
+	var expires, decided, created stamp
+	err := row.Scan(&a.Tenant, &a.ID, &a.Act, &a.Agent, &a.Session, &a.ToolUse, &action, &amount.micros, &amount.currency, &a.Payee,
+		&a.Detail, &a.Rule, &a.Reason, &status, &expires, &a.DecidedBy, &decided, &a.Note, &created)
+	if err != nil {
+		return policy.Approval{}, err
+	}
+	a.Action, a.Status, a.Amount = rule.Action(action), policy.ApprovalStatus(status), amount.amount()
+	a.ExpiresAt, a.CreatedAt, a.DecidedAt = expires.Time(), created.Time(), decided.pointer()
+	return a, nil
+}
+
+// nullAmount is a pair of columns that hold an amount or NULL.
+type nullAmount struct {
+	micros   sql.NullInt64
+	currency sql.NullString
+}
+
+func nullAmountOf(a *money.Amount) nullAmount {
+	if a == nil {
+		return nullAmount{}
+	}
+	return nullAmount{sql.NullInt64{Int64: a.Micros, Valid: true}, sql.NullString{String: string(a.Currency), Valid: true}}
+}
+
+func (n nullAmount) amount() *money.Amount {
+	if !n.micros.Valid {
+		return nil
+	}
+	a := money.Of(n.micros.Int64, money.Currency(n.currency.String))
+	return &a
+}
+
+// pointer returns the time, or nil for NULL.
+func (s stamp) pointer() *time.Time {
+	if s.IsZero() {
+		return nil
+	}
+	t := s.Time()
+	return &t
+}
+
+// stampOf is at for a time that may be missing.
+func stampOf(t *time.Time) stamp {
+	if t == nil {
+		return stamp{}
+	}
+	return at(*t)
+}
+
+// Insert implements policy.Approvals.
+func (r *ApprovalRepo) Insert(ctx context.Context, sc account.Scope, a policy.Approval) error {
+	amount := nullAmountOf(a.Amount)
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		_, err := db.ExecContext(ctx, "INSERT INTO approvals ("+approvalColumns+
+			") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			sc.Tenant, a.ID, a.Act, a.Agent, a.Session, a.ToolUse, string(a.Action), amount.micros, amount.currency, a.Payee, a.Detail,
+			a.Rule, a.Reason, string(a.Status), at(a.ExpiresAt), a.DecidedBy, stampOf(a.DecidedAt), a.Note, at(a.CreatedAt))
+		return mapErr(err)
+	})
+}
+
+// Get implements policy.Approvals.
+func (r *ApprovalRepo) Get(ctx context.Context, sc account.Scope, a id.Approval) (policy.Approval, error) {
+	return r.get(ctx, sc, a, "")
+}
+
+// Lock implements policy.Approvals.
+func (r *ApprovalRepo) Lock(ctx context.Context, sc account.Scope, a id.Approval) (policy.Approval, error) {
+	return r.get(ctx, sc, a, r.s.forUpdate())
+}
+
+func (r *ApprovalRepo) get(ctx context.Context, sc account.Scope, a id.Approval, lock string) (policy.Approval, error) {
+	out, err := scanApproval(r.s.read(ctx).QueryRowContext(ctx,
+		"SELECT "+approvalColumns+" FROM approvals WHERE tenant_id = ? AND id = ?"+lock, sc.Tenant, a))
+	if errors.Is(err, sql.ErrNoRows) {
+		return policy.Approval{}, id.NotFound[id.ApprovalKind](a.String())
+	}
+	return out, mapErr(err)
+}
+
+// Decide implements policy.Approvals.
+func (r *ApprovalRepo) Decide(ctx context.Context, sc account.Scope, a policy.Approval) error {
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		res, err := db.ExecContext(ctx, `UPDATE approvals SET status = ?, rule = ?, reason = ?, decided_by = ?, decided_at = ?, note = ?
+			WHERE tenant_id = ? AND id = ? AND status = 'pending'`,
+			string(a.Status), a.Rule, a.Reason, a.DecidedBy, stampOf(a.DecidedAt), a.Note, sc.Tenant, a.ID)
+		if n, err := rowsChanged(res, err); err != nil || n > 0 {
+			return err
+		}
+		if _, err := r.Get(ctx, sc, a.ID); err != nil {
+			return err
+		}
+		return policy.ErrDecided
+	})
+}
+
+// List implements policy.Approvals.
+func (r *ApprovalRepo) List(
+	ctx context.Context, sc account.Scope, f policy.ApprovalFilter, req page.Request,
+) (page.Page[policy.Approval], error) {
+	q, args := "SELECT "+approvalColumns+" FROM approvals WHERE tenant_id = ?", []any{sc.Tenant}
+	add := func(cond string, arg any) {
+		q += cond
+		args = append(args, arg)
+	}
+	if f.Status != "" {
+		add(" AND status = ?", string(f.Status))
+	}
+	if !f.Agent.IsZero() {
+		add(" AND agent_id = ?", f.Agent)
+	}
+	if !f.Session.IsZero() {
+		add(" AND session_id = ?", f.Session)
+	}
+	if req.Cursor != "" {
+		before, err := decodeIDCursor[id.ApprovalKind](req.Cursor)
+		if err != nil {
+			return page.Page[policy.Approval]{}, err
+		}
+		add(" AND id < ?", before)
+	}
+	found, err := queryAll(ctx, r.s.read(ctx), scanApproval, q+" ORDER BY id DESC LIMIT ?", append(args, req.Size()+1)...)
+	if err != nil {
+		return page.Page[policy.Approval]{}, err
+	}
+	return pageOf(found, req.Size(), func(a policy.Approval) (policy.Approval, error) { return a, nil },
+		func(a policy.Approval) []string { return []string{a.ID.String()} })
+}
+
+// Due implements policy.Approvals.
+func (r *ApprovalRepo) Due(ctx context.Context, tenant id.Tenant, now time.Time, limit int) ([]policy.Approval, error) {
+	q, args := "SELECT "+approvalColumns+" FROM approvals WHERE status = 'pending' AND expires_at <= ?", []any{at(now)}
+	if !tenant.IsZero() {
+		q += " AND tenant_id = ?"
+		args = append(args, tenant)
+	}
+	return queryAll(ctx, r.s.read(ctx), scanApproval, q+" ORDER BY expires_at LIMIT ?", append(args, limit)...)
+}
