@@ -216,12 +216,25 @@ func (k *checker) toolset(path string, t Tool) {
 		if len(c.AllowedDomains) > 0 && len(c.BlockedDomains) > 0 {
 			k.addf(p+".blocked_domains", "cannot be given together with allowed_domains")
 		}
+		if c.URLSources != nil {
+			k.json(p+".url_sources", c.URLSources, 0)
+		}
+		if c.UserLocation != nil {
+			k.json(p+".user_location", c.UserLocation, '{')
+		}
 		for j, d := range c.AllowedDomains {
 			k.text(fmt.Sprintf("%s.allowed_domains[%d]", p, j), d, 1, 253)
 		}
 		for j, d := range c.BlockedDomains {
 			k.text(fmt.Sprintf("%s.blocked_domains[%d]", p, j), d, 1, 253)
 		}
+	}
+}
+
+// json checks what is kept as given; begin is the character that it must begin with, 0 any.
+func (k *checker) json(path string, raw json.RawMessage, begin byte) {
+	if !json.Valid(raw) || !utf8.Valid(raw) || begin != 0 && raw[0] != begin {
+		k.addf(path, "is not of the type that belongs here")
 	}
 }
 
@@ -253,7 +266,7 @@ func toolName(s string) bool {
 // schema checks that raw is the JSON Schema of an object and can be compiled without reading anything else.
 func (k *checker) schema(path string, raw json.RawMessage) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
-	if err != nil {
+	if err != nil || !utf8.Valid(raw) {
 		k.addf(path, "must be a JSON Schema object")
 		return
 	}
@@ -372,8 +385,8 @@ func clip(key string) string {
 func (k *checker) multiagent(m Multiagent) {
 	switch m.Type {
 	case Multiagent20261001:
-		if len(m.Rest) > 0 && m.Rest[0] != '{' {
-			k.addf("multiagent", "must be an object")
+		if len(m.Rest) > 0 {
+			k.json("multiagent", m.Rest, '{')
 		}
 		return
 	case Coordinator:

@@ -1,0 +1,293 @@
+package knowledge
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/ports/clock"
+	"github.com/bureau-agents/bureau/ports/embedding"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/tx"
+)
+
+// Agents tells of the agents that own knowledge; agent.Service and agent.Repository do.
+type Agents interface {
+	Get(ctx context.Context, sc account.Scope, agent id.Agent) (agent.Agent, error)
+}
+
+// Swarms tells of the swarms that own knowledge. app wires core/swarm, or NoSwarms.
+type Swarms interface {
+	// CheckSwarm returns id.NotFound[id.SwarmKind] when the tenant has no such swarm.
+	CheckSwarm(ctx context.Context, sc account.Scope, swarm id.Swarm) error
+}
+
+// NoSwarms is the Swarms of a server without any.
+type NoSwarms struct{}
+
+// CheckSwarm finds nothing.
+func (NoSwarms) CheckSwarm(_ context.Context, _ account.Scope, swarm id.Swarm) error {
+	return id.NotFound[id.SwarmKind](swarm.String())
+}
+
+// Deps is what a Service needs. All fields are required.
+type Deps struct {
+	TX         tx.Runner
+	Clock      clock.Clock
+	IDs        id.Generator
+	Logger     *slog.Logger
+	Ingestion  Ingestion
+	Repository Repository
+	Embedder   embedding.Embedder
+	Agents     Agents
+	Swarms     Swarms
+}
+
+// Config of a Service.
+type Config struct {
+	// Threshold is the cosine similarity from which on two texts are twins, in (0, 1]; 0 is DefaultThreshold.
+	Threshold float64
+}
+
+// Service stores, lists, removes and finds knowledge. It is safe for concurrent use.
+type Service struct {
+	d         Deps
+	threshold float64
+	embedder  embedding.Info
+}
+
+// NewService returns a Service, or an error that names what is missing or wrong.
+func NewService(d Deps, cfg Config) (*Service, error) {
+	switch {
+	case d.TX == nil:
+		return nil, errors.New("knowledge: Deps.TX is required")
+	case d.Clock == nil:
+		return nil, errors.New("knowledge: Deps.Clock is required")
+	case d.IDs == nil:
+		return nil, errors.New("knowledge: Deps.IDs is required")
+	case d.Logger == nil:
+		return nil, errors.New("knowledge: Deps.Logger is required")
+	case d.Ingestion == nil:
+		return nil, errors.New("knowledge: Deps.Ingestion is required")
+	case d.Repository == nil:
+		return nil, errors.New("knowledge: Deps.Repository is required")
+	case d.Embedder == nil:
+		return nil, errors.New("knowledge: Deps.Embedder is required")
+	case d.Agents == nil:
+		return nil, errors.New("knowledge: Deps.Agents is required")
+	case d.Swarms == nil:
+		return nil, errors.New("knowledge: Deps.Swarms is required")
+	}
+	if cfg.Threshold == 0 {
+		cfg.Threshold = DefaultThreshold
+	}
+	if !(cfg.Threshold > 0 && cfg.Threshold <= 1) {
+		return nil, errors.New("knowledge: Config.Threshold must be above 0 and at most 1")
+	}
+	return &Service{d: d, threshold: cfg.Threshold, embedder: d.Embedder.Info()}, nil
+}
+
+// resolve returns the spaces that of stands for: first the one that entries are stored in and listed from, then, for a member of a
+// swarm, its own, which is searched besides.
+func (s *Service) resolve(ctx context.Context, sc account.Scope, of Space, writes bool) ([]Space, error) {
+	if of.Agent.IsZero() == of.Swarm.IsZero() {
+		const what = "exactly one of agent_id and swarm_id is required"
+		return nil, ErrInvalid.Withf(what).WithFields(fault.Field{Path: "agent_id", Message: what})
+	}
+	if !of.Swarm.IsZero() {
+		return []Space{of}, s.d.Swarms.CheckSwarm(ctx, sc, of.Swarm)
+	}
+	a, err := s.d.Agents.Get(ctx, sc, of.Agent)
+	if err != nil {
+		return nil, err
+	}
+	if writes && a.Standing == agent.Archived {
+		return nil, agent.ErrArchived.Withf("agent %s is archived", a.ID)
+	}
+	if a.Swarm.IsZero() {
+		return []Space{of}, nil
+	}
+	return []Space{{Swarm: a.Swarm}, of}, nil
+}
+
+// List lists entries, newest first.
+func (s *Service) List(ctx context.Context, sc account.Scope, req ListRequest) (page.Page[Entry], error) {
+	spaces, err := s.resolve(ctx, sc, req.In, false)
+	if err != nil {
+		return page.Page[Entry]{}, err
+	}
+	req.In = spaces[0]
+	return s.d.Repository.List(ctx, sc, req)
+}
+
+// Delete removes entries and returns how many there were. It returns ErrInvalid unless exactly one of ID, Source and All is set and
+// All is confirmed, and id.NotFound for an ID that is not in the space. A source without entries is no error.
+func (s *Service) Delete(ctx context.Context, sc account.Scope, req DeleteRequest) (int, error) {
+	ways := 0
+	for _, set := range []bool{!req.ID.IsZero(), req.Source != "", req.All} {
+		if set {
+			ways++
+		}
+	}
+	switch {
+	case ways != 1:
+		const what = "exactly one of id, source and all is required"
+		return 0, ErrInvalid.Withf(what).WithFields(fault.Field{Path: "id", Message: what})
+	case req.All && !req.Confirm:
+		const what = "deleting all entries requires confirm=true"
+		return 0, ErrInvalid.Withf(what).WithFields(fault.Field{Path: "confirm", Message: what})
+	}
+	spaces, err := s.resolve(ctx, sc, req.In, false)
+	if err != nil {
+		return 0, err
+	}
+	req.In = spaces[0]
+	var n int
+	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
+		var err error
+		n, err = s.d.Repository.Delete(ctx, sc, req)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	if n == 0 && !req.ID.IsZero() {
+		return 0, id.NotFound[id.KnowledgeKind](req.ID.String())
+	}
+	return n, nil
+}
+
+// Search returns the entries that are most like the query, best first. Nothing stored, nothing found: that is no error. It returns
+// ErrEmbedderChanged when the entries come from another embedder.
+func (s *Service) Search(ctx context.Context, sc account.Scope, req SearchRequest) ([]Hit, error) {
+	k := &checker{}
+	k.text("query", req.Query, MaxText)
+	if req.Limit < 0 || req.Limit > MaxHits {
+		k.addf("limit", "must be 1 to %d", MaxHits)
+	}
+	if err := k.err(); err != nil {
+		return nil, err
+	}
+	if req.Limit == 0 {
+		req.Limit = DefaultHits
+	}
+	spaces, err := s.resolve(ctx, sc, req.In, false)
+	if err != nil {
+		return nil, err
+	}
+	var full []Space
+	for _, space := range spaces {
+		st, err := s.state(ctx, sc, space)
+		if err != nil {
+			return nil, err
+		}
+		if st.Entries > 0 {
+			full = append(full, space)
+		}
+	}
+	if len(full) == 0 {
+		return nil, nil
+	}
+	v, err := s.embed(ctx, []string{req.Query})
+	if err != nil {
+		return nil, err
+	}
+	var hits []Hit
+	for _, space := range full {
+		found, err := s.d.Repository.Nearest(ctx, sc, space, s.embedder.Name, v[0], req.Limit)
+		if err != nil {
+			return nil, err
+		}
+		hits = append(hits, found...)
+	}
+	slices.SortStableFunc(hits, func(a, b Hit) int { return cmp.Compare(b.Score, a.Score) })
+	return hits[:min(len(hits), req.Limit)], nil
+}
+
+// state returns the State of a space whose entries can be compared with what the server embeds.
+func (s *Service) state(ctx context.Context, sc account.Scope, space Space) (State, error) {
+	st, err := s.d.Ingestion.State(ctx, sc, space)
+	if err != nil {
+		return State{}, err
+	}
+	return st, s.comparable(st)
+}
+
+func (s *Service) comparable(st State) error {
+	if st.Entries > 0 && st.Embedder != s.embedder.Name {
+		return ErrEmbedderChanged.Withf("the entries were embedded by %q, and the server has %q: delete and ingest them again, or configure that one",
+			st.Embedder, s.embedder.Name)
+	}
+	return nil
+}
+
+// embed calls the embedder and holds it to its contract: what goes wrong here would be found out much later, as knowledge that
+// nothing finds. Norms that are almost 1 become 1, as exactly as float32 can, so that stores may compare by products.
+func (s *Service) embed(ctx context.Context, texts []string) ([]embedding.Vector, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	out, err := s.d.Embedder.Embed(ctx, texts)
+	if err != nil {
+		return nil, fmt.Errorf("embed %d texts: %w", len(texts), err)
+	}
+	if len(out) != len(texts) {
+		return nil, ErrEmbedder.Withf("%d vectors for %d texts", len(out), len(texts))
+	}
+	for i, v := range out {
+		if len(v) != s.embedder.Dimensions {
+			return nil, ErrEmbedder.Withf("a vector of %d dimensions; %s has %d", len(v), s.embedder.Name, s.embedder.Dimensions)
+		}
+		var square float64
+		for _, x := range v {
+			square += float64(x) * float64(x)
+		}
+		if math.IsNaN(square) || math.Abs(square-1) > 1e-3 {
+			return nil, ErrEmbedder.Withf("a vector of square norm %g", square)
+		}
+		out[i] = make(embedding.Vector, len(v))
+		for j, x := range v {
+			out[i][j] = float32(float64(x) / math.Sqrt(square))
+		}
+	}
+	return out, nil
+}
+
+// checker gathers every fault of a request.
+type checker struct{ fields []fault.Field }
+
+func (k *checker) addf(path, format string, args ...any) {
+	k.fields = append(k.fields, fault.Field{Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// text checks a text of 1 to most characters. Postgres cannot store NUL.
+func (k *checker) text(path, s string, most int) {
+	n := utf8.RuneCountInString(s)
+	switch {
+	case strings.TrimSpace(s) == "":
+		k.addf(path, "must not be empty")
+	case !utf8.ValidString(s):
+		k.addf(path, "must be valid UTF-8")
+	case strings.ContainsRune(s, 0):
+		k.addf(path, "must not contain the NUL character")
+	case n > most:
+		k.addf(path, "has %d characters; at most %d are allowed", n, most)
+	}
+}
+
+func (k *checker) err() error {
+	if len(k.fields) == 0 {
+		return nil
+	}
+	return ErrInvalid.Withf("%s: %s", k.fields[0].Path, k.fields[0].Message).WithFields(k.fields...)
+}

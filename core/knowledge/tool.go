@@ -1,0 +1,89 @@
+package knowledge
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/tool"
+)
+
+// ToolName is the name of the tool that SearchTool returns.
+const ToolName = "search_knowledge"
+
+// toolHits is how many entries the tool gives when the model does not say.
+const toolHits = 5
+
+// searchTool lets one agent ask its knowledge.
+type searchTool struct {
+	s     *Service
+	sc    account.Scope
+	agent id.Agent
+}
+
+var _ tool.Tool = searchTool{}
+
+// SearchTool returns the tool by which an agent searches its own knowledge and that of its swarm. It answers with a JSON object
+// {"results": [{"text", "source", "score"}]}, best first, and says so in "message" when there is no knowledge at all.
+func (s *Service) SearchTool(sc account.Scope, agent id.Agent) tool.Tool {
+	return searchTool{s, sc, agent}
+}
+
+// Spec implements tool.Tool.
+func (searchTool) Spec() tool.Spec {
+	return tool.Spec{
+		Name: ToolName,
+		Description: "Search the knowledge base for texts that answer a question. Use it for every question about facts that the user's " +
+			"organisation may have written down. Quote the source of what you use.",
+		InputSchema: json.RawMessage(fmt.Sprintf(`{"type":"object","properties":{`+
+			`"query":{"type":"string","description":"The question, or words to look for.","minLength":1,"maxLength":%d},`+
+			`"limit":{"type":"integer","description":"How many texts to return.","minimum":1,"maximum":20,"default":%d}},`+
+			`"required":["query"]}`, MaxText, toolHits)),
+		Idempotent: true,
+	}
+}
+
+type toolResult struct {
+	Text   string  `json:"text"`
+	Source string  `json:"source"`
+	Score  float64 `json:"score"`
+}
+
+// Call implements tool.Tool.
+func (t searchTool) Call(ctx context.Context, call tool.Call) (tool.Result, error) {
+	var in struct {
+		Query string `json:"query"`
+		Limit int    `json:"limit"`
+	}
+	if err := json.Unmarshal(call.Input, &in); err != nil {
+		return tool.Result{Text: "The input must be an object with the text \"query\" and, if wanted, the number \"limit\".", IsError: true}, nil
+	}
+	if in.Limit == 0 {
+		in.Limit = toolHits
+	}
+	hits, err := t.s.Search(ctx, t.sc, SearchRequest{In: Space{Agent: t.agent}, Query: in.Query, Limit: in.Limit})
+	if err != nil {
+		if f, ok := fault.As(err); ok && (f.Kind == fault.Invalid || f.Kind == fault.Conflict) {
+			return tool.Result{Text: f.Message, IsError: true}, nil
+		}
+		return tool.Result{}, err
+	}
+	out := struct {
+		Results []toolResult `json:"results"`
+		Message string       `json:"message,omitempty"`
+	}{Results: []toolResult{}}
+	for _, h := range hits {
+		out.Results = append(out.Results, toolResult{h.Text, h.Source, h.Score})
+	}
+	if len(hits) == 0 {
+		out.Message = "The knowledge base is empty."
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return tool.Result{}, fmt.Errorf("knowledge: %w", err)
+	}
+	return tool.Result{Text: string(b)}, nil
+}
