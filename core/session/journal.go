@@ -80,8 +80,7 @@ type Entry struct {
 type Step struct {
 	Turn    Turn
 	Entries []Entry
-	End     bool    // the turn is done
-	Act     *string // sets Turn.Act
+	End     bool // the turn is done
 }
 
 // Claimed is a turn that this process runs now.
@@ -138,7 +137,7 @@ func (j *Journal) Claim(ctx context.Context, ref Ref, owner string, lease time.D
 // turn is not held any more and nothing was written.
 func (j *Journal) Append(ctx context.Context, s Step) ([]Event, error) {
 	sc := account.System(s.Turn.Tenant)
-	a := Append{Session: s.Turn.Session, Fence: s.Turn.Fence(), Turn: &TurnChange{Act: s.Act}}
+	a := Append{Session: s.Turn.Session, Fence: s.Turn.Fence(), Turn: &TurnChange{}}
 	if s.End {
 		a.Turn.State = TurnDone
 	}
@@ -191,8 +190,8 @@ func (j *Journal) Answer(ctx context.Context, t Turn, use id.Event, body ToolRes
 }
 
 // Park ends the holding of a turn that waits: its open uses that somebody else must act on are named in session.status_idle. false:
-// none of them waits any more, and the caller goes on. With an act key the turn waits for the approval of a model call.
-func (j *Journal) Park(ctx context.Context, t Turn, act string) (bool, error) {
+// none of them waits any more, and the caller goes on.
+func (j *Journal) Park(ctx context.Context, t Turn) (bool, error) {
 	sc := account.System(t.Tenant)
 	parked := false
 	err := j.d.TX.Do(ctx, func(ctx context.Context) error {
@@ -210,12 +209,12 @@ func (j *Journal) Park(ctx context.Context, t Turn, act string) (bool, error) {
 				reason.Events = append(reason.Events, u.ID)
 			}
 		}
-		if len(reason.Events) == 0 && act == "" {
+		if len(reason.Events) == 0 {
 			return nil
 		}
 		parked = true
 		_, err = j.append(ctx, sc, Append{
-			Session: t.Session, Fence: t.Fence(), Turn: &TurnChange{State: TurnParked, Act: &act},
+			Session: t.Session, Fence: t.Fence(), Turn: &TurnChange{State: TurnParked},
 		}, []Entry{{Type: SessionIdle, Body: IdleBody{StopReason: reason}}})
 		return err
 	})
@@ -253,10 +252,9 @@ func (j *Journal) Publish(session id.Session, c Chunk) { j.d.Hub.Publish(session
 // OnSignals is Hub.OnSignals.
 func (j *Journal) OnSignals(kick func(Ref), cancel func(id.Turn)) { j.d.Hub.OnSignals(kick, cancel) }
 
-// Renew extends the leases of what owner runs and returns those turns; what the owner believes to hold and is not among them is
-// lost.
-func (j *Journal) Renew(ctx context.Context, owner string, lease time.Duration) ([]id.Turn, error) {
-	return j.d.Leases.Renew(ctx, Lease{Owner: owner, Now: j.now(), For: lease})
+// Renew extends the leases of the turns that owner still runs and returns those; the others are lost.
+func (j *Journal) Renew(ctx context.Context, owner string, lease time.Duration, turns []id.Turn) ([]id.Turn, error) {
+	return j.d.Leases.Renew(ctx, Lease{Owner: owner, Now: j.now(), For: lease}, turns)
 }
 
 // Release lets everybody else take over what owner runs.
@@ -370,7 +368,7 @@ func ErrorResult(text string) ToolResultBody { return ToolResultBody{Content: Te
 // becomes the result of the tool use that asked for it; a turn that waited for it goes on after the commit. The results of other
 // tools are appended by the turn's holder, which alone has them.
 func (j *Journal) ActEnded(ctx context.Context, sc account.Scope, rec gate.Record) error {
-	if rec.Act.Session.IsZero() {
+	if rec.Act.Session.IsZero() || rec.Act.ToolUse.IsZero() {
 		return nil
 	}
 	turns, err := j.d.Turns.LockSession(ctx, sc, rec.Act.Session)
@@ -384,12 +382,6 @@ func (j *Journal) ActEnded(ctx context.Context, sc account.Scope, rec gate.Recor
 	var before []Entry
 	if c, ok := ctx.Value(confirmationKey{}).(confirmation); ok && c.use == rec.Act.ToolUse {
 		before = append(before, c.entry)
-	}
-	if rec.Act.ToolUse.IsZero() {
-		if t.State != TurnParked || t.Act == "" || t.Act != rec.Act.Key {
-			return nil
-		}
-		return j.resume(ctx, sc, t, before, nil)
 	}
 	var after []Entry
 	switch rec.State {
@@ -551,7 +543,7 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 			}
 			j.d.TX.AfterCommit(ctx, func() { j.d.Hub.cancelTurn(t.ID) })
 		}
-		t.State, t.Owner, t.EndedAt, t.Span, t.Act = TurnCancelled, "", now, id.Event{}, ""
+		t.State, t.Owner, t.EndedAt, t.Span = TurnCancelled, "", now, id.Event{}
 		t.Epoch++
 		if err := j.d.Turns.Save(ctx, sc, t); err != nil {
 			return 0, err
@@ -575,7 +567,8 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 	return stopped, nil
 }
 
-// InterruptAgents implements gate.Interrupter: it ends what the agents' sessions are doing, and what they have queued.
+// InterruptAgents implements gate.Interrupter: it ends what the agents' sessions are doing, and what they have queued. No agents
+// means every agent of the tenant.
 func (j *Journal) InterruptAgents(ctx context.Context, sc account.Scope, agents []id.Agent, reason string) (int, error) {
 	sessions, err := j.d.Turns.OfAgents(ctx, sc, agents)
 	if err != nil {

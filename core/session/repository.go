@@ -76,7 +76,6 @@ type TurnChange struct {
 	State TurnState // "": stays running
 	Calls int       // added
 	Span  *id.Event // nil: unchanged; zero: none
-	Act   *string   // nil: unchanged
 }
 
 // EventQuery chooses events. The zero value is all of them, oldest first.
@@ -109,15 +108,14 @@ type Turns interface {
 	// Claim takes the session's ready turn, or its oldest queued one when none is active, and makes it running: Owner and LeaseUntil
 	// of the lease, Epoch raised. false: there is none, or somebody else was faster.
 	Claim(ctx context.Context, sc account.Scope, session id.Session, lease Lease) (Turn, bool, error)
-	// Lock returns a turn and holds it against every other change until the transaction ends; false when it is not there.
-	Lock(ctx context.Context, sc account.Scope, turn id.Turn) (Turn, bool, error)
-	// LockSession does the same with the active turn and the queued ones of a session, by number.
+	// LockSession returns the active turn and the queued ones of a session, by number, and holds them against every other change
+	// until the transaction ends.
 	LockSession(ctx context.Context, sc account.Scope, session id.Session) ([]Turn, error)
-	// Save stores State, Owner, Epoch, LeaseUntil, Calls, Span, Act and EndedAt of a locked turn.
+	// Save stores State, Owner, Epoch, LeaseUntil, Calls, Span and EndedAt of a locked turn.
 	Save(ctx context.Context, sc account.Scope, t Turn) error
-	// Check returns ErrFenced unless the fence's turn is running at that epoch, and holds the turn like Lock.
+	// Check returns ErrFenced unless the fence's turn is running at that epoch, and holds the turn like LockSession.
 	Check(ctx context.Context, sc account.Scope, fence gate.Fence) error
-	// OfAgents lists the sessions in which one of the agents has an active or a queued turn.
+	// OfAgents lists the sessions in which one of the agents has an active or a queued turn; no agents means every one of the tenant.
 	OfAgents(ctx context.Context, sc account.Scope, agents []id.Agent) ([]id.Session, error)
 }
 
@@ -130,8 +128,8 @@ type Lease struct {
 
 // Leases is what the processes of one server do about each other's turns, across tenants.
 type Leases interface {
-	// Renew extends the leases of the running turns of lease.Owner and returns those turns.
-	Renew(ctx context.Context, lease Lease) ([]id.Turn, error)
+	// Renew extends the leases of those of the turns that are running and lease.Owner's, and returns them.
+	Renew(ctx context.Context, lease Lease, turns []id.Turn) ([]id.Turn, error)
 	// Release makes the leases of owner's running turns expire now.
 	Release(ctx context.Context, owner string, now time.Time) error
 	// TakeOver claims at most limit running turns whose lease has expired; with all, whatever other owners hold. Turns that nobody

@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/bureau-agents/bureau/core/account"
-	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -189,23 +188,11 @@ func (s *Service) decide(ctx context.Context, sc account.Scope, u ToolUse, in In
 	e := Event{ID: s.d.Journal.NewEventID(), Type: in.Type, Ref: in.ToolUse, Data: data, ProcessedAt: now}
 	entry := Entry{ID: e.ID, Type: e.Type, Ref: e.Ref, Body: data}
 	with := context.WithValue(ctx, confirmationKey{}, confirmation{u.ID, entry})
-	var rec gate.Record
 	if in.Allow {
-		_, rec, err = s.d.Gate.Approve(with, sc, u.Approval)
+		_, _, err = s.d.Gate.Approve(with, sc, u.Approval)
 	} else {
-		_, rec, err = s.d.Gate.Deny(with, sc, u.Approval, in.DenyMessage)
+		_, err = s.d.Gate.Deny(with, sc, u.Approval, in.DenyMessage)
 	}
-	if err != nil {
-		return Event{}, err
-	}
-	if rec.State != gate.Parked {
-		return e, nil
-	}
-	// Another rule parked it again, so nothing has ended: the word stands in the log all the same.
-	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
-		_, err := s.d.Journal.append(ctx, sc, Append{Session: u.Session}, []Entry{entry})
-		return err
-	})
 	return e, err
 }
 

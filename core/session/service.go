@@ -29,10 +29,10 @@ type Agents interface {
 
 // Gate decides about parked acts; gate.Gate does.
 type Gate interface {
-	// Approve carries out a parked act, or makes it Ready; it may be refused nonetheless.
+	// Approve carries out a parked act, or makes it Ready, or refuses it nonetheless; either ends it.
 	Approve(ctx context.Context, sc account.Scope, approval id.Approval) (policy.Approval, gate.Record, error)
 	// Deny refuses a parked act.
-	Deny(ctx context.Context, sc account.Scope, approval id.Approval, note string) (policy.Approval, gate.Record, error)
+	Deny(ctx context.Context, sc account.Scope, approval id.Approval, note string) (policy.Approval, error)
 	// VoidSession refuses every parked act of a session; it joins the transaction in ctx.
 	VoidSession(ctx context.Context, sc account.Scope, session id.Session, reason string) (int, error)
 }

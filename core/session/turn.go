@@ -40,8 +40,6 @@ type Turn struct {
 	Calls int
 	// Span is the start of the model call that has begun and not ended in the log; zero is none.
 	Span id.Event
-	// Act is the key of a model call that waits for an approval; "" is none.
-	Act string
 
 	CreatedAt time.Time
 	StartedAt time.Time // zero while queued
