@@ -645,7 +645,7 @@ func testCurrencies(t *testing.T, l *Ledger) {
 	}
 	var got []string
 	for _, w := range ws {
-		got = append(got, fmt.Sprint(w.Balance, w.Currency))
+		got = append(got, fmt.Sprint(w.Balance, " ", w.Currency))
 	}
 	if diff := cmp.Diff([]string{"50 EUR", "100 USDC"}, got); diff != "" {
 		t.Error(diff)
