@@ -1,0 +1,2 @@
+// Package audittest is the suite that every store of audit trails passes.
+package audittest
