@@ -18,7 +18,7 @@ import (
 const (
 	MaxChunks        = 100  // per call
 	MaxText          = 4000 // characters of a text, and of a question
-	MaxSource        = 512 // characters
+	MaxSource        = 512  // characters
 	MaxMetadataBytes = 16 << 10
 	MaxHits          = 100
 	DefaultHits      = 10
