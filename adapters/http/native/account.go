@@ -73,7 +73,7 @@ func showTenant(t account.Tenant) tenantWire {
 
 type createTenantInput struct {
 	Body struct {
-		Name string `json:"name" minLength:"1" maxLength:"100" pattern:"\\S"`
+		Name string `json:"name" minLength:"1" maxLength:"100" pattern:"\\S" patternDescription:"more than blanks"`
 		Plan string `json:"plan,omitempty" enum:"free,pro,builder,team,startup,unlimited" default:"unlimited" doc:"builder is pro, startup is team."`
 	}
 }

@@ -73,6 +73,7 @@ func (a *api) Transform(ctx huma.Context, _ string, v any) (any, error) {
 		c := (*call)(ctx.(*humaContext)) //nolint:errcheck,forcetypeassert // the adapter makes no other
 		status, body := c.prepare(validation(e))
 		c.forced = status
+		c.Header().Set("Content-Type", contentJSON) // huma announced a problem document
 		return body, nil
 	}
 	return v, nil
