@@ -92,6 +92,9 @@ func (g *Gate) decideApproval(ctx context.Context, sc account.Scope, a *policy.A
 // Deny gives a person's refusal of a parked act; note is their reason, for the model and the audit trail. policy.ErrDecided when
 // the approval is no longer pending.
 func (g *Gate) Deny(ctx context.Context, sc account.Scope, approval id.Approval, note string) (policy.Approval, error) {
+	if err := checkText("reason", note, maxTextBytes); err != nil {
+		return policy.Approval{}, err
+	}
 	if _, _, err := g.pending(ctx, sc, approval); err != nil {
 		return policy.Approval{}, err
 	}

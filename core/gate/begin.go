@@ -25,8 +25,10 @@ import (
 func (g *Gate) Begin(
 	ctx context.Context, sc account.Scope, act Act, also func(ctx context.Context, rec Record) error,
 ) (Record, error) {
-	if g.d.Executors[act.Action] != nil {
-		return Record{}, fault.Invalidf("action", "%q is done by Perform", act.Action)
+	switch act.Action {
+	case rule.ActionModelCall, rule.ActionToolCall, rule.ActionRunStart:
+	default:
+		return Record{}, fault.Invalidf("action", "%q is not an act outside the store", act.Action)
 	}
 	act, hash, err := g.checked(act)
 	if err != nil {

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
@@ -16,12 +18,17 @@ import (
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/rule"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
-// maxKeyBytes bounds Act.Key.
-const maxKeyBytes = 512
+// The bounds of an act's texts, in bytes.
+const (
+	maxKeyBytes  = 512
+	maxNameBytes = 1024 // payee, category, tool
+	maxTextBytes = 16 << 10
+)
 
 // Deps is what a Gate needs. Fields are required unless their comment says otherwise.
 type Deps struct {
@@ -116,11 +123,24 @@ func (g *Gate) known(ctx context.Context, sc account.Scope, act Act, hash string
 // checked completes an act and refuses one that nobody could do. The hash covers what makes it the act that it is; what a
 // model call consumes at most is an estimate and may differ when it is asked for again.
 func (g *Gate) checked(act Act) (Act, string, error) {
-	if len(act.Key) > maxKeyBytes {
-		return Act{}, "", fault.Invalidf("key", "must have at most %d bytes", maxKeyBytes)
-	}
 	if act.Agent.IsZero() {
 		return Act{}, "", fault.Invalidf("agent_id", "is required")
+	}
+	for _, t := range []struct {
+		path, text string
+		most       int
+	}{
+		{"key", act.Key, maxKeyBytes}, {"payee", act.Payee, maxNameBytes}, {"category", act.Category, maxNameBytes},
+		{"tool", act.Tool, maxNameBytes}, {"description", act.Description, maxTextBytes},
+	} {
+		if err := checkText(t.path, t.text, t.most); err != nil {
+			return Act{}, "", err
+		}
+	}
+	if act.Amount != nil {
+		if _, err := money.ParseCurrency(string(act.Amount.Currency)); err != nil {
+			return Act{}, "", err
+		}
 	}
 	moves := act.Action == rule.ActionPayment || act.Action == rule.ActionTransfer
 	switch {
@@ -163,6 +183,17 @@ func (g *Gate) checked(act Act) (Act, string, error) {
 	}
 	sum := sha256.Sum256(b)
 	return act, hex.EncodeToString(sum[:]), nil
+}
+
+// checkText refuses what not every database can keep.
+func checkText(path, text string, most int) error {
+	switch {
+	case len(text) > most:
+		return fault.Invalidf(path, "must have at most %d bytes", most)
+	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+		return fault.Invalidf(path, "must be UTF-8 without NUL")
+	}
+	return nil
 }
 
 // receiver returns to whom a transfer goes; zero for every other act.
