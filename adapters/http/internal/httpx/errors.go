@@ -107,11 +107,11 @@ func (c *call) prepare(err error) (int, any) {
 // fail answers with an error outside huma.
 func (c *call) fail(err error) {
 	status, body := c.prepare(err)
-	b, err := json.Marshal(body)
-	if err != nil {
-		b = []byte("{}") // an envelope is made of strings; this cannot be
+	c.Header().Set("Content-Type", contentJSON)
+	c.status = status
+	if err := c.face.api.Marshal(c, contentJSON, body); err != nil {
+		c.send(status, contentJSON, []byte("{}\n")) // an envelope is made of strings; this cannot be
 	}
-	c.send(status, contentJSON, append(b, '\n'))
 }
 
 // handled carries a handler's error through huma, which asks errors for their status.
