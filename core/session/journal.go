@@ -362,7 +362,9 @@ func resultOf(u ToolUse, body ToolResultBody) Entry {
 }
 
 // ErrorResult makes the body of a result that reports a failure.
-func ErrorResult(text string) ToolResultBody { return ToolResultBody{Content: Text(text), IsError: true} }
+func ErrorResult(text string) ToolResultBody {
+	return ToolResultBody{Content: Text(text), IsError: true}
+}
 
 // ActEnded implements gate.Observer: it runs in the gate's transaction. The result of a payment or a transfer, and every refusal,
 // becomes the result of the tool use that asked for it; a turn that waited for it goes on after the commit. The results of other

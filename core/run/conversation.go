@@ -1,0 +1,294 @@
+package run
+
+import (
+	"container/list"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/llm"
+)
+
+const (
+	// maxConversations and maxConversationBytes bound what a process remembers of sessions whose turn is over.
+	maxConversations     = 512
+	maxConversationBytes = 64 << 20
+	// loadBatch is how many events are read at once.
+	loadBatch = 500
+)
+
+// conversationTypes are the events that models see.
+var conversationTypes = []session.EventType{
+	session.UserMessage, session.AgentMessage, session.AgentThinking,
+	session.AgentToolUse, session.AgentMCPToolUse, session.AgentCustomToolUse,
+	session.AgentToolResult, session.AgentMCPToolResult, session.UserCustomToolResult, session.UserToolResult, session.SystemMessage,
+}
+
+// exchange is a message of the user and everything that followed it: the unit in which old context is let go.
+type exchange struct {
+	messages []llm.Message
+	bytes    int
+}
+
+// conversation is the part of a log that models see. Since logs only grow, one that was right stays right: it is read on from
+// where it ended, whoever has appended meanwhile.
+type conversation struct {
+	last      int64 // number of the newest event in it
+	exchanges []exchange
+	bytes     int
+	open      map[string]bool // tool uses without a result
+	held      []llm.Block     // what must wait until they have one
+
+	agent  agent.Agent // of the session; zero until it is known
+	warned bool        // the user has been told that another model answers
+}
+
+// sync reads what the log has beyond the conversation, or the newest part of it that fits when there is nothing yet.
+func (c *conversation) sync(ctx context.Context, j *session.Journal, ref session.Ref, budget int) error {
+	if c.last == 0 {
+		if err := c.load(ctx, j, ref, budget); err != nil {
+			return err
+		}
+	} else {
+		for {
+			events, err := j.Events(ctx, ref, session.EventQuery{AfterSeq: c.last, Types: conversationTypes, Limit: loadBatch})
+			if err != nil {
+				return err
+			}
+			for _, e := range events {
+				if err := c.add(e); err != nil {
+					return err
+				}
+			}
+			if len(events) < loadBatch {
+				break
+			}
+		}
+	}
+	c.trim(budget)
+	return nil
+}
+
+// load reads backwards until the budget is full, so that a cold start costs the same at any length of the log.
+func (c *conversation) load(ctx context.Context, j *session.Journal, ref session.Ref, budget int) error {
+	var events []session.Event
+	size, before := 0, int64(0)
+	for {
+		batch, err := j.Events(ctx, ref, session.EventQuery{BeforeSeq: before, Types: conversationTypes, Desc: true, Limit: loadBatch})
+		if err != nil {
+			return err
+		}
+		for _, e := range batch {
+			size += len(e.Data)
+		}
+		events = append(events, batch...)
+		if len(batch) < loadBatch || size > budget {
+			break
+		}
+		before = batch[len(batch)-1].Seq
+	}
+	slices.Reverse(events)
+	for _, e := range events {
+		if len(c.exchanges) == 0 && e.Type != session.UserMessage {
+			continue // the rest of an exchange whose beginning is out of reach
+		}
+		if err := c.add(e); err != nil {
+			return err
+		}
+	}
+	if n := len(events); n > 0 {
+		c.last = events[n-1].Seq
+	}
+	return nil
+}
+
+func (c *conversation) add(e session.Event) error {
+	c.last = e.Seq
+	size := len(e.Data)
+	switch {
+	case e.Type == session.UserMessage:
+		var body session.MessageBody
+		if err := e.Body(&body); err != nil {
+			return err
+		}
+		c.exchanges = append(c.exchanges, exchange{})
+		c.append(llm.RoleUser, size, append(c.release(), blocksOf(body.Content)...)...)
+	case e.Type == session.SystemMessage:
+		var body session.MessageBody
+		if err := e.Body(&body); err != nil {
+			return err
+		}
+		block := llm.Block{Text: "[system] " + session.PlainText(body.Content)}
+		if len(c.open) > 0 {
+			c.held = append(c.held, block) // nothing may stand between tool uses and their results
+			return nil
+		}
+		c.append(llm.RoleUser, size, block)
+	case e.Type == session.AgentMessage:
+		var body session.MessageBody
+		if err := e.Body(&body); err != nil {
+			return err
+		}
+		c.append(llm.RoleAssistant, size, blocksOf(body.Content)...)
+	case e.Type == session.AgentThinking:
+		var body session.ThinkingBody
+		if err := e.Body(&body); err != nil {
+			return err
+		}
+		for _, b := range body.Blocks {
+			c.append(llm.RoleAssistant, size, llm.Block{Thinking: &llm.Thinking{Text: b.Text, Signature: b.Signature, Redacted: b.Redacted}})
+			size = 0
+		}
+	case e.Type.IsToolUse():
+		var body session.ToolUseBody
+		if err := e.Body(&body); err != nil {
+			return err
+		}
+		use := e.ID.String()
+		if c.open == nil {
+			c.open = map[string]bool{}
+		}
+		c.open[use] = true
+		c.append(llm.RoleAssistant, size, llm.Block{ToolUse: &llm.ToolUse{ID: use, Name: body.Name, Input: body.Input}})
+	case e.Type.IsToolResult():
+		var body session.ToolResultBody
+		if err := e.Body(&body); err != nil {
+			return err
+		}
+		use := e.Ref.String()
+		delete(c.open, use)
+		blocks := []llm.Block{{ToolResult: &llm.ToolResult{ID: use, Text: session.PlainText(body.Content), IsError: body.IsError}}}
+		for _, b := range body.Content {
+			if b.Type != session.BlockText {
+				c.held = append(c.held, b.LLM()) // images of a result follow the results
+			}
+		}
+		if len(c.open) == 0 {
+			blocks = append(blocks, c.release()...)
+		}
+		c.append(llm.RoleUser, size, blocks...)
+	}
+	return nil
+}
+
+func (c *conversation) release() []llm.Block {
+	held := c.held
+	c.held = nil
+	return held
+}
+
+func blocksOf(content []session.Block) []llm.Block {
+	out := make([]llm.Block, len(content))
+	for i, b := range content {
+		out[i] = b.LLM()
+	}
+	return out
+}
+
+// append adds blocks to the newest message when it is the same speaker's, and as a message otherwise.
+func (c *conversation) append(role llm.Role, size int, blocks ...llm.Block) {
+	if len(c.exchanges) == 0 {
+		c.exchanges = append(c.exchanges, exchange{})
+	}
+	x := &c.exchanges[len(c.exchanges)-1]
+	x.bytes += size
+	c.bytes += size
+	if n := len(x.messages); n > 0 && x.messages[n-1].Role == role {
+		// Requests in flight may share the old array: grow a copy.
+		x.messages[n-1].Blocks = append(slices.Clip(x.messages[n-1].Blocks), blocks...)
+		return
+	}
+	x.messages = append(x.messages, llm.Message{Role: role, Blocks: blocks})
+}
+
+// trim lets the oldest exchanges go once the budget is passed, down to three quarters of it: seldom, so that providers' caches of
+// the beginning stay good in between. The newest exchange always stays.
+func (c *conversation) trim(budget int) {
+	if c.bytes <= budget {
+		return
+	}
+	n := 0
+	for n < len(c.exchanges)-1 && c.bytes > budget*3/4 {
+		c.bytes -= c.exchanges[n].bytes
+		n++
+	}
+	c.exchanges = slices.Clone(c.exchanges[n:])
+}
+
+// messages returns the conversation for a request; consecutive messages of one speaker become one.
+func (c *conversation) messages() []llm.Message {
+	var out []llm.Message
+	for _, x := range c.exchanges {
+		for _, m := range x.messages {
+			if n := len(out); n > 0 && out[n-1].Role == m.Role {
+				out[n-1].Blocks = append(slices.Clip(out[n-1].Blocks), m.Blocks...)
+				continue
+			}
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// estimate returns how many tokens a request has at most, near enough: texts of every kind have two bytes or more a token.
+func (c *conversation) estimate(system string, tools []BoundTool) int64 {
+	n := len(system) + c.bytes
+	for _, t := range tools {
+		n += len(t.Spec.Name) + len(t.Spec.Description) + len(t.Spec.InputSchema)
+	}
+	return int64(n/2 + 64)
+}
+
+// conversations remembers the newest conversations of a process.
+type conversations struct {
+	mu    sync.Mutex
+	order *list.List // of *remembered, newest first
+	byID  map[id.Session]*list.Element
+	bytes int
+}
+
+type remembered struct {
+	session id.Session
+	c       *conversation
+	bytes   int
+}
+
+func newConversations() *conversations {
+	return &conversations{order: list.New(), byID: map[id.Session]*list.Element{}}
+}
+
+// take hands a conversation to the one turn that runs; put gives it back.
+func (m *conversations) take(session id.Session) *conversation {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.byID[session]
+	if !ok {
+		return &conversation{}
+	}
+	r := m.drop(e)
+	return r.c
+}
+
+func (m *conversations) put(session id.Session, c *conversation) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e, ok := m.byID[session]; ok {
+		m.drop(e)
+	}
+	r := &remembered{session, c, c.bytes + 1024}
+	m.byID[session] = m.order.PushFront(r)
+	m.bytes += r.bytes
+	for m.order.Len() > 1 && (m.order.Len() > maxConversations || m.bytes > maxConversationBytes) {
+		m.drop(m.order.Back())
+	}
+}
+
+func (m *conversations) drop(e *list.Element) *remembered {
+	r := m.order.Remove(e).(*remembered) //nolint:errcheck // the list holds nothing else
+	delete(m.byID, r.session)
+	m.bytes -= r.bytes
+	return r
+}

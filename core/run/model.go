@@ -1,0 +1,443 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/model"
+	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/llm"
+	"github.com/bureau-agents/bureau/ports/rule"
+	"github.com/bureau-agents/bureau/ports/tool"
+)
+
+// ask makes one model call and appends its answer; done means that the turn has ended.
+func (t *turn) ask(ctx context.Context) (done bool, err error) {
+	if err := t.c.sync(ctx, t.s.d.Journal, t.ref, t.s.cfg.ContextBytes); err != nil {
+		return false, err
+	}
+	resolved, err := t.s.d.Models.Resolve(ctx, t.sc, t.c.agent.Config.Model.ID)
+	if err != nil {
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		return true, t.finish(ctx, []session.Entry{errorEntry(err, session.Terminal)}, session.StopRetriesExhausted)
+	}
+	req := llm.Request{
+		Model: resolved.Model, System: t.c.agent.Config.System, Messages: t.c.messages(), MaxOutputTokens: t.s.cfg.MaxOutputTokens,
+	}
+	for _, b := range t.tools {
+		req.Tools = append(req.Tools, b.Spec)
+	}
+	span := t.s.d.Journal.NewEventID()
+	rec, err := t.beginCall(ctx, resolved, span)
+	if err != nil {
+		return false, err
+	}
+	if rec.State != gate.Started {
+		return true, t.refused(ctx, rec)
+	}
+	t.t.Calls++
+	t.t.Span = span
+	started := t.now()
+	resp, ids, err := t.stream(ctx, resolved.Provider, req)
+	if err != nil {
+		return t.failed(ctx, rec, resolved, err)
+	}
+	// The answer is there: whatever else has ended meanwhile, only the fence decides whether it counts.
+	return t.answered(context.WithoutCancel(ctx), rec, resolved, resp, ids, t.now().Sub(started))
+}
+
+// beginCall asks the gate for a model call, and appends its start in the transaction that allows it.
+func (t *turn) beginCall(ctx context.Context, resolved model.Resolved, span id.Event) (gate.Record, error) {
+	input := t.c.estimate(t.c.agent.Config.System, t.tools)
+	output := int64(t.s.cfg.MaxOutputTokens)
+	args, err := json.Marshal(map[string]string{"provider": resolved.ProviderName, "model": resolved.Model})
+	if err != nil {
+		return gate.Record{}, fmt.Errorf("run: %w", err)
+	}
+	return t.s.d.Gate.Begin(ctx, t.sc, gate.Act{
+		Key: span.String(), Action: rule.ActionModelCall, Agent: t.sess.Agent, Session: t.ref.Session, Fence: t.t.Fence(),
+		Amount: usd(t.s.d.Meter.Estimate(resolved.ProviderName, resolved.Model, input, output)), Tokens: input + output, Arguments: args,
+	}, func(ctx context.Context, _ gate.Record) error {
+		var entries []session.Entry
+		if resolved.Warning != "" && !t.c.warned {
+			entries = append(entries, session.Entry{
+				Type: session.SessionWarning, Body: session.WarningBody{Source: "model", Message: resolved.Warning},
+			})
+		}
+		return t.append(ctx, append(entries, session.Entry{
+			ID: span, Type: session.SpanModelStart, Body: session.SpanStartBody{Model: resolved.Model, Provider: resolved.ProviderName},
+		})...)
+	})
+}
+
+// refused ends a turn whose model call the gate does not allow.
+func (t *turn) refused(ctx context.Context, rec gate.Record) error {
+	detail := session.ErrorDetail{
+		Type: session.ErrTypeRequestFailed, Message: session.DenialText(rec), RetryStatus: session.RetryStatus{Type: session.Terminal},
+		Rule: rec.Decision.Rule,
+	}
+	stop := session.StopEndTurn
+	switch {
+	case rec.State == gate.Parked:
+		detail.Message = "a model call cannot wait for an approval: " + rec.Decision.Reason
+	case rec.Decision.Rule == policy.RulePriceUnknown, strings.Contains(rec.Decision.Rule, "limit"), strings.Contains(rec.Decision.Rule, "budget"),
+		strings.Contains(rec.Decision.Rule, "credits"), rec.Decision.Rule == policy.RuleFunds:
+		detail.Type, stop = session.ErrTypeBilling, session.StopBudgetReached
+	}
+	return t.finish(ctx, []session.Entry{{Type: session.SessionError, Body: session.ErrorBody{Error: detail}}}, stop)
+}
+
+// announced holds the ids under which a streamed answer has been announced; they become those of its events.
+type announced struct {
+	message  id.Event
+	thinking id.Event
+	uses     map[string]id.Event // by the provider's id
+}
+
+// stream asks the provider, again where that makes sense, and publishes what comes.
+func (t *turn) stream(ctx context.Context, p llm.Provider, req llm.Request) (*llm.Response, announced, error) {
+	begun := t.now()
+	pause := t.s.cfg.Backoff
+	for attempt := 1; ; attempt++ {
+		resp, ids, err := t.attempt(ctx, p, req)
+		if err == nil || ctx.Err() != nil {
+			return resp, ids, err
+		}
+		wait := pause/2 + rand.N(pause/2+1)
+		if fe, ok := fault.As(err); ok && fe.RetryAfter > 0 {
+			wait = fe.RetryAfter
+		}
+		if !retryable(err) || attempt >= t.s.cfg.Attempts || t.now().Sub(begun)+wait > t.s.cfg.RetryFor {
+			return nil, announced{}, err
+		}
+		if err := t.append(ctx, errorEntry(err, session.Retrying)); err != nil {
+			return nil, announced{}, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, announced{}, ctx.Err()
+		}
+		pause *= 2
+	}
+}
+
+func retryable(err error) bool {
+	if errors.Is(err, session.ErrFenced) {
+		return false
+	}
+	switch fault.KindOf(err) {
+	case fault.RateLimited, fault.Unavailable, fault.Timeout:
+		return true
+	}
+	return errors.Is(err, context.DeadlineExceeded)
+}
+
+// attempt makes one request and publishes its chunks as they come.
+func (t *turn) attempt(ctx context.Context, p llm.Provider, req llm.Request) (resp *llm.Response, ids announced, err error) {
+	ctx, cancel := context.WithTimeout(ctx, t.s.cfg.ModelTimeout)
+	defer cancel()
+	ids.uses = map[string]id.Event{}
+	var open []session.Chunk // streams that have a start and no end
+	defer func() {
+		status := session.ChunkCompleted
+		if err != nil {
+			status = session.ChunkAborted
+			if errors.Is(context.Cause(ctx), errEnded) {
+				status = session.ChunkInterrupted
+			}
+		}
+		for _, c := range open {
+			c.Phase, c.Status, c.Delta = session.PhaseEnd, status, ""
+			if err != nil {
+				c.Error = publicText(err)
+			}
+			t.chunk(c)
+		}
+	}()
+	piece := func(kind session.ChunkKind, e *id.Event, tool, delta string) {
+		if e.IsZero() {
+			*e = t.s.d.Journal.NewEventID()
+			start := session.Chunk{Kind: kind, Phase: session.PhaseStart, ID: *e, Tool: tool}
+			t.chunk(start)
+			open = append(open, start)
+		}
+		if delta != "" {
+			t.chunk(session.Chunk{Kind: kind, Phase: session.PhaseDelta, ID: *e, Tool: tool, Delta: delta})
+		}
+	}
+	for ev, err := range p.Generate(ctx, req) {
+		switch {
+		case err != nil:
+			return nil, ids, err
+		case ev.Text != "":
+			piece(session.ChunkMessage, &ids.message, "", ev.Text)
+		case ev.Thinking != "":
+			piece(session.ChunkThinking, &ids.thinking, "", ev.Thinking)
+		case ev.ToolInput != nil:
+			e := ids.uses[ev.ToolInput.ID]
+			piece(session.ChunkToolInput, &e, ev.ToolInput.Name, ev.ToolInput.Delta)
+			ids.uses[ev.ToolInput.ID] = e
+		case ev.Response != nil:
+			resp = ev.Response
+		}
+	}
+	if resp == nil {
+		return nil, ids, llm.ErrCutStream
+	}
+	if text := answerText(resp); text != "" && ids.message.IsZero() {
+		piece(session.ChunkMessage, &ids.message, "", text) // a provider that does not stream
+	}
+	return resp, ids, nil
+}
+
+func answerText(resp *llm.Response) string {
+	var sb strings.Builder
+	for _, b := range resp.Blocks {
+		sb.WriteString(b.Text)
+	}
+	return sb.String()
+}
+
+// failed settles a call that brought no answer, and ends the turn unless it was taken away.
+func (t *turn) failed(ctx context.Context, rec gate.Record, resolved model.Resolved, cause error) (bool, error) {
+	if ctx.Err() != nil || errors.Is(cause, session.ErrFenced) {
+		// The turn is not this process's any more, or will not be for long: its log is left alone, but what the call has reserved is
+		// settled. The model was at work, so it counts.
+		return false, t.settle(ctx, rec, gate.Settlement{State: gate.Done})
+	}
+	if _, ok := fault.As(cause); !ok {
+		t.s.d.Logger.WarnContext(ctx, "model call failed", "session_id", t.ref.Session, "provider", resolved.ProviderName, "error", cause)
+	}
+	state := session.Terminal
+	if retryable(cause) {
+		state = session.Exhausted
+	}
+	failed := true
+	entries := []session.Entry{
+		{Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Model: resolved.Model, Error: publicText(cause)}},
+		errorEntry(cause, state),
+	}
+	_, err := t.s.d.Gate.End(ctx, t.sc, rec, gate.Settlement{State: gate.Failed, Error: publicText(cause), Fence: t.t.Fence()},
+		func(ctx context.Context) error { return t.finish(ctx, entries, session.StopRetriesExhausted) })
+	return true, err
+}
+
+// settle ends an act of a turn that is not held any more.
+func (t *turn) settle(ctx context.Context, rec gate.Record, s gate.Settlement) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, nil)
+	return err
+}
+
+// answered appends a model's answer, with its usage and its cost, in one transaction.
+func (t *turn) answered(
+	ctx context.Context, rec gate.Record, resolved model.Resolved, resp *llm.Response, ids announced, latency time.Duration,
+) (bool, error) {
+	name := resp.Model
+	if name == "" {
+		name = resolved.Model
+	}
+	now := t.now()
+	cost := t.s.d.Meter.Price(resolved.ProviderName, name, resp.Usage, now)
+	if cost == nil && name != resolved.Model {
+		cost = t.s.d.Meter.Price(resolved.ProviderName, resolved.Model, resp.Usage, now)
+	}
+	entries := t.answerEntries(ctx, resp, ids)
+	uses := false
+	for _, e := range entries {
+		uses = uses || e.Type.IsToolUse()
+	}
+	end := session.Entry{
+		Type: session.SpanModelEnd, Ref: t.t.Span, Usage: session.Usage{Tokens: resp.Usage},
+		Body: session.SpanEndBody{
+			Usage: session.UsageOf(resp.Usage), IsError: new(bool), Model: name, FinishReason: string(resp.StopReason), ProviderID: resp.ProviderID,
+		},
+	}
+	end.Usage.Tokens.ReportedPicos = 0
+	if cost == nil {
+		end.Usage.Unpriced = 1
+	} else {
+		end.Usage.Cost = *cost
+	}
+	step := session.Step{Turn: t.t, Entries: append(entries, end)}
+	if !uses {
+		step.End = true
+		step.Entries = append(step.Entries, stopEntry(resp.StopReason))
+	}
+	call := Call{
+		Agent: t.sess.Agent, Session: t.ref.Session, Turn: t.t.ID, Provider: resolved.ProviderName, Model: name,
+		Usage: resp.Usage, Cost: cost, Latency: latency, At: now,
+	}
+	s := gate.Settlement{
+		State: gate.Done, Cost: cost, Tokens: resp.Usage.TotalInput() + resp.Usage.Output, Fence: t.t.Fence(),
+	}
+	_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error {
+		if err := t.s.d.Meter.Record(ctx, t.sc, call); err != nil {
+			return err
+		}
+		return t.write(ctx, step)
+	})
+	if err != nil {
+		if errors.Is(err, session.ErrFenced) {
+			// Somebody ended the turn while the model spoke: the answer is not heard, but it was paid for.
+			s.Fence = nil
+			return false, errors.Join(session.ErrFenced, t.settleCall(ctx, rec, s, call))
+		}
+		return false, err
+	}
+	t.t.Span = id.Event{}
+	t.c.warned = true
+	return !uses, nil
+}
+
+func (t *turn) settleCall(ctx context.Context, rec gate.Record, s gate.Settlement, call Call) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error { return t.s.d.Meter.Record(ctx, t.sc, call) })
+	return err
+}
+
+// answerEntries turns an answer into events: its thoughts, its text, its tool uses.
+func (t *turn) answerEntries(ctx context.Context, resp *llm.Response, ids announced) []session.Entry {
+	var entries, uses []session.Entry
+	var thinking session.ThinkingBody
+	var content []session.Block
+	for _, b := range resp.Blocks {
+		switch {
+		case b.Thinking != nil:
+			thinking.Text += b.Thinking.Text
+			thinking.Blocks = append(thinking.Blocks, session.ThinkingBlock{
+				Text: b.Thinking.Text, Signature: b.Thinking.Signature, Redacted: b.Thinking.Redacted,
+			})
+		case b.ToolUse != nil:
+			uses = append(uses, t.useEntry(ctx, *b.ToolUse, ids.uses[b.ToolUse.ID]))
+		case b.Text != "":
+			content = append(content, session.Block{Type: session.BlockText, Text: b.Text})
+		}
+	}
+	if thinking.Blocks != nil {
+		entries = append(entries, session.Entry{ID: ids.thinking, Type: session.AgentThinking, Body: thinking})
+	}
+	if content != nil {
+		entries = append(entries, session.Entry{ID: ids.message, Type: session.AgentMessage, Body: session.MessageBody{Content: content}})
+	}
+	return append(entries, uses...)
+}
+
+// useEntry makes the event of a tool use. What it says about permission is a forecast for people; the gate decides when the tool
+// is used.
+func (t *turn) useEntry(ctx context.Context, use llm.ToolUse, e id.Event) session.Entry {
+	if e.IsZero() {
+		e = t.s.d.Journal.NewEventID()
+	}
+	input := use.Input
+	if !json.Valid(input) {
+		// What is no JSON cannot be stored as such; the tool's schema will refuse this.
+		input, _ = json.Marshal(map[string]string{"invalid_json": string(use.Input)}) //nolint:errchkjson // strings always marshal
+	}
+	b, known := t.byName[use.Name]
+	out := session.Entry{ID: e, Type: session.AgentToolUse}
+	body := session.ToolUseBody{Name: use.Name, Input: input, Permission: session.PermissionAllow}
+	if known {
+		out.Type = b.eventType()
+		body.MCPServer = b.MCPServer
+		switch {
+		case b.client():
+			body.Permission = ""
+		case b.Ask:
+			body.Permission, out.State = session.PermissionAsk, session.UseAsk
+		default:
+			body.Permission = t.forecast(ctx, b, e, input)
+		}
+	}
+	out.Body = body
+	return out
+}
+
+func (t *turn) forecast(ctx context.Context, b BoundTool, e id.Event, input json.RawMessage) string {
+	act, err := t.actOf(b, session.ToolUse{ID: e, Name: b.Spec.Name, Input: input})
+	if err != nil {
+		return session.PermissionAllow
+	}
+	act.Fence = nil
+	d, err := t.s.d.Gate.Simulate(ctx, t.sc, act)
+	if err != nil {
+		return session.PermissionAllow
+	}
+	switch d.Outcome {
+	case policy.Parked:
+		return session.PermissionAsk
+	case policy.Denied:
+		return session.PermissionDeny
+	}
+	return session.PermissionAllow
+}
+
+func stopEntry(r llm.StopReason) session.Entry {
+	switch r {
+	case llm.StopRefusal:
+		return idle(session.StopRefusal, "")
+	case llm.StopMaxTokens:
+		return idle(session.StopEndTurn, "the answer was cut at the model's output limit")
+	}
+	return idle(session.StopEndTurn, "")
+}
+
+// errorEntry makes the session.error of a failed model call.
+func errorEntry(err error, state session.RetryState) session.Entry {
+	typ := session.ErrTypeUnknown
+	switch fault.KindOf(err) {
+	case fault.RateLimited:
+		typ = session.ErrTypeRateLimited
+	case fault.Unavailable, fault.Timeout:
+		typ = session.ErrTypeOverloaded
+	case fault.Invalid, fault.Unauthenticated, fault.Forbidden, fault.NotFound, fault.TooLarge, fault.Unsupported:
+		typ = session.ErrTypeRequestFailed
+	case fault.PaymentRequired:
+		typ = session.ErrTypeBilling
+	default:
+		if errors.Is(err, context.DeadlineExceeded) {
+			typ = session.ErrTypeOverloaded
+		}
+	}
+	return session.Entry{Type: session.SessionError, Body: session.ErrorBody{Error: session.ErrorDetail{
+		Type: typ, Message: publicText(err), RetryStatus: session.RetryStatus{Type: state},
+	}}}
+}
+
+// publicText says what went wrong without inner details.
+func publicText(err error) string {
+	if fe, ok := fault.As(err); ok && fe.Kind != fault.Internal {
+		return fe.Message
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it took too long"
+	case errors.Is(err, context.Canceled):
+		return "it was interrupted"
+	}
+	return "an internal error"
+}
+
+// specOf completes a tool's description.
+func specOf(b BoundTool) tool.Spec {
+	if b.Spec.Name == "" && b.Tool != nil {
+		return b.Tool.Spec()
+	}
+	return b.Spec
+}

@@ -1,0 +1,135 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/model"
+	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/llm"
+	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/tool"
+)
+
+// Gate is what the loop needs of gate.Gate.
+type Gate interface {
+	Perform(ctx context.Context, sc account.Scope, act gate.Act) (gate.Record, error)
+	Begin(ctx context.Context, sc account.Scope, act gate.Act, also func(context.Context, gate.Record) error) (gate.Record, error)
+	End(ctx context.Context, sc account.Scope, rec gate.Record, s gate.Settlement, also func(context.Context) error) (gate.Record, error)
+	Lookup(ctx context.Context, sc account.Scope, key string) (gate.Record, bool, error)
+	Simulate(ctx context.Context, sc account.Scope, act gate.Act) (policy.Decision, error)
+}
+
+// Models finds the model of a handle; model.Registry does.
+type Models interface {
+	Resolve(ctx context.Context, sc account.Scope, handle string) (model.Resolved, error)
+}
+
+// Agents reads the version of an agent that a session is held with; agent.Service does.
+type Agents interface {
+	GetVersion(ctx context.Context, sc account.Scope, agent id.Agent, version int) (agent.Agent, error)
+}
+
+// Sessions reads sessions; session.Service and its repository do.
+type Sessions interface {
+	Get(ctx context.Context, sc account.Scope, session id.Session) (session.Session, error)
+}
+
+// Meter prices model calls and keeps what they used.
+type Meter interface {
+	// Estimate returns what a call costs at most with that many tokens; nil when the price is not known.
+	Estimate(provider, model string, inputTokens, outputTokens int64) *money.Pico
+	// Price returns what a call cost; nil when the price is not known.
+	Price(provider, model string, u llm.Usage, at time.Time) *money.Pico
+	// Record keeps a call; it joins the transaction in ctx.
+	Record(ctx context.Context, sc account.Scope, c Call) error
+}
+
+// Call is one model call that has ended.
+type Call struct {
+	Agent    id.Agent
+	Session  id.Session
+	Turn     id.Turn
+	Provider string
+	Model    string // that answered
+	Usage    llm.Usage
+	Cost     *money.Pico // nil: not known
+	Latency  time.Duration
+	At       time.Time
+}
+
+// Env is where tools are offered.
+type Env struct {
+	Agent   agent.Agent
+	Session id.Session
+}
+
+// ToolSource offers tools to an agent. Implementations are safe for concurrent use.
+type ToolSource interface {
+	// Tools returns what the agent may use in the session at this moment. When two sources offer one name, the earlier source wins.
+	Tools(ctx context.Context, sc account.Scope, env Env) ([]BoundTool, error)
+}
+
+// BoundTool is a tool as it is offered in one session.
+type BoundTool struct {
+	// Tool does the work; nil for tools that the client executes.
+	Tool tool.Tool
+	// Spec describes it; for a Tool it may be left empty and is then Tool.Spec().
+	Spec tool.Spec
+	// Ask makes every use wait for a user.tool_confirmation.
+	Ask bool
+	// MCPServer is the name of the server that offers it; "" for other tools.
+	MCPServer string
+
+	pay bool
+}
+
+func (b BoundTool) client() bool { return b.Tool == nil && !b.pay }
+
+// eventType is how uses of the tool appear in the log.
+func (b BoundTool) eventType() session.EventType {
+	switch {
+	case b.client():
+		return session.AgentCustomToolUse
+	case b.MCPServer != "":
+		return session.AgentMCPToolUse
+	}
+	return session.AgentToolUse
+}
+
+// PayTool is the name of the built-in tool by which agents pay.
+const PayTool = "pay"
+
+// payInput is what PayTool takes.
+type payInput struct {
+	Amount      json.RawMessage `json:"amount"`
+	Currency    string          `json:"currency"`
+	Payee       string          `json:"payee"`
+	Description string          `json:"description"`
+	Category    string          `json:"category"`
+}
+
+// paySpec describes PayTool to models.
+func paySpec() tool.Spec {
+	return tool.Spec{
+		Name:        PayTool,
+		Description: "Pay money from your wallet to a vendor or another payee. Use it when you are asked to pay, buy, send money or settle a bill.",
+		InputSchema: json.RawMessage(`{
+			"type": "object",
+			"properties": {
+				"amount": {"type": ["string", "number"], "description": "How much to pay, a decimal number such as 20.00"},
+				"currency": {"type": "string", "description": "Currency code such as USDC; your wallet's currency when left out"},
+				"payee": {"type": "string", "description": "Who is paid: a name, a domain or an address"},
+				"description": {"type": "string", "description": "What the payment is for"},
+				"category": {"type": "string", "description": "Kind of expense, such as software or travel"}
+			},
+			"required": ["amount", "payee"]
+		}`),
+	}
+}

@@ -1,0 +1,349 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/rule"
+	"github.com/bureau-agents/bureau/ports/tool"
+)
+
+// offerTools gathers what the model may use: the built-in tools, the agent's custom ones, and those of the sources.
+func (t *turn) offerTools(ctx context.Context) error {
+	t.tools, t.byName = nil, map[string]BoundTool{}
+	add := func(b BoundTool) {
+		b.Spec = specOf(b)
+		if _, taken := t.byName[b.Spec.Name]; !taken && b.Spec.Name != "" {
+			t.byName[b.Spec.Name] = b
+			t.tools = append(t.tools, b)
+		}
+	}
+	add(BoundTool{pay: true, Spec: paySpec()})
+	for _, c := range t.c.agent.Config.CustomTools() {
+		add(BoundTool{Spec: tool.Spec{Name: c.Name, Description: c.Description, InputSchema: c.InputSchema}})
+	}
+	env := Env{Agent: t.c.agent, Session: t.ref.Session}
+	for _, src := range t.s.d.Sources {
+		bound, err := src.Tools(ctx, t.sc, env)
+		if err != nil {
+			return fmt.Errorf("run: tools: %w", err)
+		}
+		for _, b := range bound {
+			add(b)
+		}
+	}
+	return nil
+}
+
+// useTools does what the open tool uses ask for, in the order of the log; waits means that the turn is parked.
+func (t *turn) useTools(ctx context.Context, uses []session.ToolUse) (waits bool, err error) {
+	waiting := 0
+	for _, u := range uses {
+		if ctx.Err() != nil || t.s.isDraining() {
+			return false, nil
+		}
+		if u.State.Blocks() {
+			waiting++
+			continue
+		}
+		blocked, err := t.use(ctx, u)
+		if err != nil {
+			return false, err
+		}
+		if blocked {
+			waiting++
+		}
+	}
+	if waiting == 0 {
+		return false, nil
+	}
+	return t.s.d.Journal.Park(ctx, t.t)
+}
+
+// use does one tool use; blocked means that somebody else must act first.
+func (t *turn) use(ctx context.Context, u session.ToolUse) (blocked bool, err error) {
+	b, ok := t.byName[u.Name]
+	if !ok {
+		return false, t.answer(ctx, u, session.ErrorResult("there is no tool "+u.Name))
+	}
+	if msg := t.s.schemas.check(b.Spec.InputSchema, u.Input); msg != "" {
+		return false, t.answer(ctx, u, session.ErrorResult("invalid input: "+msg))
+	}
+	act, err := t.actOf(b, u)
+	if err != nil {
+		return false, t.answer(ctx, u, session.ErrorResult("invalid input: "+publicText(err)))
+	}
+	var rec gate.Record
+	var called *tool.Result
+	if b.pay {
+		rec, err = t.s.d.Gate.Perform(ctx, t.sc, act)
+	} else {
+		rec, err = t.s.d.Gate.Begin(ctx, t.sc, act, nil)
+	}
+	if err != nil {
+		if fe, ok := fault.As(err); ok && fe.Kind != fault.Internal && fe.Kind != fault.Unavailable && !errors.Is(err, session.ErrFenced) {
+			return false, t.answer(ctx, u, session.ErrorResult("refused: "+fe.Message)) // an act that nobody could do
+		}
+		return false, err
+	}
+	switch rec.State {
+	case gate.Started:
+		switch {
+		case b.client():
+			return true, t.handOver(ctx, rec, u)
+		case rec.Found && !b.Spec.Idempotent:
+			const unknown = "the outcome is unknown: the call was cut off, and may or may not have taken effect"
+			return false, t.end(ctx, rec, u, gate.Settlement{State: gate.Failed, Error: unknown}, session.ErrorResult(unknown))
+		}
+		called, err = t.call(ctx, b, u)
+		return false, t.ended(ctx, rec, u, called, err)
+	case gate.Parked:
+		return t.s.d.Journal.Await(ctx, t.t, u.ID, session.UseParked, rec.Approval)
+	case gate.Done:
+		if b.client() {
+			return t.s.d.Journal.Await(ctx, t.t, u.ID, session.UseClient, id.Approval{})
+		}
+	}
+	if !rec.Found && (b.pay || rec.State == gate.Denied) {
+		return false, nil // the gate's observer has answered in the transaction that ended it
+	}
+	return false, t.answer(ctx, u, session.ResultOf(rec))
+}
+
+// actOf says what a tool use wants of the gate.
+func (t *turn) actOf(b BoundTool, u session.ToolUse) (gate.Act, error) {
+	act := gate.Act{
+		Key: u.ID.String(), Action: rule.ActionToolCall, Agent: t.sess.Agent, Session: t.ref.Session, ToolUse: u.ID, Fence: t.t.Fence(),
+		Tool: b.Spec.Name, Arguments: u.Input, Idempotent: b.Spec.Idempotent,
+	}
+	if !b.pay {
+		return act, nil
+	}
+	var in payInput
+	if err := json.Unmarshal(u.Input, &in); err != nil {
+		return gate.Act{}, fault.Invalidf("input", "must be an object with amount and payee")
+	}
+	currency := t.s.cfg.Currency
+	if in.Currency != "" && in.Currency != "$" {
+		c, err := money.ParseCurrency(strings.ToUpper(strings.TrimSpace(in.Currency)))
+		if err != nil {
+			return gate.Act{}, err
+		}
+		currency = c
+	}
+	amount, err := money.Parse(plainAmount(in.Amount), currency)
+	if err != nil {
+		return gate.Act{}, err
+	}
+	act.Action, act.Idempotent = rule.ActionPayment, true
+	act.Amount, act.Payee, act.Category, act.Description = &amount, strings.TrimSpace(in.Payee), in.Category, in.Description
+	if act.Payee == "" {
+		return gate.Act{}, fault.Invalidf("payee", "is required")
+	}
+	return act, nil
+}
+
+// plainAmount returns the digits of a JSON string or number, as models write amounts: "20", 20, "$20.00", "1,000".
+func plainAmount(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		s = string(raw)
+	}
+	return strings.ReplaceAll(strings.TrimPrefix(strings.TrimSpace(s), "$"), ",", "")
+}
+
+// answer closes a tool use with a result.
+func (t *turn) answer(ctx context.Context, u session.ToolUse, body session.ToolResultBody) error {
+	_, err := t.s.d.Journal.Answer(ctx, t.t, u.ID, body)
+	return err
+}
+
+// handOver ends the act of letting the client do something: from now on the client's result is awaited.
+func (t *turn) handOver(ctx context.Context, rec gate.Record, u session.ToolUse) error {
+	_, err := t.s.d.Gate.End(ctx, t.sc, rec, gate.Settlement{State: gate.Done, Cost: new(money.Pico), Fence: t.t.Fence()}, func(ctx context.Context) error {
+		_, err := t.s.d.Journal.Await(ctx, t.t, u.ID, session.UseClient, id.Approval{})
+		return err
+	})
+	return err
+}
+
+// call calls the tool with its deadline. A panic of the tool is an error of this call.
+func (t *turn) call(ctx context.Context, b BoundTool, u session.ToolUse) (res *tool.Result, err error) {
+	ctx, cancel := context.WithTimeout(ctx, t.s.cfg.ToolTimeout)
+	defer cancel()
+	type outcome struct {
+		res tool.Result
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		var o outcome
+		defer func() {
+			if p := recover(); p != nil {
+				o.err = fmt.Errorf("run: tool %s: panic: %v", b.Spec.Name, p)
+			}
+			done <- o
+		}()
+		o.res, o.err = b.Tool.Call(ctx, tool.Call{
+			Key: u.ID.String(), Input: u.Input, TenantID: t.ref.Tenant.String(), AgentID: t.sess.Agent.String(), SessionID: t.ref.Session.String(),
+		})
+	}()
+	select {
+	case o := <-done:
+		return &o.res, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err() // a tool that does not listen is abandoned
+	}
+}
+
+// ended records what a tool answered.
+func (t *turn) ended(ctx context.Context, rec gate.Record, u session.ToolUse, res *tool.Result, err error) error {
+	s := gate.Settlement{State: gate.Done, Cost: new(money.Pico)}
+	body := session.ToolResultBody{}
+	switch {
+	case err != nil:
+		text := publicText(err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			text = "the tool did not answer within " + t.s.cfg.ToolTimeout.String()
+		}
+		if _, ok := fault.As(err); !ok && !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			t.s.d.Logger.WarnContext(ctx, "tool failed", "session_id", t.ref.Session, "tool", u.Name, "error", err)
+		}
+		s = gate.Settlement{State: gate.Failed, Error: text}
+		body = session.ErrorResult("the tool failed: " + text)
+	case res.IsError:
+		s = gate.Settlement{State: gate.Failed, Error: cut(res.Text, 1000)}
+		body = session.ErrorResult(cut(res.Text, tool.MaxResultBytes))
+	default:
+		body = session.ToolResultBody{Content: session.Text(cut(res.Text, tool.MaxResultBytes))}
+	}
+	if err != nil && ctx.Err() != nil {
+		// Cut off. When the turn was ended from outside the log has a result already; when the process stops, the next holder finds
+		// the act begun and knows what to do.
+		if errors.Is(context.Cause(ctx), errEnded) {
+			return t.settle(ctx, rec, s)
+		}
+		return nil
+	}
+	return t.end(context.WithoutCancel(ctx), rec, u, s, body)
+}
+
+// end settles the act of a tool use together with its result.
+func (t *turn) end(ctx context.Context, rec gate.Record, u session.ToolUse, s gate.Settlement, body session.ToolResultBody) error {
+	s.Fence = t.t.Fence()
+	_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error { return t.answer(ctx, u, body) })
+	if errors.Is(err, session.ErrFenced) {
+		s.Fence = nil
+		return errors.Join(err, t.settle(ctx, rec, s))
+	}
+	return err
+}
+
+// cut bounds a text, at the border of a character, and says that it did.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	n := most
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return fmt.Sprintf("%s\n[cut: %d of %d bytes shown]", s[:n], n, len(s))
+}
+
+// maxSchemas bounds how many compiled schemas are remembered.
+const maxSchemas = 1024
+
+// schemas checks inputs against JSON Schemas and remembers the compiled ones.
+type schemas struct {
+	mu   sync.Mutex
+	byID map[[sha256.Size]byte]*jsonschema.Schema // nil: it cannot be compiled
+}
+
+func newSchemas() *schemas { return &schemas{byID: map[[sha256.Size]byte]*jsonschema.Schema{}} }
+
+// check returns what is wrong with an input; "" is nothing. A schema that cannot be compiled allows every object.
+func (s *schemas) check(schema, input json.RawMessage) string {
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(input))
+	if err != nil {
+		return "not JSON"
+	}
+	if _, ok := v.(map[string]any); !ok {
+		return "must be a JSON object"
+	}
+	c := s.compiled(schema)
+	if c == nil {
+		return ""
+	}
+	if err := c.Validate(v); err != nil {
+		var ve *jsonschema.ValidationError
+		if errors.As(err, &ve) {
+			return validationText(ve)
+		}
+		return err.Error()
+	}
+	return ""
+}
+
+func (s *schemas) compiled(schema json.RawMessage) *jsonschema.Schema {
+	if len(schema) == 0 {
+		return nil
+	}
+	key := sha256.Sum256(schema)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.byID[key]
+	if ok {
+		return c
+	}
+	if len(s.byID) >= maxSchemas {
+		clear(s.byID)
+	}
+	if doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema)); err == nil {
+		compiler := jsonschema.NewCompiler()
+		compiler.UseLoader(noLoader{})
+		if compiler.AddResource("tool:input", doc) == nil {
+			if compiledSchema, err := compiler.Compile("tool:input"); err == nil {
+				c = compiledSchema
+			}
+		}
+	}
+	s.byID[key] = c
+	return c
+}
+
+// noLoader keeps schemas from reading files or addresses.
+type noLoader struct{}
+
+// Load refuses.
+func (noLoader) Load(url string) (any, error) {
+	return nil, fmt.Errorf("run: a schema may not refer to %s", url)
+}
+
+// validationText names the first faults of an input in one line.
+func validationText(ve *jsonschema.ValidationError) string {
+	var lines []string
+	for _, line := range strings.Split(ve.Error(), "\n")[1:] {
+		if line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "-")); line != "" && len(lines) < 5 {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return "does not match the tool's schema"
+	}
+	return strings.Join(lines, "; ")
+}

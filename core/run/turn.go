@@ -1,0 +1,215 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
+)
+
+// turn is one holding of a turn by this process.
+type turn struct {
+	s    *Service
+	sc   account.Scope
+	t    session.Turn
+	ref  session.Ref
+	sess session.Session
+	c    *conversation
+
+	tools  []BoundTool
+	byName map[string]BoundTool
+	after  int64 // number of the newest event that this holder knows of, for chunks
+}
+
+// run drives a turn until it ends, waits, is lost, or the process stops.
+func (s *Service) run(ctx context.Context, c session.Claimed) {
+	t := &turn{
+		s: s, sc: account.System(c.Tenant), t: c.Turn, ref: session.Ref{Tenant: c.Tenant, Session: c.Session}, c: s.memory.take(c.Session),
+	}
+	err := t.guarded(ctx, c.Fresh)
+	if err == nil || errors.Is(err, session.ErrFenced) || ctx.Err() != nil {
+		s.memory.put(c.Session, t.c)
+		return
+	}
+	if fault.KindOf(err) == fault.Unavailable {
+		// The store cannot be reached, or is too busy. The lease runs out, and the turn is taken up again, a few times.
+		s.d.Logger.WarnContext(ctx, "turn put off", "tenant_id", c.Tenant, "session_id", c.Session, "turn_id", c.ID, "error", err)
+		return
+	}
+	// What went wrong may have left the conversation half read: it is not remembered.
+	s.d.Logger.ErrorContext(ctx, "turn failed", "tenant_id", c.Tenant, "session_id", c.Session, "turn_id", c.ID, "error", err)
+	if err := t.giveUp(ctx, session.ErrorDetail{
+		Type: session.ErrTypeUnknown, Message: "the turn failed because of an internal error", RetryStatus: session.RetryStatus{Type: session.Terminal},
+	}, session.StopRetriesExhausted); err != nil && ctx.Err() == nil {
+		// Its lease runs out, and it is taken up again.
+		s.d.Logger.ErrorContext(ctx, "turn not ended", "turn_id", c.ID, "error", err)
+	}
+}
+
+func (t *turn) guarded(ctx context.Context, fresh bool) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("run: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return t.loop(ctx, fresh)
+}
+
+func (t *turn) loop(ctx context.Context, fresh bool) error {
+	if err := t.prepare(ctx); err != nil {
+		if fault.KindOf(err) == fault.NotFound { // the session was deleted, or its agent destroyed
+			return t.giveUp(ctx, session.ErrorDetail{
+				Type: session.ErrTypeUnknown, Message: "the session's agent is gone", RetryStatus: session.RetryStatus{Type: session.Terminal},
+			}, session.StopEndTurn)
+		}
+		return err
+	}
+	if t.t.Takeovers > maxTakeovers {
+		return t.giveUp(ctx, session.ErrorDetail{
+			Type: session.ErrTypeUnknown, Message: fmt.Sprintf("the turn was given up after %d interruptions", t.t.Takeovers),
+			RetryStatus: session.RetryStatus{Type: session.Exhausted},
+		}, session.StopRetriesExhausted)
+	}
+	if err := t.closeSpan(ctx); err != nil {
+		return err
+	}
+	for check := !fresh; ; check = true {
+		if ctx.Err() != nil || t.s.isDraining() {
+			return nil // the lease is given up; whoever holds the turn next goes on from the log
+		}
+		if check {
+			uses, err := t.s.d.Journal.Open(ctx, t.t)
+			if err != nil {
+				return err
+			}
+			if len(uses) > 0 {
+				if waits, err := t.useTools(ctx, uses); err != nil || waits {
+					return err
+				}
+				continue
+			}
+		}
+		if t.t.Calls >= t.s.cfg.MaxCalls {
+			return t.giveUp(ctx, session.ErrorDetail{
+				Type:        session.ErrTypeToolUseLimit,
+				Message:     fmt.Sprintf("the turn was ended after %d model calls", t.t.Calls),
+				RetryStatus: session.RetryStatus{Type: session.Terminal},
+			}, session.StopEndTurn)
+		}
+		if done, err := t.ask(ctx); err != nil || done {
+			return err
+		}
+	}
+}
+
+// prepare reads what does not change while the turn is held.
+func (t *turn) prepare(ctx context.Context) error {
+	var err error
+	if t.sess, err = t.s.d.Sessions.Get(ctx, t.sc, t.ref.Session); err != nil {
+		return err
+	}
+	t.after = t.sess.LastSeq
+	if t.c.agent.ID.IsZero() {
+		if t.c.agent, err = t.s.d.Agents.GetVersion(ctx, t.sc, t.sess.Agent, t.sess.AgentVersion); err != nil {
+			return err
+		}
+	}
+	return t.offerTools(ctx)
+}
+
+// closeSpan ends, in the log and at the gate, a model call that a former holder began and cannot have finished. What it had
+// reserved counts as spent, since nobody knows.
+func (t *turn) closeSpan(ctx context.Context) error {
+	if t.t.Span.IsZero() {
+		return nil
+	}
+	const lost = "the process that asked the model went away"
+	failed := true
+	entries := []session.Entry{{Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Error: lost}}}
+	rec, ok, err := t.s.d.Gate.Lookup(ctx, t.sc, t.t.Span.String())
+	if err != nil {
+		return err
+	}
+	if ok && rec.State == gate.Started {
+		_, err = t.s.d.Gate.End(ctx, t.sc, rec, gate.Settlement{State: gate.Done, Fence: t.t.Fence()}, func(ctx context.Context) error {
+			return t.append(ctx, entries...)
+		})
+	} else {
+		err = t.append(ctx, entries...)
+	}
+	if err == nil {
+		t.t.Span = id.Event{}
+	}
+	return err
+}
+
+// append writes entries under the turn's fence.
+func (t *turn) append(ctx context.Context, entries ...session.Entry) error {
+	return t.write(ctx, session.Step{Turn: t.t, Entries: entries})
+}
+
+func (t *turn) write(ctx context.Context, s session.Step) error {
+	events, err := t.s.d.Journal.Append(ctx, s)
+	if err == nil && len(events) > 0 {
+		t.after = max(t.after, events[len(events)-1].Seq)
+	}
+	return err
+}
+
+// giveUp ends a turn that cannot go on: every open tool use gets its result, and the log says why.
+func (t *turn) giveUp(ctx context.Context, detail session.ErrorDetail, stop session.StopType) error {
+	uses, err := t.s.d.Journal.Open(ctx, t.t)
+	if err != nil {
+		return err
+	}
+	for _, u := range uses {
+		if _, err := t.s.d.Journal.Answer(ctx, t.t, u.ID, session.ErrorResult("the turn was ended; the outcome of this call is unknown")); err != nil {
+			return err
+		}
+	}
+	var entries []session.Entry
+	if !t.t.Span.IsZero() {
+		failed := true
+		entries = append(entries, session.Entry{Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Error: detail.Message}})
+	}
+	return t.finish(ctx, append(entries, session.Entry{Type: session.SessionError, Body: session.ErrorBody{Error: detail}}), stop)
+}
+
+// finish appends entries and the end of the turn.
+func (t *turn) finish(ctx context.Context, entries []session.Entry, stop session.StopType) error {
+	return t.write(ctx, session.Step{Turn: t.t, Entries: append(entries, idle(stop, "")), End: true})
+}
+
+func idle(stop session.StopType, details string) session.Entry {
+	body := session.IdleBody{StopReason: session.StopReason{Type: stop}}
+	if details != "" {
+		body.StopDetails = &details
+	}
+	return session.Entry{Type: session.SessionIdle, Body: body}
+}
+
+// chunk publishes a piece of what is not in the log yet.
+func (t *turn) chunk(c session.Chunk) {
+	c.After = t.after
+	t.s.d.Journal.Publish(t.ref.Session, c)
+}
+
+// now returns the time as it is stored.
+func (t *turn) now() time.Time { return t.s.d.Clock.Now() }
+
+// usd makes an amount of a cost, rounded against the spender; nil stays nil.
+func usd(p *money.Pico) *money.Amount {
+	if p == nil {
+		return nil
+	}
+	a := money.Of(p.CeilMicros(), money.USD)
+	return &a
+}
