@@ -42,13 +42,14 @@ func mapErr(err error) error {
 		return fmt.Errorf("bunstore: %w", err)
 	}
 	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		if lite.Code()&0xff == sqlitelib.SQLITE_BUSY { // and its extended codes
+			return errBusy.Wrap(err)
+		}
 		switch lite.Code() {
 		case sqlitelib.SQLITE_CONSTRAINT_UNIQUE, sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY, sqlitelib.SQLITE_CONSTRAINT_ROWID:
 			return errUnique.Wrap(err)
 		case sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY:
 			return errReference.Wrap(err)
-		case sqlitelib.SQLITE_BUSY:
-			return errBusy.Wrap(err)
 		}
 		return fmt.Errorf("bunstore: %w", err)
 	}

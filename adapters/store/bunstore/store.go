@@ -94,7 +94,7 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	}
 	s.writer = startWriter(bun.NewDB(wdb, dialect), cfg.WriterWait)
 	// The writer goes first: it creates the file and turns it to WAL, which the readers cannot.
-	if err := wdb.PingContext(ctx); err != nil {
+	if err := pingPatiently(ctx, wdb); err != nil {
 		return fmt.Errorf("bunstore: open %s: %w", cfg.Path, err)
 	}
 	readers := cfg.Readers
@@ -108,6 +108,24 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	s.reader = bun.NewDB(rdb, dialect)
 	s.handle = &sqltx.Handle{Dialect: sqltx.SQLite, DB: rdb, Path: path}
 	return nil
+}
+
+// pingPatiently opens a connection. While another process turns the file to WAL, or closes it as the last one, SQLite says at
+// once that it is locked, without regard to busy_timeout.
+func pingPatiently(ctx context.Context, db *sql.DB) error {
+	for deadline := time.Now().Add(sqltx.SQLiteBusyTimeout); ; {
+		err := db.PingContext(ctx)
+		if !errors.Is(mapErr(err), errBusy) || time.Now().After(deadline) {
+			return err
+		}
+		t := time.NewTimer(5*time.Millisecond + rand.N(10*time.Millisecond))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		}
+	}
 }
 
 func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
