@@ -6,6 +6,8 @@ import "github.com/bureau-agents/bureau/ports/fault"
 var (
 	// ErrUnauthenticated is returned for a secret that opens nothing: unknown, revoked or expired. Which of them is not told.
 	ErrUnauthenticated = fault.New(fault.Unauthenticated, "invalid_api_key", "the API key is not valid")
+	// ErrFrozen is returned by whatever may not be done while the tenant is frozen.
+	ErrFrozen = fault.New(fault.Forbidden, "tenant_frozen", "the tenant is frozen")
 	// ErrIdempotencyInFlight is returned while the first request with an idempotency key is still being answered.
 	ErrIdempotencyInFlight = fault.New(fault.Conflict, "idempotency_in_flight",
 		"a request with this Idempotency-Key is still being answered")

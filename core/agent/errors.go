@@ -10,6 +10,8 @@ var (
 	ErrVersionConflict = fault.New(fault.Conflict, "agent_version_conflict", "the agent has been changed meanwhile")
 	// ErrArchived is returned by whatever changes an archived agent.
 	ErrArchived = fault.New(fault.Conflict, "agent_archived", "the agent is archived")
+	// ErrFrozen is returned by whatever a frozen agent may not do.
+	ErrFrozen = fault.New(fault.Forbidden, "agent_frozen", "the agent is frozen")
 	// ErrVersionNotFound is returned for a version that the agent does not have.
 	ErrVersionNotFound = fault.New(fault.NotFound, "agent_version_not_found", "agent version not found")
 	// ErrPlanLimit is returned when the tenant's plan has no room for another agent.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/bureau-agents/bureau/ports/id"
@@ -124,4 +125,12 @@ type Broken struct {
 	Index  int64         // its place, from 1; Count+1 and beyond when entries are missing at the end
 	ID     id.AuditEntry // zero when no entry is there, or its id cannot be read
 	Reason string        // one sentence without a capital
+}
+
+// String names the entry and the reason.
+func (b Broken) String() string {
+	if b.ID.IsZero() {
+		return fmt.Sprintf("entry %d: %s", b.Index, b.Reason)
+	}
+	return fmt.Sprintf("entry %d (%s): %s", b.Index, b.ID, b.Reason)
 }
