@@ -1,0 +1,16 @@
+package bunstore
+
+import (
+	"testing"
+
+	"github.com/bureau-agents/bureau/core/usage"
+	"github.com/bureau-agents/bureau/core/usage/usagetest"
+	"github.com/bureau-agents/bureau/ports/tx"
+)
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		usagetest.Run(t, usagetest.Config{New: func(*testing.T) (usage.Repository, tx.Runner) { return s.Usage(), s }})
+	})
+}

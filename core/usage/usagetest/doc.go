@@ -1,0 +1,2 @@
+// Package usagetest is the suite that every store of usage rows passes.
+package usagetest
