@@ -127,12 +127,15 @@ func (r *AccountRepo) SetPlan(ctx context.Context, sc account.Scope, plan accoun
 
 // LockStanding implements account.TenantRepository.
 func (r *AccountRepo) LockStanding(ctx context.Context, sc account.Scope) (account.Standing, error) {
-	return r.standing(ctx, r.s.read(ctx), sc, r.s.forShare())
+	door, args := r.s.passDoor(tenantDoor(sc))
+	return r.standing(ctx, r.s.read(ctx), sc, " AND "+door+r.s.forShare(), args...)
 }
 
-func (r *AccountRepo) standing(ctx context.Context, db bun.IDB, sc account.Scope, lock string) (account.Standing, error) {
+func (r *AccountRepo) standing(
+	ctx context.Context, db bun.IDB, sc account.Scope, lock string, args ...any,
+) (account.Standing, error) {
 	var standing string
-	err := db.QueryRowContext(ctx, "SELECT standing FROM tenants WHERE id = ?"+lock, sc.Tenant).Scan(&standing)
+	err := db.QueryRowContext(ctx, "SELECT standing FROM tenants WHERE id = ?"+lock, append([]any{sc.Tenant}, args...)...).Scan(&standing)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", id.NotFound[id.TenantKind](sc.Tenant.String())
 	}
@@ -143,6 +146,9 @@ func (r *AccountRepo) standing(ctx context.Context, db bun.IDB, sc account.Scope
 func (r *AccountRepo) SetStanding(ctx context.Context, sc account.Scope, standing account.Standing) (bool, error) {
 	changed := false
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		if err := r.s.closeDoor(ctx, tenantDoor(sc)); err != nil {
+			return err
+		}
 		was, err := r.standing(ctx, db, sc, r.s.forUpdate())
 		if err != nil {
 			return err

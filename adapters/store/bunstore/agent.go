@@ -257,6 +257,9 @@ func (r *AgentRepo) Update(
 ) (agent.Agent, error) {
 	var out agent.Agent
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		if err := r.s.closeDoor(ctx, agentDoor(agentID)); err != nil {
+			return err
+		}
 		a, err := scanAgent(sc.Tenant, db.QueryRowContext(ctx, agentByID+r.s.forUpdate(), sc.Tenant, agentID))
 		if err != nil {
 			return agentErr(err, agentID)
@@ -308,8 +311,10 @@ func (r *AgentRepo) CountLive(ctx context.Context, sc account.Scope) (int, error
 func (r *AgentRepo) LockStanding(ctx context.Context, sc account.Scope, agentID id.Agent) (agent.StandingInfo, error) {
 	var info agent.StandingInfo
 	var standing, metadata string
+	door, args := r.s.passDoor(agentDoor(agentID))
 	err := r.s.read(ctx).QueryRowContext(ctx,
-		"SELECT standing, swarm_id, name, metadata, version FROM agents WHERE tenant_id = ? AND id = ?"+r.s.forShare(), sc.Tenant, agentID).
+		"SELECT standing, swarm_id, name, metadata, version FROM agents WHERE tenant_id = ? AND id = ? AND "+door+r.s.forShare(),
+		append([]any{sc.Tenant, agentID}, args...)...).
 		Scan(&standing, &info.Swarm, &info.Name, &metadata, &info.Version)
 	if err != nil {
 		return agent.StandingInfo{}, agentErr(err, agentID)
@@ -348,6 +353,9 @@ func (r *AgentRepo) change(
 	ctx context.Context, sc account.Scope, agentID id.Agent, fn func(ctx context.Context, db bun.IDB, now agent.Standing) error,
 ) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		if err := r.s.closeDoor(ctx, agentDoor(agentID)); err != nil {
+			return err
+		}
 		var now string
 		err := db.QueryRowContext(ctx, "SELECT standing FROM agents WHERE tenant_id = ? AND id = ?"+r.s.forUpdate(), sc.Tenant, agentID).
 			Scan(&now)

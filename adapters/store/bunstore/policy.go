@@ -341,18 +341,33 @@ func (r *PolicyRepo) Applicable(
 // LockScope implements policy.Repository. It locks the rows whose standing every act locks, so that acts and changes of their
 // policies exclude each other without a further lock.
 func (r *PolicyRepo) LockScope(ctx context.Context, sc account.Scope, s policy.Scope) error {
-	q, args := "SELECT 1 FROM tenants WHERE id = ?", []any{sc.Tenant}
+	q, args := "SELECT id FROM tenants WHERE id = ?", []any{sc.Tenant}
 	switch {
 	case !s.Agent.IsZero():
-		q, args = "SELECT 1 FROM agents WHERE tenant_id = ? AND id = ?", []any{sc.Tenant, s.Agent}
+		q, args = "SELECT id FROM agents WHERE tenant_id = ? AND id = ?", []any{sc.Tenant, s.Agent}
 	case !s.Swarm.IsZero():
-		q, args = "SELECT 1 FROM agents WHERE tenant_id = ? AND swarm_id = ? ORDER BY id", []any{sc.Tenant, s.Swarm}
+		q, args = "SELECT id FROM agents WHERE tenant_id = ? AND swarm_id = ? ORDER BY id", []any{sc.Tenant, s.Swarm}
 	}
-	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (one int, err error) { return one, row.Scan(&one) },
-		q+r.s.forUpdate(), args...)
-	if err == nil && len(found) == 0 && !s.Agent.IsZero() {
+	find := func(lock string) ([]id.Agent, error) {
+		return queryAll(ctx, r.s.read(ctx), func(row scanner) (a id.Agent, err error) { return a, row.Scan(&a) }, q+lock, args...)
+	}
+	found, err := find("")
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 && !s.Agent.IsZero() {
 		return id.NotFound[id.AgentKind](s.Agent.String())
 	}
+	for _, a := range found {
+		door := agentDoor(a)
+		if s.Tenant {
+			door = tenantDoor(sc)
+		}
+		if err := r.s.closeDoor(ctx, door); err != nil {
+			return err
+		}
+	}
+	_, err = find(r.s.forUpdate())
 	return err
 }
 
