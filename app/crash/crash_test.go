@@ -16,7 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/app/internal/servertest"
+	"github.com/bureau-agents/bureau/adapters/store/pgtest"
+	"github.com/bureau-agents/bureau/app/internal/process"
 )
 
 var (
@@ -39,7 +40,7 @@ func TestCrashSQLite(t *testing.T) {
 
 func TestCrashPostgres(t *testing.T) {
 	env := []string{
-		"BUREAU_DATABASE_URL=" + servertest.Database(t),
+		"BUREAU_DATABASE_URL=" + pgtest.URL(t),
 		"BUREAU_ROOT_SECRET=" + strings.Repeat("5a", 32),
 	}
 	fleet := start(t, env)
@@ -52,10 +53,10 @@ func TestCrashPostgres(t *testing.T) {
 }
 
 // start builds the binary and starts one server.
-func start(t *testing.T, env []string) []*servertest.Server {
+func start(t *testing.T, env []string) []*process.Server {
 	t.Helper()
 	dir := t.TempDir()
-	bin, err := servertest.Build(t.Context(), dir)
+	bin, err := process.Build(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,17 +70,17 @@ func start(t *testing.T, env []string) []*servertest.Server {
 		}
 		_ = log.Close()
 	})
-	s, err := servertest.Start(t.Context(), servertest.Options{Bin: bin, Data: filepath.Join(dir, "data"), Env: env, Log: log})
+	s, err := process.Start(t.Context(), process.Options{Bin: bin, Data: filepath.Join(dir, "data"), Env: env, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Kill)
-	return []*servertest.Server{s}
+	return []*process.Server{s}
 }
 
 // load is what the callers know: what they asked for, and what was acknowledged.
 type load struct {
-	fleet []*servertest.Server
+	fleet []*process.Server
 	agent string
 	next  atomic.Int64
 
@@ -90,10 +91,10 @@ type load struct {
 }
 
 // any returns one of the servers, each in turn.
-func (l *load) any() *servertest.Server { return l.fleet[int(l.next.Add(1))%len(l.fleet)] }
+func (l *load) any() *process.Server { return l.fleet[int(l.next.Add(1))%len(l.fleet)] }
 
 // storm runs the load, kills servers meanwhile, and checks what is left.
-func storm(t *testing.T, fleet []*servertest.Server, kills int) {
+func storm(t *testing.T, fleet []*process.Server, kills int) {
 	t.Helper()
 	l := &load{fleet: fleet, paid: map[string]string{}, promised: map[string]bool{}, sessions: map[string][]string{}}
 	l.agent = prepare(t, fleet[0])
@@ -142,7 +143,7 @@ type amount struct {
 
 func usdc(units int) amount { return amount{fmt.Sprintf("%d.00", units), "USDC"} }
 
-func prepare(t *testing.T, s *servertest.Server) (agent string) {
+func prepare(t *testing.T, s *process.Server) (agent string) {
 	t.Helper()
 	ctx := t.Context()
 	var made struct {

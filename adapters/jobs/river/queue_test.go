@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/internal/pgtest"
+	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/adapters/jobs/river"
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
 	"github.com/bureau-agents/bureau/ports/jobs"

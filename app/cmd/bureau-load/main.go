@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/bureau-agents/bureau/app/internal/servertest"
+	"github.com/bureau-agents/bureau/app/internal/process"
 )
 
 func main() {
@@ -35,7 +35,7 @@ func main() {
 // bench is one run: a server, and what it is compared with.
 type bench struct {
 	out         io.Writer
-	server      *servertest.Server
+	server      *process.Server
 	model       *fakeModel
 	dir         string
 	database    string
@@ -49,7 +49,7 @@ func run(ctx context.Context, out io.Writer, connections int, span time.Duration
 		return err
 	}
 	defer os.RemoveAll(dir)
-	bin, err := servertest.Build(ctx, dir)
+	bin, err := process.Build(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func run(ctx context.Context, out io.Writer, connections int, span time.Duration
 	}
 	defer log.Close()
 	began := time.Now()
-	s, err := servertest.Start(ctx, servertest.Options{Bin: bin, Data: filepath.Join(dir, "data"), Env: env, Log: log})
+	s, err := process.Start(ctx, process.Options{Bin: bin, Data: filepath.Join(dir, "data"), Env: env, Log: log})
 	if err != nil {
 		raw, _ := os.ReadFile(log.Name())
 		return fmt.Errorf("%w\n%s", err, raw)

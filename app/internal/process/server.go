@@ -1,5 +1,5 @@
-// Package servertest runs the real binary as a process of its own, for tests and load programs that kill it.
-package servertest
+// Package process runs the real binary as a process of its own, for tests and load programs that kill it.
+package process
 
 import (
 	"bytes"
