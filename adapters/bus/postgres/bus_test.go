@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/adapters/bus/postgres"
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/adapters/internal/sqltx"
+	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/ports/bus"
 	"github.com/bureau-agents/bureau/ports/bus/bustest"
 )

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/adapters/jobs/river"
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
+	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/ports/jobs"
 	"github.com/bureau-agents/bureau/ports/jobs/jobstest"
 	"github.com/bureau-agents/bureau/ports/tx"

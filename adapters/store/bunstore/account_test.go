@@ -3,7 +3,7 @@ package bunstore
 import (
 	"testing"
 
-	"github.com/bureau-agents/bureau/adapters/internal/pgtest"
+	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/account/accounttest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/internal/pgtest"
+	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/knowledge"
