@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -37,10 +39,22 @@ func showKey(k account.Key) apiKeyWire {
 	}
 }
 
+// scope is the name of a permission that a key may be given.
+type scope string
+
+// Schema implements huma.SchemaProvider.
+func (scope) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString}
+	for _, p := range account.AllPermissions() {
+		s.Enum = append(s.Enum, string(p))
+	}
+	return s
+}
+
 type createAPIKeyInput struct {
 	Body struct {
 		Name      string     `json:"name,omitempty" maxLength:"100" doc:"For people; API key when it is left out."`
-		Scopes    []string   `json:"scopes,omitempty" maxItems:"100" doc:"What the key may do; everything that the calling key may when left out."`
+		Scopes    []scope    `json:"scopes,omitempty" maxItems:"100" doc:"What the key may do; everything that the calling key may when left out."`
 		ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"When the key stops working; never when left out."`
 	}
 }

@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -51,15 +53,8 @@ func (f *Face) OpenAPI() []byte {
 
 func (f *Face) buildDocs() {
 	f.docOnce.Do(func() {
-		doc := f.api.OpenAPI()
 		var buf bytes.Buffer
-		enc := json.NewEncoder(&buf)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(doc); err != nil {
-			panic(err) // the schemas were checked when they were registered
-		}
-		f.docJSON = bytes.Clone(buf.Bytes())
-		buf.Reset()
+		f.docJSON = encodeDocument(f.api.OpenAPI())
 		page := template.Must(template.New("docs").Parse(docsHTML))
 		if err := page.Execute(&buf, newDocsPage(f)); err != nil {
 			panic(err)
@@ -69,6 +64,115 @@ func (f *Face) buildDocs() {
 		f.docCSP = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 			"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	})
+}
+
+// unusedSchemas are huma's own error types, which no answer here has.
+var unusedSchemas = []string{"ErrorModel", "ErrorDetail"}
+
+// encodeDocument writes the document, with what huma does without saying it: an optional property of a body may be null.
+func encodeDocument(doc *huma.OpenAPI) []byte {
+	b, err := json.Marshal(doc)
+	var tree map[string]any
+	if err == nil {
+		err = json.Unmarshal(b, &tree)
+	}
+	if err != nil {
+		panic(err) // the schemas were checked when they were registered
+	}
+	components, _ := tree["components"].(map[string]any)
+	schemas, _ := components["schemas"].(map[string]any)
+	for _, name := range unusedSchemas {
+		delete(schemas, name)
+	}
+	n := nullable{schemas: schemas, seen: make(map[string]bool)}
+	paths, _ := tree["paths"].(map[string]any)
+	for _, item := range paths {
+		ops, _ := item.(map[string]any)
+		for _, op := range ops {
+			o, _ := op.(map[string]any)
+			body, _ := o["requestBody"].(map[string]any)
+			content, _ := body["content"].(map[string]any)
+			for _, media := range content {
+				if m, ok := media.(map[string]any); ok {
+					n.open(m["schema"])
+				}
+			}
+		}
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(tree); err != nil {
+		panic(err)
+	}
+	return buf.Bytes()
+}
+
+// nullable lets the optional properties of request schemas be null.
+type nullable struct {
+	schemas map[string]any
+	seen    map[string]bool
+}
+
+const schemaPrefix = "#/components/schemas/"
+
+func (n *nullable) open(schema any) {
+	s, ok := schema.(map[string]any)
+	if !ok {
+		return
+	}
+	if ref, ok := s["$ref"].(string); ok {
+		if !n.seen[ref] {
+			n.seen[ref] = true
+			n.open(n.schemas[strings.TrimPrefix(ref, schemaPrefix)])
+		}
+		return
+	}
+	required := make(map[any]bool)
+	list, _ := s["required"].([]any)
+	for _, name := range list {
+		required[name] = true
+	}
+	props, _ := s["properties"].(map[string]any)
+	for name, prop := range props {
+		n.open(prop)
+		if p, ok := prop.(map[string]any); ok && !required[name] {
+			props[name] = orNull(p)
+		}
+	}
+	n.open(s["items"])
+	n.open(s["additionalProperties"])
+	for _, key := range []string{"oneOf", "anyOf", "allOf"} {
+		subs, _ := s[key].([]any)
+		for _, sub := range subs {
+			n.open(sub)
+		}
+	}
+}
+
+func orNull(s map[string]any) map[string]any {
+	null := map[string]any{"type": "null"}
+	if alternatives, ok := s["anyOf"].([]any); ok {
+		s["anyOf"] = append(alternatives, null)
+		return s
+	}
+	typ, ok := s["type"].(string)
+	switch {
+	case ok:
+		s["type"] = []any{typ, "null"}
+		if enum, ok := s["enum"].([]any); ok {
+			s["enum"] = append(enum, nil)
+		}
+		return s
+	case s["$ref"] != nil, s["oneOf"] != nil, s["allOf"] != nil:
+		out := map[string]any{"anyOf": []any{s, null}}
+		if d, ok := s["description"]; ok {
+			delete(s, "description")
+			out["description"] = d
+		}
+		return out
+	}
+	return s // any type, or null already
 }
 
 // docsPage is what the template shows. The page has no script: it works offline and under a strict policy.
@@ -132,6 +236,9 @@ func newDocsPage(f *Face) docsPage {
 		}
 	}
 	for name, s := range doc.Components.Schemas.Map() {
+		if slices.Contains(unusedSchemas, name) {
+			continue
+		}
 		p.Schemas = append(p.Schemas, showSchema(name, s))
 	}
 	sort.Slice(p.Schemas, func(i, j int) bool { return p.Schemas[i].Name < p.Schemas[j].Name })
@@ -183,12 +290,11 @@ func showSchema(name string, s *huma.Schema) docsSchema {
 
 // typeName describes a schema in a word or two, with the name of the schema that it refers to.
 func typeName(s *huma.Schema) (typ, ref string) {
-	const prefix = "#/components/schemas/"
 	switch {
 	case s == nil:
 		return "", ""
 	case s.Ref != "":
-		return "", s.Ref[len(prefix):]
+		return "", s.Ref[len(schemaPrefix):]
 	case s.Type == huma.TypeArray && s.Items != nil:
 		typ, ref = typeName(s.Items)
 		if ref == "" {

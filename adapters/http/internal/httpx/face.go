@@ -59,7 +59,8 @@ const (
 // Rate is the limit of a face.
 type Rate struct {
 	// PerMinute returns how many requests the caller may make in a minute; account.Unlimited or less is no limit. nil takes what the
-	// plan of the caller allows. The scope is zero for callers without a key.
+	// plan of the caller allows. The scope is zero for callers without a key, who are counted by address on routes with OptionalKey;
+	// other public routes are not limited.
 	PerMinute func(account.Scope) int
 	ByAddress bool // counts by address of the peer instead of by key
 	Sliding   bool // any 60 seconds, instead of windows that begin with a request
@@ -125,7 +126,12 @@ func New(cfg Config) (*Face, error) {
 	cfg.MaxJSON = cmp.Or(cfg.MaxJSON, defaultMaxJSON)
 	cfg.MaxUpload = cmp.Or(cfg.MaxUpload, defaultMaxUpload)
 	if cfg.Rate.PerMinute == nil {
-		cfg.Rate.PerMinute = func(sc account.Scope) int { return sc.Plan.Limits().RequestsPerMinute }
+		cfg.Rate.PerMinute = func(sc account.Scope) int {
+			if sc.Tenant.IsZero() {
+				return strangersPerMinute
+			}
+			return sc.Plan.Limits().RequestsPerMinute
+		}
 	}
 	m, err := newMetrics(cfg.Metrics, cfg.Name)
 	if err != nil {

@@ -181,7 +181,7 @@ func (f *Face) document(o *operation) huma.Operation {
 			hop.Parameters = append(hop.Parameters, &huma.Param{
 				Name: "Idempotency-Key", In: "header",
 				Description: "Makes repeating this request safe: the same key with the same body gets the same answer for 24 hours.",
-				Schema:      &huma.Schema{Type: huma.TypeString},
+				Schema:      &huma.Schema{Type: huma.TypeString, MaxLength: new(maxIdempotencyKey), Pattern: "^[ -~]*$"},
 			})
 		}
 	}
@@ -289,7 +289,7 @@ func (c *call) admit() error {
 		if err := c.rate(); err != nil {
 			return err
 		}
-	case !o.Hidden:
+	case o.OptionalKey:
 		if err := c.rate(); err != nil {
 			return err
 		}
