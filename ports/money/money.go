@@ -133,6 +133,26 @@ func (a Amount) Neg() Amount {
 // Pico is a cost in picodollars (1e-12 USD), the unit in which token prices are exact.
 type Pico int64
 
+// ParsePico reads a decimal number of dollars with at most twelve decimal places, such as "0.01656"; it refuses what Parse refuses.
+func ParsePico(s string) (Pico, error) {
+	bad := func() error {
+		return fault.Invalidf("amount", "must be a decimal number with at most twelve places, like \"0.01656\"")
+	}
+	digits, neg := strings.CutPrefix(s, "-")
+	whole, frac, dot := strings.Cut(digits, ".")
+	if whole == "" || len(frac) > 12 || dot && frac == "" || !allDigits(whole) || !allDigits(frac) {
+		return 0, bad()
+	}
+	u, err := strconv.ParseUint(whole+frac+"000000000000"[len(frac):], 10, 64)
+	if err != nil || u > math.MaxInt64 {
+		return 0, ErrOverflow
+	}
+	if neg {
+		return -Pico(u), nil
+	}
+	return Pico(u), nil
+}
+
 // PicosPerMicro is how many picodollars one micro-dollar has.
 const PicosPerMicro = 1_000_000
 
