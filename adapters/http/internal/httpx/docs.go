@@ -69,7 +69,8 @@ func (f *Face) buildDocs() {
 // unusedSchemas are huma's own error types, which no answer here has.
 var unusedSchemas = []string{"ErrorModel", "ErrorDetail"}
 
-// encodeDocument writes the document, with what huma does without saying it: an optional property of a body may be null.
+// encodeDocument writes the document, with what the face does beyond the schemas: an optional property of a body may be null, and no
+// text holds U+0000.
 func encodeDocument(doc *huma.OpenAPI) []byte {
 	b, err := json.Marshal(doc)
 	var tree map[string]any
@@ -84,12 +85,18 @@ func encodeDocument(doc *huma.OpenAPI) []byte {
 	for _, name := range unusedSchemas {
 		delete(schemas, name)
 	}
-	n := nullable{schemas: schemas, seen: make(map[string]bool)}
+	n := accepted{schemas: schemas, seen: make(map[string]bool)}
 	paths, _ := tree["paths"].(map[string]any)
 	for _, item := range paths {
 		ops, _ := item.(map[string]any)
 		for _, op := range ops {
 			o, _ := op.(map[string]any)
+			params, _ := o["parameters"].([]any)
+			for _, param := range params {
+				if p, ok := param.(map[string]any); ok && p["in"] == "query" {
+					n.open(p["schema"])
+				}
+			}
 			body, _ := o["requestBody"].(map[string]any)
 			content, _ := body["content"].(map[string]any)
 			for _, media := range content {
@@ -108,15 +115,15 @@ func encodeDocument(doc *huma.OpenAPI) []byte {
 	return buf.Bytes()
 }
 
-// nullable lets the optional properties of request schemas be null.
-type nullable struct {
+// accepted completes the schemas of what callers send.
+type accepted struct {
 	schemas map[string]any
 	seen    map[string]bool
 }
 
 const schemaPrefix = "#/components/schemas/"
 
-func (n *nullable) open(schema any) {
+func (n *accepted) open(schema any) {
 	s, ok := schema.(map[string]any)
 	if !ok {
 		return
@@ -127,6 +134,9 @@ func (n *nullable) open(schema any) {
 			n.open(n.schemas[strings.TrimPrefix(ref, schemaPrefix)])
 		}
 		return
+	}
+	if s["type"] == "string" && s["pattern"] == nil && s["enum"] == nil && s["format"] == nil {
+		s["pattern"] = "^[^\\x00]*$"
 	}
 	required := make(map[any]bool)
 	list, _ := s["required"].([]any)
