@@ -42,15 +42,18 @@ func (c *call) serveOnce() {
 		c.send(answer.Status, answer.ContentType, answer.Body)
 		return
 	}
-	stored := false
 	// The caller may hang up at any moment; what was done must be noted all the same.
 	ctx := context.WithoutCancel(&c.ctx)
-	defer func() {
-		if stored {
-			return
-		}
+	settled := false
+	abandon := func() {
+		settled = true
 		if err := accounts.AbandonIdempotent(ctx, c.scope, ticket); err != nil {
 			c.face.cfg.Logger.WarnContext(ctx, "an idempotency record was not released", slog.String("request_id", c.id), slog.Any("error", err))
+		}
+	}
+	defer func() {
+		if !settled { // the handler panicked
+			abandon()
 		}
 	}()
 	c.holding = new(bytes.Buffer)
@@ -60,12 +63,15 @@ func (c *call) serveOnce() {
 	if c.status == 0 {
 		c.status = http.StatusOK
 	}
-	if c.status < http.StatusBadRequest {
+	// The record is settled before the answer goes out, so that whoever has it may send the request again at once.
+	if c.status >= http.StatusBadRequest {
+		abandon()
+	} else {
+		settled = true // done is done: when storing fails, a repetition has to wait and does not run at once
 		a := account.Answer{Status: c.status, ContentType: c.Header().Get("Content-Type"), Body: held.Bytes()}
 		if err := accounts.EndIdempotent(ctx, c.scope, ticket, a, c.op.Secret); err != nil {
 			c.face.cfg.Logger.WarnContext(ctx, "an idempotent answer was not stored", slog.String("request_id", c.id), slog.Any("error", err))
 		}
-		stored = true // done is done: a repetition within a minute is told to wait, and must not run at once
 	}
 	c.WriteHeader(c.status)
 	if held.Len() > 0 {

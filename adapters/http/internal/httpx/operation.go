@@ -45,7 +45,8 @@ type Op struct {
 	Secret bool
 	// OwnIdempotency leaves the Idempotency-Key to the handler, which gives ActKey to the gate.
 	OwnIdempotency bool
-	// Upload is the content type of a body that the handler reads from Body by itself; "" is JSON or none.
+	// Upload is the content type of a body that the handler reads from Body by itself; "" is JSON or none. The answer is not kept for
+	// an Idempotency-Key, because the body is not known before the handler runs.
 	Upload string
 	// UploadSchema documents the body of an Upload; nil is opaque bytes.
 	UploadSchema *huma.Schema
@@ -177,7 +178,7 @@ func (f *Face) document(o *operation) huma.Operation {
 	}
 	if o.Method == http.MethodPost && !o.public {
 		statuses = append(statuses, http.StatusConflict)
-		if !o.stream {
+		if !o.stream && o.Upload == "" {
 			hop.Parameters = append(hop.Parameters, &huma.Param{
 				Name: "Idempotency-Key", In: "header",
 				Description: "Makes repeating this request safe: the same key with the same body gets the same answer for 24 hours.",
