@@ -54,7 +54,7 @@ type Config struct {
 	Skills      []SkillRef
 	Metadata    map[string]string // the client's own; at most MaxMetadata pairs
 	Multiagent  *Multiagent       // nil: works alone
-	Identity    *Identity         // nil: none
+	Identity    *Identity         // nil: ServiceAccount
 }
 
 // Limits of a Config, in characters (Unicode code points) or entries. They are those of the Managed Agents API and of its
@@ -236,13 +236,19 @@ const (
 // RosterEntry is one to whom a coordinator may delegate.
 type RosterEntry struct {
 	Type    string   // RosterAgent, RosterAdvisor or RosterSelf
-	Agent   id.Agent // RosterAgent: another agent of the tenant
+	Agent   id.Agent // RosterAgent: another agent of the tenant; the agent itself becomes RosterSelf
 	Version int      // RosterAgent: 0 becomes the version that is current when the entry is stored
 	Model   string   // RosterAdvisor: a model handle
 }
 
+// The types of Identity.
+const (
+	ServiceAccount = "service_account" // the server's own; becomes a nil Config.Identity
+	AWSRole        = "aws_role"
+)
+
 // Identity is the outside identity that the agent acts under.
 type Identity struct {
-	Type    string // "service_account" or "aws_role"
-	RoleARN string // aws_role only
+	Type    string // ServiceAccount or AWSRole
+	RoleARN string // AWSRole only
 }

@@ -39,6 +39,9 @@ func (c Config) withDefaults() Config {
 		m.Rest = compact(m.Rest)
 		c.Multiagent = &m
 	}
+	if c.Identity != nil && *c.Identity == (Identity{Type: ServiceAccount}) {
+		c.Identity = nil
+	}
 	return c
 }
 
@@ -418,10 +421,10 @@ func (k *checker) multiagent(m Multiagent) {
 
 func (k *checker) identity(v Identity) {
 	switch v.Type {
-	case "service_account":
-	case "aws_role":
+	case ServiceAccount:
+	case AWSRole:
 		k.text("execution_identity.role_arn", v.RoleARN, 1, 2048)
 	default:
-		k.addf("execution_identity.type", "must be one of service_account, aws_role")
+		k.addf("execution_identity.type", "must be one of %s, %s", ServiceAccount, AWSRole)
 	}
 }

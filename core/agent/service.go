@@ -136,6 +136,7 @@ func (s *Service) Update(ctx context.Context, sc account.Scope, agent id.Agent, 
 	if err != nil {
 		return Agent{}, err
 	}
+	p.Multiagent.value = p.Multiagent.value.of(agent)
 	if err := p.against(before); err != nil {
 		return Agent{}, err
 	}
@@ -240,6 +241,21 @@ func (s *Service) admit(ctx context.Context, sc account.Scope, cfg, was Config) 
 	}
 	cfg.Multiagent = &m
 	return cfg, nil
+}
+
+// of returns m with its entries for the agent itself, which are shown as those of any agent are, in their own form.
+func (m *Multiagent) of(self id.Agent) *Multiagent {
+	if m == nil {
+		return nil
+	}
+	out := *m
+	out.Roster = append([]RosterEntry(nil), m.Roster...)
+	for i, e := range out.Roster {
+		if e.Type == RosterAgent && e.Agent == self {
+			out.Roster[i] = RosterEntry{Type: RosterSelf}
+		}
+	}
+	return &out
 }
 
 // at gives an Invalid error without fields the path of the field that it is about.

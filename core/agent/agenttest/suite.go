@@ -100,7 +100,7 @@ func Full(sc account.Scope) agent.Agent {
 			Multiagent: &agent.Multiagent{Type: agent.Coordinator, Roster: []agent.RosterEntry{
 				{Type: agent.RosterAgent, Agent: id.New[id.AgentKind](ids), Version: 3}, {Type: agent.RosterAdvisor, Model: "m"}, {Type: agent.RosterSelf},
 			}},
-			Identity: &agent.Identity{Type: "aws_role", RoleARN: "arn"},
+			Identity: &agent.Identity{Type: agent.AWSRole, RoleARN: "arn"},
 		},
 	}
 }
