@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"html/template"
+	"math"
 	"net/http"
 	"slices"
 	"sort"
@@ -69,8 +70,8 @@ func (f *Face) buildDocs() {
 // unusedSchemas are huma's own error types, which no answer here has.
 var unusedSchemas = []string{"ErrorModel", "ErrorDetail"}
 
-// encodeDocument writes the document, with what the face does beyond the schemas: an optional property of a body may be null, and no
-// text holds U+0000.
+// encodeDocument writes the document, with what the face does beyond the schemas: an optional property of a body may be null, no
+// text holds U+0000, and integers have a size.
 func encodeDocument(doc *huma.OpenAPI) []byte {
 	b, err := json.Marshal(doc)
 	var tree map[string]any
@@ -137,6 +138,17 @@ func (n *accepted) open(schema any) {
 	}
 	if s["type"] == "string" && s["pattern"] == nil && s["enum"] == nil && s["format"] == nil {
 		s["pattern"] = "^[^\\x00]*$"
+	}
+	if s["type"] == "integer" {
+		bits := [2]int64{math.MinInt64, math.MaxInt64}
+		if s["format"] == "int32" {
+			bits = [2]int64{math.MinInt32, math.MaxInt32}
+		}
+		for i, key := range []string{"minimum", "maximum"} {
+			if s[key] == nil {
+				s[key] = bits[i]
+			}
+		}
 	}
 	required := make(map[any]bool)
 	list, _ := s["required"].([]any)
