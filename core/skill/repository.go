@@ -2,6 +2,7 @@ package skill
 
 import (
 	"context"
+	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -60,4 +61,21 @@ type InstallationRepository interface {
 	DeleteAll(ctx context.Context, sc account.Scope, agent id.Agent) error
 	// PinAll gives the digest to every installation of the plugin, in all tenants, that has none yet.
 	PinAll(ctx context.Context, plugin id.Plugin, digest string) error
+}
+
+// SigningKey is one of the operator's keys. Its private half is kept sealed only.
+type SigningKey struct {
+	Number    int    // from 1; the highest one signs
+	ID        string // as Signature.Key names it
+	Public    []byte // ed25519
+	Sealed    []byte // the private half, sealed by ports/keeper
+	CreatedAt time.Time
+}
+
+// KeyRepository keeps the operator's signing keys, for implementations of Signer. All servers of one database share them.
+type KeyRepository interface {
+	// AddKey adds a key. Returns ErrExists when there is a key with this number or id.
+	AddKey(ctx context.Context, k SigningKey) error
+	// Keys returns all keys, the highest number first.
+	Keys(ctx context.Context) ([]SigningKey, error)
 }

@@ -1,0 +1,22 @@
+package bunstore
+
+import (
+	"testing"
+
+	"github.com/bureau-agents/bureau/adapters/store/pgtest"
+	"github.com/bureau-agents/bureau/core/skill/skilltest"
+)
+
+func TestSkills(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		skilltest.Run(t, skilltest.Config{New: func(t *testing.T) skilltest.Store {
+			if s.postgres() {
+				s = openStore(t, Config{URL: pgtest.URL(t), PoolSize: 4})
+			} else {
+				s = openSQLiteStore(t)
+			}
+			return skilltest.Store{Plugins: s.Skills(), Releases: s.Skills(), Installations: s.SkillInstallations(), Keys: s.Skills(), TX: s}
+		}})
+	})
+}
