@@ -9,6 +9,4 @@ var (
 	ErrKeyReused = fault.New(fault.Conflict, "idempotency_key_reused", "the key has been used for another act")
 	// ErrNotBegun is returned by End for an act that is not under way.
 	ErrNotBegun = fault.New(fault.Conflict, "act_not_begun", "the act is not under way")
-	// ErrArchived is returned when the standing of an archived agent is to change.
-	ErrArchived = fault.New(fault.Conflict, "agent_archived", "the agent is archived")
 )

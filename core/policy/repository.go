@@ -68,9 +68,15 @@ type Approvals interface {
 
 // ApprovalFilter narrows a list; zero fields do not.
 type ApprovalFilter struct {
-	Status  ApprovalStatus
+	Status  []ApprovalStatus // any of these
 	Agent   id.Agent
 	Session id.Session
+}
+
+// Swarms tells whether a swarm exists; app wires core/swarm.
+type Swarms interface {
+	// Exists returns id.NotFound when the tenant has no such swarm.
+	Exists(ctx context.Context, sc account.Scope, swarm id.Swarm) error
 }
 
 // Rules finds plugin rules. app wires the plugin host.

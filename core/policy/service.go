@@ -21,7 +21,7 @@ import (
 // validateTimeout is how long the rules of a policy may take to check their configurations.
 const validateTimeout = 10 * time.Second
 
-// Deps is what a Service needs; Rules alone may be nil, and then no rule is known.
+// Deps is what a Service needs; Rules and Swarms may be nil, and then there are none.
 type Deps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
@@ -30,6 +30,7 @@ type Deps struct {
 	Repository Repository
 	Trail      Trail
 	Rules      Rules
+	Swarms     Swarms
 }
 
 // Service manages policies. It is safe for concurrent use. What policies do to acts is package gate's affair.
@@ -59,8 +60,8 @@ type CreateRequest struct {
 }
 
 // Create adds a policy, which holds for every act that is decided after it returns. A fault.Invalid names what is wrong with it,
-// a rule's configuration included; id.NotFound when the tenant has no such agent; fault.Unavailable while a rule that it names
-// cannot check its configuration.
+// a rule's configuration included; id.NotFound when the tenant has no such agent or swarm; fault.Unavailable while a rule that
+// it names cannot check its configuration.
 func (s *Service) Create(ctx context.Context, sc account.Scope, r CreateRequest) (Policy, error) {
 	now := clock.Stored(s.d.Clock.Now())
 	p := Policy{
@@ -69,6 +70,14 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, r CreateRequest)
 	}
 	if err := s.check(ctx, sc, p); err != nil {
 		return Policy{}, err
+	}
+	if swarm := p.Scope.Swarm; !swarm.IsZero() {
+		if s.d.Swarms == nil {
+			return Policy{}, id.NotFound[id.SwarmKind](swarm.String())
+		}
+		if err := s.d.Swarms.Exists(ctx, sc, swarm); err != nil {
+			return Policy{}, err
+		}
 	}
 	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
 		if err := s.d.Repository.LockScope(ctx, sc, p.Scope); err != nil {

@@ -580,8 +580,8 @@ func (r *ApprovalRepo) List(
 		q += cond
 		args = append(args, arg)
 	}
-	if f.Status != "" {
-		add(" AND status = ?", string(f.Status))
+	if len(f.Status) > 0 {
+		add(" AND status IN (?)", bun.List(f.Status))
 	}
 	if !f.Agent.IsZero() {
 		add(" AND agent_id = ?", f.Agent)

@@ -603,7 +603,7 @@ func testApprove(t *testing.T, l *Lab) {
 	if c := l.Counter(t, p, "daily_limit", rule.WindowDay, "USDC"); c.Spent != 0 || c.Reserved != 0 || l.Balance(t, a) != 51 {
 		t.Errorf("a parked act holds something: %+v, balance %d", c, l.Balance(t, a))
 	}
-	list, err := l.Approvals(bg, l.Scope, policy.ApprovalFilter{Status: policy.ApprovalPending}, page.Request{})
+	list, err := l.Approvals(bg, l.Scope, policy.ApprovalFilter{Status: []policy.ApprovalStatus{policy.ApprovalPending}}, page.Request{})
 	if err != nil || len(list.Items) != 1 || list.Items[0].ID != rec.Approval || *list.Items[0].Amount != USDC(50) {
 		t.Fatalf("pending: %+v, %v", list, err)
 	}
@@ -775,7 +775,7 @@ func testLazyExpiry(t *testing.T, l *Lab) {
 	_, _, err := l.Approve(bg, l.Scope, one.Approval)
 	wantErr(t, err, policy.ErrDecided)
 	want(t, perform(t, l, Payment(a, "2", 60)), gate.Denied, policy.RuleExpired)
-	list, err := l.Approvals(bg, l.Scope, policy.ApprovalFilter{Status: policy.ApprovalExpired}, page.Request{})
+	list, err := l.Approvals(bg, l.Scope, policy.ApprovalFilter{Status: []policy.ApprovalStatus{policy.ApprovalExpired}}, page.Request{})
 	if err != nil || len(list.Items) != 3 {
 		t.Errorf("%d expired, %v; want 3", len(list.Items), err)
 	}
