@@ -61,6 +61,7 @@ func newFixture(t *testing.T, options ...func(*fixture, *Deps)) *fixture {
 		},
 		Account: f.account, Ready: store.Ping, Gatherer: registry,
 	}
+	f.addAgents(&d)
 	for _, o := range options {
 		o(f, &d)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/ports/fault"
 )
 
@@ -20,7 +22,9 @@ type Settings = httpx.Settings
 // Deps are the services behind the API. All are required unless they say otherwise; Settings.Accounts may be left to Account.
 type Deps struct {
 	Settings
-	Account *account.Service
+	Account   *account.Service
+	Agents    *agent.Service
+	Knowledge *knowledge.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
 	Ready func(context.Context) error
 	// Gatherer is what /metrics shows; nil shows nothing.
@@ -50,6 +54,8 @@ var public = []string{
 
 var tags = []httpx.Tag{
 	{Name: "account", Description: "The caller's tenant, API keys, and the tenants of the server."},
+	{Name: "agents", Description: "Agents and their versions."},
+	{Name: "knowledge", Description: "Texts that agents answer from."},
 	{Name: "server", Description: "Health and metrics."},
 }
 
@@ -77,6 +83,8 @@ func New(deps Deps, cfg Config) (http.Handler, error) {
 	}
 	f := &face{Face: hf, deps: deps}
 	f.registerAccount()
+	f.registerAgents()
+	f.registerKnowledge()
 	f.registerServer()
 	f.RegisterDocs()
 	if err := f.Build(); err != nil {

@@ -1,0 +1,715 @@
+package native
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+// agentWire is an agent as it is answered. Every field is always there.
+type agentWire struct {
+	ID                string            `json:"id" doc:"agent_..."`
+	Type              string            `json:"type" enum:"agent"`
+	Name              string            `json:"name"`
+	Version           int               `json:"version" doc:"From 1. A change of the configuration makes the next one."`
+	Description       *string           `json:"description"`
+	System            *string           `json:"system" doc:"The prompt."`
+	Model             modelWire         `json:"model"`
+	Tools             []any             `json:"tools" nullable:"false" doc:"As given, with defaults written out."`
+	MCPServers        []mcpServerWire   `json:"mcp_servers" nullable:"false"`
+	Skills            []skillRefWire    `json:"skills" nullable:"false"`
+	Multiagent        any               `json:"multiagent" doc:"Whom the agent may delegate to; null is nobody."`
+	Metadata          map[string]string `json:"metadata"`
+	ExecutionIdentity identityWire      `json:"execution_identity"`
+	Standing          string            `json:"standing" enum:"active,frozen,archived"`
+	SwarmID           *string           `json:"swarm_id"`
+	CreatedAt         stamp             `json:"created_at"`
+	UpdatedAt         stamp             `json:"updated_at" doc:"When this version was made."`
+	ArchivedAt        *stamp            `json:"archived_at"`
+}
+
+type modelWire struct {
+	ID           string      `json:"id" doc:"Empty for the tenant's default model."`
+	Speed        string      `json:"speed" enum:"standard,fast"`
+	Effort       *effortWire `json:"effort,omitempty"`
+	InferenceGeo string      `json:"inference_geo,omitempty"`
+}
+
+type effortWire struct {
+	Type string `json:"type" enum:"low,medium,high,xhigh,max"`
+}
+
+type mcpServerWire struct {
+	Name string `json:"name"`
+	Type string `json:"type" enum:"url"`
+	URL  string `json:"url"`
+}
+
+type skillRefWire struct {
+	SkillID string `json:"skill_id"`
+	Type    string `json:"type" enum:"anthropic,custom"`
+	Version string `json:"version"`
+}
+
+type identityWire struct {
+	Type    string `json:"type" enum:"service_account,aws_role"`
+	RoleARN string `json:"role_arn,omitempty"`
+}
+
+type permissionWire struct {
+	Type string `json:"type" enum:"always_allow,always_ask,auto"`
+}
+
+type toolDefaultWire struct {
+	Enabled          bool           `json:"enabled"`
+	PermissionPolicy permissionWire `json:"permission_policy"`
+}
+
+type toolsetWire struct {
+	Type          string           `json:"type"`
+	MCPServerName string           `json:"mcp_server_name,omitempty"`
+	DefaultConfig toolDefaultWire  `json:"default_config"`
+	Configs       []toolConfigWire `json:"configs"`
+}
+
+type toolConfigWire struct {
+	Type             string          `json:"type,omitempty"`
+	Name             string          `json:"name"`
+	Enabled          bool            `json:"enabled"`
+	PermissionPolicy permissionWire  `json:"permission_policy"`
+	AllowedDomains   []string        `json:"allowed_domains,omitempty"`
+	BlockedDomains   []string        `json:"blocked_domains,omitempty"`
+	MaxContentTokens int             `json:"max_content_tokens,omitempty"`
+	URLSources       json.RawMessage `json:"url_sources,omitempty"`
+	UserLocation     json.RawMessage `json:"user_location,omitempty"`
+}
+
+type customToolWire struct {
+	Type        string          `json:"type"`
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	InputSchema json.RawMessage `json:"input_schema"`
+}
+
+type multiagentWire struct {
+	Type   string `json:"type"`
+	Agents []any  `json:"agents"`
+}
+
+type rosterAgentWire struct {
+	Type    string `json:"type"`
+	ID      string `json:"id"`
+	Version int    `json:"version"`
+}
+
+type rosterAdvisorWire struct {
+	Type  string `json:"type"`
+	Model string `json:"model"`
+}
+
+// showAgent writes an agent.
+func showAgent(a agent.Agent) agentWire {
+	c := a.Config
+	w := agentWire{
+		ID: a.ID.String(), Type: "agent", Name: c.Name, Version: a.Version, Description: textOrNull(c.Description), System: textOrNull(c.System),
+		Model: modelWire{ID: c.Model.ID, Speed: string(c.Model.Speed), InferenceGeo: c.Model.InferenceGeo},
+		Tools: make([]any, 0, len(c.Tools)), MCPServers: make([]mcpServerWire, 0, len(c.MCPServers)),
+		Skills: make([]skillRefWire, 0, len(c.Skills)), Metadata: c.Metadata, ExecutionIdentity: identityWire{Type: "service_account"},
+		Standing: string(a.Standing), SwarmID: textOrNull(a.Swarm.String()),
+		CreatedAt: stampOf(a.CreatedAt), UpdatedAt: stampOf(a.UpdatedAt), ArchivedAt: stampPtr(a.ArchivedAt),
+	}
+	if w.Metadata == nil {
+		w.Metadata = map[string]string{}
+	}
+	if c.Model.Effort != "" {
+		w.Model.Effort = &effortWire{string(c.Model.Effort)}
+	}
+	for _, t := range c.Tools {
+		w.Tools = append(w.Tools, showTool(t))
+	}
+	for _, s := range c.MCPServers {
+		w.MCPServers = append(w.MCPServers, mcpServerWire{s.Name, "url", s.URL})
+	}
+	for _, s := range c.Skills {
+		w.Skills = append(w.Skills, skillRefWire{s.ID, s.Type, s.Version})
+	}
+	if c.Multiagent != nil {
+		w.Multiagent = showMultiagent(a, *c.Multiagent)
+	}
+	if c.Identity != nil {
+		w.ExecutionIdentity = identityWire(*c.Identity)
+	}
+	return w
+}
+
+func textOrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func showTool(t agent.Tool) any {
+	if t.Type == agent.CustomTool {
+		return customToolWire{string(t.Type), t.Name, t.Description, t.InputSchema}
+	}
+	w := toolsetWire{
+		Type: string(t.Type), MCPServerName: t.MCPServer,
+		DefaultConfig: toolDefaultWire{t.Default.Enabled, permissionWire{string(t.Default.Permission)}},
+		Configs:       make([]toolConfigWire, 0, len(t.Configs)),
+	}
+	for _, c := range t.Configs {
+		cw := toolConfigWire{
+			Name: c.Name, Enabled: c.Enabled, PermissionPolicy: permissionWire{string(c.Permission)}, AllowedDomains: c.AllowedDomains,
+			BlockedDomains: c.BlockedDomains, MaxContentTokens: c.MaxContentTokens, URLSources: c.URLSources, UserLocation: c.UserLocation,
+		}
+		if t.Type == agent.AgentToolset {
+			cw.Type = c.Name
+		}
+		w.Configs = append(w.Configs, cw)
+	}
+	return w
+}
+
+func showMultiagent(a agent.Agent, m agent.Multiagent) any {
+	if m.Type != agent.Coordinator {
+		w := map[string]json.RawMessage{}
+		if len(m.Rest) > 0 {
+			_ = json.Unmarshal(m.Rest, &w) // the service stores nothing but objects
+		}
+		w["type"] = json.RawMessage(strconv.Quote(m.Type))
+		return w
+	}
+	w := multiagentWire{m.Type, make([]any, 0, len(m.Roster))}
+	for _, e := range m.Roster {
+		switch e.Type {
+		case agent.RosterAdvisor:
+			w.Agents = append(w.Agents, rosterAdvisorWire{e.Type, e.Model})
+		case agent.RosterSelf:
+			w.Agents = append(w.Agents, rosterAgentWire{agent.RosterAgent, a.ID.String(), a.Version})
+		default:
+			w.Agents = append(w.Agents, rosterAgentWire{e.Type, e.Agent.String(), e.Version})
+		}
+	}
+	return w
+}
+
+// modelParam is a model in a body: a handle, or an object.
+type modelParam struct {
+	ID           string `json:"id" minLength:"1" maxLength:"256" doc:"A model card's model_id, offline, or a provider's name of a model."`
+	Speed        string `json:"speed,omitempty" enum:"standard,fast"`
+	Effort       effort `json:"effort,omitempty"`
+	InferenceGeo string `json:"inference_geo,omitempty" maxLength:"64"`
+}
+
+// modelObject is modelParam without its methods.
+type modelObject modelParam
+
+func (m *modelParam) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		*m = modelParam{}
+		return json.Unmarshal(b, &m.ID)
+	}
+	return json.Unmarshal(b, (*modelObject)(m))
+}
+
+// Schema implements huma.SchemaProvider.
+func (modelParam) Schema(r huma.Registry) *huma.Schema {
+	one, most := 1, agent.MaxModelID
+	return &huma.Schema{AnyOf: []*huma.Schema{
+		{Type: huma.TypeString, MinLength: &one, MaxLength: &most}, r.Schema(reflect.TypeFor[modelObject](), true, "ModelParam"),
+	}}
+}
+
+func (m modelParam) read() agent.Model {
+	return agent.Model{ID: m.ID, Speed: agent.Speed(m.Speed), Effort: agent.Effort(m.Effort), InferenceGeo: m.InferenceGeo}
+}
+
+// effort is an effort in a body: its name, or an object with it.
+type effort string
+
+func (e *effort) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '{' {
+		var obj effortWire
+		err := json.Unmarshal(b, &obj)
+		*e = effort(obj.Type)
+		return err
+	}
+	return json.Unmarshal(b, (*string)(e))
+}
+
+// Schema implements huma.SchemaProvider.
+func (effort) Schema(r huma.Registry) *huma.Schema {
+	return &huma.Schema{AnyOf: []*huma.Schema{
+		{Type: huma.TypeString, Enum: []any{"low", "medium", "high", "xhigh", "max"}}, r.Schema(reflect.TypeFor[effortWire](), true, ""),
+	}}
+}
+
+// toolParam is a tool in a body. Which of its fields matter depends on the type.
+type toolParam struct {
+	Type          string            `json:"type" enum:"agent_toolset_20260401,mcp_toolset,custom"`
+	DefaultConfig *toolDefaultParam `json:"default_config,omitempty" doc:"Of the toolsets."`
+	Configs       []toolConfigParam `json:"configs,omitempty" maxItems:"256" doc:"Of the toolsets: tools that differ from default_config."`
+	MCPServerName string            `json:"mcp_server_name,omitempty" doc:"Of mcp_toolset: a name in mcp_servers."`
+	Name          string            `json:"name,omitempty" doc:"Of custom."`
+	Description   string            `json:"description,omitempty" doc:"Of custom."`
+	InputSchema   json.RawMessage   `json:"input_schema,omitempty" doc:"Of custom: the JSON Schema of an object."`
+}
+
+type toolDefaultParam struct {
+	Enabled          *bool           `json:"enabled,omitempty" doc:"true when left out."`
+	PermissionPolicy *permissionWire `json:"permission_policy,omitempty" doc:"Without it: always_allow; for mcp_toolset always_ask."`
+}
+
+type toolConfigParam struct {
+	Type             string          `json:"type,omitempty" doc:"Another place for name."`
+	Name             string          `json:"name,omitempty"`
+	Enabled          *bool           `json:"enabled,omitempty" doc:"As in default_config when left out."`
+	PermissionPolicy *permissionWire `json:"permission_policy,omitempty" doc:"As in default_config when left out."`
+	AllowedDomains   []string        `json:"allowed_domains,omitempty" doc:"Of web_fetch and web_search."`
+	BlockedDomains   []string        `json:"blocked_domains,omitempty" doc:"Of web_fetch and web_search."`
+	MaxContentTokens int             `json:"max_content_tokens,omitempty" minimum:"0" doc:"Of web_fetch."`
+	URLSources       json.RawMessage `json:"url_sources,omitempty" doc:"Of web_fetch."`
+	UserLocation     json.RawMessage `json:"user_location,omitempty" doc:"Of web_search."`
+}
+
+func readTools(params []toolParam) []agent.Tool {
+	var out []agent.Tool
+	for _, p := range params {
+		t := agent.Tool{Type: agent.ToolType(p.Type)}
+		if t.Type == agent.CustomTool {
+			t.Name, t.Description, t.InputSchema = p.Name, p.Description, p.InputSchema
+			out = append(out, t)
+			continue
+		}
+		t.MCPServer = p.MCPServerName
+		t.Default.Enabled = true
+		if d := p.DefaultConfig; d != nil {
+			t.Default.Enabled = d.Enabled == nil || *d.Enabled
+			t.Default.Permission = readPermission(d.PermissionPolicy)
+		}
+		for _, c := range p.Configs {
+			tc := agent.ToolConfig{
+				Name: c.Name, Enabled: t.Default.Enabled, Permission: readPermission(c.PermissionPolicy), AllowedDomains: c.AllowedDomains,
+				BlockedDomains: c.BlockedDomains, MaxContentTokens: c.MaxContentTokens, URLSources: c.URLSources, UserLocation: c.UserLocation,
+			}
+			if tc.Name == "" {
+				tc.Name = c.Type
+			}
+			if c.Enabled != nil {
+				tc.Enabled = *c.Enabled
+			}
+			t.Configs = append(t.Configs, tc)
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+func readPermission(p *permissionWire) agent.Permission {
+	if p == nil {
+		return ""
+	}
+	return agent.Permission(p.Type)
+}
+
+type mcpServerParam struct {
+	Name string `json:"name" minLength:"1" maxLength:"255"`
+	Type string `json:"type,omitempty" enum:"url" default:"url"`
+	URL  string `json:"url" minLength:"1" maxLength:"2048"`
+	// AuthorizationToken is known only to be refused: an agent's configuration is shown to everybody who may read agents.
+	AuthorizationToken json.RawMessage `json:"authorization_token,omitempty" doc:"Refused; credentials belong in a vault."`
+}
+
+func readServers(params []mcpServerParam) ([]agent.MCPServer, error) {
+	var out []agent.MCPServer
+	for i, p := range params {
+		if len(p.AuthorizationToken) > 0 && string(p.AuthorizationToken) != "null" {
+			return nil, fault.Invalidf(fmt.Sprintf("mcp_servers[%d].authorization_token", i), "credentials belong in a vault, not in an agent")
+		}
+		out = append(out, agent.MCPServer{Name: p.Name, URL: p.URL})
+	}
+	return out, nil
+}
+
+type skillRefParam struct {
+	SkillID string `json:"skill_id" minLength:"1" maxLength:"255"`
+	Type    string `json:"type" enum:"anthropic,custom"`
+	Version string `json:"version,omitempty" maxLength:"255" doc:"latest when left out."`
+}
+
+func readSkills(params []skillRefParam) []agent.SkillRef {
+	var out []agent.SkillRef
+	for _, p := range params {
+		out = append(out, agent.SkillRef{ID: p.SkillID, Type: p.Type, Version: p.Version})
+	}
+	return out
+}
+
+// rosterParam is an entry of a roster in a body: an agent's id, or an object.
+type rosterParam struct {
+	Type    string `json:"type"`
+	ID      string `json:"id"`
+	Version int    `json:"version"`
+	Model   string `json:"model"`
+}
+
+type rosterObject rosterParam
+
+func (p *rosterParam) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		*p = rosterParam{Type: agent.RosterAgent}
+		return json.Unmarshal(b, &p.ID)
+	}
+	return json.Unmarshal(b, (*rosterObject)(p))
+}
+
+func readRoster(params []rosterParam) ([]agent.RosterEntry, error) {
+	var out []agent.RosterEntry
+	for _, p := range params {
+		e := agent.RosterEntry{Type: p.Type, Version: p.Version, Model: p.Model}
+		if p.Type == agent.RosterAgent {
+			other, err := id.Parse[id.AgentKind](p.ID)
+			if err != nil {
+				return nil, err
+			}
+			e.Agent = other
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// readMultiagent reads the members of a multiagent object.
+func readMultiagent(members map[string]json.RawMessage) (*agent.Multiagent, error) {
+	if members == nil {
+		return nil, nil //nolint:nilnil // null is how JSON spells that there is none
+	}
+	m := &agent.Multiagent{}
+	if err := json.Unmarshal(members["type"], &m.Type); err != nil {
+		return nil, fault.Invalidf("multiagent.type", "is required")
+	}
+	if m.Type != agent.Coordinator {
+		rest := map[string]json.RawMessage{}
+		for k, v := range members {
+			if k != "type" {
+				rest[k] = v
+			}
+		}
+		var err error
+		m.Rest, err = json.Marshal(rest)
+		return m, err
+	}
+	var roster []rosterParam
+	if err := json.Unmarshal(members["agents"], &roster); err != nil {
+		return nil, fault.Invalidf("multiagent.agents", "must be a list of agents")
+	}
+	var err error
+	m.Roster, err = readRoster(roster)
+	return m, err
+}
+
+// AgentFields are the fields of an agent that a creation and an update have in common.
+type AgentFields struct {
+	Description       opt[string]                     `json:"description,omitempty" maxLength:"2048"`
+	System            opt[string]                     `json:"system,omitempty" maxLength:"100000" doc:"The prompt."`
+	Tools             opt[[]toolParam]                `json:"tools,omitempty" maxItems:"256"`
+	MCPServers        opt[[]mcpServerParam]           `json:"mcp_servers,omitempty" maxItems:"20"`
+	Skills            opt[[]skillRefParam]            `json:"skills,omitempty" maxItems:"20"`
+	Multiagent        opt[map[string]json.RawMessage] `json:"multiagent,omitempty" doc:"Whom the agent may delegate to."`
+	CallableAgents    opt[[]json.RawMessage]          `json:"callable_agents,omitempty" doc:"Another way to write a multiagent of type coordinator."`
+	ExecutionIdentity opt[identityWire]               `json:"execution_identity,omitempty"`
+	Metadata          opt[map[string]*string]         `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
+}
+
+// patch returns what the fields change.
+func (f AgentFields) patch() (agent.Patch, error) {
+	var p agent.Patch
+	if f.Description.set {
+		p.Description = agent.Set(f.Description.value)
+	}
+	if f.System.set {
+		p.System = agent.Set(f.System.value)
+	}
+	if f.Tools.set {
+		p.Tools = agent.Set(readTools(f.Tools.value))
+	}
+	if f.MCPServers.set {
+		servers, err := readServers(f.MCPServers.value)
+		if err != nil {
+			return agent.Patch{}, err
+		}
+		p.MCPServers = agent.Set(servers)
+	}
+	if f.Skills.set {
+		p.Skills = agent.Set(readSkills(f.Skills.value))
+	}
+	if f.ExecutionIdentity.set {
+		var who *agent.Identity
+		if !f.ExecutionIdentity.null {
+			v := agent.Identity(f.ExecutionIdentity.value)
+			who = &v
+		}
+		p.Identity = agent.Set(who)
+	}
+	p.ClearMetadata, p.Metadata = f.Metadata.null, f.Metadata.value
+	multiagent := f.Multiagent
+	if !multiagent.set && f.CallableAgents.set {
+		multiagent.set = true
+		if len(f.CallableAgents.value) > 0 {
+			agents, err := json.Marshal(f.CallableAgents.value)
+			if err != nil {
+				return agent.Patch{}, err
+			}
+			multiagent.value = map[string]json.RawMessage{"type": json.RawMessage(`"` + agent.Coordinator + `"`), "agents": agents}
+		}
+	}
+	if multiagent.set {
+		m, err := readMultiagent(multiagent.value)
+		if err != nil {
+			return agent.Patch{}, err
+		}
+		p.Multiagent = agent.Set(m)
+	}
+	return p, nil
+}
+
+type createAgentInput struct {
+	Body struct {
+		Name  string     `json:"name" minLength:"1" maxLength:"256"`
+		Model modelParam `json:"model" doc:"A model's handle, or an object."`
+		AgentFields
+	}
+}
+
+type updateAgentInput struct {
+	AgentID string `path:"agent_id" doc:"The agent's id."`
+	Body    struct {
+		Version int             `json:"version,omitempty" minimum:"1" doc:"The version that is to be changed; another one is a 409."`
+		Name    opt[string]     `json:"name,omitempty" minLength:"1" maxLength:"256"`
+		Model   opt[modelParam] `json:"model,omitempty" doc:"A model's handle, or an object."`
+		AgentFields
+	}
+}
+
+func (in *updateAgentInput) patch() (agent.Patch, error) {
+	p, err := in.Body.AgentFields.patch()
+	if err != nil {
+		return agent.Patch{}, err
+	}
+	p.Version = in.Body.Version
+	if in.Body.Name.null {
+		return agent.Patch{}, fault.Invalidf("name", "cannot be cleared")
+	}
+	if in.Body.Model.null {
+		return agent.Patch{}, fault.Invalidf("model", "cannot be cleared")
+	}
+	if in.Body.Name.set {
+		p.Name = agent.Set(in.Body.Name.value)
+	}
+	if in.Body.Model.set {
+		p.Model = agent.Set(in.Body.Model.value.read())
+	}
+	return p, nil
+}
+
+type agentInput struct {
+	AgentID string `path:"agent_id" doc:"The agent's id."`
+}
+
+type getAgentInput struct {
+	AgentID string `path:"agent_id" doc:"The agent's id."`
+	Version int    `query:"version" minimum:"1" doc:"One of its versions; the current one when left out."`
+}
+
+type agentVersionInput struct {
+	AgentID string `path:"agent_id" doc:"The agent's id."`
+	Version string `path:"version" doc:"The number of a version."`
+}
+
+type agentVersionsInput struct {
+	AgentID string `path:"agent_id" doc:"The agent's id."`
+	httpx.PageQuery
+}
+
+type listAgentsInput struct {
+	httpx.PageQuery
+	Archived        bool      `query:"archived" doc:"Archived agents too."`
+	IncludeArchived bool      `query:"include_archived" doc:"Another name of archived."`
+	Name            string    `query:"name" doc:"Agents of this name, whatever the case."`
+	Search          string    `query:"search" doc:"Agents with this in their name, whatever the case."`
+	Q               string    `query:"q" doc:"Another name of search."`
+	GTE             time.Time `query:"created_at[gte]" doc:"Created at or after. Times are compared by the millisecond, as they are shown."`
+	GT              time.Time `query:"created_at[gt]" doc:"Created after."`
+	LTE             time.Time `query:"created_at[lte]" doc:"Created at or before."`
+	LT              time.Time `query:"created_at[lt]" doc:"Created before."`
+}
+
+func (in *listAgentsInput) request() agent.ListRequest {
+	req := agent.ListRequest{
+		Request: in.Request(), Name: in.Name, Search: in.Search, Archived: in.Archived || in.IncludeArchived,
+	}
+	if req.Search == "" {
+		req.Search = in.Q
+	}
+	req.From, req.Until = timeRange(in.GTE, in.GT, in.LTE, in.LT)
+	return req
+}
+
+// timeRange turns the four comparisons, each zero when it is not asked for, into from <= t < until. They mean times as they are shown,
+// that is, by the millisecond.
+func timeRange(gte, gt, lte, lt time.Time) (from, until time.Time) {
+	next := func(t time.Time) time.Time { return t.Truncate(time.Millisecond).Add(time.Millisecond) }
+	from, until = gte, lt
+	if !gt.IsZero() && (from.IsZero() || next(gt).After(from)) {
+		from = next(gt)
+	}
+	if !lte.IsZero() && (until.IsZero() || next(lte).Before(until)) {
+		until = next(lte)
+	}
+	return from, until
+}
+
+func (f *face) registerAgents() {
+	httpx.Register(f.Face, httpx.Op{
+		ID: "createAgent", Method: http.MethodPost, Path: "/v1/agents", Tag: "agents", Status: http.StatusCreated,
+		Summary: "Create an agent", Permission: account.AgentsWrite,
+	}, func(ctx context.Context, in *createAgentInput) (*output[agentWire], error) {
+		p, err := in.Body.patch()
+		if err != nil {
+			return nil, err
+		}
+		p.Name, p.Model = agent.Set(in.Body.Name), agent.Set(in.Body.Model.read())
+		a, err := f.deps.Agents.Create(ctx, httpx.Scope(ctx), p.Apply(agent.Config{}))
+		if err != nil {
+			return nil, err
+		}
+		return ok(showAgent(a)), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "listAgents", Method: http.MethodGet, Path: "/v1/agents", Tag: "agents",
+		Summary: "List agents, newest first", Permission: account.AgentsRead,
+	}, func(ctx context.Context, in *listAgentsInput) (*output[httpx.List[agentWire]], error) {
+		agents, err := f.deps.Agents.List(ctx, httpx.Scope(ctx), in.request())
+		if err != nil {
+			return nil, err
+		}
+		return ok(httpx.NewList(agents, showAgent)), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "getAgent", Method: http.MethodGet, Path: "/v1/agents/{agent_id}", Tag: "agents",
+		Summary: "Read an agent", Permission: account.AgentsRead,
+	}, func(ctx context.Context, in *getAgentInput) (*output[agentWire], error) {
+		agentID, err := id.Parse[id.AgentKind](in.AgentID)
+		if err != nil {
+			return nil, err
+		}
+		var a agent.Agent
+		if in.Version == 0 {
+			a, err = f.deps.Agents.Get(ctx, httpx.Scope(ctx), agentID)
+		} else {
+			a, err = f.deps.Agents.GetVersion(ctx, httpx.Scope(ctx), agentID, in.Version)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return ok(showAgent(a)), nil
+	})
+
+	for method, op := range map[string]string{http.MethodPatch: "patchAgent", http.MethodPost: "updateAgent", http.MethodPut: "putAgent"} {
+		httpx.Register(f.Face, httpx.Op{
+			ID: op, Method: method, Path: "/v1/agents/{agent_id}", Tag: "agents", Summary: "Change an agent",
+			Description: "Changes what the body names. What it leaves out stays; null or an empty list clears, but not `name` and `model`; lists " +
+				"are replaced as a whole. A change makes the next version, and an update that changes nothing keeps the current one. POST, PATCH " +
+				"and PUT do the same.",
+			Permission: account.AgentsWrite, Statuses: []int{http.StatusConflict},
+		}, f.updateAgent)
+	}
+
+	for route, op := range map[string]string{
+		"DELETE /v1/agents/{agent_id}": "deleteAgent", "POST /v1/agents/{agent_id}/archive": "archiveAgent",
+	} {
+		method, path, _ := strings.Cut(route, " ")
+		httpx.Register(f.Face, httpx.Op{
+			ID: op, Method: method, Path: path, Tag: "agents", Summary: "Archive an agent", Permission: account.AgentsWrite,
+			Description: "An archived agent is kept to be read; its sessions keep their version. Archiving it again changes nothing.",
+		}, f.archiveAgent)
+	}
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "listAgentVersions", Method: http.MethodGet, Path: "/v1/agents/{agent_id}/versions", Tag: "agents",
+		Summary: "List the versions of an agent, newest first, the current one included", Permission: account.AgentsRead,
+	}, func(ctx context.Context, in *agentVersionsInput) (*output[httpx.List[agentWire]], error) {
+		agentID, err := id.Parse[id.AgentKind](in.AgentID)
+		if err != nil {
+			return nil, err
+		}
+		versions, err := f.deps.Agents.Versions(ctx, httpx.Scope(ctx), agentID, in.Request())
+		if err != nil {
+			return nil, err
+		}
+		return ok(httpx.NewList(versions, showAgent)), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "getAgentVersion", Method: http.MethodGet, Path: "/v1/agents/{agent_id}/versions/{version}", Tag: "agents",
+		Summary: "Read one version of an agent", Permission: account.AgentsRead,
+	}, func(ctx context.Context, in *agentVersionInput) (*output[agentWire], error) {
+		agentID, err := id.Parse[id.AgentKind](in.AgentID)
+		if err != nil {
+			return nil, err
+		}
+		version, err := strconv.Atoi(in.Version)
+		if err != nil {
+			version = 0 // which no agent has
+		}
+		a, err := f.deps.Agents.GetVersion(ctx, httpx.Scope(ctx), agentID, version)
+		if err != nil {
+			return nil, err
+		}
+		return ok(showAgent(a)), nil
+	})
+}
+
+func (f *face) updateAgent(ctx context.Context, in *updateAgentInput) (*output[agentWire], error) {
+	agentID, err := id.Parse[id.AgentKind](in.AgentID)
+	if err != nil {
+		return nil, err
+	}
+	p, err := in.patch()
+	if err != nil {
+		return nil, err
+	}
+	a, err := f.deps.Agents.Update(ctx, httpx.Scope(ctx), agentID, p)
+	if err != nil {
+		return nil, err
+	}
+	return ok(showAgent(a)), nil
+}
+
+func (f *face) archiveAgent(ctx context.Context, in *agentInput) (*output[agentWire], error) {
+	agentID, err := id.Parse[id.AgentKind](in.AgentID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := f.deps.Agents.Archive(ctx, httpx.Scope(ctx), agentID)
+	if err != nil {
+		return nil, err
+	}
+	return ok(showAgent(a)), nil
+}

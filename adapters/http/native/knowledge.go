@@ -1,0 +1,203 @@
+package native
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+type knowledgeWire struct {
+	ID        string          `json:"id" doc:"know_..."`
+	Type      string          `json:"type" enum:"knowledge_entry"`
+	AgentID   *string         `json:"agent_id" doc:"Set when the entry is an agent's own."`
+	SwarmID   *string         `json:"swarm_id" doc:"Set when a swarm shares it."`
+	Text      string          `json:"text"`
+	Source    string          `json:"source"`
+	Metadata  json.RawMessage `json:"metadata" doc:"As given; an empty object when there is none."`
+	Embedder  string          `json:"embedder" doc:"The model whose vectors it is compared by."`
+	CreatedAt stamp           `json:"created_at"`
+	UpdatedAt stamp           `json:"updated_at" doc:"The same: entries do not change."`
+}
+
+func showEntry(e knowledge.Entry) knowledgeWire {
+	w := knowledgeWire{
+		ID: e.ID.String(), Type: "knowledge_entry", AgentID: textOrNull(e.Space.Agent.String()), SwarmID: textOrNull(e.Space.Swarm.String()),
+		Text: e.Text, Source: e.Source, Metadata: e.Metadata, Embedder: e.Embedder, CreatedAt: stampOf(e.CreatedAt), UpdatedAt: stampOf(e.CreatedAt),
+	}
+	if w.Metadata == nil {
+		w.Metadata = json.RawMessage("{}")
+	}
+	return w
+}
+
+// hitWire is an entry with its score.
+type hitWire struct {
+	knowledgeWire
+	Score float64 `json:"score" doc:"Cosine similarity with the query, from -1 to 1."`
+}
+
+type hitsWire struct {
+	Data []hitWire `json:"data" nullable:"false" doc:"Best first."`
+}
+
+type ingestWire struct {
+	Stored        int           `json:"stored"`
+	Skipped       int           `json:"skipped"`
+	Total         int           `json:"total" doc:"Chunks in the request."`
+	SkippedChunks []skippedWire `json:"skipped_chunks" nullable:"false"`
+}
+
+type skippedWire struct {
+	Index       int     `json:"index" doc:"In the request, from 0."`
+	DuplicateOf string  `json:"duplicate_of" doc:"The entry that it is a twin of."`
+	Similarity  float64 `json:"similarity" doc:"Cosine similarity; 1 for the same text in other case or white space."`
+}
+
+type deletedKnowledgeWire struct {
+	Deleted int `json:"deleted" doc:"How many entries were deleted."`
+}
+
+// readSpace reads the agent or the swarm that a call is about; the service refuses neither and both.
+func readSpace(agentID, swarmID string) (knowledge.Space, error) {
+	var s knowledge.Space
+	var err error
+	if agentID != "" {
+		if s.Agent, err = id.Parse[id.AgentKind](agentID); err != nil {
+			return knowledge.Space{}, err
+		}
+	}
+	if swarmID != "" {
+		if s.Swarm, err = id.Parse[id.SwarmKind](swarmID); err != nil {
+			return knowledge.Space{}, err
+		}
+	}
+	return s, nil
+}
+
+type ingestInput struct {
+	Body struct {
+		AgentID string       `json:"agent_id,omitempty" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm."`
+		SwarmID string       `json:"swarm_id,omitempty"`
+		Chunks  []chunkParam `json:"chunks" minItems:"1" maxItems:"100" nullable:"false"`
+	}
+}
+
+type chunkParam struct {
+	Text     string          `json:"text" minLength:"1" maxLength:"4000"`
+	Source   string          `json:"source" minLength:"1" maxLength:"512" doc:"Where the text is from, such as a file name."`
+	Metadata json.RawMessage `json:"metadata,omitempty" doc:"An object of your own, up to 16 KiB."`
+}
+
+type listKnowledgeInput struct {
+	httpx.PageQuery
+	AgentID string `query:"agent_id" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm."`
+	SwarmID string `query:"swarm_id"`
+	Source  string `query:"source" doc:"Entries of this source only."`
+}
+
+type deleteKnowledgeInput struct {
+	AgentID string `query:"agent_id" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm."`
+	SwarmID string `query:"swarm_id"`
+	ID      string `query:"id" doc:"One entry. Exactly one of id, source and all is required."`
+	Source  string `query:"source" doc:"All entries of a source."`
+	All     bool   `query:"all" doc:"All entries; requires confirm."`
+	Confirm bool   `query:"confirm"`
+}
+
+type searchKnowledgeInput struct {
+	Body struct {
+		AgentID string `json:"agent_id,omitempty" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm and itself."`
+		SwarmID string `json:"swarm_id,omitempty"`
+		Query   string `json:"query" minLength:"1" maxLength:"4000"`
+		Limit   int    `json:"limit,omitempty" minimum:"1" maximum:"100" default:"10"`
+	}
+}
+
+func (f *face) registerKnowledge() {
+	httpx.Register(f.Face, httpx.Op{
+		ID: "ingestKnowledge", Method: http.MethodPost, Path: "/v1/knowledge/ingest", Tag: "knowledge", Status: http.StatusCreated,
+		Summary: "Store texts that agents answer from",
+		Description: "Texts that are twins of stored ones, or of earlier ones in the same request, are skipped, and the answer names the twin. " +
+			"Twins have a cosine similarity of 0.95 or more. One bad chunk refuses the request, and nothing is stored.",
+		Permission: account.KnowledgeWrite,
+	}, func(ctx context.Context, in *ingestInput) (*output[ingestWire], error) {
+		space, err := readSpace(in.Body.AgentID, in.Body.SwarmID)
+		if err != nil {
+			return nil, err
+		}
+		req := knowledge.IngestRequest{Into: space}
+		for _, c := range in.Body.Chunks {
+			req.Chunks = append(req.Chunks, knowledge.Chunk(c))
+		}
+		res, err := f.deps.Knowledge.Ingest(ctx, httpx.Scope(ctx), req)
+		if err != nil {
+			return nil, err
+		}
+		w := ingestWire{Stored: res.Stored, Skipped: len(res.Skipped), Total: res.Total, SkippedChunks: []skippedWire{}}
+		for _, s := range res.Skipped {
+			w.SkippedChunks = append(w.SkippedChunks, skippedWire{s.Index, s.DuplicateOf.String(), s.Similarity})
+		}
+		return ok(w), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "listKnowledge", Method: http.MethodGet, Path: "/v1/knowledge", Tag: "knowledge",
+		Summary: "List entries, newest first", Permission: account.KnowledgeRead, Statuses: []int{http.StatusNotFound},
+	}, func(ctx context.Context, in *listKnowledgeInput) (*output[httpx.List[knowledgeWire]], error) {
+		space, err := readSpace(in.AgentID, in.SwarmID)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := f.deps.Knowledge.List(ctx, httpx.Scope(ctx), knowledge.ListRequest{Request: in.Request(), In: space, Source: in.Source})
+		if err != nil {
+			return nil, err
+		}
+		return ok(httpx.NewList(entries, showEntry)), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "deleteKnowledge", Method: http.MethodDelete, Path: "/v1/knowledge", Tag: "knowledge",
+		Summary: "Delete entries", Permission: account.KnowledgeWrite, Statuses: []int{http.StatusNotFound},
+	}, func(ctx context.Context, in *deleteKnowledgeInput) (*output[deletedKnowledgeWire], error) {
+		space, err := readSpace(in.AgentID, in.SwarmID)
+		if err != nil {
+			return nil, err
+		}
+		req := knowledge.DeleteRequest{In: space, Source: in.Source, All: in.All, Confirm: in.Confirm}
+		if in.ID != "" {
+			if req.ID, err = id.Parse[id.KnowledgeKind](in.ID); err != nil {
+				return nil, err
+			}
+		}
+		n, err := f.deps.Knowledge.Delete(ctx, httpx.Scope(ctx), req)
+		if err != nil {
+			return nil, err
+		}
+		return ok(deletedKnowledgeWire{n}), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "searchKnowledge", Method: http.MethodPost, Path: "/v1/knowledge/search", Tag: "knowledge",
+		Summary: "Find the entries that are most like a query", Permission: account.KnowledgeRead,
+	}, func(ctx context.Context, in *searchKnowledgeInput) (*output[hitsWire], error) {
+		space, err := readSpace(in.Body.AgentID, in.Body.SwarmID)
+		if err != nil {
+			return nil, err
+		}
+		hits, err := f.deps.Knowledge.Search(ctx, httpx.Scope(ctx),
+			knowledge.SearchRequest{In: space, Query: in.Body.Query, Limit: in.Body.Limit})
+		if err != nil {
+			return nil, err
+		}
+		w := hitsWire{Data: []hitWire{}}
+		for _, h := range hits {
+			w.Data = append(w.Data, hitWire{showEntry(h.Entry), h.Score})
+		}
+		return ok(w), nil
+	})
+}
