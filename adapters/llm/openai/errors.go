@@ -39,18 +39,6 @@ func failure(ctx context.Context, err error, x *wire.Exchange) error {
 	return wire.Broken(ctx, err, false)
 }
 
-// noStream tells an answer that is no stream of completions, as of an address that is not an API's.
-func noStream(x *wire.Exchange) error {
-	kind := x.Header.Get("Content-Type")
-	switch {
-	case x.Status >= http.StatusMultipleChoices:
-		return llm.ErrRefusedRequest.Withf("the model's address redirects elsewhere (status %d); is the base URL right?", x.Status)
-	case strings.HasPrefix(kind, "text/html"), strings.HasPrefix(kind, "application/json"):
-		return llm.ErrRefusedRequest.Withf("the model's address answered with %q and not with a stream; is the base URL right?", kind)
-	}
-	return nil
-}
-
 // bodyMessage finds the message in an error body that is not OpenAI's own form: an array of errors, or a plain string.
 func bodyMessage(body []byte) string {
 	var list []struct {

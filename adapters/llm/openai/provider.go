@@ -59,11 +59,9 @@ func New(config Config) (*Provider, error) {
 	cc.BaseURL = base.String()
 	// Servers that are busy send many comment lines; the body reader drops them, so that no count of them means anything.
 	cc.EmptyMessagesLimit = 1 << 30
-	cc.HTTPClient = &http.Client{
-		Transport: &sseTransport{&wire.Transport{Base: config.Transport, FirstByte: config.FirstByteTimeout, Idle: config.IdleTimeout, Header: header}},
-		// A redirect would carry the key and the conversation to somebody else.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	cc.HTTPClient = wire.Client(&sseTransport{&wire.Transport{
+		Base: config.Transport, FirstByte: config.FirstByteTimeout, Idle: config.IdleTimeout, Header: header,
+	}})
 	official := strings.HasSuffix(base.Hostname(), ".openai.com") || strings.HasSuffix(base.Hostname(), ".openai.azure.com")
 	return &Provider{config: config, client: vendor.NewClientWithConfig(cc), official: official}, nil
 }
@@ -112,7 +110,7 @@ func (p *Provider) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.
 		}
 		defer stream.Close() //nolint:errcheck // the answer is read or given up by then
 
-		if err := noStream(exchange); err != nil {
+		if err := exchange.NoStream(); err != nil {
 			yield(llm.Event{}, err)
 			return
 		}

@@ -47,6 +47,23 @@ type Exchange struct {
 	Header http.Header
 }
 
+// NoStream tells a successful answer that is no event stream, as of an address that is not an API's.
+func (x *Exchange) NoStream() error {
+	kind := x.Header.Get("Content-Type")
+	switch {
+	case x.Status >= http.StatusMultipleChoices:
+		return llm.ErrRefusedRequest.Withf("the model's address redirects elsewhere (status %d); is the base URL right?", x.Status)
+	case strings.HasPrefix(kind, "text/html"), strings.HasPrefix(kind, "application/json"):
+		return llm.ErrRefusedRequest.Withf("the model's address answered with %q and not with a stream; is the base URL right?", kind)
+	}
+	return nil
+}
+
+// Client returns an HTTP client over t that follows no redirects: one would carry the key and the conversation to somebody else.
+func Client(t http.RoundTripper) *http.Client {
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
 type exchangeKey struct{}
 
 // WithExchange returns a context whose requests tell the Exchange what they got. It is for one request at a time.
