@@ -14,7 +14,7 @@ const streamBatch = 200
 
 // StreamOptions chooses what a stream shows. The zero value shows the events that are appended from now on.
 type StreamOptions struct {
-	// Replay shows the history after AfterSeq first.
+	// Replay shows the history after the event with the number AfterSeq first; 0 is all of it.
 	Replay   bool
 	AfterSeq int64
 	// Chunks adds what is not in the log yet.
@@ -55,7 +55,7 @@ func (s *Service) Stream(ctx context.Context, sc account.Scope, session id.Sessi
 	}
 	st := &Stream{svc: s, sc: sc, id: session, opt: opt, sub: sub, cursor: current.LastSeq, shown: map[id.Event]struct{}{}}
 	if opt.Replay {
-		st.cursor = min(max(0, opt.AfterSeq), current.LastSeq)
+		st.cursor = max(0, opt.AfterSeq)
 		sub.reach(current.LastSeq)
 	}
 	st.ended = current.ArchivedAt != nil && st.cursor >= current.LastSeq
