@@ -28,7 +28,7 @@ type agentWire struct {
 	Description       *string           `json:"description"`
 	System            *string           `json:"system" doc:"The prompt."`
 	Model             modelWire         `json:"model"`
-	Tools             []any             `json:"tools" nullable:"false" doc:"As given, with defaults written out."`
+	Tools             []toolWire        `json:"tools" nullable:"false" doc:"As given, with defaults written out."`
 	MCPServers        []mcpServerWire   `json:"mcp_servers" nullable:"false"`
 	Skills            []skillRefWire    `json:"skills" nullable:"false"`
 	Multiagent        any               `json:"multiagent" doc:"Whom the agent may delegate to; null is nobody."`
@@ -78,11 +78,15 @@ type toolDefaultWire struct {
 	PermissionPolicy permissionWire `json:"permission_policy"`
 }
 
-type toolsetWire struct {
-	Type          string           `json:"type"`
-	MCPServerName string           `json:"mcp_server_name,omitempty"`
-	DefaultConfig toolDefaultWire  `json:"default_config"`
-	Configs       []toolConfigWire `json:"configs"`
+// toolWire is a tool of any type; the fields that do not belong to the type are left out.
+type toolWire struct {
+	Type          string            `json:"type" enum:"agent_toolset_20260401,mcp_toolset,custom"`
+	MCPServerName string            `json:"mcp_server_name,omitempty" doc:"Of mcp_toolset."`
+	DefaultConfig *toolDefaultWire  `json:"default_config,omitempty" doc:"Of the toolsets."`
+	Configs       *[]toolConfigWire `json:"configs,omitempty" doc:"Of the toolsets."`
+	Name          string            `json:"name,omitempty" doc:"Of custom."`
+	Description   string            `json:"description,omitempty" doc:"Of custom."`
+	InputSchema   json.RawMessage   `json:"input_schema,omitempty" doc:"Of custom: the JSON Schema of an object."`
 }
 
 type toolConfigWire struct {
@@ -95,13 +99,6 @@ type toolConfigWire struct {
 	MaxContentTokens int             `json:"max_content_tokens,omitempty"`
 	URLSources       json.RawMessage `json:"url_sources,omitempty"`
 	UserLocation     json.RawMessage `json:"user_location,omitempty"`
-}
-
-type customToolWire struct {
-	Type        string          `json:"type"`
-	Name        string          `json:"name"`
-	Description string          `json:"description"`
-	InputSchema json.RawMessage `json:"input_schema"`
 }
 
 type multiagentWire struct {
@@ -126,7 +123,7 @@ func showAgent(a agent.Agent) agentWire {
 	w := agentWire{
 		ID: a.ID.String(), Type: "agent", Name: c.Name, Version: a.Version, Description: textOrNull(c.Description), System: textOrNull(c.System),
 		Model: modelWire{ID: c.Model.ID, Speed: string(c.Model.Speed), InferenceGeo: c.Model.InferenceGeo},
-		Tools: make([]any, 0, len(c.Tools)), MCPServers: make([]mcpServerWire, 0, len(c.MCPServers)),
+		Tools: make([]toolWire, 0, len(c.Tools)), MCPServers: make([]mcpServerWire, 0, len(c.MCPServers)),
 		Skills: make([]skillRefWire, 0, len(c.Skills)), Metadata: c.Metadata, ExecutionIdentity: identityWire{Type: "service_account"},
 		Standing: string(a.Standing), SwarmID: textOrNull(a.Swarm.String()),
 		CreatedAt: stampOf(a.CreatedAt), UpdatedAt: stampOf(a.UpdatedAt), ArchivedAt: stampPtr(a.ArchivedAt),
@@ -162,26 +159,25 @@ func textOrNull(s string) *string {
 	return &s
 }
 
-func showTool(t agent.Tool) any {
+func showTool(t agent.Tool) toolWire {
 	if t.Type == agent.CustomTool {
-		return customToolWire{string(t.Type), t.Name, t.Description, t.InputSchema}
+		return toolWire{Type: string(t.Type), Name: t.Name, Description: t.Description, InputSchema: t.InputSchema}
 	}
-	w := toolsetWire{
-		Type: string(t.Type), MCPServerName: t.MCPServer,
-		DefaultConfig: toolDefaultWire{t.Default.Enabled, permissionWire{string(t.Default.Permission)}},
-		Configs:       make([]toolConfigWire, 0, len(t.Configs)),
-	}
+	configs := make([]toolConfigWire, 0, len(t.Configs))
 	for _, c := range t.Configs {
-		cw := toolConfigWire{
+		w := toolConfigWire{
 			Name: c.Name, Enabled: c.Enabled, PermissionPolicy: permissionWire{string(c.Permission)}, AllowedDomains: c.AllowedDomains,
 			BlockedDomains: c.BlockedDomains, MaxContentTokens: c.MaxContentTokens, URLSources: c.URLSources, UserLocation: c.UserLocation,
 		}
 		if t.Type == agent.AgentToolset {
-			cw.Type = c.Name
+			w.Type = c.Name
 		}
-		w.Configs = append(w.Configs, cw)
+		configs = append(configs, w)
 	}
-	return w
+	return toolWire{
+		Type: string(t.Type), MCPServerName: t.MCPServer, Configs: &configs,
+		DefaultConfig: &toolDefaultWire{t.Default.Enabled, permissionWire{string(t.Default.Permission)}},
+	}
 }
 
 func showMultiagent(a agent.Agent, m agent.Multiagent) any {
@@ -526,7 +522,8 @@ func (in *updateAgentInput) patch() (agent.Patch, error) {
 	return p, nil
 }
 
-type agentInput struct {
+// AgentInput names an agent. Its type is exported because others embed it.
+type AgentInput struct {
 	AgentID string `path:"agent_id" doc:"The agent's id."`
 }
 
@@ -702,7 +699,7 @@ func (f *face) updateAgent(ctx context.Context, in *updateAgentInput) (*output[a
 	return ok(showAgent(a)), nil
 }
 
-func (f *face) archiveAgent(ctx context.Context, in *agentInput) (*output[agentWire], error) {
+func (f *face) archiveAgent(ctx context.Context, in *AgentInput) (*output[agentWire], error) {
 	agentID, err := id.Parse[id.AgentKind](in.AgentID)
 	if err != nil {
 		return nil, err

@@ -11,7 +11,8 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
-type knowledgeWire struct {
+// KnowledgeWire is an entry on the wire. Its type is exported because others embed it.
+type KnowledgeWire struct {
 	ID        string          `json:"id" doc:"know_..."`
 	Type      string          `json:"type" enum:"knowledge_entry"`
 	AgentID   *string         `json:"agent_id" doc:"Set when the entry is an agent's own."`
@@ -24,8 +25,8 @@ type knowledgeWire struct {
 	UpdatedAt stamp           `json:"updated_at" doc:"The same: entries do not change."`
 }
 
-func showEntry(e knowledge.Entry) knowledgeWire {
-	w := knowledgeWire{
+func showEntry(e knowledge.Entry) KnowledgeWire {
+	w := KnowledgeWire{
 		ID: e.ID.String(), Type: "knowledge_entry", AgentID: textOrNull(e.Space.Agent.String()), SwarmID: textOrNull(e.Space.Swarm.String()),
 		Text: e.Text, Source: e.Source, Metadata: e.Metadata, Embedder: e.Embedder, CreatedAt: stampOf(e.CreatedAt), UpdatedAt: stampOf(e.CreatedAt),
 	}
@@ -37,7 +38,7 @@ func showEntry(e knowledge.Entry) knowledgeWire {
 
 // hitWire is an entry with its score.
 type hitWire struct {
-	knowledgeWire
+	KnowledgeWire
 	Score float64 `json:"score" doc:"Cosine similarity with the query, from -1 to 1."`
 }
 
@@ -148,7 +149,7 @@ func (f *face) registerKnowledge() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "listKnowledge", Method: http.MethodGet, Path: "/v1/knowledge", Tag: "knowledge",
 		Summary: "List entries, newest first", Permission: account.KnowledgeRead, Statuses: []int{http.StatusNotFound},
-	}, func(ctx context.Context, in *listKnowledgeInput) (*output[httpx.List[knowledgeWire]], error) {
+	}, func(ctx context.Context, in *listKnowledgeInput) (*output[httpx.List[KnowledgeWire]], error) {
 		space, err := readSpace(in.AgentID, in.SwarmID)
 		if err != nil {
 			return nil, err
