@@ -12,7 +12,8 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
-type apiKeyWire struct {
+// APIKeyWire is an API key on the wire. Its type is exported because another embeds it.
+type APIKeyWire struct {
 	ID         string   `json:"id" doc:"key_..."`
 	Type       string   `json:"type" enum:"api_key"`
 	Name       string   `json:"name"`
@@ -24,16 +25,16 @@ type apiKeyWire struct {
 }
 
 type createdAPIKeyWire struct {
-	apiKeyWire
+	APIKeyWire
 	Key string `json:"key" doc:"The key itself. It is shown this once."`
 }
 
-func showKey(k account.Key) apiKeyWire {
+func showKey(k account.Key) APIKeyWire {
 	scopes := make([]string, len(k.Permissions))
 	for i, p := range k.Permissions {
 		scopes[i] = string(p)
 	}
-	return apiKeyWire{
+	return APIKeyWire{
 		ID: k.ID.String(), Type: "api_key", Name: k.Name, Prefix: k.Prefix, Scopes: scopes,
 		CreatedAt: stampOf(k.CreatedAt), ExpiresAt: stampPtr(k.ExpiresAt), LastUsedAt: stampPtr(k.LastUsedAt),
 	}
@@ -65,7 +66,8 @@ type apiKeyInput struct {
 	KeyID string `path:"key_id" doc:"The id of an API key."`
 }
 
-type tenantWire struct {
+// TenantWire is a tenant on the wire. Its type is exported because another embeds it.
+type TenantWire struct {
 	ID        string `json:"id" doc:"tnt_..."`
 	Type      string `json:"type" enum:"tenant"`
 	Name      string `json:"name"`
@@ -75,12 +77,12 @@ type tenantWire struct {
 }
 
 type createdTenantWire struct {
-	tenantWire
+	TenantWire
 	APIKey string `json:"api_key" doc:"An admin key of the tenant. It is shown this once."`
 }
 
-func showTenant(t account.Tenant) tenantWire {
-	return tenantWire{
+func showTenant(t account.Tenant) TenantWire {
+	return TenantWire{
 		ID: t.ID.String(), Type: "tenant", Name: t.Name, Plan: string(t.Plan), Standing: string(t.Standing), CreatedAt: stampOf(t.CreatedAt),
 	}
 }
@@ -178,7 +180,7 @@ func (f *face) registerAccount() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "listAPIKeys", Method: http.MethodGet, Path: "/v1/api_keys", Tag: "account",
 		Summary: "List API keys, newest first", Permission: account.Admin,
-	}, func(ctx context.Context, in *listAPIKeysInput) (*output[httpx.List[apiKeyWire]], error) {
+	}, func(ctx context.Context, in *listAPIKeysInput) (*output[httpx.List[APIKeyWire]], error) {
 		keys, err := f.deps.Account.ListKeys(ctx, httpx.Scope(ctx), in.Request())
 		if err != nil {
 			return nil, err
@@ -214,7 +216,7 @@ func (f *face) registerAccount() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "getTenant", Method: http.MethodGet, Path: "/v1/tenants/{tenant_id}", Tag: "account",
 		Summary: "Read a tenant: the caller's own, or any for the operator", Permission: account.Admin,
-	}, func(ctx context.Context, in *tenantInput) (*output[tenantWire], error) {
+	}, func(ctx context.Context, in *tenantInput) (*output[TenantWire], error) {
 		tenant, err := id.Parse[id.TenantKind](in.TenantID)
 		if err != nil {
 			return nil, err

@@ -30,7 +30,7 @@
 //     something. Schemas are as strict as the service: minLength, maxLength, minimum, enum, pattern, nullable:"false" on arrays that
 //     must not be null. Never format or pattern on an id: one that names nothing is a 404 and not a 400. Not uniqueItems on objects.
 //   - Unknown body fields are ignored; Op.Strict refuses them (policies, wallets, keys, tenants).
-//   - Wire structs end in Wire. Times are written by stampOf and stampPtr.
+//   - Wire structs end in Wire. What is embedded, in inputs too, has an exported type: huma does not see others. Times are written by stampOf and stampPtr.
 //   - Lists embed httpx.PageQuery in the input and answer httpx.NewList(page, show). The tag of a new group goes into tags.
 //   - A POST gets its Idempotency-Key for nothing. Op.Secret seals stored answers that hold a secret. Op.OwnIdempotency is for acts of
 //     the gate, which take httpx.ActKey(ctx) as their key.

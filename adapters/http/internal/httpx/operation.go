@@ -134,6 +134,9 @@ func register[I, O any](f *Face, op Op, stream bool, handler func(context.Contex
 	o.maxBody = cmp.Or(op.MaxBody, o.maxBody)
 	f.metrics.prepare(o)
 
+	checkEmbedded(reflect.TypeFor[I](), make(map[reflect.Type]bool))
+	checkEmbedded(reflect.TypeFor[O](), make(map[reflect.Type]bool))
+
 	hop := f.document(o)
 	huma.Register(f.api, hop, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handler(ctx, in)
@@ -145,6 +148,26 @@ func register[I, O any](f *Face, op Op, stream bool, handler func(context.Contex
 		return out, nil
 	})
 	f.finishDocument(o)
+}
+
+// checkEmbedded panics when t embeds a struct whose type is not exported: huma passes over it without a word, so that its parameters would
+// stay empty and its fields undocumented.
+func checkEmbedded(t reflect.Type, seen map[reflect.Type]bool) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		checkEmbedded(t.Elem(), seen)
+	case reflect.Struct:
+		if seen[t] || t.PkgPath() == "time" {
+			return
+		}
+		seen[t] = true
+		for field := range t.Fields() {
+			if field.Anonymous && !field.IsExported() {
+				panic(fmt.Sprintf("%v embeds %v, which huma does not see because it is not exported", t, field.Type))
+			}
+			checkEmbedded(field.Type, seen)
+		}
+	}
 }
 
 // document returns the operation as huma is to document it.
