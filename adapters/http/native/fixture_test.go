@@ -62,6 +62,7 @@ func newFixture(t *testing.T, options ...func(*fixture, *Deps)) *fixture {
 		Account: f.account, Ready: store.Ping, Gatherer: registry,
 	}
 	f.addAgents(&d)
+	f.provideBooks(&d)
 	for _, o := range options {
 		o(f, &d)
 	}

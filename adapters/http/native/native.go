@@ -12,7 +12,10 @@ import (
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/usage"
+	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/fault"
 )
 
@@ -24,7 +27,10 @@ type Deps struct {
 	Settings
 	Account   *account.Service
 	Agents    *agent.Service
+	Audit     *audit.Service
 	Knowledge *knowledge.Service
+	Usage     *usage.Service
+	Wallets   *wallet.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
 	Ready func(context.Context) error
 	// Gatherer is what /metrics shows; nil shows nothing.
@@ -55,8 +61,11 @@ var public = []string{
 var tags = []httpx.Tag{
 	{Name: "account", Description: "The caller's tenant, API keys, and the tenants of the server."},
 	{Name: "agents", Description: "Agents and their versions."},
+	{Name: "audit", Description: "What was done, by whom, in a chain that nobody can change unnoticed."},
 	{Name: "knowledge", Description: "Texts that agents answer from."},
 	{Name: "server", Description: "Health and metrics."},
+	{Name: "usage", Description: "Tokens and what they cost."},
+	{Name: "wallets", Description: "Agents' money."},
 }
 
 // New returns the handler of the whole API, and of what Config.Mount adds.
@@ -84,8 +93,11 @@ func New(deps Deps, cfg Config) (http.Handler, error) {
 	f := &face{Face: hf, deps: deps}
 	f.registerAccount()
 	f.registerAgents()
+	f.registerAudit()
 	f.registerKnowledge()
 	f.registerServer()
+	f.registerUsage()
+	f.registerWallets()
 	f.RegisterDocs()
 	if err := f.Build(); err != nil {
 		return nil, err
@@ -97,8 +109,14 @@ func (d *Deps) validate() error {
 	switch {
 	case d.Account == nil:
 		return errors.New("native: Deps.Account is required")
+	case d.Audit == nil:
+		return errors.New("native: Deps.Audit is required")
 	case d.Ready == nil:
 		return errors.New("native: Deps.Ready is required")
+	case d.Usage == nil:
+		return errors.New("native: Deps.Usage is required")
+	case d.Wallets == nil:
+		return errors.New("native: Deps.Wallets is required")
 	}
 	return nil
 }

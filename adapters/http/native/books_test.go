@@ -1,0 +1,63 @@
+package native
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/usage"
+	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+// provideBooks adds what keeps the books: audit, usage, wallets.
+func (f *fixture) provideBooks(d *Deps) {
+	f.t.Helper()
+	log, ids := slog.New(slog.DiscardHandler), id.NewGenerator(time.Now)
+	var err error
+	if d.Audit, err = audit.NewService(audit.Deps{
+		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Audit(), Seals: f.store.Audit(),
+	}, audit.Config{}); err != nil {
+		f.t.Fatal(err)
+	}
+	if d.Wallets, err = wallet.NewService(wallet.Deps{
+		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Wallets(), Holds: f.store.Holds(), Books: f.store.Wallets(),
+		Owners: owners{f}, Trail: d.Audit,
+	}, wallet.Config{}); err != nil {
+		f.t.Fatal(err)
+	}
+	if d.Usage, err = usage.NewService(usage.Deps{
+		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Usage(), Agents: owners{f},
+	}, usage.Config{}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// owners answers for the agents of the fixture's store.
+type owners struct{ f *fixture }
+
+func (o owners) Exists(ctx context.Context, sc account.Scope, a id.Agent) error {
+	_, err := o.f.store.Agents().Get(ctx, sc, a)
+	return err
+}
+
+func (o owners) RequireActive(ctx context.Context, sc account.Scope, a id.Agent) error {
+	info, err := o.f.store.Agents().LockStanding(ctx, sc, a)
+	if err == nil && info.Standing == agent.Frozen {
+		return agent.ErrFrozen
+	}
+	return err
+}
+
+// agentID makes an agent and returns its id.
+func (f *fixture) agentID() id.Agent {
+	f.t.Helper()
+	a, err := id.Parse[id.AgentKind](f.newAgent())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return a
+}

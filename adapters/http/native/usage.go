@@ -1,0 +1,289 @@
+package native
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/usage"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/page"
+)
+
+// costWire is what models cost. It has more places than money can have, because the price of one token does.
+type costWire struct {
+	Amount   string `json:"amount" doc:"A decimal with up to twelve places, such as 0.01656."`
+	Currency string `json:"currency" enum:"USD"`
+}
+
+func showCost(p *money.Pico) *costWire {
+	if p == nil {
+		return nil
+	}
+	return &costWire{p.Dollars(), string(money.USD)}
+}
+
+func showTotal(t usage.Total) costWire { return costWire{t.Dollars(), string(money.USD)} }
+
+type usageWire struct {
+	ID                 string    `json:"id" doc:"usg_..."`
+	Type               string    `json:"type" enum:"usage"`
+	AgentID            *string   `json:"agent_id"`
+	SessionID          *string   `json:"session_id" doc:"null for what a client reported."`
+	Model              string    `json:"model"`
+	Provider           *string   `json:"provider"`
+	TokensInput        int64     `json:"tokens_input" doc:"As the provider counts: with cached tokens, but for Anthropic."`
+	TokensOutput       int64     `json:"tokens_output"`
+	CachedTokens       int64     `json:"cached_tokens" doc:"Read from a cache."`
+	CacheWriteTokens   int64     `json:"cache_write_tokens" doc:"Written to a cache for five minutes."`
+	CacheWrite1hTokens int64     `json:"cache_write_1h_tokens" doc:"Written to a cache for an hour."`
+	ReasoningTokens    int64     `json:"reasoning_tokens" doc:"What of the output was reasoning."`
+	APICalls           int64     `json:"api_calls"`
+	AvgLatencyMS       int64     `json:"avg_latency_ms"`
+	Cost               *costWire `json:"cost" doc:"What the provider or the client says that it cost."`
+	ComputedCost       *costWire `json:"computed_cost" doc:"What it costs by the price list; null when the model has no known price."`
+	Price              *string   `json:"price" doc:"The price behind computed_cost."`
+	CreatedAt          stamp     `json:"created_at"`
+}
+
+func showUsage(r usage.Row) usageWire {
+	return usageWire{
+		ID: r.ID.String(), Type: "usage", AgentID: textPtr(r.Agent.String()), SessionID: textPtr(r.Session.String()), Model: r.Model,
+		Provider: textPtr(r.Provider), TokensInput: r.CountedInput, TokensOutput: r.Usage.Output, CachedTokens: r.Usage.CacheRead,
+		CacheWriteTokens: r.Usage.CacheWrite5m, CacheWrite1hTokens: r.Usage.CacheWrite1h, ReasoningTokens: r.Usage.Reasoning,
+		APICalls: r.Calls, AvgLatencyMS: r.Latency.Milliseconds(), Cost: showCost(r.Reported), ComputedCost: showCost(r.Cost),
+		Price: textPtr(string(r.Price)), CreatedAt: stampOf(r.CreatedAt),
+	}
+}
+
+// UsageSumsWire is what usage adds up to. Its type is exported because others embed it.
+type UsageSumsWire struct {
+	Rows             int64    `json:"rows"`
+	TokensInput      int64    `json:"tokens_input"`
+	TokensOutput     int64    `json:"tokens_output"`
+	CachedTokens     int64    `json:"cached_tokens"`
+	CacheWriteTokens int64    `json:"cache_write_tokens" doc:"For five minutes and for an hour."`
+	APICalls         int64    `json:"api_calls"`
+	Cost             costWire `json:"cost"`
+	ComputedCost     costWire `json:"computed_cost" doc:"Of the rows that have a known price."`
+	Unpriced         int64    `json:"unpriced" doc:"Rows without a known price."`
+}
+
+func showUsageSums(s usage.Sums) UsageSumsWire {
+	return UsageSumsWire{
+		Rows: s.Rows, TokensInput: s.CountedInput, TokensOutput: s.Output, CachedTokens: s.CacheRead, CacheWriteTokens: s.CacheWrite,
+		APICalls: s.Calls, Cost: showTotal(s.Reported), ComputedCost: showTotal(s.Cost), Unpriced: s.Unpriced,
+	}
+}
+
+type usageGroupWire struct {
+	Key string `json:"key" doc:"An agent's id, a model, a provider, or a day as 2026-11-21."`
+	UsageSumsWire
+}
+
+type usageSummaryWire struct {
+	Groups []usageGroupWire `json:"groups" nullable:"false"`
+	Total  UsageSumsWire    `json:"total"`
+}
+
+func showUsageSummary(s usage.Summary, by usage.Grouping) usageSummaryWire {
+	out := usageSummaryWire{Groups: make([]usageGroupWire, 0, len(s.Groups)), Total: showUsageSums(s.Total)}
+	for _, g := range s.Groups {
+		key := g.Key
+		if u, err := id.ParseUUID(key); err == nil && by == usage.GroupAgent {
+			key = id.Of[id.AgentKind](u).String()
+		}
+		out.Groups = append(out.Groups, usageGroupWire{key, showUsageSums(g.Sums)})
+	}
+	return out
+}
+
+type priceWire struct {
+	Provider    string           `json:"provider"`
+	Model       string           `json:"model"`
+	ValidFrom   *stamp           `json:"valid_from" doc:"null has always been."`
+	ValidUntil  *stamp           `json:"valid_until"`
+	Rates       ratesWire        `json:"rates"`
+	Tiers       []priceTierWire  `json:"tiers" nullable:"false" doc:"A request with more input than a threshold is priced by its rates as a whole."`
+	Multipliers map[string]int64 `json:"multipliers" doc:"What a modifier does to the whole cost, in thousandths."`
+}
+
+// ratesWire are dollars per million tokens, as price lists are printed.
+type ratesWire struct {
+	Input        string  `json:"input" doc:"Dollars per million tokens, here and below."`
+	Output       string  `json:"output"`
+	CacheRead    *string `json:"cache_read" doc:"null is unknown: then the input's price counts. So it is with writes."`
+	CacheWrite   *string `json:"cache_write"`
+	CacheWrite1h *string `json:"cache_write_1h"`
+	Reasoning    *string `json:"reasoning" doc:"null is the output's price."`
+	BatchInput   *string `json:"batch_input"`
+	BatchOutput  *string `json:"batch_output"`
+}
+
+type priceTierWire struct {
+	AboveInputTokens int64     `json:"above_input_tokens"`
+	Rates            ratesWire `json:"rates"`
+}
+
+// perMillion turns picodollars per token into dollars per million tokens.
+func perMillion(picosPerToken int64) string {
+	return money.Of(picosPerToken, money.USD).Decimal() // a micro-unit of a dollar per million is a picodollar per token
+}
+
+func perMillionPtr(picosPerToken *int64) *string {
+	if picosPerToken == nil {
+		return nil
+	}
+	return textPtr(perMillion(*picosPerToken))
+}
+
+func showRates(r usage.Rates) ratesWire {
+	return ratesWire{
+		Input: perMillion(r.Input), Output: perMillion(r.Output), CacheRead: perMillionPtr(r.CacheRead),
+		CacheWrite: perMillionPtr(r.CacheWrite5m), CacheWrite1h: perMillionPtr(r.CacheWrite1h), Reasoning: perMillionPtr(r.Reasoning),
+		BatchInput: perMillionPtr(r.BatchInput), BatchOutput: perMillionPtr(r.BatchOutput),
+	}
+}
+
+func showPrice(p usage.Price) priceWire {
+	out := priceWire{
+		Provider: p.Provider, Model: p.Model, Rates: showRates(p.Rates), Tiers: make([]priceTierWire, 0, len(p.Tiers)),
+		Multipliers: p.Multipliers,
+	}
+	if !p.From.IsZero() {
+		out.ValidFrom = stampPtr(&p.From)
+	}
+	if !p.Until.IsZero() {
+		out.ValidUntil = stampPtr(&p.Until)
+	}
+	for _, t := range p.Tiers {
+		out.Tiers = append(out.Tiers, priceTierWire{t.Above, showRates(t.Rates)})
+	}
+	if out.Multipliers == nil {
+		out.Multipliers = map[string]int64{}
+	}
+	return out
+}
+
+// UsageQuery is what chooses usage rows.
+type UsageQuery struct {
+	AgentQuery
+	SessionID string `query:"session_id" doc:"Only what this session used."`
+	Model     string `query:"model" doc:"Only this model."`
+	Provider  string `query:"provider" doc:"Only this provider."`
+	PeriodQuery
+}
+
+func (q UsageQuery) filter() (usage.Filter, error) {
+	out := usage.Filter{Model: q.Model, Provider: q.Provider, Since: q.Since, Until: q.Until}
+	var err error
+	if out.Agent, err = q.read(); err != nil {
+		return out, err
+	}
+	if q.SessionID != "" {
+		out.Session, err = id.Parse[id.SessionKind](q.SessionID)
+	}
+	return out, err
+}
+
+type listUsageInput struct {
+	UsageQuery
+	httpx.PageQuery
+}
+
+type usageSummaryInput struct {
+	UsageQuery
+	GroupBy string `query:"group_by" enum:"agent,model,provider,day" doc:"Without it there is only the total."`
+}
+
+type reportUsageInput struct {
+	Body struct {
+		AgentID            string  `json:"agent_id" doc:"Who used it."`
+		Model              string  `json:"model" minLength:"1" maxLength:"200" doc:"The model that answered, with or without its provider's prefix."`
+		Provider           string  `json:"provider,omitempty" maxLength:"100" doc:"Such as anthropic; left out, the model's price decides."`
+		TokensInput        int64   `json:"tokens_input,omitempty" minimum:"0" doc:"As the provider counts: with cached tokens, but for Anthropic."`
+		TokensOutput       int64   `json:"tokens_output,omitempty" minimum:"0"`
+		CachedTokens       int64   `json:"cached_tokens,omitempty" minimum:"0"`
+		CacheWriteTokens   int64   `json:"cache_write_tokens,omitempty" minimum:"0"`
+		CacheWrite1hTokens int64   `json:"cache_write_1h_tokens,omitempty" minimum:"0"`
+		ReasoningTokens    int64   `json:"reasoning_tokens,omitempty" minimum:"0" doc:"What of the output was reasoning."`
+		APICalls           int64   `json:"api_calls,omitempty" minimum:"1" maximum:"1000000" default:"1"`
+		AvgLatencyMS       int64   `json:"avg_latency_ms,omitempty" minimum:"0" maximum:"86400000"`
+		Cost               *string `json:"cost,omitempty" maxLength:"32" doc:"What the client thinks that it cost: a decimal number of dollars."`
+	}
+}
+
+func (f *face) registerUsage() {
+	httpx.Register(f.Face, httpx.Op{
+		ID: "reportUsage", Method: http.MethodPost, Path: "/v1/usage", Tag: "usage", Status: http.StatusCreated,
+		Summary: "Report what a model call used", Permission: account.TelemetryWrite,
+		Description: "For agents that call models by themselves. What agents use on this server is recorded without a report.",
+	}, func(ctx context.Context, in *reportUsageInput) (*output[usageWire], error) {
+		b := &in.Body
+		agent, err := id.Parse[id.AgentKind](b.AgentID)
+		if err != nil {
+			return nil, err
+		}
+		r := usage.Report{
+			Agent: agent, Model: b.Model, Provider: b.Provider, Calls: b.APICalls, Latency: time.Duration(b.AvgLatencyMS) * time.Millisecond,
+			Counts: usage.Counts{
+				Input: b.TokensInput, Output: b.TokensOutput, CacheRead: b.CachedTokens, CacheWrite5m: b.CacheWriteTokens,
+				CacheWrite1h: b.CacheWrite1hTokens, Reasoning: b.ReasoningTokens,
+			},
+		}
+		if b.Cost != nil {
+			cost, err := money.ParsePico(*b.Cost)
+			if err != nil {
+				return nil, at(err, "cost")
+			}
+			r.Cost = &cost
+		}
+		row, err := f.deps.Usage.Report(ctx, httpx.Scope(ctx), r)
+		if err != nil {
+			return nil, err
+		}
+		return ok(showUsage(row)), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "listUsage", Method: http.MethodGet, Path: "/v1/usage", Tag: "usage",
+		Summary: "List what models were used for, newest first", Permission: account.TelemetryRead,
+	}, func(ctx context.Context, in *listUsageInput) (*output[httpx.List[usageWire]], error) {
+		filter, err := in.filter()
+		if err != nil {
+			return nil, err
+		}
+		p, err := f.deps.Usage.List(ctx, httpx.Scope(ctx), filter, in.Request())
+		if err != nil {
+			return nil, err
+		}
+		return ok(httpx.NewList(p, showUsage)), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "summarizeUsage", Method: http.MethodGet, Path: "/v1/usage/summary", Tag: "usage",
+		Summary: "Add up tokens and costs", Permission: account.TelemetryRead,
+	}, func(ctx context.Context, in *usageSummaryInput) (*output[usageSummaryWire], error) {
+		filter, err := in.filter()
+		if err != nil {
+			return nil, err
+		}
+		by := usage.Grouping(in.GroupBy)
+		s, err := f.deps.Usage.Summary(ctx, httpx.Scope(ctx), filter, by)
+		if err != nil {
+			return nil, err
+		}
+		return ok(showUsageSummary(s, by)), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "listPrices", Method: http.MethodGet, Path: "/v1/prices", Tag: "usage",
+		Summary: "List the prices of models that are in force", AnyKey: true,
+		Description: "The whole list on one page.",
+	}, func(_ context.Context, _ *struct{}) (*output[httpx.List[priceWire]], error) {
+		return ok(httpx.NewList(page.Page[usage.Price]{Items: f.deps.Usage.Prices()}, showPrice)), nil
+	})
+}
