@@ -24,11 +24,12 @@ const Dimensions = 384
 // never compare vectors of two names.
 const Name = "hashing-384"
 
-// The weights of the kinds of features. Words carry most of a sentence; pairs of words tell its order; letter sequences bring
-// together forms of a word that the stemmer does not know, and misspellings.
+// The weights of the kinds of features. Words carry most of a sentence; pairs and triples of words tell its order, and so who did
+// what to whom; letter sequences bring together forms of a word that the stemmer does not know, and misspellings.
 const (
 	wordWeight    = 1.0
 	pairWeight    = 0.6
+	tripleWeight  = 0.6
 	gramWeight    = 0.9  // of all letter sequences of one word together
 	stopWeight    = 0.08 // of what wordWeight gives, for words like "the"
 	minGram       = 3
@@ -87,7 +88,7 @@ func embed(text string) embedding.Vector {
 		f.number = number
 		features[key] = f
 	}
-	before, numbers := "", map[string]bool{}
+	before, twoBefore, numbers := "", "", map[string]bool{}
 	for _, w := range words(text) {
 		weight := wordWeight
 		number = isNumber(w)
@@ -104,11 +105,14 @@ func embed(text string) embedding.Vector {
 			continue
 		}
 		grams(w, weight, add)
+		number = false
 		if before != "" {
-			number = false
 			add("p"+before+" "+w, pairWeight)
 		}
-		before = w
+		if twoBefore != "" {
+			add("q"+twoBefore+" "+before+" "+w, tripleWeight)
+		}
+		twoBefore, before = before, w
 	}
 	var sum, numeric sums
 	for key, f := range features {
