@@ -577,9 +577,12 @@ func (f *filler) introduced(i int) bool {
 	return i > 0 && (f.toks[i-1].is("with", "and", ",", "the", "a") && (!f.toks[i-1].is("the", "a") || i > 1 && f.toks[i-2].is("with", "and")) || f.toks[i].line) || i == 0
 }
 
-// counted takes the plain numbers that are left, in order.
+// counted takes the plain numbers that are left, in order. A sum of money is found by money or not at all: "pay 3 invoices" is not
+// about 3 USDC.
 func (f *filler) counted(p node) {
 	switch {
+	case roleOf(p) == roleAmount && f.movesMoney():
+		return
 	case p.is("number"), p.is("integer"):
 		if !f.tool.input.required[p.name] && !f.forced {
 			return
@@ -874,6 +877,13 @@ func (f *filler) phrased(p node) {
 	case roleOther:
 		f.quote(p)
 	}
+}
+
+// movesMoney reports whether the tool gives an amount to somebody.
+func (f *filler) movesMoney() bool {
+	return f.hasMoney() && slices.ContainsFunc(f.tool.input.props, func(p node) bool {
+		return roleOf(p) == roleRecipient || roleOf(p) == roleCurrency || roleOf(p) == roleTo
+	})
 }
 
 func (f *filler) hasMoney() bool {

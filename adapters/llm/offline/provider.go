@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -141,27 +142,37 @@ func (m *model) answer(req llm.Request) (string, *llm.ToolUse) {
 	return strings.Join(said, "\n"), nil
 }
 
-// request returns the text of the last message that the user wrote, and its place. Results of tools are no words of the user's.
+// notice begins what the operator, and not the user, adds to a conversation.
+const notice = "[system] "
+
+// request returns the last text that the user wrote, and the place of its message. Results of tools and the operator's notices are
+// no words of the user's. Of several texts in one message the last counts: the ones before it may be messages whose turns were
+// called off.
 func request(messages []llm.Message) (text string, at int, media bool) {
 	for at = len(messages) - 1; at >= 0; at-- {
 		if messages[at].Role != llm.RoleUser {
 			continue
 		}
-		var parts []string
 		media = false
 		for _, b := range messages[at].Blocks {
-			if b.Text != "" {
-				parts = append(parts, b.Text)
+			if b.Text != "" && !strings.HasPrefix(b.Text, notice) {
+				text = b.Text
 			}
 			media = media || b.Media != nil
 		}
-		if len(parts) > 0 || media {
-			text = strings.ToValidUTF8(strings.Join(parts, "\n"), " ")
-			if len(text) > maxMessage {
-				text = strings.ToValidUTF8(text[:maxMessage], "")
-			}
-			return text, at, media
+		if text == "" && !media {
+			continue
 		}
+		// A result's images stand beside it and are not the user's.
+		if text == "" && slices.ContainsFunc(messages[at].Blocks, func(b llm.Block) bool { return b.ToolResult != nil }) {
+			media = false
+			continue
+		}
+		text = strings.ToValidUTF8(text, " ")
+		if len(text) > maxMessage {
+			text = strings.ToValidUTF8(text[:maxMessage], "")
+		}
+		return text, at, media
 	}
 	return "", len(messages) - 1, false
 }

@@ -174,9 +174,9 @@ func (m *model) excerpt(want map[string]bool, text string) string {
 func passages(result string) []passage {
 	var doc any
 	if json.Unmarshal([]byte(result), &doc) == nil {
-		var out []passage
-		collect(doc, &out, 0)
-		if len(out) > 0 {
+		if _, plain := doc.(string); !plain {
+			var out []passage
+			collect(doc, &out, 0)
 			return out
 		}
 	}

@@ -12,20 +12,32 @@ func spec(name, description, schema string) tool.Spec {
 
 // The tools of the tests: those that every agent has, and some that the rules were not made for.
 var (
-	pay = spec("pay", "Pays a vendor out of the agent's wallet.", `{"type":"object","additionalProperties":false,
-		"properties":{
-			"amount":{"type":"string","description":"how much, as a decimal","pattern":"^[0-9]+(\\.[0-9]{1,6})?$"},
-			"currency":{"type":"string","description":"default: the wallet's"},
-			"payee":{"type":"string","description":"the vendor's domain name"},
-			"description":{"type":"string","description":"what it is for"},
-			"category":{"type":"string"}},
+	pay = spec("pay", "Pay money from your wallet to a vendor or another payee. Use it when you are asked to pay, buy, send money or settle a bill.",
+		`{"type":"object","properties":{
+			"amount":{"type":["string","number"],"description":"How much to pay, a decimal number such as 20.00"},
+			"currency":{"type":"string","description":"Currency code such as USDC; your wallet's currency when left out"},
+			"payee":{"type":"string","description":"Who is paid: a name, a domain or an address"},
+			"description":{"type":"string","description":"What the payment is for"},
+			"category":{"type":"string","description":"Kind of expense, such as software or travel"}},
 		"required":["amount","payee"]}`)
-	knowledge = spec("search_knowledge", "Searches what this agent was taught and answers with passages and their sources.",
-		`{"type":"object","properties":{"query":{"type":"string"},"limit":{"type":"integer"}},"required":["query"]}`)
-	calculator = spec("calculator", "Evaluates an arithmetic expression.",
-		`{"type":"object","properties":{"expression":{"type":"string","description":"such as 2 * (3 + 4)"}},"required":["expression"],"additionalProperties":false}`)
-	httpFetch = spec("http_fetch", "Fetches a web page or another resource over HTTP.",
-		`{"type":"object","properties":{"url":{"type":"string","format":"uri"},"method":{"type":"string","enum":["GET","HEAD"],"default":"GET"}},"required":["url"]}`)
+	knowledge = spec("search_knowledge", "Search the knowledge base for texts that answer a question. Use it for every question about facts that "+
+		"the user's organisation may have written down. Quote the source of what you use.",
+		`{"type":"object","properties":{
+			"query":{"type":"string","description":"The question, or words to look for.","minLength":1,"maxLength":4000},
+			"limit":{"type":"integer","description":"How many texts to return.","minimum":1,"maximum":20,"default":5}},
+		"required":["query"]}`)
+	calculator = spec("calculator", "Works out arithmetic exactly: sums, products, quotients, remainders, powers, roots and rounding of numbers of "+
+		"any size. Use it to calculate or compute whenever numbers matter, instead of guessing.",
+		`{"type":"object","properties":{"expression":{"type":"string","minLength":1,"maxLength":1000,"description":"the arithmetic to work out, with + - * / % ^ ( ) and sqrt(x)"}},
+		"required":["expression"],"additionalProperties":false}`)
+	httpFetch = spec("http_fetch", "Fetches a web page or a text document from a public URL and returns its readable text. Use it to read, open, "+
+		"download or look up an address on the web.",
+		`{"type":"object","properties":{
+			"url":{"type":"string","format":"uri","description":"the address of the page, with http:// or https://"},
+			"method":{"type":"string","enum":["GET","HEAD"],"default":"GET","description":"GET reads the page, HEAD only its headers"},
+			"format":{"type":"string","enum":["text","raw"],"default":"text","description":"text takes the readable text out of HTML, raw leaves it as it is"},
+			"max_bytes":{"type":"integer","minimum":1,"maximum":800000,"default":100000,"description":"how much of the text to answer with, at most"}},
+		"required":["url"],"additionalProperties":false}`)
 	wordCount = spec("word_count", "Counts the words of a text.", `{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}`)
 	forecast  = spec("get_weather", "Get the current weather for a city.",
 		`{"type":"object","properties":{"city":{"type":"string"},"unit":{"type":"string","enum":["celsius","fahrenheit"]}},"required":["city"],"additionalProperties":false}`)
