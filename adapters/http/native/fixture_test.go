@@ -66,7 +66,7 @@ func newFixture(t *testing.T, options ...func(*fixture, *Deps)) *fixture {
 	for _, o := range options {
 		o(f, &d)
 	}
-	h, err := New(d, Config{})
+	h, err := assemble(d, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,11 @@ func New(deps Deps, cfg Config) (http.Handler, error) {
 	if err := deps.validate(); err != nil {
 		return nil, err
 	}
+	return assemble(deps, cfg)
+}
+
+// assemble makes the handler. Services are not called before requests come, so tests of one area leave the others out.
+func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	if deps.Accounts == nil {
 		deps.Accounts = deps.Account
 	}
