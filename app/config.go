@@ -58,10 +58,11 @@ type LLMConfig struct {
 
 // EmbedderConfig chooses the embedding model of knowledge.
 type EmbedderConfig struct {
-	Provider string // "hashing" (default), "openai"
-	BaseURL  string
-	APIKey   string
-	Model    string
+	Provider   string // "hashing" (default), "openai" or what is compatible with it
+	BaseURL    string // default: OpenAI's
+	APIKey     string
+	Model      string // default "text-embedding-3-small"
+	Dimensions int    // of the model's vectors; default 1536
 }
 
 // WithDefaults returns c with its defaults filled in.

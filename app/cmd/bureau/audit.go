@@ -46,7 +46,7 @@ before. It needs nothing but the file. The exit code is 2 when the trail is brok
 				return err
 			}
 			if !report.Valid {
-				return exitError{fmt.Errorf("the trail is broken at entry %d: %s", report.FirstBroken, report.Reason), 2}
+				return exitError{fmt.Errorf("the trail is broken: %s", report.First), 2}
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "valid: %d entries, head %s\n", report.Count, report.Head)
 			return nil

@@ -161,7 +161,14 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 		_, err = io.Copy(io.Discard, res.Body)
 		return err
 	}
-	return json.NewDecoder(res.Body).Decode(out)
+	return decode(res.Body, out)
+}
+
+func decode(r io.Reader, out any) error {
+	if err := json.NewDecoder(r).Decode(out); err != nil {
+		return fmt.Errorf("the server's answer cannot be read: %w", err)
+	}
+	return nil
 }
 
 // frame is one server-sent event.

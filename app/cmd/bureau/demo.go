@@ -337,7 +337,7 @@ func (d *demo) trail(ctx context.Context) error {
 		return err
 	}
 	if !report.Valid {
-		return fmt.Errorf("the trail is broken at entry %d: %s", report.FirstBroken, report.Reason)
+		return fmt.Errorf("the trail is broken: %s", report.First)
 	}
 	d.note("valid: %d entries, head %s", report.Count, report.Head)
 	return nil

@@ -62,6 +62,14 @@ var table = []setting{
 	{"embedder_base_url", false, "", "base URL of the embedding provider", text(func(s *settings) *string { return &s.Embedder.BaseURL })},
 	{"embedder_api_key", false, "", "key for the embedding provider", text(func(s *settings) *string { return &s.Embedder.APIKey })},
 	{"embedder_model", false, "", "embedding model", text(func(s *settings) *string { return &s.Embedder.Model })},
+	{"embedder_dimensions", false, "1536", "length of the embedding model's vectors", func(s *settings, v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return errors.New("must be a whole number above zero")
+		}
+		s.Embedder.Dimensions = n
+		return nil
+	}},
 	{"trusted_proxies", false, "", "comma-separated addresses or prefixes whose X-Forwarded-For counts", func(s *settings, v string) error {
 		for _, part := range list(v) {
 			prefix, err := parsePrefix(part)

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// pluginView is a plugin in answers.
+type pluginView struct {
+	Name    string `json:"name"`
+	Kind    string `json:"kind"`
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"`
+	State   string `json:"state"`
+	Enabled bool   `json:"enabled"`
+	Shipped bool   `json:"shipped"`
+}
+
+func pluginCommand() *cobra.Command {
+	return group("plugin", "Write, install and govern skills and rules",
+		pluginNew(), pluginInstall(), pluginList(), pluginVerify(),
+		pluginAct("enable", "Let a plugin work again", "POST", "/enable"),
+		pluginAct("disable", "Stop a plugin without removing it: its skill fails, its rule denies", "POST", "/disable"),
+		pluginAct("remove", "Remove a plugin from the server and from every agent", "DELETE", ""),
+		pluginShipped(), pluginKeygen())
+}
+
+func pluginInstall() *cobra.Command {
+	var sha, name string
+	cmd := &cobra.Command{
+		Use:   "install FILE",
+		Short: "Install a plugin's binary",
+		Long: `Install a binary that was built against plugins/sdk. The checksum is required: it is what you have reviewed, and nothing else is ever
+started under this name. A plugin is your trusted code; it runs as a process of the server.`,
+		Example: "  bureau plugin install ./word_count --sha256 $(sha256sum word_count | cut -d' ' -f1)",
+		Args:    cobra.ExactArgs(1),
+		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
+			file, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			query := url.Values{"sha256": {strings.ToLower(sha)}}
+			if name != "" {
+				query.Set("name", name)
+			}
+			var made map[string]any
+			res, err := c.request(cmd.Context(), "POST", "/v1/plugins?"+query.Encode(), file)
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close()
+			if err := decode(res.Body, &made); err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), made)
+		}),
+	}
+	cmd.Flags().StringVar(&sha, "sha256", "", "checksum of FILE in hexadecimal (required)")
+	cmd.Flags().StringVar(&name, "name", "", "name that the plugin must say of itself")
+	_ = cmd.MarkFlagRequired("sha256")
+	return cmd
+}
+
+func pluginList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List the plugins", Args: cobra.NoArgs,
+		RunE: with(func(cmd *cobra.Command, c *client, _ []string) error {
+			plugins, err := pages[pluginView](cmd, c, "/v1/plugins")
+			if err != nil {
+				return err
+			}
+			rows := make([][]string, len(plugins))
+			for i, p := range plugins {
+				state := p.State
+				if !p.Enabled {
+					state = "disabled"
+				}
+				rows[i] = []string{p.Name, p.Kind, p.Version, state, p.SHA256[:min(16, len(p.SHA256))]}
+			}
+			return printTable(cmd.OutOrStdout(), []string{"NAME", "KIND", "VERSION", "STATE", "SHA256"}, rows)
+		}),
+	}
+}
+
+func pluginVerify() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify [NAME]",
+		Short: "Check stored binaries against their checksums and signatures",
+		Long:  "Hash every stored binary again and check its signed manifest. The exit code is 2 when one was changed.",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
+			names := args
+			if len(names) == 0 {
+				plugins, err := pages[pluginView](cmd, c, "/v1/plugins")
+				if err != nil {
+					return err
+				}
+				for _, p := range plugins {
+					names = append(names, p.Name)
+				}
+			}
+			broken := 0
+			for _, name := range names {
+				var report struct {
+					OK     bool   `json:"ok"`
+					Reason string `json:"reason"`
+				}
+				if err := c.call(cmd.Context(), "POST", "/v1/plugins/"+url.PathEscape(name)+"/verify", nil, &report); err != nil {
+					return err
+				}
+				if report.OK {
+					fmt.Fprintf(cmd.OutOrStdout(), "ok       %s\n", name)
+					continue
+				}
+				broken++
+				fmt.Fprintf(cmd.OutOrStdout(), "CHANGED  %s: %s\n", name, report.Reason)
+			}
+			if broken > 0 {
+				return exitError{fmt.Errorf("%d of %d plugins are not what was installed", broken, len(names)), 2}
+			}
+			return nil
+		}),
+	}
+}
+
+func pluginAct(use, short, method, path string) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1),
+		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
+			return c.call(cmd.Context(), method, "/v1/plugins/"+url.PathEscape(args[0])+path, nil, nil)
+		}),
+	}
+}
+
+func pluginShipped() *cobra.Command {
+	return &cobra.Command{
+		Use: "install-shipped", Short: "Install the plugins that come with the server; no harm when they are there", Args: cobra.NoArgs,
+		RunE: with(func(cmd *cobra.Command, c *client, _ []string) error {
+			return c.call(cmd.Context(), "POST", "/v1/plugins/install-shipped", nil, nil)
+		}),
+	}
+}
+
+// errNotEmpty keeps the scaffold from writing over somebody's work.
+var errNotEmpty = errors.New("the directory is not empty")
+
+func emptyDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("%s: %w", filepath.Clean(dir), errNotEmpty)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package app
+
+import (
+	"github.com/bureau-agents/bureau/core/run"
+	"github.com/bureau-agents/bureau/ports/blob"
+	"github.com/bureau-agents/bureau/ports/bus"
+	"github.com/bureau-agents/bureau/ports/clock"
+	"github.com/bureau-agents/bureau/ports/embedding"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/keeper"
+	"github.com/bureau-agents/bureau/ports/llm"
+	"github.com/bureau-agents/bureau/ports/rule"
+)
+
+// Option replaces a port, or adds to one.
+type Option func(*options)
+
+// options are the ports that the embedder brings; nil takes the one that Config says.
+type options struct {
+	clock    clock.Clock
+	ids      id.Generator
+	llm      llm.Provider
+	embedder embedding.Embedder
+	blobs    blob.Store
+	bus      bus.Bus
+	keeper   keeper.Keeper
+	tools    []run.ToolSource
+	rules    map[string]rule.Evaluator
+}
+
+// WithClock replaces the system's clock.
+func WithClock(c clock.Clock) Option { return func(o *options) { o.clock = c } }
+
+// WithIDs replaces the generator of ids.
+func WithIDs(g id.Generator) Option { return func(o *options) { o.ids = g } }
+
+// WithLLM makes p the default model provider, in place of what Config.LLM says.
+func WithLLM(p llm.Provider) Option { return func(o *options) { o.llm = p } }
+
+// WithEmbedder replaces the embedding model of knowledge.
+func WithEmbedder(e embedding.Embedder) Option { return func(o *options) { o.embedder = e } }
+
+// WithBlobs replaces the store of plugin binaries, by default files in the data directory.
+func WithBlobs(s blob.Store) Option { return func(o *options) { o.blobs = s } }
+
+// WithBus replaces the bus: by default the process's memory, with Postgres LISTEN/NOTIFY.
+func WithBus(b bus.Bus) Option { return func(o *options) { o.bus = b } }
+
+// WithKeeper replaces the sealing of secrets, by default AES-256-GCM under Config.RootSecret.
+func WithKeeper(k keeper.Keeper) Option { return func(o *options) { o.keeper = k } }
+
+// WithTools offers further tools to agents, beside the built-in ones and installed skills.
+func WithTools(s run.ToolSource) Option { return func(o *options) { o.tools = append(o.tools, s) } }
+
+// WithRule adds a policy rule that runs in this process, under the name that policies give. It beats a plugin of that name.
+func WithRule(name string, r rule.Evaluator) Option {
+	return func(o *options) {
+		if o.rules == nil {
+			o.rules = map[string]rule.Evaluator{}
+		}
+		o.rules[name] = r
+	}
+}

@@ -1,0 +1,64 @@
+package app
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/fx"
+
+	"github.com/bureau-agents/bureau/adapters/http/native"
+	"github.com/bureau-agents/bureau/adapters/store/bunstore"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/usage"
+	"github.com/bureau-agents/bureau/core/wallet"
+)
+
+func httpModule() fx.Option {
+	return fx.Module("http", fx.Provide(newOperator, newRegistry, provideHandler))
+}
+
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// httpParts are the services behind the API.
+type httpParts struct {
+	fx.In
+
+	Config    Config
+	Store     *bunstore.Store
+	Registry  *prometheus.Registry
+	Operator  *operator
+	Accounts  *account.Service
+	Agents    *agent.Service
+	Audit     *audit.Service
+	Gate      *gate.Gate
+	Knowledge *knowledge.Service
+	Policies  *policy.Service
+	Sessions  *session.Service
+	Skills    *skill.Service
+	Usage     *usage.Service
+	Wallets   *wallet.Service
+}
+
+func provideHandler(b base, p httpParts) (http.Handler, error) {
+	return native.New(native.Deps{
+		Settings: native.Settings{
+			Accounts: p.Operator, Clock: b.Clock, Logger: b.Logger, Metrics: p.Registry, Version: version(),
+			PublicURL: p.Config.PublicURL, RateScale: *p.Config.RateLimitScale, TrustedProxies: p.Config.TrustedProxies,
+		},
+		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
+		Agents: p.Agents, Audit: p.Audit, Gate: p.Gate, Knowledge: p.Knowledge, Policies: p.Policies,
+		Usage: p.Usage, Wallets: p.Wallets,
+	}, native.Config{})
+}

@@ -1,0 +1,45 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/bureau-agents/bureau/adapters/jobs/river"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/ports/jobs"
+)
+
+// chore is work that comes back by itself.
+type chore struct {
+	kind  string
+	every time.Duration
+	do    func(context.Context) (int, error)
+}
+
+func jobModule() fx.Option {
+	return fx.Module("jobs", fx.Invoke(
+		func(lc fx.Lifecycle, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service) error {
+			for _, c := range []chore{
+				{"expire_approvals", 10 * time.Second, g.ExpireDue},
+				{"expire_holds", time.Minute, wallets.ExpireDue},
+				{"expire_idempotency", 5 * time.Minute, accounts.ExpireIdempotency},
+			} {
+				if err := q.Handle(c.kind, func(ctx context.Context, _ json.RawMessage) error {
+					_, err := c.do(ctx)
+					return err
+				}); err != nil {
+					return err
+				}
+				if err := q.Schedule(jobs.Schedule{Kind: c.kind, Every: c.every}); err != nil {
+					return err
+				}
+			}
+			lc.Append(fx.Hook{OnStart: q.Start, OnStop: q.Stop})
+			return nil
+		}))
+}

@@ -1,0 +1,175 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.uber.org/fx"
+
+	"github.com/bureau-agents/bureau/adapters/blob/gocloud"
+	busmemory "github.com/bureau-agents/bureau/adapters/bus/memory"
+	buspostgres "github.com/bureau-agents/bureau/adapters/bus/postgres"
+	"github.com/bureau-agents/bureau/adapters/jobs/river"
+	"github.com/bureau-agents/bureau/adapters/keeper/aesgcm"
+	"github.com/bureau-agents/bureau/adapters/store/bunstore"
+	"github.com/bureau-agents/bureau/ports/blob"
+	"github.com/bureau-agents/bureau/ports/bus"
+	"github.com/bureau-agents/bureau/ports/clock"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/jobs"
+	"github.com/bureau-agents/bureau/ports/keeper"
+	"github.com/bureau-agents/bureau/ports/tx"
+)
+
+// base is what nearly every service needs.
+type base struct {
+	fx.In
+
+	TX     tx.Runner
+	Clock  clock.Clock
+	IDs    id.Generator
+	Logger *slog.Logger
+}
+
+func storeModule(ctx context.Context) fx.Option {
+	return fx.Module("store", fx.Provide(
+		func(cfg Config) *slog.Logger { return cfg.Logger },
+		func(o options) clock.Clock {
+			if o.clock != nil {
+				return o.clock
+			}
+			return clock.Func(time.Now)
+		},
+		func(o options, c clock.Clock) id.Generator {
+			if o.ids != nil {
+				return o.ids
+			}
+			return id.NewGenerator(c.Now)
+		},
+		func(cfg Config, cl *closers) (*bunstore.Store, error) { return openStore(ctx, cfg, cl) },
+		func(s *bunstore.Store) tx.Runner { return s },
+		func(cfg Config, s *bunstore.Store, cl *closers) (*river.Queue, error) {
+			return openQueue(ctx, cfg, s, cl)
+		},
+		func(q *river.Queue) jobs.Queue { return q },
+		func(cfg Config, o options, s *bunstore.Store, cl *closers) (bus.Bus, error) {
+			return openBus(ctx, cfg, o, s, cl)
+		},
+		func(cfg Config, o options) (blob.Store, error) { return openBlobs(ctx, cfg, o) },
+		openKeeper,
+	))
+}
+
+// openStore takes the data directory and opens the database.
+func openStore(ctx context.Context, cfg Config, cl *closers) (*bunstore.Store, error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("app: the data directory: %w", err)
+	}
+	release, err := lockDir(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	cl.add(release)
+	sc := bunstore.Config{URL: cfg.DatabaseURL, Logger: cfg.Logger}
+	if sc.URL == "" {
+		sc.Path = filepath.Join(cfg.DataDir, "bureau.db")
+	}
+	s, err := bunstore.Open(ctx, sc)
+	if err != nil {
+		return nil, err
+	}
+	cl.add(s.Close)
+	return s, nil
+}
+
+// lockDir keeps a second process out of a data directory.
+func lockDir(dir string) (release func() error, err error) {
+	f, err := os.OpenFile(filepath.Join(dir, "bureau.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("app: the data directory: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("app: the data directory %s is held by another process", dir)
+	}
+	return f.Close, nil
+}
+
+func openQueue(ctx context.Context, cfg Config, s *bunstore.Store, cl *closers) (*river.Queue, error) {
+	q, err := river.New(ctx, river.Config{Store: s.SQL(), TX: s, Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
+	cl.add(q.Close)
+	return q, nil
+}
+
+func openBus(ctx context.Context, cfg Config, o options, s *bunstore.Store, cl *closers) (bus.Bus, error) {
+	switch {
+	case o.bus != nil:
+		return o.bus, nil
+	case cfg.DatabaseURL == "":
+		return busmemory.New(), nil
+	}
+	b, err := buspostgres.New(ctx, buspostgres.Config{Store: s.SQL(), Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
+	cl.add(b.Close)
+	return b, nil
+}
+
+func openBlobs(ctx context.Context, cfg Config, o options) (blob.Store, error) {
+	if o.blobs != nil {
+		return o.blobs, nil
+	}
+	return gocloud.Open(ctx, gocloud.Config{Dir: filepath.Join(cfg.DataDir, "blobs")})
+}
+
+// openKeeper seals with the root secret that is configured, or else with the one in the data directory, which the first start
+// makes. The store comes first: it has taken the directory.
+func openKeeper(cfg Config, o options, _ *bunstore.Store) (keeper.Keeper, error) {
+	if o.keeper != nil {
+		return o.keeper, nil
+	}
+	text := cfg.RootSecret
+	if text == "" {
+		var err error
+		if text, err = rootSecretFile(filepath.Join(cfg.DataDir, "root-secret")); err != nil {
+			return nil, err
+		}
+	}
+	secret, err := aesgcm.ParseSecret(text)
+	if err != nil {
+		return nil, fmt.Errorf("app: Config.RootSecret: %w", err)
+	}
+	return aesgcm.New(aesgcm.Config{Root: secret})
+}
+
+func rootSecretFile(path string) (string, error) {
+	raw, err := os.ReadFile(path)
+	if err == nil {
+		return strings.TrimSpace(string(raw)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("app: the root secret: %w", err)
+	}
+	text := aesgcm.NewSecret().Hex()
+	// Written aside and renamed: a crash must not leave half a secret that later starts would take for a whole one.
+	aside := path + ".new"
+	if err := os.WriteFile(aside, []byte(text+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("app: the root secret: %w", err)
+	}
+	if err := os.Rename(aside, path); err != nil {
+		return "", fmt.Errorf("app: the root secret: %w", err)
+	}
+	return text, nil
+}
