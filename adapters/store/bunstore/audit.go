@@ -63,11 +63,10 @@ func (r *AuditRepo) query(ctx context.Context, sc account.Scope, q string, args 
 
 // Insert implements audit.Repository.
 func (r *AuditRepo) Insert(ctx context.Context, sc account.Scope, e audit.Entry) error {
-	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		_, err := db.ExecContext(ctx, `INSERT INTO audit_entries (tenant_id, id, action, agent_id, key_id, metadata, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			sc.Tenant, e.ID, e.Action, e.Agent, e.Key, string(e.Metadata), at(e.CreatedAt))
-		return mapErr(err)
+	return r.s.write(ctx, func(ctx context.Context, _ bun.IDB) error {
+		_, err := r.s.execHot(ctx, `INSERT INTO audit_entries (tenant_id, id, action, agent_id, key_id, metadata, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`, sc.Tenant, e.ID, e.Action, e.Agent, e.Key, string(e.Metadata), at(e.CreatedAt))
+		return err
 	})
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -107,23 +109,25 @@ func (r *WalletRepo) Lock(
 func (r *WalletRepo) Post(
 	ctx context.Context, sc account.Scope, e wallet.Entry, newID func() id.Wallet,
 ) (after []wallet.Wallet, err error) {
-	err = r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		fresh, err := insertEntry(ctx, db, sc, e)
+	err = r.s.write(ctx, func(ctx context.Context, _ bun.IDB) error {
+		if changes := e.Changes(); r.s.postgres() && len(changes) == 1 && (changes[0].Available < 0 || changes[0].Held < 0) {
+			after, err = r.spend(ctx, sc, e, changes[0])
+			return err
+		}
+		fresh, err := r.insertEntry(ctx, sc, e)
 		if err != nil {
 			return err
 		}
 		if !fresh {
 			return wallet.ErrRepeated
 		}
-		if after, err = r.apply(ctx, db, sc, e, newID); err != nil {
+		if after, err = r.apply(ctx, sc, e, newID); err != nil {
 			if errors.Is(err, wallet.ErrInsufficientFunds) || errors.Is(err, money.ErrOverflow) {
-				if _, derr := db.ExecContext(ctx, "DELETE FROM ledger_entries WHERE tenant_id = ? AND id = ?", sc.Tenant, e.ID); derr != nil {
-					return mapErr(derr)
-				}
+				return r.retract(ctx, sc, e, err)
 			}
 			return err
 		}
-		return insertLines(ctx, db, sc, e, after)
+		return r.insertLines(ctx, sc, e, after)
 	})
 	if err != nil {
 		return nil, err
@@ -131,18 +135,86 @@ func (r *WalletRepo) Post(
 	return after, nil
 }
 
+// spendSQL posts an entry of two lines that takes from one wallet, in one statement: the wallet's row, for which others may be
+// waiting, is locked for one round trip less, and a payment costs one instead of three. The wallet changes only if the entry is
+// new, and the lines are written only if the wallet had enough.
+//
+// The entry is joined and not asked for with EXISTS, because a statement that waited for the wallet's row evaluates its conditions
+// again, and cannot run the insertion again for that.
+const spendSQL = `WITH e AS (
+		INSERT INTO ledger_entries (tenant_id, id, kind, currency, act_id, idem_key, hold_id, refunds_id, payee, category, description, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING tenant_id, id
+	), w AS (
+		UPDATE wallets SET available = available + $13::bigint, held = held + $14::bigint, seq = seq + 1 FROM e
+		WHERE wallets.tenant_id = e.tenant_id AND agent_id = $15 AND currency = $4 AND available >= -$13::bigint AND held >= -$14::bigint
+		RETURNING wallets.id, available, held, seq, created_at
+	), l AS (
+		INSERT INTO ledger_lines (tenant_id, entry_id, line, part, wallet_id, amount, kind, counterpart_id, balance_after, seq)
+		SELECT $1, $2, v.line, v.part, CASE WHEN v.part IN ('available', 'held') THEN w.id END, v.amount, v.kind, v.counterpart,
+			CASE WHEN v.kind IS NOT NULL THEN w.available + w.held END, CASE WHEN v.kind IS NOT NULL THEN w.seq END
+		FROM w, (VALUES (0, $16::text, $17::bigint, $18::text, $19::uuid), (1, $20, $21, $22, $23)) AS v (line, part, amount, kind, counterpart)
+	)
+	SELECT (SELECT COUNT(*) FROM e), w.id, w.available, w.held, w.seq, w.created_at
+	FROM (VALUES (1)) AS one LEFT JOIN w ON TRUE`
+
+// spend is Post on Postgres for an entry that takes from the one wallet that it touches.
+func (r *WalletRepo) spend(ctx context.Context, sc account.Scope, e wallet.Entry, c wallet.Change) ([]wallet.Wallet, error) {
+	text := func(s string) any {
+		if s == "" {
+			return nil
+		}
+		return s
+	}
+	args := []any{
+		pgx.QueryExecModeCacheStatement, sc.Tenant, e.ID, string(e.Kind), string(e.Currency), e.Act, text(e.Key), e.Hold, e.Refunds,
+		e.Payee, e.Category, e.Description, e.CreatedAt, c.Available, c.Held, owner(c.Owner),
+	}
+	lines := e.Lines()
+	if len(lines) != 2 {
+		return nil, fmt.Errorf("bunstore: an entry that touches one wallet has %d lines", len(lines))
+	}
+	for _, l := range lines {
+		args = append(args, string(l.Part), l.Amount, text(string(l.Kind)), l.Counterpart)
+	}
+	var fresh int
+	var available, held, seq sql.NullInt64
+	var created stamp
+	w := wallet.Wallet{Tenant: sc.Tenant, Agent: c.Owner, Currency: e.Currency}
+	// Past bun, which would write the arguments into the text: a statement of this size is worth preparing once.
+	err := r.s.current(ctx).tx.Tx.QueryRowContext(ctx, spendSQL, args...).
+		Scan(&fresh, &w.ID, &available, &held, &seq, &created)
+	switch {
+	case err != nil:
+		return nil, mapErr(err)
+	case fresh == 0:
+		return nil, wallet.ErrRepeated
+	case w.ID.IsZero():
+		return nil, r.retract(ctx, sc, e, wallet.ErrInsufficientFunds)
+	}
+	w.Balance, w.Held, w.Seq, w.CreatedAt = available.Int64+held.Int64, held.Int64, seq.Int64, created.Time()
+	return []wallet.Wallet{w}, nil
+}
+
+// retract removes an entry that found its wallet unable, and returns why.
+func (r *WalletRepo) retract(ctx context.Context, sc account.Scope, e wallet.Entry, why error) error {
+	if _, err := r.s.read(ctx).ExecContext(ctx, "DELETE FROM ledger_entries WHERE tenant_id = ? AND id = ?", sc.Tenant, e.ID); err != nil {
+		return mapErr(err)
+	}
+	return why
+}
+
 // insertEntry reports whether neither the entry's act nor its key was there before.
-func insertEntry(ctx context.Context, db bun.IDB, sc account.Scope, e wallet.Entry) (bool, error) {
+func (r *WalletRepo) insertEntry(ctx context.Context, sc account.Scope, e wallet.Entry) (bool, error) {
 	var key any
 	if e.Key != "" {
 		key = e.Key
 	}
-	res, err := db.ExecContext(ctx, `INSERT INTO ledger_entries (tenant_id, id, kind, currency, act_id, idem_key, hold_id, refunds_id,
+	res, err := r.s.execHot(ctx, `INSERT INTO ledger_entries (tenant_id, id, kind, currency, act_id, idem_key, hold_id, refunds_id,
 		payee, category, description, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		sc.Tenant, e.ID, string(e.Kind), string(e.Currency), e.Act, key, e.Hold, e.Refunds,
 		e.Payee, e.Category, e.Description, at(e.CreatedAt))
 	if err != nil {
-		return false, mapErr(err)
+		return false, err
 	}
 	n, err := res.RowsAffected()
 	return n == 1, mapErr(err)
@@ -150,7 +222,7 @@ func insertEntry(ctx context.Context, db bun.IDB, sc account.Scope, e wallet.Ent
 
 // apply changes the wallets, all or none.
 func (r *WalletRepo) apply(
-	ctx context.Context, db bun.IDB, sc account.Scope, e wallet.Entry, newID func() id.Wallet,
+	ctx context.Context, sc account.Scope, e wallet.Entry, newID func() id.Wallet,
 ) ([]wallet.Wallet, error) {
 	changes := e.Changes()
 	if len(changes) > 1 {
@@ -164,14 +236,14 @@ func (r *WalletRepo) apply(
 		refused := error(wallet.ErrInsufficientFunds)
 		if c.Available >= 0 && c.Held >= 0 {
 			refused = money.ErrOverflow
-			row = db.QueryRowContext(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at)
+			row = r.s.queryRowHot(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at)
 				VALUES (?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (tenant_id, agent_id, currency) DO UPDATE SET
 				available = wallets.available + excluded.available, held = wallets.held + excluded.held, seq = wallets.seq + 1
 				WHERE wallets.available + wallets.held <= ? RETURNING `+walletColumns,
 				sc.Tenant, owner(c.Owner), string(e.Currency), newID(), c.Available, c.Held, at(e.CreatedAt), math.MaxInt64-c.Available-c.Held)
 		} else {
 			// No change of this kind makes a balance larger, so it cannot overflow.
-			row = db.QueryRowContext(ctx, `UPDATE wallets SET available = available + ?, held = held + ?, seq = seq + 1
+			row = r.s.queryRowHot(ctx, `UPDATE wallets SET available = available + ?, held = held + ?, seq = seq + 1
 				WHERE tenant_id = ? AND agent_id = ? AND currency = ? AND available >= ? AND held >= ? RETURNING `+walletColumns,
 				c.Available, c.Held, sc.Tenant, owner(c.Owner), string(e.Currency), -c.Available, -c.Held)
 		}
@@ -213,7 +285,7 @@ func (r *WalletRepo) check(ctx context.Context, sc account.Scope, c money.Curren
 }
 
 // insertLines stores the lines; after are the wallets that the entry changed.
-func insertLines(ctx context.Context, db bun.IDB, sc account.Scope, e wallet.Entry, after []wallet.Wallet) error {
+func (r *WalletRepo) insertLines(ctx context.Context, sc account.Scope, e wallet.Entry, after []wallet.Wallet) error {
 	lines := e.Lines()
 	args := make([]any, 0, 10*len(lines))
 	for i, l := range lines {
@@ -229,9 +301,9 @@ func insertLines(ctx context.Context, db bun.IDB, sc account.Scope, e wallet.Ent
 		}
 		args = append(args, sc.Tenant, e.ID, i, string(l.Part), w.ID, l.Amount, kind, counterpart, balance, seq)
 	}
-	_, err := db.ExecContext(ctx, `INSERT INTO ledger_lines (tenant_id, entry_id, line, part, wallet_id, amount, kind, counterpart_id,
+	_, err := r.s.execHot(ctx, `INSERT INTO ledger_lines (tenant_id, entry_id, line, part, wallet_id, amount, kind, counterpart_id,
 		balance_after, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`+strings.Repeat(", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", len(lines)-1), args...)
-	return mapErr(err)
+	return err
 }
 
 const transactionQuery = `SELECT e.id, w.id, w.agent_id, l.kind, ABS(l.amount), l.balance_after, e.currency, l.counterpart_id, e.payee,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/core/wallet/wallettest"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -79,36 +80,50 @@ func FuzzLedger(f *testing.F) {
 	})
 }
 
-// BenchmarkPayments is payments by 32 callers: out of one wallet, which they queue up for, and out of one each.
+// BenchmarkPayments is payments by 32 callers: out of one wallet, which they queue up for, and out of one each; and, to compare,
+// transactions that insert one row.
 func BenchmarkPayments(b *testing.B) {
-	for _, wallets := range []int{1, 32} {
-		b.Run(fmt.Sprintf("wallets=%d", wallets), func(b *testing.B) {
-			l := wallettest.NewLedger(b, walletStore(openSQLiteStore(b)))
-			agents := make([]id.Agent, wallets)
-			for i := range agents {
-				agents[i] = l.Fund(b, 1<<50)
-			}
-			work := make(chan struct{})
-			var wg sync.WaitGroup
-			for i := range 32 {
-				wg.Go(func() {
-					for range work {
-						_, err := l.Pay(context.Background(), l.Scope, wallet.PayRequest{
-							Agent: agents[i%wallets], Amount: wallettest.USDC(1), Payee: "vendor.example", Act: l.Act(),
-						})
-						if err != nil {
-							b.Error(err)
-						}
+	for name, open := range map[string]func(*testing.B) *Store{
+		"sqlite":   func(b *testing.B) *Store { return openSQLiteStore(b) },
+		"postgres": func(b *testing.B) *Store { return openStore(b, Config{URL: pgtest.URL(b)}) },
+	} {
+		for _, wallets := range []int{0, 1, 32} {
+			b.Run(fmt.Sprintf("%s/wallets=%d", name, wallets), func(b *testing.B) {
+				s := open(b)
+				createItems(b, s)
+				l := wallettest.NewLedger(b, walletStore(s))
+				agents := make([]id.Agent, wallets)
+				for i := range agents {
+					agents[i] = l.Fund(b, 1<<50)
+				}
+				one := func(caller int) error {
+					if wallets == 0 {
+						return s.insertItem(context.Background(), newItem(id.New[id.AgentKind](ids).String()))
 					}
-				})
-			}
-			b.ResetTimer()
-			for b.Loop() {
-				work <- struct{}{}
-			}
-			close(work)
-			wg.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "payments/s")
-		})
+					_, err := l.Pay(context.Background(), l.Scope, wallet.PayRequest{
+						Agent: agents[caller%wallets], Amount: wallettest.USDC(1), Payee: "vendor.example", Act: l.Act(),
+					})
+					return err
+				}
+				work := make(chan struct{})
+				var wg sync.WaitGroup
+				for caller := range 32 {
+					wg.Go(func() {
+						for range work {
+							if err := one(caller); err != nil {
+								b.Error(err)
+							}
+						}
+					})
+				}
+				b.ResetTimer()
+				for b.Loop() {
+					work <- struct{}{}
+				}
+				close(work)
+				wg.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tx/s")
+			})
+		}
 	}
 }
