@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/text/cases"
@@ -35,12 +36,15 @@ func containsNorm(list []string, item string, norm func(string) string) bool {
 	return false
 }
 
+// marks are what an address has and a name has not; U+3002 is a dot to IDNA.
+const marks = ".\u3002:/\\@"
+
 // payeeHost returns the ASCII host that a payee names: of a URL, of an e-mail address, or the payee itself when it is a host
 // name. It is "" for a name like "Blue Bottle Coffee". A text that looks like an address and cannot be read as one is
 // errNoHost: callers that check domains must refuse it, since somebody else may read it after all.
 func payeeHost(payee string) (string, error) {
 	s := strings.TrimSpace(payee)
-	if !strings.ContainsAny(s, `.:/\@`) && !strings.ContainsAny(norm.NFKC.String(s), `.:/\@`) {
+	if !strings.ContainsAny(s, marks) && !strings.ContainsAny(norm.NFKC.String(s), marks) {
 		return "", nil
 	}
 	if strings.ContainsAny(s, " \t") && !strings.ContainsAny(s, `/\@`) && !strings.Contains(s, "://") {
@@ -59,15 +63,21 @@ func payeeHost(payee string) (string, error) {
 	return asciiHost(u.Hostname())
 }
 
+// asciiHost brings a host to the one form in which lists are compared. A host whose form is not its own form again is refused:
+// two programs could read it as two hosts.
 func asciiHost(host string) (string, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.Unmap().String(), nil
 	}
 	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(norm.NFKC.String(host), "."))
-	if err != nil || ascii == "" {
+	if err != nil || !utf8.ValidString(host) || strings.HasPrefix(ascii, ".") || strings.HasSuffix(ascii, ".") || strings.Contains(ascii, "..") {
 		return "", errNoHost
 	}
-	return strings.ToLower(ascii), nil
+	ascii = strings.ToLower(ascii)
+	if again, err := idna.Lookup.ToASCII(ascii); err != nil || again != ascii || ascii == "" {
+		return "", errNoHost
+	}
+	return ascii, nil
 }
 
 // parsePattern reads "example.com" or "*.example.com".
