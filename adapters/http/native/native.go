@@ -13,7 +13,9 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -28,7 +30,9 @@ type Deps struct {
 	Account   *account.Service
 	Agents    *agent.Service
 	Audit     *audit.Service
+	Gate      *gate.Gate
 	Knowledge *knowledge.Service
+	Policies  *policy.Service
 	Usage     *usage.Service
 	Wallets   *wallet.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
@@ -61,8 +65,10 @@ var public = []string{
 var tags = []httpx.Tag{
 	{Name: "account", Description: "The caller's tenant, API keys, and the tenants of the server."},
 	{Name: "agents", Description: "Agents and their versions."},
+	{Name: "approvals", Description: "Acts that wait for a person."},
 	{Name: "audit", Description: "What was done, by whom, in a chain that nobody can change unnoticed."},
 	{Name: "knowledge", Description: "Texts that agents answer from."},
+	{Name: "policies", Description: "What agents may do and spend."},
 	{Name: "server", Description: "Health and metrics."},
 	{Name: "usage", Description: "Tokens and what they cost."},
 	{Name: "wallets", Description: "Agents' money."},
@@ -98,9 +104,13 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f := &face{Face: hf, deps: deps}
 	f.registerAccount()
 	f.registerAgents()
+	f.registerApprovals()
 	f.registerAudit()
 	f.registerKnowledge()
+	f.registerPayments()
+	f.registerPolicies()
 	f.registerServer()
+	f.registerStanding()
 	f.registerUsage()
 	f.registerWallets()
 	f.RegisterDocs()
@@ -114,8 +124,16 @@ func (d *Deps) validate() error {
 	switch {
 	case d.Account == nil:
 		return errors.New("native: Deps.Account is required")
+	case d.Agents == nil:
+		return errors.New("native: Deps.Agents is required")
 	case d.Audit == nil:
 		return errors.New("native: Deps.Audit is required")
+	case d.Gate == nil:
+		return errors.New("native: Deps.Gate is required")
+	case d.Knowledge == nil:
+		return errors.New("native: Deps.Knowledge is required")
+	case d.Policies == nil:
+		return errors.New("native: Deps.Policies is required")
 	case d.Ready == nil:
 		return errors.New("native: Deps.Ready is required")
 	case d.Usage == nil:
