@@ -294,6 +294,17 @@ func (s *Service) InstallShipped(ctx context.Context, restore bool) error {
 	return errors.Join(errs...)
 }
 
+// RestoreShipped is InstallShipped with restore, on behalf of the operator, who alone may.
+func (s *Service) RestoreShipped(ctx context.Context, sc account.Scope) error {
+	if err := sc.Require(account.Operator); err != nil {
+		return err
+	}
+	if err := s.InstallShipped(ctx, true); err != nil {
+		return ErrBuild.Withf("not every shipped plugin could be installed: %v", err).Wrap(err)
+	}
+	return nil
+}
+
 func (s *Service) installShipped(ctx context.Context, sp ShippedPlugin) error {
 	bin, err := s.Shipped.Open(ctx, sp.Name)
 	if err != nil {

@@ -24,6 +24,8 @@ var (
 	ErrModified = fault.New(fault.Forbidden, "plugin_modified", "the plugin was changed after it was signed")
 	// ErrLimit is returned when an agent has as many skills as its tenant's plan allows.
 	ErrLimit = fault.New(fault.Forbidden, "plan_limit", "the plan allows no more skills on this agent")
+	// ErrBuild is returned when shipped plugins cannot be built or installed on this machine.
+	ErrBuild = fault.New(fault.Unavailable, "plugin_build_failed", "the shipped plugins cannot be built")
 	// ErrExists is returned by a repository that holds a plugin of this name already.
 	ErrExists = fault.New(fault.Conflict, "plugin_exists", "a plugin of this name exists")
 )

@@ -36,6 +36,8 @@ type Signer interface {
 	Sign(ctx context.Context, message []byte) (Signature, error)
 	// Verify returns ErrModified when sig is not the operator's signature of message.
 	Verify(ctx context.Context, message []byte, sig Signature) error
+	// Generate makes a new key, which signs from then on. What older keys signed stays valid.
+	Generate(ctx context.Context) (SigningKey, error)
 }
 
 // Shipped is the source of the plugins that come with the server. Implementations are safe for concurrent use.

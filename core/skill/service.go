@@ -436,6 +436,46 @@ func (s *Service) Remove(ctx context.Context, sc account.Scope, ref string) erro
 	return nil
 }
 
+// NewKey makes a new signing key for the operator, which signs from then on; what older keys signed stays valid. Without it the
+// first installation makes the first key. Only the operator may.
+func (s *Service) NewKey(ctx context.Context, sc account.Scope) (SigningKey, error) {
+	if err := sc.Require(account.Operator); err != nil {
+		return SigningKey{}, err
+	}
+	k, err := s.Signer.Generate(ctx)
+	if err != nil || s.Audit == nil {
+		return k, err
+	}
+	b, err := json.Marshal(map[string]string{"key": k.ID})
+	if err != nil {
+		return k, err
+	}
+	return k, s.TX.Do(ctx, func(ctx context.Context) error {
+		return s.Audit.Record(ctx, sc, "plugin_key_generated", id.Agent{}, b)
+	})
+}
+
+// State says whether a plugin can be used.
+type State string
+
+// The states of a plugin that is enabled.
+const (
+	StateReady    State = "ready"
+	StateBuilding State = "building" // a shipped one whose first binary is not there yet
+	StateFailed   State = "failed"   // a shipped one whose first binary could not be built by this process
+)
+
+// State returns the state of p, and for StateFailed what went wrong, for the operator.
+func (s *Service) State(p Plugin) (State, error) {
+	if p.Release != nil {
+		return StateReady, nil
+	}
+	if err := s.failure(p.Name); err != nil {
+		return StateFailed, err
+	}
+	return StateBuilding, nil
+}
+
 // Verification is what Verify found out about a plugin.
 type Verification struct {
 	Name    string

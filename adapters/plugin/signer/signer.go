@@ -49,7 +49,7 @@ func New(deps Deps) (*Signer, error) {
 	return &Signer{deps: deps, public: map[string]ed25519.PublicKey{}}, nil
 }
 
-// Generate makes a new key, which signs from now on, and returns it. Plugins signed by an older one stay valid.
+// Generate implements skill.Signer.
 func (s *Signer) Generate(ctx context.Context) (skill.SigningKey, error) {
 	for {
 		keys, err := s.deps.Keys.Keys(ctx)

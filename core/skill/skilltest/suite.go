@@ -498,6 +498,11 @@ func NewSigner(seed string) *Signer {
 	return &Signer{ed25519.NewKeyFromSeed(sum[:])}
 }
 
+// Generate implements skill.Signer: it returns the one key that there is.
+func (s *Signer) Generate(context.Context) (skill.SigningKey, error) {
+	return skill.SigningKey{Number: 1, ID: "test", Public: s.key.Public().(ed25519.PublicKey)}, nil
+}
+
 // Sign implements skill.Signer.
 func (s *Signer) Sign(_ context.Context, message []byte) (skill.Signature, error) {
 	return skill.Signature{Key: "test", Bytes: ed25519.Sign(s.key, message)}, nil
