@@ -65,6 +65,14 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
+// FlushError implements what http.ResponseController looks for: the first flush sends the status.
+func (w *statusWriter) FlushError() error {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
 // Unwrap lets http.ResponseController find what the connection can do.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
