@@ -13,10 +13,10 @@ import (
 	"unicode/utf8"
 )
 
-// Canonical returns the one spelling of a JSON text that hashes cover: RFC 8785 (members sorted by UTF-16 units, no white
-// space, shortest escapes and numbers), with one exception. An integer that fits int64 keeps all its digits, where RFC 8785
-// would round it to a double. A text with a member name twice in one object is refused, because readers differ on which
-// one counts.
+// Canonical returns the one spelling of a JSON text that hashes cover: RFC 8785 (members sorted by UTF-16 units, no
+// white space, shortest escapes and numbers), with one exception. An integer that fits int64 keeps all its digits,
+// where RFC 8785 would round it to a double. A text with a member name twice in one object is refused, because readers
+// differ on which one counts.
 func Canonical(text []byte) ([]byte, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
@@ -113,7 +113,8 @@ func canonicalObject(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// compareUTF16 orders as RFC 8785, 3.2.3 asks: by UTF-16 code units, which differs from the order of bytes above U+FFFF.
+// compareUTF16 orders as RFC 8785, 3.2.3 asks: by UTF-16 code units, which differs from the order of bytes above
+// U+FFFF.
 func compareUTF16(a, b string) int {
 	if isASCII(a) && isASCII(b) {
 		return strings.Compare(a, b)

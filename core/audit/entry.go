@@ -41,10 +41,12 @@ const systemActor = "system"
 // timeLayout writes the microseconds that stores keep, always six digits.
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// Canonical returns the bytes that Hash covers: the stored form of the entry, with UUIDs and without Hash, as canonical JSON.
+// Canonical returns the bytes that Hash covers: the stored form of the entry, with UUIDs and without Hash, as canonical
+// JSON.
 func (e Entry) Canonical() []byte { return e.encode(false) }
 
-// encode writes the members in their canonical order; only Metadata comes from outside, and it is canonical since Record.
+// encode writes the members in their canonical order; only Metadata comes from outside, and it is canonical since
+// Record.
 func (e Entry) encode(withHash bool) []byte {
 	b := make([]byte, 0, 512+len(e.Metadata))
 	b = appendMember(b, '{', "action", e.Action)

@@ -24,9 +24,10 @@ type exportHeader struct {
 
 const exportFormat = "bureau-audit/1"
 
-// Export writes the tenant's whole trail as JSON Lines: a header {format, count, head, tenant_id}, then one line per entry
-// in the order of the chain, each the canonical JSON that its hash covers with the hash as a further member. It reads the
-// store in batches, and entries that are sealed meanwhile are not part of it. It fails half-way only when the store or w does.
+// Export writes the tenant's whole trail as JSON Lines: a header {format, count, head, tenant_id}, then one line per
+// entry in the order of the chain, each the canonical JSON that its hash covers with the hash as a further member. It
+// reads the store in batches, and entries that are sealed meanwhile are not part of it. It fails half-way only when the
+// store or w does.
 func (s *Service) Export(ctx context.Context, sc account.Scope, w io.Writer) error {
 	end, err := s.sealed(ctx, sc)
 	if err != nil {
@@ -53,9 +54,9 @@ func (s *Service) Export(ctx context.Context, sc account.Scope, w io.Writer) err
 // maxLine bounds a line of an export; metadata is far smaller.
 const maxLine = 16 << 20
 
-// VerifyExport checks what Export wrote, with nothing but the text: every hash, the order, and that nothing is missing at the
-// end. Removed, reordered, added and changed entries are a Report that is not Valid, and no error; ErrNotExport is returned
-// for input without an export's header, and r's own error when it fails. It holds one line in memory.
+// VerifyExport checks what Export wrote, with nothing but the text: every hash, the order, and that nothing is missing
+// at the end. Removed, reordered, added and changed entries are a Report that is not Valid, and no error; ErrNotExport
+// is returned for input without an export's header, and r's own error when it fails. It holds one line in memory.
 func VerifyExport(r io.Reader) (Report, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
@@ -111,8 +112,8 @@ type exportLine struct {
 	Tenant    string          `json:"tenant_id"`
 }
 
-// decodeLine reads an entry. The line must be spelled exactly as Export spells it: white space, another order of members, or
-// a member that the hash does not cover would let a reader see what nobody signed.
+// decodeLine reads an entry. The line must be spelled exactly as Export spells it: white space, another order of
+// members, or a member that the hash does not cover would let a reader see what nobody signed.
 func decodeLine(line []byte) (Entry, error) {
 	var l exportLine
 	dec := json.NewDecoder(bytes.NewReader(line))

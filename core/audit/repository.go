@@ -9,8 +9,8 @@ import (
 	"github.com/bureau-agents/bureau/ports/page"
 )
 
-// Repository stores the trail. Every method joins the transaction in ctx and sees the scope's tenant only. Nothing deletes or
-// changes an entry, but for Seal.
+// Repository stores the trail. Every method joins the transaction in ctx and sees the scope's tenant only. Nothing
+// deletes or changes an entry, but for Seal.
 type Repository interface {
 	// Insert stores an entry that is not sealed.
 	Insert(ctx context.Context, sc account.Scope, e Entry) error

@@ -30,8 +30,8 @@ func (s *Service) Seal(ctx context.Context, sc account.Scope) error {
 	}
 }
 
-// sealOnce chains one batch. What is chained is what is visible under the chain's lock: an entry that commits later, even one
-// with a smaller id, is found by the next call, because it still has no number.
+// sealOnce chains one batch. What is chained is what is visible under the chain's lock: an entry that commits later,
+// even one with a smaller id, is found by the next call, because it still has no number.
 func (s *Service) sealOnce(ctx context.Context, sc account.Scope) (int, error) {
 	c, err := s.d.Seals.LockChain(ctx, sc)
 	if err != nil {
@@ -70,9 +70,9 @@ func (s *Service) marked() []id.Tenant {
 	return ts
 }
 
-// Run seals until ctx ends: entries of this process Config.SealEvery after they were committed, those that other processes
-// left behind every Config.SweepEvery. While nothing is recorded, only the second asks the store. Errors are logged and what
-// they concern is tried again. Call it once.
+// Run seals until ctx ends: entries of this process Config.SealEvery after they were committed, those that other
+// processes left behind every Config.SweepEvery. While nothing is recorded, only the second asks the store. Errors are
+// logged and what they concern is tried again. Call it once.
 func (s *Service) Run(ctx context.Context) {
 	sweep := time.NewTicker(s.c.SweepEvery)
 	defer sweep.Stop()

@@ -45,14 +45,22 @@ type Service struct {
 	wake  chan struct{}          // holds one token while dirty is not empty
 }
 
-// NewService returns a Service, or an error that names what d lacks. Without Run, entries are sealed when they are read.
+// NewService returns a Service, or an error that names what d lacks. Without Run, entries are sealed when they are
+// read.
 func NewService(d Deps, c Config) (*Service, error) {
-	for name, missing := range map[string]bool{
-		"TX": d.TX == nil, "Clock": d.Clock == nil, "IDs": d.IDs == nil, "Logger": d.Logger == nil,
-		"Repository": d.Repository == nil, "Seals": d.Seals == nil,
+	for _, dep := range []struct {
+		name    string
+		missing bool
+	}{
+		{"TX", d.TX == nil},
+		{"Clock", d.Clock == nil},
+		{"IDs", d.IDs == nil},
+		{"Logger", d.Logger == nil},
+		{"Repository", d.Repository == nil},
+		{"Seals", d.Seals == nil},
 	} {
-		if missing {
-			return nil, fmt.Errorf("audit: Deps.%s is required", name)
+		if dep.missing {
+			return nil, fmt.Errorf("audit: Deps.%s is required", dep.name)
 		}
 	}
 	if c.SealEvery < 0 || c.SweepEvery < 0 {
@@ -71,13 +79,13 @@ func NewService(d Deps, c Config) (*Service, error) {
 type NewEntry struct {
 	Action string   // in snake_case, past tense
 	Agent  id.Agent // zero when no agent is concerned
-	// Metadata becomes a JSON object: a map, a struct or a json.RawMessage. Ids in it should be UUIDs, money decimal strings, and
-	// secrets not there at all. nil is an empty object.
+	// Metadata becomes a JSON object: a map, a struct or a json.RawMessage. Ids in it should be UUIDs, money decimal
+	// strings, and secrets not there at all. nil is an empty object.
 	Metadata any
 }
 
-// Record adds an entry in the transaction of ctx, so that it is there if and only if that commits. The actor is the scope's.
-// ErrMetadata when the metadata is no JSON object.
+// Record adds an entry in the transaction of ctx, so that it is there if and only if that commits. The actor is the
+// scope's. ErrMetadata when the metadata is no JSON object.
 func (s *Service) Record(ctx context.Context, sc account.Scope, n NewEntry) (id.AuditEntry, error) {
 	metadata, err := metadataJSON(n.Metadata)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Package usage counts tokens and prices them.
 //
-// A Row is one report of a model's use, by the server itself or by a client. Its tokens lie in disjoint buckets (llm.Usage), its
-// cost is computed when it is stored, from the price that is in force then, and the row names that price. Costs are integers
-// of picodollars: prices per token are whole numbers of them, so no cost is ever rounded.
+// A Row is one report of a model's use, by the server itself or by a client. Its tokens lie in disjoint buckets
+// (llm.Usage), its cost is computed when it is stored, from the price that is in force then, and the row names that
+// price. Costs are integers of picodollars: prices per token are whole numbers of them, so no cost is ever rounded.
 //
 // A model without a known price costs null. It never costs zero in silence, and it never keeps a row from being stored.
 //

@@ -4,7 +4,8 @@ import "github.com/bureau-agents/bureau/ports/fault"
 
 // The errors of this package.
 var (
-	// ErrCostOverflow is returned for a count of tokens whose cost leaves int64 picodollars, about nine million dollars.
+	// ErrCostOverflow is returned for a count of tokens whose cost leaves int64 picodollars, about nine million
+	// dollars.
 	ErrCostOverflow = fault.New(fault.Invalid, "usage_cost_overflow", "the cost of so many tokens cannot be represented")
 	// ErrGroup is returned for a grouping that Summary does not know.
 	ErrGroup = fault.New(fault.Invalid, "usage_group", "group_by must be agent, model, provider or day").

@@ -49,8 +49,8 @@ type Rates struct {
 // ModifierBatch asks for the prices of asynchronous batches.
 const ModifierBatch = "batch"
 
-// Ref names the price that a cost was computed from: "anthropic/claude-sonnet-4-5", with "@2026-08-01" when the price has a
-// beginning and "#200000" when a tier was in force. "" is no price.
+// Ref names the price that a cost was computed from: "anthropic/claude-sonnet-4-5", with "@2026-08-01" when the price
+// has a beginning and "#200000" when a tier was in force. "" is no price.
 type Ref string
 
 // Query asks what something costs.
@@ -130,7 +130,8 @@ func day(s string) (time.Time, error) {
 	return time.Parse(time.DateOnly, s)
 }
 
-// List finds prices by the names that providers and clients give to models. It is immutable and safe for concurrent use.
+// List finds prices by the names that providers and clients give to models. It is immutable and safe for concurrent
+// use.
 type List struct {
 	prices []Price
 	names  map[string][]int // lower-case names to places in prices, exact names before derived ones
@@ -211,7 +212,8 @@ func (p Price) in(at time.Time) bool {
 	return (p.From.IsZero() || !at.Before(p.From)) && (p.Until.IsZero() || at.Before(p.Until))
 }
 
-// providerNames are what providers are called elsewhere: by OpenTelemetry's gen_ai.provider.name, by gateways, by people.
+// providerNames are what providers are called elsewhere: by OpenTelemetry's gen_ai.provider.name, by gateways, by
+// people.
 var providerNames = map[string]string{
 	"google": "gemini", "google_ai": "gemini", "google-ai": "gemini", "google_genai": "gemini", "gcp.gemini": "gemini",
 	"gcp.gen_ai": "gemini", "vertex_ai": "gemini", "gcp.vertex_ai": "gemini", "x-ai": "xai", "x_ai": "xai", "grok": "xai",
@@ -242,9 +244,9 @@ func withoutDate(name string) string {
 // Offline is the provider, and the model, that cost nothing, which is a known price.
 const Offline = "offline"
 
-// Find returns the price of a model at a time. The model's name may have the provider's prefix or not, name a snapshot of a
-// listed model, or a listed snapshot's family. Where several providers offer it, the one asked for goes first; a provider that
-// does not list the model gets the price of one that does, because gateways and proxies pass prices on.
+// Find returns the price of a model at a time. The model's name may have the provider's prefix or not, name a snapshot
+// of a listed model, or a listed snapshot's family. Where several providers offer it, the one asked for goes first; a
+// provider that does not list the model gets the price of one that does, because gateways and proxies pass prices on.
 func (l *List) Find(provider, model string, at time.Time) (Price, bool) {
 	want := providerKey(provider)
 	if want == Offline {
@@ -378,8 +380,8 @@ func scale(c money.Pico, thousandths int64) (money.Pico, bool) {
 	return money.Pico(q), q <= 1<<63-1 //nolint:gosec // checked beside it
 }
 
-// Ceiling returns the most that a request can cost with that much input, however a cache takes it up, and that much output:
-// what a budget sets aside before the call. Without a known price the Ref is "". ErrCostOverflow as Quote.
+// Ceiling returns the most that a request can cost with that much input, however a cache takes it up, and that much
+// output: what a budget sets aside before the call. Without a known price the Ref is "". ErrCostOverflow as Quote.
 func (l *List) Ceiling(provider, model string, input, output int64, at time.Time) (money.Pico, Ref, error) {
 	p, ok := l.Find(provider, model, at)
 	if !ok {
@@ -413,7 +415,8 @@ type Convention uint8
 
 // The conventions.
 const (
-	// InputIncludesCache: prompt tokens are all of them (OpenAI, Gemini, OpenTelemetry, and whoever is not known to differ).
+	// InputIncludesCache: prompt tokens are all of them (OpenAI, Gemini, OpenTelemetry, and whoever is not known to
+	// differ).
 	InputIncludesCache Convention = iota
 	// InputExcludesCache: input tokens are the fresh ones only (Anthropic).
 	InputExcludesCache
@@ -443,8 +446,9 @@ type Counts struct {
 	Reasoning    int64
 }
 
-// Buckets sorts counts into disjoint buckets. Cached tokens above an input that should include them are clamped, reads first,
-// then the shorter-lived writes, so that no token is in two buckets and none is invented; reasoning is clamped to the output.
+// Buckets sorts counts into disjoint buckets. Cached tokens above an input that should include them are clamped, reads
+// first, then the shorter-lived writes, so that no token is in two buckets and none is invented; reasoning is clamped
+// to the output.
 func (c Convention) Buckets(n Counts) llm.Usage {
 	u := llm.Usage{
 		Input: n.Input, CacheRead: n.CacheRead, CacheWrite5m: n.CacheWrite5m, CacheWrite1h: n.CacheWrite1h,

@@ -208,7 +208,7 @@ func TestMonotone(t *testing.T) {
 	l := builtinList(t)
 	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a fixed seed is the point
 	for _, p := range l.prices {
-		for range 200 {
+		for range 50 {
 			u := randomUsage(rng)
 			at := p.From
 			if at.IsZero() && !p.Until.IsZero() {

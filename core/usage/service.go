@@ -46,12 +46,19 @@ type Service struct {
 
 // NewService returns a Service, or an error that names what d lacks or which price is wrong.
 func NewService(d Deps, c Config) (*Service, error) {
-	for name, missing := range map[string]bool{
-		"TX": d.TX == nil, "Clock": d.Clock == nil, "IDs": d.IDs == nil, "Logger": d.Logger == nil,
-		"Repository": d.Repository == nil, "Agents": d.Agents == nil,
+	for _, dep := range []struct {
+		name    string
+		missing bool
+	}{
+		{"TX", d.TX == nil},
+		{"Clock", d.Clock == nil},
+		{"IDs", d.IDs == nil},
+		{"Logger", d.Logger == nil},
+		{"Repository", d.Repository == nil},
+		{"Agents", d.Agents == nil},
 	} {
-		if missing {
-			return nil, fmt.Errorf("usage: Deps.%s is required", name)
+		if dep.missing {
+			return nil, fmt.Errorf("usage: Deps.%s is required", dep.name)
 		}
 	}
 	if c.Prices == nil {
@@ -67,8 +74,8 @@ func NewService(d Deps, c Config) (*Service, error) {
 	return &Service{d, l}, nil
 }
 
-// Price returns what a request costs at a time, and the price behind it; nil when the model has no known price, or the cost
-// cannot be represented.
+// Price returns what a request costs at a time, and the price behind it; nil when the model has no known price, or the
+// cost cannot be represented.
 func (s *Service) Price(provider, model string, u llm.Usage, at time.Time) (*money.Pico, Ref) {
 	c, ref, err := s.Quote(Query{Provider: provider, Model: model, Usage: u, At: at})
 	if err != nil || ref == "" {
@@ -92,9 +99,9 @@ func (s *Service) Estimate(provider, model string, inputTokens, maxOutput int64)
 // Prices returns the price list in force now.
 func (s *Service) Prices() []Price { return s.prices.At(s.d.Clock.Now()) }
 
-// Record stores a row in the transaction of ctx. It fills in what is zero: ID, CreatedAt, Calls, CountedInput, Reported from
-// Usage.ReportedPicos, and Cost and Price. The tenant is the scope's. A cost that cannot be represented is ErrCostOverflow, and
-// an int64 below zero a fault.Invalid.
+// Record stores a row in the transaction of ctx. It fills in what is zero: ID, CreatedAt, Calls, CountedInput, Reported
+// from Usage.ReportedPicos, and Cost and Price. The tenant is the scope's. A cost that cannot be represented is
+// ErrCostOverflow, and an int64 below zero a fault.Invalid.
 func (s *Service) Record(ctx context.Context, sc account.Scope, r Row) (Row, error) {
 	if err := check(r); err != nil {
 		return Row{}, err

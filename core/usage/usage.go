@@ -22,8 +22,8 @@ type Row struct {
 	Model    string     // the model that answered
 	Provider string     // "" when nobody said
 	Usage    llm.Usage  // disjoint buckets; its ReportedPicos stands in Reported
-	// CountedInput is the input by the provider's own convention, as clients read it off an answer: with cached tokens for
-	// most, without them for Anthropic.
+	// CountedInput is the input by the provider's own convention, as clients read it off an answer: with cached tokens
+	// for most, without them for Anthropic.
 	CountedInput int64
 	Calls        int64         // model calls behind the row, at least 1
 	Cost         *money.Pico   // computed from Price; nil when the model has no known price
@@ -68,8 +68,8 @@ type Sums struct {
 	Unpriced     int64 // rows without a Cost
 }
 
-// Total is a sum of costs, which may be larger than any one cost can be: Micros micro-dollars and Picos picodollars, the
-// latter below money.PicosPerMicro.
+// Total is a sum of costs, which may be larger than any one cost can be: Micros micro-dollars and Picos picodollars,
+// the latter below money.PicosPerMicro.
 type Total struct {
 	Micros int64
 	Picos  int64

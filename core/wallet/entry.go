@@ -12,7 +12,8 @@ import (
 // Part names an account: two belong to a wallet, two to the outside world.
 type Part string
 
-// The accounts. Credits raise what an account holds, debits lower it; Source therefore ends below zero, by what came in.
+// The accounts. Credits raise what an account holds, debits lower it; Source therefore ends below zero, by what came
+// in.
 const (
 	Available Part = "available" // of a wallet: can be spent
 	Held      Part = "held"      // of a wallet: reserved by open holds
@@ -66,7 +67,8 @@ type Entry struct {
 	lines []Line
 }
 
-// NewEntry returns e with its lines, or ErrUnbalanced: an entry has at least two lines, none of them zero, that sum to zero.
+// NewEntry returns e with its lines, or ErrUnbalanced: an entry has at least two lines, none of them zero, that sum to
+// zero.
 func NewEntry(e Entry, lines ...Line) (Entry, error) {
 	var sum money.Amount
 	for _, l := range lines {

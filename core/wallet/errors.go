@@ -2,8 +2,9 @@ package wallet
 
 import "github.com/bureau-agents/bureau/ports/fault"
 
-// The errors of this package, beside id.NotFound of holds and transactions, money.ErrCurrency and money.ErrOverflow. When a
-// method returns one of them nothing was written, so that a caller's transaction may go on and record the refusal.
+// The errors of this package, beside id.NotFound of holds and transactions, money.ErrCurrency and money.ErrOverflow.
+// When a method returns one of them nothing was written, so that a caller's transaction may go on and record the
+// refusal.
 var (
 	// ErrInsufficientFunds is returned when less is available than a movement takes.
 	ErrInsufficientFunds = fault.New(fault.PaymentRequired, "insufficient_funds", "the wallet does not hold enough")
@@ -12,7 +13,8 @@ var (
 			WithFields(fault.Field{Path: "amount", Message: "must be above zero"})
 	// ErrSameWallet is returned for a transfer from a wallet to itself.
 	ErrSameWallet = fault.New(fault.Invalid, "wallet_same", "sender and receiver are the same")
-	// ErrRepeated is returned when an act, or a key, has moved money already: the ledger's last guard against paying twice.
+	// ErrRepeated is returned when an act, or a key, has moved money already: the ledger's last guard against paying
+	// twice.
 	ErrRepeated = fault.New(fault.Conflict, "wallet_repeated", "this act has moved money already")
 	// ErrKeyReused is returned when a key comes again with another request.
 	ErrKeyReused = fault.New(fault.Conflict, "idempotency_key_reused", "the key was used for another request")
@@ -26,7 +28,7 @@ var (
 	ErrUnbalanced = fault.New(fault.Internal, "wallet_unbalanced", "the lines do not sum to zero")
 	// ErrCorrupt is returned by Service.CheckInvariants, with the first broken invariant as its message.
 	ErrCorrupt = fault.New(fault.Internal, "ledger_corrupt", "an invariant of the ledger is broken")
-	// ErrNoWallet is what a Repository returns for an owner without a wallet in the currency. Callers of Service never see it,
-	// because a wallet is made when it is first asked for.
+	// ErrNoWallet is what a Repository returns for an owner without a wallet in the currency. Callers of Service never
+	// see it, because a wallet is made when it is first asked for.
 	ErrNoWallet = fault.New(fault.NotFound, "wallet_not_found", "the owner has no wallet in this currency")
 )

@@ -21,7 +21,8 @@ type HoldRequest struct {
 	TTL         time.Duration // 0 is Config.HoldTTL; must not be negative
 }
 
-// Hold sets money aside until Capture, Void or its expiry. ErrInsufficientFunds, or ErrRepeated when the act has a hold.
+// Hold sets money aside until Capture, Void or its expiry. ErrInsufficientFunds, or ErrRepeated when the act has a
+// hold.
 func (s *Service) Hold(ctx context.Context, sc account.Scope, r HoldRequest) (Hold, error) {
 	if err := positive(r.Amount); err != nil {
 		return Hold{}, err
@@ -130,8 +131,8 @@ func (s *Service) end(ctx context.Context, sc account.Scope, h Hold, as HoldStat
 // expireBatch bounds what ExpireDue reads at once.
 const expireBatch = 100
 
-// ExpireDue releases the holds of every tenant whose time is up, each in its own transaction, and returns how many. A job
-// calls it every few seconds; several may do so at once.
+// ExpireDue releases the holds of every tenant whose time is up, each in its own transaction, and returns how many. A
+// job calls it every few seconds; several may do so at once.
 func (s *Service) ExpireDue(ctx context.Context) (int, error) {
 	n := 0
 	for {

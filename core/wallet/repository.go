@@ -18,14 +18,15 @@ type Repository interface {
 	List(ctx context.Context, sc account.Scope, owner id.Agent) ([]Wallet, error)
 	// Create stores an empty wallet, and does nothing when the owner has one in that currency.
 	Create(ctx context.Context, sc account.Scope, w Wallet) error
-	// Lock locks the owners' wallets until the transaction ends, in the order of the owners' ids so that two callers cannot wait
-	// for each other, and returns those that exist in that order.
+	// Lock locks the owners' wallets until the transaction ends, in the order of the owners' ids so that two callers
+	// cannot wait for each other, and returns those that exist in that order.
 	Lock(ctx context.Context, sc account.Scope, c money.Currency, owners ...id.Agent) ([]Wallet, error)
-	// Post applies e.Changes to the wallets and stores the entry with its lines. It returns the changed wallets as they are now,
-	// in the order of their owners' ids. A wallet that only gains is made when it is missing, with an id from newID.
+	// Post applies e.Changes to the wallets and stores the entry with its lines. It returns the changed wallets as they
+	// are now, in the order of their owners' ids. A wallet that only gains is made when it is missing, with an id from
+	// newID.
 	//
-	// Errors, each without a trace in the store: ErrInsufficientFunds when a part would fall below zero, money.ErrOverflow when
-	// a part would leave int64, ErrRepeated when e.Act or e.Key is in the ledger already.
+	// Errors, each without a trace in the store: ErrInsufficientFunds when a part would fall below zero,
+	// money.ErrOverflow when a part would leave int64, ErrRepeated when e.Act or e.Key is in the ledger already.
 	Post(ctx context.Context, sc account.Scope, e Entry, newID func() id.Wallet) ([]Wallet, error)
 	// Transactions returns a wallet's transactions, the latest first.
 	Transactions(ctx context.Context, sc account.Scope, w id.Wallet, req page.Request) (page.Page[Transaction], error)

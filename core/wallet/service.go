@@ -20,8 +20,8 @@ import (
 type Owners interface {
 	// Exists returns id.NotFound when the tenant has no such agent. Archived and frozen agents exist.
 	Exists(ctx context.Context, sc account.Scope, agent id.Agent) error
-	// RequireActive does what Exists does and returns a fault.Forbidden when the agent, or its tenant, is frozen or archived. It
-	// is called in a transaction and must keep the standing from changing until that ends.
+	// RequireActive does what Exists does and returns a fault.Forbidden when the agent, or its tenant, is frozen or
+	// archived. It is called in a transaction and must keep the standing from changing until that ends.
 	RequireActive(ctx context.Context, sc account.Scope, agent id.Agent) error
 }
 
@@ -50,8 +50,8 @@ type Config struct {
 	HoldTTL time.Duration
 }
 
-// Service moves money. It is safe for concurrent use. Its methods join the transaction in ctx and open one where there is
-// none.
+// Service moves money. It is safe for concurrent use. Its methods join the transaction in ctx and open one where there
+// is none.
 type Service struct {
 	d Deps
 	c Config
@@ -59,13 +59,22 @@ type Service struct {
 
 // NewService returns a Service, or an error that names what d lacks.
 func NewService(d Deps, c Config) (*Service, error) {
-	for name, missing := range map[string]bool{
-		"TX": d.TX == nil, "Clock": d.Clock == nil, "IDs": d.IDs == nil, "Logger": d.Logger == nil,
-		"Repository": d.Repository == nil, "Holds": d.Holds == nil, "Books": d.Books == nil, "Owners": d.Owners == nil,
-		"Trail": d.Trail == nil,
+	for _, dep := range []struct {
+		name    string
+		missing bool
+	}{
+		{"TX", d.TX == nil},
+		{"Clock", d.Clock == nil},
+		{"IDs", d.IDs == nil},
+		{"Logger", d.Logger == nil},
+		{"Repository", d.Repository == nil},
+		{"Holds", d.Holds == nil},
+		{"Books", d.Books == nil},
+		{"Owners", d.Owners == nil},
+		{"Trail", d.Trail == nil},
 	} {
-		if missing {
-			return nil, fmt.Errorf("wallet: Deps.%s is required", name)
+		if dep.missing {
+			return nil, fmt.Errorf("wallet: Deps.%s is required", dep.name)
 		}
 	}
 	if c.HoldTTL < 0 {
@@ -77,8 +86,8 @@ func NewService(d Deps, c Config) (*Service, error) {
 	return &Service{d, c}, nil
 }
 
-// Get returns the agent's wallet in a currency ("" is DefaultCurrency), making it when it is missing. id.NotFound when the
-// tenant has no such agent; the zero agent is the tenant's own wallet.
+// Get returns the agent's wallet in a currency ("" is DefaultCurrency), making it when it is missing. id.NotFound when
+// the tenant has no such agent; the zero agent is the tenant's own wallet.
 func (s *Service) Get(ctx context.Context, sc account.Scope, agent id.Agent, c money.Currency) (Wallet, error) {
 	if err := s.exists(ctx, sc, agent); err != nil {
 		return Wallet{}, err
@@ -86,7 +95,8 @@ func (s *Service) Get(ctx context.Context, sc account.Scope, agent id.Agent, c m
 	return s.Ensure(ctx, sc, agent, c)
 }
 
-// List returns the agent's wallets, in the order of the currencies' codes; the one in DefaultCurrency is always among them.
+// List returns the agent's wallets, in the order of the currencies' codes; the one in DefaultCurrency is always among
+// them.
 func (s *Service) List(ctx context.Context, sc account.Scope, agent id.Agent) ([]Wallet, error) {
 	if _, err := s.Get(ctx, sc, agent, ""); err != nil {
 		return nil, err
@@ -118,8 +128,8 @@ func (s *Service) Ensure(ctx context.Context, sc account.Scope, agent id.Agent, 
 	return w, err
 }
 
-// Lock returns the agent's wallet, made when missing, and keeps others from changing it until the transaction in ctx ends.
-// Where several wallets are to be locked, lock them in the order of their agents' ids, or leave it to Transfer.
+// Lock returns the agent's wallet, made when missing, and keeps others from changing it until the transaction in ctx
+// ends. Where several wallets are to be locked, lock them in the order of their agents' ids, or leave it to Transfer.
 func (s *Service) Lock(ctx context.Context, sc account.Scope, agent id.Agent, c money.Currency) (Wallet, error) {
 	c = currency(c)
 	var w Wallet
@@ -165,8 +175,8 @@ type DepositRequest struct {
 	Agent       id.Agent     // zero deposits into the tenant's own wallet
 	Amount      money.Amount // above zero
 	Description string
-	// Key makes the deposit unique within the tenant: again with the same agent and amount it is answered with what was stored,
-	// otherwise with ErrKeyReused. "" is none.
+	// Key makes the deposit unique within the tenant: again with the same agent and amount it is answered with what was
+	// stored, otherwise with ErrKeyReused. "" is none.
 	Key string
 }
 
@@ -224,8 +234,8 @@ type PayRequest struct {
 	Act         id.Act // what is paid for; one act pays once
 }
 
-// Pay takes money out of a wallet. ErrInsufficientFunds, or ErrRepeated when the act has paid already. The caller has decided
-// that the payment may happen, and notes it in the audit trail.
+// Pay takes money out of a wallet. ErrInsufficientFunds, or ErrRepeated when the act has paid already. The caller has
+// decided that the payment may happen, and notes it in the audit trail.
 func (s *Service) Pay(ctx context.Context, sc account.Scope, r PayRequest) (Transaction, error) {
 	if err := positive(r.Amount); err != nil {
 		return Transaction{}, err
@@ -276,8 +286,8 @@ type RefundRequest struct {
 	Description string
 }
 
-// Refund returns a payment to the wallet that paid it. id.NotFound when the tenant has no such payment; ErrRefundTooLarge when
-// its refunds would exceed it, or nothing is left of it. It is noted in the audit trail.
+// Refund returns a payment to the wallet that paid it. id.NotFound when the tenant has no such payment;
+// ErrRefundTooLarge when its refunds would exceed it, or nothing is left of it. It is noted in the audit trail.
 func (s *Service) Refund(ctx context.Context, sc account.Scope, r RefundRequest) (Transaction, error) {
 	if r.Amount < 0 {
 		return Transaction{}, ErrAmount
@@ -325,8 +335,8 @@ func (s *Service) Refund(ctx context.Context, sc account.Scope, r RefundRequest)
 	return out, err
 }
 
-// Sweep voids the agent's open holds and moves all that its wallets hold to the tenant's own, as the destruction of an agent
-// asks. It returns what left the agent's wallets; sweeping again finds nothing.
+// Sweep voids the agent's open holds and moves all that its wallets hold to the tenant's own, as the destruction of an
+// agent asks. It returns what left the agent's wallets; sweeping again finds nothing.
 func (s *Service) Sweep(ctx context.Context, sc account.Scope, agent id.Agent) ([]Transaction, error) {
 	if agent.IsZero() {
 		return nil, ErrSameWallet
@@ -371,8 +381,8 @@ func (s *Service) Sweep(ctx context.Context, sc account.Scope, agent id.Agent) (
 	return out, err
 }
 
-// Transactions returns the latest transactions of the agent's wallet in a currency ("" is DefaultCurrency). id.NotFound when
-// the tenant has no such agent.
+// Transactions returns the latest transactions of the agent's wallet in a currency ("" is DefaultCurrency). id.NotFound
+// when the tenant has no such agent.
 func (s *Service) Transactions(
 	ctx context.Context, sc account.Scope, agent id.Agent, c money.Currency, req page.Request,
 ) (page.Page[Transaction], error) {
@@ -431,8 +441,8 @@ func (s *Service) post(ctx context.Context, sc account.Scope, e Entry, lines ...
 	return ts, nil
 }
 
-// storable replaces what no database keeps in a text, such as a model may write into a description: a payment should not fail
-// for it.
+// storable replaces what no database keeps in a text, such as a model may write into a description: a payment should
+// not fail for it.
 func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
@@ -463,8 +473,8 @@ func TransactionOf(e Entry, l Line, after Wallet) Transaction {
 	}
 }
 
-// CheckInvariants recomputes the tenant's ledger from its lines and returns ErrCorrupt with the first broken invariant. Its
-// cost grows with the ledger; in a busy tenant run it inside a transaction, so that it sees one moment.
+// CheckInvariants recomputes the tenant's ledger from its lines and returns ErrCorrupt with the first broken invariant.
+// Its cost grows with the ledger; in a busy tenant run it inside a transaction, so that it sees one moment.
 func (s *Service) CheckInvariants(ctx context.Context, sc account.Scope) error {
 	var t Totals
 	err := s.d.TX.Do(ctx, func(ctx context.Context) (err error) {

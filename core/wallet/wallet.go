@@ -10,8 +10,8 @@ import (
 // DefaultCurrency is the currency of a wallet when nobody names one.
 const DefaultCurrency = money.USDC
 
-// Wallet is the money of one owner in one currency, as it was read. An owner has one wallet per currency, made when it is
-// first asked for.
+// Wallet is the money of one owner in one currency, as it was read. An owner has one wallet per currency, made when it
+// is first asked for.
 type Wallet struct {
 	ID        id.Wallet
 	Tenant    id.Tenant

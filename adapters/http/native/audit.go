@@ -54,7 +54,8 @@ func showAuditReport(r audit.Report) auditReportWire {
 	return out
 }
 
-// PeriodQuery is embedded where a list is limited to a time. It is exported, like all that inputs embed, for huma to see its fields.
+// PeriodQuery is embedded where a list is limited to a time. It is exported, like all that inputs embed, for huma to
+// see its fields.
 type PeriodQuery struct {
 	Since time.Time `query:"since" doc:"Only what is not older."`
 	Until time.Time `query:"until" doc:"Only what is older."`

@@ -117,7 +117,8 @@ func (f *face) registerWallets() {
 		if err != nil {
 			return nil, err
 		}
-		// The key goes into the ledger, too: an answer that a crash cut off is not enough to know whether the money is there.
+		// The key goes into the ledger, too: an answer that a crash cut off is not enough to know whether the money is
+		// there.
 		t, err := f.deps.Wallets.Deposit(ctx, httpx.Scope(ctx), wallet.DepositRequest{
 			Agent: agent, Amount: amount, Description: in.Body.Description, Key: httpx.ActKey(ctx),
 		})

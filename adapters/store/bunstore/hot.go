@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// execHot runs a statement of a path on which every round trip and every parse counts, in the transaction in ctx. q has ? for
-// each argument and no other question mark. On Postgres each connection prepares it once; bun would write the arguments into the
-// text, so that the server had to parse and plan it every time.
+// execHot runs a statement of a path on which every round trip and every parse counts, in the transaction in ctx. q has
+// ? for each argument and no other question mark. On Postgres each connection prepares it once; bun would write the
+// arguments into the text, so that the server had to parse and plan it every time.
 func (s *Store) execHot(ctx context.Context, q string, args ...any) (sql.Result, error) {
 	q, args = s.hot(q, args)
 	res, err := s.current(ctx).tx.Tx.ExecContext(ctx, q, args...)

@@ -116,7 +116,8 @@ func (r *UsageRepo) List(
 		func(u usage.Row) []string { return []string{at(u.CreatedAt).String(), u.ID.String()} })
 }
 
-// Summarize implements usage.Repository. Costs are summed in two parts, since a sum may leave the range that each of them is in.
+// Summarize implements usage.Repository. Costs are summed in two parts, since a sum may leave the range that each of
+// them is in.
 func (r *UsageRepo) Summarize(
 	ctx context.Context, sc account.Scope, f usage.Filter, by usage.Grouping,
 ) (usage.Summary, error) {

@@ -104,8 +104,8 @@ func (r *WalletRepo) Lock(
 		") ORDER BY agent_id"+r.s.forUpdate(), args...)
 }
 
-// Post implements wallet.Repository. The entry goes in first: it is what finds a repetition, and the wallet's row, for which
-// others may be waiting, is locked as late as can be.
+// Post implements wallet.Repository. The entry goes in first: it is what finds a repetition, and the wallet's row, for
+// which others may be waiting, is locked as late as can be.
 func (r *WalletRepo) Post(
 	ctx context.Context, sc account.Scope, e wallet.Entry, newID func() id.Wallet,
 ) (after []wallet.Wallet, err error) {
@@ -135,12 +135,12 @@ func (r *WalletRepo) Post(
 	return after, nil
 }
 
-// spendSQL posts an entry of two lines that takes from one wallet, in one statement: the wallet's row, for which others may be
-// waiting, is locked for one round trip less, and a payment costs one instead of three. The wallet changes only if the entry is
-// new, and the lines are written only if the wallet had enough.
+// spendSQL posts an entry of two lines that takes from one wallet, in one statement: the wallet's row, for which others
+// may be waiting, is locked for one round trip less, and a payment costs one instead of three. The wallet changes only
+// if the entry is new, and the lines are written only if the wallet had enough.
 //
-// The entry is joined and not asked for with EXISTS, because a statement that waited for the wallet's row evaluates its conditions
-// again, and cannot run the insertion again for that.
+// The entry is joined and not asked for with EXISTS, because a statement that waited for the wallet's row evaluates its
+// conditions again, and cannot run the insertion again for that.
 const spendSQL = `WITH e AS (
 		INSERT INTO ledger_entries (tenant_id, id, kind, currency, act_id, idem_key, hold_id, refunds_id, payee, category, description, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING tenant_id, id
@@ -259,7 +259,8 @@ func (r *WalletRepo) apply(
 	return out, nil
 }
 
-// check locks the wallets of several changes and asks for each whether it will be possible, so that none is made in vain.
+// check locks the wallets of several changes and asks for each whether it will be possible, so that none is made in
+// vain.
 func (r *WalletRepo) check(ctx context.Context, sc account.Scope, c money.Currency, changes []wallet.Change) error {
 	owners := make([]id.Agent, len(changes))
 	for i, ch := range changes {

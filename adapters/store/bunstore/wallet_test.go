@@ -66,7 +66,8 @@ func TestWallets(t *testing.T) {
 }
 
 // FuzzLedger plays random operations on wallets; see wallettest.Exercise for what must hold after each. Run it with
-// -fuzzminimizetime=1x: which of the database's lines an input covers is partly chance, and shrinking for that takes all the time.
+// -fuzzminimizetime=1x: which of the database's lines an input covers is partly chance, and shrinking for that takes
+// all the time.
 func FuzzLedger(f *testing.F) {
 	const deposit, pay, transfer, hold, capture, void, refund, sweep, expire = 0, 1, 3, 4, 5, 6, 7, 8, 134
 	f.Add([]byte{deposit, 0, 0, 100, pay, 0, 0, 40, pay, 0, 0, 61, refund, 0, 0, 20, refund, 0, 0, 0})
@@ -80,8 +81,8 @@ func FuzzLedger(f *testing.F) {
 	})
 }
 
-// BenchmarkPayments is payments by 32 callers: out of one wallet, which they queue up for, and out of one each; and, to compare,
-// transactions that insert one row.
+// BenchmarkPayments is payments by 32 callers: out of one wallet, which they queue up for, and out of one each; and, to
+// compare, transactions that insert one row.
 func BenchmarkPayments(b *testing.B) {
 	for name, open := range map[string]func(*testing.B) *Store{
 		"sqlite":   func(b *testing.B) *Store { return openSQLiteStore(b) },

@@ -29,7 +29,8 @@ type Store struct {
 	Seals      audit.SealRepository
 	// Overlapping says that two transactions can write at the same time.
 	Overlapping bool
-	// Tamper changes the stored entry behind the repository's back: it sets its metadata, or deletes it when metadata is "".
+	// Tamper changes the stored entry behind the repository's back: it sets its metadata, or deletes it when metadata
+	// is "".
 	Tamper func(ctx context.Context, sc account.Scope, e id.AuditEntry, metadata string) error
 }
 
@@ -340,7 +341,8 @@ func testBatches(t *testing.T, b *bench) {
 	b.valid(t, 1601)
 }
 
-// testLateCommit has an entry with a smaller id commit after a greater one was sealed: it is chained later, and not forgotten.
+// testLateCommit has an entry with a smaller id commit after a greater one was sealed: it is chained later, and not
+// forgotten.
 func testLateCommit(t *testing.T, b *bench) {
 	if !b.st.Overlapping {
 		t.Skip("this store has one writer")

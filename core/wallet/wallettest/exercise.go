@@ -14,8 +14,8 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
-// Exercise reads ops as a sequence of operations on a fresh tenant's wallets, four bytes each, and carries them out beside a
-// model of a few lines. After each of them it demands that
+// Exercise reads ops as a sequence of operations on a fresh tenant's wallets, four bytes each, and carries them out
+// beside a model of a few lines. After each of them it demands that
 //
 //   - the ledger's invariants hold: credits equal debits, no account of a wallet is below zero, every balance is what its
 //     lines sum to, and open holds sum to what is held;
@@ -64,7 +64,8 @@ type payment struct {
 	left  int64 // not refunded yet
 }
 
-// operation is what one step does: try changes the store, and when it may, then changes the model. again is try once more.
+// operation is what one step does: try changes the store, and when it may, then changes the model. again is try once
+// more.
 type operation struct {
 	name   string
 	may    bool
