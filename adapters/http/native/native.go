@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -33,6 +34,7 @@ type Deps struct {
 	Gate      *gate.Gate
 	Knowledge *knowledge.Service
 	Policies  *policy.Service
+	Skills    *skill.Service
 	Usage     *usage.Service
 	Wallets   *wallet.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
@@ -68,8 +70,10 @@ var tags = []httpx.Tag{
 	{Name: "approvals", Description: "Acts that wait for a person."},
 	{Name: "audit", Description: "What was done, by whom, in a chain that nobody can change unnoticed."},
 	{Name: "knowledge", Description: "Texts that agents answer from."},
+	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
 	{Name: "server", Description: "Health and metrics."},
+	{Name: "skills", Description: "What agents can be given to do."},
 	{Name: "usage", Description: "Tokens and what they cost."},
 	{Name: "wallets", Description: "Agents' money."},
 }
@@ -108,8 +112,10 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerAudit()
 	f.registerKnowledge()
 	f.registerPayments()
+	f.registerPlugins()
 	f.registerPolicies()
 	f.registerServer()
+	f.registerSkills()
 	f.registerStanding()
 	f.registerUsage()
 	f.registerWallets()
@@ -136,6 +142,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Policies is required")
 	case d.Ready == nil:
 		return errors.New("native: Deps.Ready is required")
+	case d.Skills == nil:
+		return errors.New("native: Deps.Skills is required")
 	case d.Usage == nil:
 		return errors.New("native: Deps.Usage is required")
 	case d.Wallets == nil:
