@@ -5,10 +5,12 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
 )
 
-// Repository keeps the records of acts. Calls join the transaction in ctx. A record that is missing or another tenant's is
+// Repository keeps the records of acts; see History for what it may offer beside. Calls join the transaction in ctx. A record that is missing or another tenant's is
 // id.NotFound[id.ActKind].
 type Repository interface {
 	// Insert adds a record and reports whether it did: false when the tenant has a record of that key. It waits for a transaction
@@ -26,6 +28,14 @@ type Repository interface {
 	Unstarted(ctx context.Context, sc account.Scope, f Unstarted) ([]Record, error)
 	// InFlight counts the Started records of an agent; the zero agent is every agent of the tenant.
 	InFlight(ctx context.Context, sc account.Scope, agent id.Agent) (int, error)
+}
+
+// History is what a Repository may offer beside: with it, a cap that is set in the middle of a window holds for what was spent
+// in that window before, and deleting a policy and making it anew resets nothing.
+type History interface {
+	// Moved returns how much the payments and transfers of a scope that were done at since or later have moved, in micro-units of
+	// a currency. Of a swarm it counts the acts of those who are members now.
+	Moved(ctx context.Context, sc account.Scope, s policy.Scope, since time.Time, c money.Currency) (int64, error)
 }
 
 // Unstarted chooses acts that wait; zero fields do not narrow.

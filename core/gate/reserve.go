@@ -13,6 +13,7 @@ import (
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
 )
 
 // maxRejudge is how often an act is judged again because the policies changed while its rules were asked.
@@ -179,10 +180,42 @@ func (g *Gate) weigh(ctx context.Context, sc account.Scope, act Act, j *judgemen
 	if j.counters, err = read(ctx, sc, keys); err != nil {
 		return nil, err
 	}
+	if err := g.recall(ctx, sc, act, j, lock); err != nil {
+		return nil, err
+	}
 	if rule, reason, over := policy.Exceeded(j.Demands, j.counters); over {
 		j.deny(rule, reason)
 	}
 	return nil, nil
+}
+
+// recall begins fresh counters of payments with what their scope has spent in the window already. No payment of the scope is on
+// its way uncounted: whoever set the limit waited for all of them, and kept new ones waiting.
+func (g *Gate) recall(ctx context.Context, sc account.Scope, act Act, j *judgement, lock bool) error {
+	history, ok := g.d.Acts.(History)
+	if !ok || g.d.Executors[act.Action] == nil {
+		return nil
+	}
+	var begin []policy.Counter
+	for i := range j.counters {
+		c := &j.counters[i]
+		if !c.Fresh {
+			continue
+		}
+		p := slices.IndexFunc(j.policies, func(p policy.Policy) bool { return p.ID == c.Key.Policy })
+		spent, err := history.Moved(ctx, sc, j.policies[p].Scope, c.Key.Start, money.Currency(c.Key.Unit))
+		if err != nil {
+			return err
+		}
+		if spent > 0 {
+			c.Spent = spent
+			begin = append(begin, policy.Counter{Key: c.Key, Spent: spent})
+		}
+	}
+	if !lock || len(begin) == 0 {
+		return nil
+	}
+	return g.d.Counters.Add(ctx, sc, begin)
 }
 
 func (j *judgement) deny(rule, reason string) {

@@ -40,8 +40,9 @@ type Filter struct {
 
 // Counters keeps what scopes have spent and set aside per window. All calls of one act happen in its transaction.
 type Counters interface {
-	// Lock returns the counters of keys, in the order of keys, locked until the transaction ends; those that do not exist yet are
-	// zero. keys are sorted by Key.Compare and distinct, so that two acts lock in one order.
+	// Lock returns the counters of keys, in the order of keys, locked until the transaction ends; those that did not exist are zero
+	// and Fresh, for one of the transactions that come at once. keys are sorted by Key.Compare and distinct, so that two acts lock
+	// in one order.
 	Lock(ctx context.Context, sc account.Scope, keys []Key) ([]Counter, error)
 	// Read is Lock without locking.
 	Read(ctx context.Context, sc account.Scope, keys []Key) ([]Counter, error)

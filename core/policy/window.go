@@ -25,6 +25,7 @@ type Counter struct {
 	Key      Key
 	Spent    int64 // settled
 	Reserved int64 // set aside for acts that are in flight
+	Fresh    bool  // read only: nothing has been counted in it yet; it may have to begin with what was spent before it was there
 }
 
 // Compare orders keys; every transaction locks counters in this order.

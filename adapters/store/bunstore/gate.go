@@ -14,13 +14,17 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/rule"
 )
 
-// ActRepo keeps the gate's records. It implements gate.Repository.
+// ActRepo keeps the gate's records. It implements gate.Repository and gate.History.
 type ActRepo struct{ s *Store }
 
-var _ gate.Repository = (*ActRepo)(nil)
+var (
+	_ gate.Repository = (*ActRepo)(nil)
+	_ gate.History    = (*ActRepo)(nil)
+)
 
 // Acts returns the repository of acts.
 func (s *Store) Acts() *ActRepo { return &ActRepo{s} }
@@ -271,4 +275,24 @@ func (r *ActRepo) InFlight(ctx context.Context, sc account.Scope, agent id.Agent
 	}
 	err = r.s.read(ctx).QueryRowContext(ctx, q, args...).Scan(&n)
 	return n, mapErr(err)
+}
+
+// Moved implements gate.History.
+func (r *ActRepo) Moved(
+	ctx context.Context, sc account.Scope, s policy.Scope, since time.Time, c money.Currency,
+) (sum int64, err error) {
+	// The state and the actions are those of the index acts_moved.
+	q := `SELECT COALESCE(CAST(SUM(amount) AS bigint), 0) FROM acts
+		WHERE tenant_id = ? AND state = 'done' AND action IN ('payment', 'transfer') AND ended_at >= ? AND currency = ?`
+	args := []any{sc.Tenant, at(since), string(c)}
+	switch {
+	case !s.Agent.IsZero():
+		q += " AND agent_id = ?"
+		args = append(args, s.Agent)
+	case !s.Swarm.IsZero():
+		q += " AND agent_id IN (SELECT id FROM agents WHERE tenant_id = ? AND swarm_id = ?)"
+		args = append(args, sc.Tenant, s.Swarm)
+	}
+	err = r.s.read(ctx).QueryRowContext(ctx, q, args...).Scan(&sum)
+	return sum, mapErr(err)
 }

@@ -389,13 +389,30 @@ func (r *CounterRepo) Lock(ctx context.Context, sc account.Scope, keys []policy.
 		rows = append(rows, "(?, ?, ?, ?, ?, ?, 0, 0)")
 		args = append(args, sc.Tenant, k.Policy, k.Name, string(k.Window), at(k.Start), k.Unit)
 	}
-	_, err = r.s.read(ctx).ExecContext(ctx, "INSERT INTO policy_counters (tenant_id, "+counterColumns+") VALUES "+
-		strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING", args...)
+	made, err := queryAll(ctx, r.s.read(ctx), scanCounter, "INSERT INTO policy_counters (tenant_id, "+counterColumns+") VALUES "+
+		strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING RETURNING "+counterColumns, args...)
 	if err != nil {
-		return nil, mapErr(err)
+		return nil, err
 	}
-	out, _, err = r.find(ctx, sc, keys, r.s.forUpdate())
-	return out, err
+	if out, _, err = r.find(ctx, sc, keys, r.s.forUpdate()); err != nil {
+		return nil, err
+	}
+	for _, c := range made {
+		out[indexKey(keys, c.Key)].Fresh = true
+	}
+	return out, nil
+}
+
+func indexKey(keys []policy.Key, key policy.Key) int {
+	return slices.IndexFunc(keys, func(k policy.Key) bool { return k.Compare(key) == 0 })
+}
+
+func scanCounter(row scanner) (c policy.Counter, err error) {
+	var span string
+	var start stamp
+	err = row.Scan(&c.Key.Policy, &c.Key.Name, &span, &start, &c.Key.Unit, &c.Spent, &c.Reserved)
+	c.Key.Window, c.Key.Start = rule.Window(span), start.Time()
+	return c, err
 }
 
 // Read implements policy.Counters.
@@ -410,26 +427,20 @@ func (r *CounterRepo) find(ctx context.Context, sc account.Scope, keys []policy.
 	var where []string
 	args := []any{sc.Tenant}
 	for i, k := range keys {
-		out[i].Key = k
+		out[i].Key, out[i].Fresh = k, true
 		cond, condArgs := counterIs(k)
 		where = append(where, cond)
 		args = append(args, condArgs...)
 	}
 	q := "SELECT " + counterColumns + " FROM policy_counters WHERE tenant_id = ? AND (" + strings.Join(where, " OR ") +
 		") ORDER BY policy_id, name, span, span_start, unit" + lock
-	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (c policy.Counter, err error) {
-		var span string
-		var start stamp
-		err = row.Scan(&c.Key.Policy, &c.Key.Name, &span, &start, &c.Key.Unit, &c.Spent, &c.Reserved)
-		c.Key.Window, c.Key.Start = rule.Window(span), start.Time()
-		return c, err
-	}, q, args...)
+	found, err := queryAll(ctx, r.s.read(ctx), scanCounter, q, args...)
 	if err != nil {
 		return nil, 0, err
 	}
 	for _, c := range found {
-		i := slices.IndexFunc(keys, func(k policy.Key) bool { return k.Compare(c.Key) == 0 })
-		out[i].Spent, out[i].Reserved = c.Spent, c.Reserved
+		i := indexKey(keys, c.Key)
+		out[i].Spent, out[i].Reserved, out[i].Fresh = c.Spent, c.Reserved, false
 	}
 	return out, len(found), nil
 }

@@ -43,6 +43,7 @@ func Run(t *testing.T, cfg Config) {
 		"PaymentPays":             testPayment,
 		"PaymentOverCapDenied":    testCap,
 		"WindowsRollOver":         testWindows,
+		"CapSetLater":             testCapLater,
 		"PoorWalletDenies":        testPoor,
 		"SameKeySameRecord":       testSameKey,
 		"DuplicatesAtOnce":        testDuplicates,
@@ -214,6 +215,36 @@ func testWindows(t *testing.T, l *Lab) {
 		}
 		want(t, perform(t, l, Payment(a, "", 10)), state, step.rule)
 	}
+}
+
+// testCapLater: a cap holds for what was spent in its window before it was set, and no detour resets it.
+func testCapLater(t *testing.T, l *Lab) {
+	a, b := l.Agent(t, 1000), l.Agent(t, 1000)
+	l.Policy(t, a, policy.Limits{})
+	l.Policy(t, b, policy.Limits{})
+	want(t, perform(t, l, Payment(a, "", 500)), gate.Done, "")
+	l.Clock.Set(l.Clock.Now().Add(24 * time.Hour))
+	want(t, perform(t, l, Payment(a, "", 30)), gate.Done, "")
+	want(t, perform(t, l, Payment(b, "", 15)), gate.Done, "")
+	act := Payment(a, "", 10)
+	act.Amount.Currency = "EUR"
+	perform(t, l, act)
+	p := l.Policy(t, a, policy.Limits{DailyLimit: ptr(USDC(50))})
+	if d, err := l.Simulate(bg, l.Scope, Payment(a, "", 21)); err != nil || d.Rule != "daily_limit" {
+		t.Errorf("simulated: %+v, %v", d, err)
+	}
+	want(t, perform(t, l, Payment(a, "", 21)), gate.Denied, "daily_limit")
+	want(t, perform(t, l, Payment(a, "", 15)), gate.Done, "")
+	must(t, l.Policies.Delete(bg, l.Scope, p.ID))
+	p = l.Policy(t, a, policy.Limits{DailyLimit: ptr(USDC(50)), AllTimeLimit: ptr(USDC(549))})
+	want(t, perform(t, l, Payment(a, "", 5)), gate.Denied, "all_time_limit")
+	want(t, perform(t, l, Payment(a, "", 4)), gate.Done, "")
+	if c := l.Counter(t, p, "daily_limit", rule.WindowDay, "USDC"); c.Spent != 49 {
+		t.Errorf("counter %+v; want 49", c)
+	}
+	l.Policy(t, id.Agent{}, policy.Limits{DailyLimit: ptr(USDC(65))})
+	want(t, perform(t, l, Payment(b, "", 2)), gate.Denied, "daily_limit")
+	want(t, perform(t, l, Payment(b, "", 1)), gate.Done, "")
 }
 
 func testPoor(t *testing.T, l *Lab) {

@@ -31,3 +31,4 @@ CREATE TABLE acts (
 CREATE UNIQUE INDEX acts_key ON acts (tenant_id, act_key);
 CREATE INDEX acts_open ON acts (tenant_id, agent_id, id) WHERE state IN ('parked', 'ready', 'started');
 CREATE INDEX acts_waiting ON acts (tenant_id, session_id, id) WHERE state IN ('parked', 'ready');
+CREATE INDEX acts_moved ON acts (tenant_id, ended_at, agent_id) WHERE state = 'done' AND action IN ('payment', 'transfer');
