@@ -1,0 +1,262 @@
+package apptest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// requestTimeout bounds a request with its answer, streams included: a test fails rather than hangs.
+const requestTimeout = 2 * time.Minute
+
+// Client calls the API with one key. Its methods belong into the test's own goroutine, because they may fail the test.
+type Client struct {
+	tb  testing.TB
+	url string
+	key string
+}
+
+// Answer is a response with its body read.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Do sends a request and returns its answer, whatever the status. body is nothing when nil, sent as it is when a string, []byte or
+// json.RawMessage, and otherwise written as JSON. headers are "Name: value" lines.
+func (c *Client) Do(method, path string, body any, headers ...string) Answer {
+	c.tb.Helper()
+	res, cancel := c.send(method, path, body, headers)
+	defer cancel()
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		c.tb.Fatalf("%s %s: %v", method, path, err)
+	}
+	return Answer{Status: res.StatusCode, Header: res.Header, Body: b}
+}
+
+// Call sends a request, fails the test unless the answer is a success, and decodes the answer into out, unless that is nil.
+func (c *Client) Call(method, path string, body, out any, headers ...string) {
+	c.tb.Helper()
+	a := c.Do(method, path, body, headers...)
+	if a.Status < 200 || a.Status > 299 {
+		c.tb.Fatalf("%s %s: %d %s", method, path, a.Status, a.Body)
+	}
+	if out == nil {
+		return
+	}
+	if err := json.Unmarshal(a.Body, out); err != nil {
+		c.tb.Fatalf("%s %s: %v in %s", method, path, err, a.Body)
+	}
+}
+
+// Refuse sends a request and fails the test unless it is refused with this status. It returns the error's code and message.
+func (c *Client) Refuse(status int, method, path string, body any, headers ...string) (code, message string) {
+	c.tb.Helper()
+	a := c.Do(method, path, body, headers...)
+	if a.Status != status {
+		c.tb.Fatalf("%s %s: %d, want %d: %s", method, path, a.Status, status, a.Body)
+	}
+	code, message, err := a.Error()
+	if err != nil {
+		c.tb.Fatalf("%s %s: %v: %s", method, path, err, a.Body)
+	}
+	return code, message
+}
+
+// Error reads the envelope of an error. Its own error says what of the envelope is missing.
+func (a Answer) Error() (code, message string, err error) {
+	var e struct {
+		Type  string
+		Error struct {
+			Type, Message string
+			Details       struct {
+				ErrorCode string `json:"error_code"`
+			}
+		}
+		RequestID string `json:"request_id"`
+	}
+	if err := json.Unmarshal(a.Body, &e); err != nil {
+		return "", "", errors.New("the answer is not the error envelope")
+	}
+	switch {
+	case e.Type != "error" || e.Error.Type == "" || e.Error.Message == "" || e.Error.Details.ErrorCode == "":
+		return "", "", errors.New("the error envelope is not whole")
+	case e.RequestID == "" || e.RequestID != a.Header.Get("request-id"):
+		return "", "", errors.New("the envelope's request_id is not that of the header")
+	}
+	return e.Error.Details.ErrorCode, e.Error.Message, nil
+}
+
+// All reads a list to its end, over all its pages. path may have a query.
+func All[T any](c *Client, path string) []T {
+	c.tb.Helper()
+	sep := "?"
+	if strings.Contains(path, "?") {
+		sep = "&"
+	}
+	items := []T{}
+	for cursor := ""; ; {
+		var page struct {
+			Data     []T
+			NextPage *string `json:"next_page"`
+		}
+		c.Call("GET", path+sep+"limit=100&cursor="+cursor, nil, &page)
+		items = append(items, page.Data...)
+		if page.NextPage == nil {
+			return items
+		}
+		cursor = *page.NextPage
+	}
+}
+
+func (c *Client) send(method, path string, body any, headers []string) (*http.Response, context.CancelFunc) {
+	c.tb.Helper()
+	var reader io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		reader = strings.NewReader(b)
+	case []byte:
+		reader = bytes.NewReader(b)
+	case json.RawMessage:
+		reader = bytes.NewReader(b)
+	default:
+		raw, err := json.Marshal(b)
+		if err != nil {
+			c.tb.Fatalf("%s %s: %v", method, path, err)
+		}
+		reader = bytes.NewReader(raw)
+	}
+	ctx, cancel := context.WithTimeout(c.tb.Context(), requestTimeout)
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, reader)
+	if err != nil {
+		cancel()
+		c.tb.Fatal(err)
+	}
+	if c.key != "" {
+		req.Header.Set("X-Api-Key", c.key)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultTransport.RoundTrip(req) // no redirects: the API has none
+	if err != nil {
+		cancel()
+		c.tb.Fatalf("%s %s: %v", method, path, err)
+	}
+	return res, cancel
+}
+
+// Event is a server-sent event.
+type Event struct {
+	Seq  int64 // its number in the log; 0 for one without
+	Type string
+	Data json.RawMessage
+}
+
+// Events is an open stream.
+type Events struct {
+	tb     testing.TB
+	what   string
+	body   io.Closer
+	cancel context.CancelFunc
+	lines  *bufio.Reader
+}
+
+// Stream opens a stream of events and fails the test when that is refused. The stream is closed at the test's end, or by Close.
+func (c *Client) Stream(method, path string, body any) *Events {
+	c.tb.Helper()
+	res, cancel := c.send(method, path, body, []string{"Accept: text/event-stream"})
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "text/event-stream" {
+		b, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		cancel()
+		c.tb.Fatalf("%s %s: %d %s: %s", method, path, res.StatusCode, res.Header.Get("Content-Type"), b)
+	}
+	e := &Events{tb: c.tb, what: method + " " + path, body: res.Body, cancel: cancel, lines: bufio.NewReader(res.Body)}
+	c.tb.Cleanup(e.Close)
+	return e
+}
+
+// Close ends the stream.
+func (e *Events) Close() {
+	e.cancel()
+	_ = e.body.Close()
+}
+
+// Next returns the next event; false at the stream's end.
+func (e *Events) Next() (Event, bool) {
+	e.tb.Helper()
+	var ev Event
+	var data []string
+	for {
+		line, err := e.lines.ReadString('\n')
+		if errors.Is(err, io.EOF) && line == "" {
+			return Event{}, false
+		}
+		if err != nil {
+			e.tb.Fatalf("%s: the stream broke off: %v", e.what, err)
+		}
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch name {
+		case "event":
+			ev.Type = value
+		case "id":
+			if ev.Seq, err = strconv.ParseInt(value, 10, 64); err != nil {
+				e.tb.Fatalf("%s: the id %q is not a number", e.what, value)
+			}
+		case "data":
+			data = append(data, value)
+		case "":
+			if line == "\n" && len(data) > 0 {
+				ev.Data = json.RawMessage(strings.Join(data, "\n"))
+				return ev, true
+			}
+		}
+	}
+}
+
+// Until returns the events up to the first that stop accepts, that one included; a stream that ends before fails the test.
+func (e *Events) Until(stop func(Event) bool) []Event {
+	e.tb.Helper()
+	var all []Event
+	for {
+		ev, ok := e.Next()
+		if !ok {
+			e.tb.Fatalf("%s: the stream ended early, after %d events", e.what, len(all))
+		}
+		all = append(all, ev)
+		if stop(ev) {
+			return all
+		}
+	}
+}
+
+// Rest returns the events up to the stream's end.
+func (e *Events) Rest() []Event {
+	e.tb.Helper()
+	var all []Event
+	for {
+		ev, ok := e.Next()
+		if !ok {
+			return all
+		}
+		all = append(all, ev)
+	}
+}
