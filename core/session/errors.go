@@ -9,7 +9,7 @@ var (
 	// ErrFenced is returned to the former holder of a turn: somebody else took it over or ended it. Nothing was written.
 	ErrFenced = fault.New(fault.Conflict, "turn_fenced", "the turn is no longer held by this process")
 	// ErrNoSuchToolUse is returned for an answer to a tool use that is not open in the session.
-	ErrNoSuchToolUse = fault.New(fault.Invalid, "tool_use_not_pending", "no such tool use waits for an answer")
+	ErrNoSuchToolUse = fault.New(fault.NotFound, "tool_use_not_pending", "no such tool use waits for an answer")
 	// ErrAgentArchived is returned when a session is created for an archived agent.
 	ErrAgentArchived = fault.New(fault.Conflict, "agent_archived", "the agent is archived")
 	// ErrStopping ends the streams of a process that shuts down; the reader may continue from the last event's number elsewhere.

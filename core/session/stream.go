@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"iter"
-	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -19,11 +18,9 @@ type StreamOptions struct {
 	AfterSeq int64
 	// Chunks adds what is not in the log yet.
 	Chunks bool
-	// Heartbeat yields an empty Frame after that much silence; 0 is never.
-	Heartbeat time.Duration
 }
 
-// Frame is one item of a stream: an event, a chunk, or neither as a sign of life.
+// Frame is one item of a stream: either an event or a chunk.
 type Frame struct {
 	Event *Event
 	Chunk *Chunk
@@ -69,12 +66,6 @@ func (st *Stream) Close() { st.svc.d.Hub.unsubscribe(st.id, st.sub) }
 // down. Each event comes exactly once, in order; chunks come before the event that completes them, if at all.
 func (st *Stream) Frames(ctx context.Context) iter.Seq2[Frame, error] {
 	return func(yield func(Frame, error) bool) {
-		var beat <-chan time.Time
-		if st.opt.Heartbeat > 0 {
-			t := time.NewTicker(st.opt.Heartbeat)
-			defer t.Stop()
-			beat = t.C
-		}
 		for !st.ended {
 			target, queue, err := st.sub.take()
 			more, ferr := st.forward(ctx, target, queue, yield)
@@ -92,10 +83,6 @@ func (st *Stream) Frames(ctx context.Context) iter.Seq2[Frame, error] {
 			case <-ctx.Done():
 				return
 			case <-st.sub.wake:
-			case <-beat:
-				if !yield(Frame{}, nil) {
-					return
-				}
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
@@ -34,6 +35,7 @@ type Deps struct {
 	Gate      *gate.Gate
 	Knowledge *knowledge.Service
 	Policies  *policy.Service
+	Sessions  *session.Service
 	Skills    *skill.Service
 	Usage     *usage.Service
 	Wallets   *wallet.Service
@@ -72,6 +74,7 @@ var tags = []httpx.Tag{
 	{Name: "knowledge", Description: "Texts that agents answer from."},
 	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
+	{Name: "sessions", Description: "Conversations with agents, their events and their streams."},
 	{Name: "server", Description: "Health and metrics."},
 	{Name: "skills", Description: "What agents can be given to do."},
 	{Name: "usage", Description: "Tokens and what they cost."},
@@ -115,6 +118,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerPlugins()
 	f.registerPolicies()
 	f.registerServer()
+	f.registerSessions()
 	f.registerSkills()
 	f.registerStanding()
 	f.registerUsage()
@@ -140,6 +144,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Knowledge is required")
 	case d.Policies == nil:
 		return errors.New("native: Deps.Policies is required")
+	case d.Sessions == nil:
+		return errors.New("native: Deps.Sessions is required")
 	case d.Ready == nil:
 		return errors.New("native: Deps.Ready is required")
 	case d.Skills == nil:

@@ -54,6 +54,8 @@ type Op struct {
 	MaxBody int64
 	// Produces is the content type of an answer by RegisterStream; "" is "application/octet-stream".
 	Produces string
+	// Alternative is the type of the JSON that an operation of RegisterStream may answer instead, for the document; nil is none.
+	Alternative reflect.Type
 	// Hidden leaves the operation out of the document.
 	Hidden bool
 }
@@ -250,7 +252,11 @@ func (f *Face) finishDocument(o *operation) {
 	}
 	if o.stream {
 		status := strconv.Itoa(cmp.Or(o.Status, http.StatusOK))
-		o.huma.Responses[status].Content = map[string]*huma.MediaType{o.Produces: {Schema: &huma.Schema{Type: huma.TypeString}}}
+		content := map[string]*huma.MediaType{o.Produces: {Schema: &huma.Schema{Type: huma.TypeString}}}
+		if o.Alternative != nil {
+			content[contentJSON] = &huma.MediaType{Schema: reg.Schema(o.Alternative, true, o.ID+"Response")}
+		}
+		o.huma.Responses[status].Content = content
 	}
 }
 

@@ -1,0 +1,444 @@
+package native
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+// sessionWire is a session as it is answered. Every field is always there.
+type sessionWire struct {
+	ID                 string            `json:"id" doc:"sesn_..."`
+	Type               string            `json:"type" enum:"session"`
+	Status             string            `json:"status" enum:"idle,running,rescheduling,terminated"`
+	StopReason         *stopReasonWire   `json:"stop_reason" doc:"Why it is idle; null before its first turn ended and while one runs."`
+	Title              *string           `json:"title"`
+	Agent              agentWire         `json:"agent" doc:"The version of the agent that the session is held with."`
+	AgentID            string            `json:"agent_id"`
+	EnvironmentID      *string           `json:"environment_id"`
+	VaultIDs           []string          `json:"vault_ids" nullable:"false"`
+	Resources          []any             `json:"resources" nullable:"false"`
+	Metadata           map[string]string `json:"metadata"`
+	Usage              sessionUsageWire  `json:"usage"`
+	Stats              sessionStatsWire  `json:"stats"`
+	OutcomeEvaluations []any             `json:"outcome_evaluations" nullable:"false"`
+	Budget             any               `json:"budget"`
+	CreatedAt          stamp             `json:"created_at"`
+	UpdatedAt          stamp             `json:"updated_at"`
+	ArchivedAt         *stamp            `json:"archived_at"`
+}
+
+type stopReasonWire struct {
+	Type     string   `json:"type" enum:"end_turn,requires_action,retries_exhausted,budget_reached,refusal"`
+	EventIDs []string `json:"event_ids,omitempty" doc:"The tool uses that wait for somebody."`
+}
+
+type sessionUsageWire struct {
+	InputTokens          int64             `json:"input_tokens"`
+	OutputTokens         int64             `json:"output_tokens"`
+	CacheReadInputTokens int64             `json:"cache_read_input_tokens"`
+	CacheCreation        cacheCreationWire `json:"cache_creation"`
+	ActiveSeconds        float64           `json:"active_seconds"`
+	ListCost             costWire          `json:"list_cost" doc:"Of the model calls that have a known price."`
+	UnpricedCalls        int64             `json:"unpriced_calls" doc:"Model calls whose price is not known."`
+}
+
+type cacheCreationWire struct {
+	Ephemeral5m int64 `json:"ephemeral_5m_input_tokens"`
+	Ephemeral1h int64 `json:"ephemeral_1h_input_tokens"`
+}
+
+type sessionStatsWire struct {
+	ActiveSeconds   float64 `json:"active_seconds" doc:"How long its turns have been running."`
+	DurationSeconds float64 `json:"duration_seconds" doc:"Since it was created, until it was archived."`
+}
+
+func showStopReason(r *session.StopReason) *stopReasonWire {
+	if r == nil {
+		return nil
+	}
+	w := &stopReasonWire{Type: string(r.Type)}
+	for _, e := range r.Events {
+		w.EventIDs = append(w.EventIDs, e.String())
+	}
+	return w
+}
+
+// showSession writes a session with the version of its agent.
+func (f *face) showSession(ctx context.Context, s session.Session) (sessionWire, error) {
+	a, err := f.deps.Sessions.Agent(ctx, httpx.Scope(ctx), s)
+	if err != nil {
+		return sessionWire{}, err
+	}
+	return f.sessionWith(s, showAgent(a)), nil
+}
+
+func (f *face) sessionWith(s session.Session, a agentWire) sessionWire {
+	now := f.deps.Clock.Now()
+	until := now
+	if s.ArchivedAt != nil {
+		until = *s.ArchivedAt
+	}
+	active := seconds(s.ActiveTime(now))
+	u := s.Usage.Tokens
+	w := sessionWire{
+		ID: s.ID.String(), Type: "session", Status: string(s.Status()), StopReason: showStopReason(s.StopReason), Title: textOrNull(s.Title),
+		Agent: a, AgentID: s.Agent.String(), EnvironmentID: textOrNull(s.Environment.String()),
+		VaultIDs: []string{}, Resources: []any{}, Metadata: s.Metadata, OutcomeEvaluations: []any{},
+		Usage: sessionUsageWire{
+			InputTokens: u.Input, OutputTokens: u.Output, CacheReadInputTokens: u.CacheRead,
+			CacheCreation: cacheCreationWire{u.CacheWrite5m, u.CacheWrite1h}, ActiveSeconds: active,
+			ListCost: *showCost(&s.Usage.Cost), UnpricedCalls: s.Usage.Unpriced,
+		},
+		Stats:     sessionStatsWire{active, seconds(until.Sub(s.CreatedAt))},
+		CreatedAt: stampOf(s.CreatedAt), UpdatedAt: stampOf(s.UpdatedAt), ArchivedAt: stampPtr(s.ArchivedAt),
+	}
+	if w.Metadata == nil {
+		w.Metadata = map[string]string{}
+	}
+	return w
+}
+
+// seconds rounds to the millisecond, as times are shown.
+func seconds(d time.Duration) float64 { return max(0, d.Round(time.Millisecond).Seconds()) }
+
+// sessionAgentParam chooses an agent: its id, or an object.
+type sessionAgentParam struct {
+	Type    string `json:"type,omitempty" enum:"agent,agent_with_overrides"`
+	ID      string `json:"id" minLength:"1"`
+	Version int    `json:"version,omitempty" minimum:"1" doc:"One of its versions; the current one when left out."`
+
+	// What agent_with_overrides may change.
+	Model      json.RawMessage `json:"model,omitempty"`
+	System     json.RawMessage `json:"system,omitempty"`
+	Tools      json.RawMessage `json:"tools,omitempty"`
+	MCPServers json.RawMessage `json:"mcp_servers,omitempty"`
+	Skills     json.RawMessage `json:"skills,omitempty"`
+}
+
+// sessionAgentObject is sessionAgentParam without its methods.
+type sessionAgentObject sessionAgentParam
+
+func (p *sessionAgentParam) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		*p = sessionAgentParam{}
+		return json.Unmarshal(b, &p.ID)
+	}
+	return json.Unmarshal(b, (*sessionAgentObject)(p))
+}
+
+// Schema implements huma.SchemaProvider.
+func (sessionAgentParam) Schema(r huma.Registry) *huma.Schema {
+	one := 1
+	return &huma.Schema{AnyOf: []*huma.Schema{
+		{Type: huma.TypeString, MinLength: &one}, r.Schema(reflect.TypeFor[sessionAgentObject](), true, "SessionAgentParam"),
+	}}
+}
+
+func (p *sessionAgentParam) read() (id.Agent, int, error) {
+	for _, o := range []json.RawMessage{p.Model, p.System, p.Tools, p.MCPServers, p.Skills} {
+		if isGiven(o) {
+			return id.Agent{}, 0, notOffered("agent", "overrides of the agent's configuration")
+		}
+	}
+	a, err := id.Parse[id.AgentKind](p.ID)
+	return a, p.Version, err
+}
+
+// isGiven reports whether a field that may be anything holds something: neither null nor empty.
+func isGiven(raw json.RawMessage) bool {
+	switch strings.Join(strings.Fields(string(raw)), "") {
+	case "", "null", "[]", "{}", `""`:
+		return false
+	}
+	return true
+}
+
+var errNotOffered = fault.New(fault.Unsupported, "not_offered", "this server does not offer it")
+
+// notOffered refuses what the API knows and this server does not do: ignoring it would promise something.
+func notOffered(path, what string) error {
+	return errNotOffered.Withf("%s: this server does not offer %s", path, what).
+		WithFields(fault.Field{Path: path, Message: "is not offered by this server"})
+}
+
+type createSessionInput struct {
+	Body struct {
+		Agent         sessionAgentParam `json:"agent" doc:"An agent's id, or an object that pins a version."`
+		EnvironmentID *string           `json:"environment_id,omitempty"`
+		Title         *string           `json:"title,omitempty" maxLength:"512"`
+		Metadata      map[string]string `json:"metadata,omitempty" doc:"At most 16 pairs."`
+		InitialEvents []eventParam      `json:"initial_events,omitempty" maxItems:"50" doc:"User messages to begin with."`
+		VaultIDs      []string          `json:"vault_ids,omitempty"`
+		Resources     []json.RawMessage `json:"resources,omitempty"`
+		Budget        json.RawMessage   `json:"budget,omitempty"`
+	}
+}
+
+func (in *createSessionInput) request() (session.CreateRequest, error) {
+	b := &in.Body
+	switch {
+	case len(b.VaultIDs) > 0:
+		return session.CreateRequest{}, notOffered("vault_ids", "vaults in sessions")
+	case len(b.Resources) > 0:
+		return session.CreateRequest{}, notOffered("resources", "resources of sessions")
+	case isGiven(b.Budget):
+		return session.CreateRequest{}, notOffered("budget", "budgets of sessions; use a policy with cost limits")
+	}
+	req := session.CreateRequest{Metadata: b.Metadata}
+	var err error
+	if req.Agent, req.AgentVersion, err = b.Agent.read(); err != nil {
+		return session.CreateRequest{}, err
+	}
+	if b.EnvironmentID != nil && *b.EnvironmentID != "" {
+		if req.Environment, err = id.Parse[id.EnvironmentKind](*b.EnvironmentID); err != nil {
+			return session.CreateRequest{}, err
+		}
+	}
+	if b.Title != nil {
+		req.Title = *b.Title
+	}
+	req.Initial, err = readEvents(b.InitialEvents, "initial_events")
+	return req, err
+}
+
+type updateSessionInput struct {
+	SessionID string `path:"session_id" doc:"The session's id."`
+	Body      struct {
+		Title    opt[string]             `json:"title,omitempty" maxLength:"512" doc:"null clears it."`
+		Metadata opt[map[string]*string] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
+		VaultIDs []string                `json:"vault_ids,omitempty"`
+		Budget   json.RawMessage         `json:"budget,omitempty"`
+		Agent    json.RawMessage         `json:"agent,omitempty"`
+	}
+}
+
+func (in *updateSessionInput) patch() (session.Patch, error) {
+	b := &in.Body
+	switch {
+	case len(b.VaultIDs) > 0:
+		return session.Patch{}, notOffered("vault_ids", "vaults in sessions")
+	case isGiven(b.Budget):
+		return session.Patch{}, notOffered("budget", "budgets of sessions; use a policy with cost limits")
+	case isGiven(b.Agent):
+		return session.Patch{}, notOffered("agent", "changes of a session's agent")
+	}
+	var p session.Patch
+	if b.Title.set {
+		p.Title = &b.Title.value
+	}
+	p.Metadata = b.Metadata.value
+	return p, nil
+}
+
+type sessionInput struct {
+	SessionID string `path:"session_id" doc:"The session's id."`
+}
+
+func (in *sessionInput) id() (id.Session, error) { return id.Parse[id.SessionKind](in.SessionID) }
+
+type listSessionsInput struct {
+	httpx.PageQuery
+	AgentID         string    `query:"agent_id" doc:"Sessions with this agent."`
+	AgentVersion    int       `query:"agent_version" minimum:"1" doc:"Sessions with this version."`
+	Status          string    `query:"status" enum:"idle,running,rescheduling,terminated" doc:"Sessions in this status. Archived ones are terminated."`
+	Statuses        []string  `query:"statuses[],explode" doc:"Sessions in one of these statuses."`
+	PlainStatuses   []string  `query:"statuses,explode" doc:"Another name of statuses[]."`
+	Archived        bool      `query:"archived" doc:"Archived sessions too."`
+	IncludeArchived bool      `query:"include_archived" doc:"Another name of archived."`
+	Order           string    `query:"order" enum:"asc,desc" default:"desc" doc:"By the time of creation."`
+	GTE             time.Time `query:"created_at[gte]" doc:"Created at or after. Times are compared by the millisecond, as they are shown."`
+	GT              time.Time `query:"created_at[gt]" doc:"Created after."`
+	LTE             time.Time `query:"created_at[lte]" doc:"Created at or before."`
+	LT              time.Time `query:"created_at[lt]" doc:"Created before."`
+}
+
+// sessionStatuses are the values of a filter by status.
+var sessionStatuses = []session.Status{session.StatusIdle, session.StatusRunning, session.StatusRescheduling, session.StatusTerminated}
+
+// request returns what is asked for; false when no session can match.
+func (in *listSessionsInput) request() (session.ListRequest, bool, error) {
+	req := session.ListRequest{
+		Request: in.Request(), AgentVersion: in.AgentVersion, IncludeArchived: in.Archived || in.IncludeArchived, Ascending: in.Order == "asc",
+	}
+	if in.AgentID != "" {
+		a, err := id.Parse[id.AgentKind](in.AgentID)
+		if err != nil {
+			return session.ListRequest{}, false, nil
+		}
+		req.Agent = a
+	}
+	for _, s := range slices.Concat(in.Statuses, in.PlainStatuses) {
+		if !slices.Contains(sessionStatuses, session.Status(s)) {
+			return session.ListRequest{}, false, fault.Invalidf("query.statuses", "must be of idle, running, rescheduling, terminated")
+		}
+		req.Statuses = append(req.Statuses, session.Status(s))
+	}
+	if in.Status != "" {
+		req.Statuses = append(req.Statuses, session.Status(in.Status))
+	}
+	req.Created.From, req.Created.To = timeRange(in.GTE, in.GT, in.LTE, in.LT)
+	req.Created.ExcludeTo = true
+	return req, true, nil
+}
+
+// sessionListWire is a page of sessions. Client libraries look for prev_page; pages are read forwards, so it is always null.
+type sessionListWire struct {
+	Data     []sessionWire `json:"data" nullable:"false" doc:"The items of this page."`
+	HasMore  bool          `json:"has_more" doc:"Whether there is a next page."`
+	NextPage *string       `json:"next_page" doc:"The cursor of the next page; null on the last."`
+	PrevPage *string       `json:"prev_page" doc:"Always null."`
+}
+
+func (f *face) registerSessions() {
+	httpx.Register(f.Face, httpx.Op{
+		ID: "createSession", Method: http.MethodPost, Path: "/v1/sessions", Tag: "sessions", Status: http.StatusCreated,
+		Summary: "Create a session", Permission: account.Chat, Statuses: []int{http.StatusNotImplemented},
+		Description: "A session is a conversation with one version of an agent. Send the first message afterwards with " +
+			"`POST /v1/sessions/{session_id}/messages`, which streams the answer, or with `POST /v1/sessions/{session_id}/events`.",
+	}, func(ctx context.Context, in *createSessionInput) (*output[sessionWire], error) {
+		req, err := in.request()
+		if err != nil {
+			return nil, err
+		}
+		return f.answerSession(ctx)(f.deps.Sessions.Create(ctx, httpx.Scope(ctx), req))
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "listSessions", Method: http.MethodGet, Path: "/v1/sessions", Tag: "sessions",
+		Summary: "List sessions, newest first", Permission: account.Chat,
+	}, f.listSessions)
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "getSession", Method: http.MethodGet, Path: "/v1/sessions/{session_id}", Tag: "sessions",
+		Summary: "Read a session", Permission: account.Chat,
+	}, func(ctx context.Context, in *sessionInput) (*output[sessionWire], error) {
+		s, err := in.id()
+		if err != nil {
+			return nil, err
+		}
+		return f.answerSession(ctx)(f.deps.Sessions.Get(ctx, httpx.Scope(ctx), s))
+	})
+
+	for method, op := range map[string]string{http.MethodPatch: "patchSession", http.MethodPost: "updateSession", http.MethodPut: "putSession"} {
+		httpx.Register(f.Face, httpx.Op{
+			ID: op, Method: method, Path: "/v1/sessions/{session_id}", Tag: "sessions", Summary: "Change a session's title or metadata",
+			Description: "Changes what the body names. POST, PATCH and PUT do the same.", Permission: account.Chat,
+			Statuses: []int{http.StatusConflict, http.StatusNotImplemented},
+		}, func(ctx context.Context, in *updateSessionInput) (*output[sessionWire], error) {
+			s, err := id.Parse[id.SessionKind](in.SessionID)
+			if err != nil {
+				return nil, err
+			}
+			p, err := in.patch()
+			if err != nil {
+				return nil, err
+			}
+			return f.answerSession(ctx)(f.deps.Sessions.Update(ctx, httpx.Scope(ctx), s, p))
+		})
+	}
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "deleteSession", Method: http.MethodDelete, Path: "/v1/sessions/{session_id}", Tag: "sessions",
+		Summary: "Delete a session", Permission: account.Chat,
+		Description: "What runs or waits in it is stopped. It is gone for every caller; its log is kept for the audit.",
+	}, func(ctx context.Context, in *sessionInput) (*output[httpx.Deleted], error) {
+		s, err := in.id()
+		if err != nil {
+			return nil, err
+		}
+		if err := f.deps.Sessions.Delete(ctx, httpx.Scope(ctx), s); err != nil {
+			return nil, err
+		}
+		return ok(httpx.Deleted{ID: s.String(), Type: "session_deleted"}), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "archiveSession", Method: http.MethodPost, Path: "/v1/sessions/{session_id}/archive", Tag: "sessions",
+		Summary: "Archive a session", Permission: account.Chat,
+		Description: "What runs or waits in it is stopped, and it takes no more events. Its log stays readable. Archiving it again changes nothing.",
+	}, func(ctx context.Context, in *sessionInput) (*output[sessionWire], error) {
+		s, err := in.id()
+		if err != nil {
+			return nil, err
+		}
+		return f.answerSession(ctx)(f.deps.Sessions.Archive(ctx, httpx.Scope(ctx), s))
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "cancelSession", Method: http.MethodPost, Path: "/v1/sessions/{session_id}/cancel", Tag: "sessions",
+		Summary: "Cancel what a session is doing", Permission: account.Chat,
+		Description: "The same as sending a `user.interrupt`: the running turn ends, what it waited for is denied, and queued messages run afterwards.",
+	}, func(ctx context.Context, in *sessionInput) (*output[sessionWire], error) {
+		s, err := in.id()
+		if err != nil {
+			return nil, err
+		}
+		if _, err := f.deps.Sessions.Send(ctx, httpx.Scope(ctx), s, []session.Input{{Type: session.UserInterrupt}}); err != nil {
+			return nil, err
+		}
+		return f.answerSession(ctx)(f.deps.Sessions.Get(ctx, httpx.Scope(ctx), s))
+	})
+
+	f.registerSessionEvents()
+}
+
+// answerSession writes what a service answered.
+func (f *face) answerSession(ctx context.Context) func(session.Session, error) (*output[sessionWire], error) {
+	return func(s session.Session, err error) (*output[sessionWire], error) {
+		if err != nil {
+			return nil, err
+		}
+		w, err := f.showSession(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return ok(w), nil
+	}
+}
+
+func (f *face) listSessions(ctx context.Context, in *listSessionsInput) (*output[sessionListWire], error) {
+	out := sessionListWire{Data: []sessionWire{}}
+	req, any, err := in.request()
+	if err != nil || !any {
+		return ok(out), err
+	}
+	sessions, err := f.deps.Sessions.List(ctx, httpx.Scope(ctx), req)
+	if err != nil {
+		return nil, err
+	}
+	type version struct {
+		agent id.Agent
+		n     int
+	}
+	agents := map[version]agentWire{} // most sessions of a page share a few
+	for _, s := range sessions.Items {
+		v := version{s.Agent, s.AgentVersion}
+		a, known := agents[v]
+		if !known {
+			read, err := f.deps.Sessions.Agent(ctx, httpx.Scope(ctx), s)
+			if err != nil {
+				return nil, err
+			}
+			a = showAgent(read)
+			agents[v] = a
+		}
+		out.Data = append(out.Data, f.sessionWith(s, a))
+	}
+	if out.HasMore = sessions.Next != ""; out.HasMore {
+		out.NextPage = &sessions.Next
+	}
+	return ok(out), nil
+}

@@ -1,0 +1,686 @@
+package native
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+// eventWire is an event of a session, written out. What it has beside the fields that the schema names depends on its type.
+type eventWire json.RawMessage
+
+// MarshalJSON implements json.Marshaler.
+func (e eventWire) MarshalJSON() ([]byte, error) { return e, nil }
+
+// Schema implements huma.SchemaProvider.
+func (eventWire) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{
+		Type: huma.TypeObject, AdditionalProperties: true, Required: []string{"id", "type", "processed_at"},
+		Description: "An event of a session. What it has beside these fields depends on its type.",
+		Properties: map[string]*huma.Schema{
+			"id":           {Type: huma.TypeString, Description: "sevt_..."},
+			"type":         {Type: huma.TypeString, Description: "Such as user.message, agent.message or session.status_idle."},
+			"processed_at": {Type: huma.TypeString, Nullable: true, Description: "When it took its place in the log; null while it is queued."},
+			"seq":          {Type: huma.TypeInteger, Description: "Its place in the log, from 1 and without gaps; left out while it is queued."},
+		},
+	}
+	s.PrecomputeMessages()
+	return s
+}
+
+// showEvent writes an event in the shape of the API: the stored body with id, type, time, number, and the event that it answers.
+func showEvent(e session.Event) eventWire {
+	body := shownBody(e)
+	b := make([]byte, 0, len(body)+192)
+	b = append(b, `{"id":"`...)
+	b = append(b, e.ID.String()...)
+	b = append(b, `","type":"`...)
+	b = append(b, e.Type...)
+	b = append(b, `","processed_at":`...)
+	if e.ProcessedAt.IsZero() {
+		b = append(b, "null"...)
+	} else {
+		b = append(b, '"')
+		b = append(b, stampOf(e.ProcessedAt)...)
+		b = append(b, '"')
+	}
+	if e.Seq > 0 {
+		b = append(b, `,"seq":`...)
+		b = strconv.AppendInt(b, e.Seq, 10)
+	}
+	if name := e.Type.RefName(); name != "" {
+		b = append(b, `,"`...)
+		b = append(b, name...)
+		b = append(b, `":"`...)
+		b = append(b, e.Ref.String()...)
+		b = append(b, '"')
+	}
+	if inner := bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimPrefix(body, []byte("{")), []byte("}"))); len(inner) > 0 {
+		b = append(b, ',')
+		b = append(b, inner...)
+	}
+	return append(b, '}')
+}
+
+// shownBody is the stored body, but for ids in it, and for what only providers need.
+func shownBody(e session.Event) json.RawMessage {
+	var shown any
+	switch e.Type {
+	case session.SessionIdle:
+		var body session.IdleBody
+		if e.Body(&body) != nil {
+			return e.Data
+		}
+		shown = struct {
+			StopReason  *stopReasonWire `json:"stop_reason"`
+			StopDetails *string         `json:"stop_details"`
+		}{showStopReason(&body.StopReason), body.StopDetails}
+	case session.AgentThinking:
+		var body session.ThinkingBody
+		if e.Body(&body) != nil {
+			return e.Data
+		}
+		shown = session.ThinkingBody{Text: body.Text}
+	default:
+		return e.Data
+	}
+	b, err := json.Marshal(shown)
+	if err != nil { // strings always marshal
+		return e.Data
+	}
+	return b
+}
+
+// contentParam is the content of a message: a text, or blocks.
+type contentParam json.RawMessage
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *contentParam) UnmarshalJSON(b []byte) error {
+	*p = append((*p)[:0], b...)
+	return nil
+}
+
+// Schema implements huma.SchemaProvider.
+func (contentParam) Schema(r huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Description: "A text, or an array of blocks.",
+		AnyOf: []*huma.Schema{
+			{Type: huma.TypeString}, {Type: huma.TypeArray, Items: r.Schema(reflect.TypeFor[contentBlock](), true, "ContentBlock")},
+		},
+	}
+}
+
+// contentBlock documents session.Block.
+type contentBlock struct {
+	Type    string         `json:"type" doc:"text, image or document."`
+	Text    string         `json:"text,omitempty" doc:"Of a text."`
+	Source  *contentSource `json:"source,omitempty" doc:"Of an image or a document."`
+	Title   *string        `json:"title,omitempty"`
+	Context *string        `json:"context,omitempty"`
+}
+
+type contentSource struct {
+	Type      string `json:"type" doc:"base64, url or, for documents, text."`
+	MediaType string `json:"media_type,omitempty"`
+	Data      string `json:"data,omitempty"`
+	URL       string `json:"url,omitempty"`
+}
+
+// eventParam is an event that a client sends.
+type eventParam struct {
+	Type            string        `json:"type" doc:"user.message, user.interrupt, user.tool_confirmation, user.custom_tool_result, user.tool_result or system.message."`
+	Content         *contentParam `json:"content,omitempty" doc:"Of messages and results."`
+	ToolUseID       *string       `json:"tool_use_id,omitempty" doc:"Of user.tool_confirmation and user.tool_result."`
+	CustomToolUseID *string       `json:"custom_tool_use_id,omitempty" doc:"Of user.custom_tool_result."`
+	Result          *string       `json:"result,omitempty" doc:"Of user.tool_confirmation: allow or deny."`
+	DenyMessage     *string       `json:"deny_message,omitempty"`
+	IsError         *bool         `json:"is_error,omitempty" doc:"Of results."`
+}
+
+// read decodes an event; path says where it stands in the body.
+func (p *eventParam) read(path string) (session.Input, error) {
+	in := session.Input{Type: session.EventType(p.Type)}
+	var err error
+	switch in.Type {
+	case session.UserMessage, session.SystemMessage:
+		in.Content, err = p.content(path)
+	case session.UserInterrupt:
+	case session.UserToolConfirmation:
+		switch {
+		case p.Result == nil:
+			return in, fault.Invalidf(path+".result", "is required: allow or deny")
+		case *p.Result != session.PermissionAllow && *p.Result != session.PermissionDeny:
+			return in, fault.Invalidf(path+".result", "must be allow or deny")
+		}
+		in.Allow = *p.Result == session.PermissionAllow
+		if p.DenyMessage != nil {
+			in.DenyMessage = *p.DenyMessage
+		}
+		in.ToolUse, err = readUse(p.ToolUseID, path+".tool_use_id")
+	case session.UserCustomToolResult, session.UserToolResult:
+		use, name := p.CustomToolUseID, ".custom_tool_use_id"
+		if in.Type == session.UserToolResult {
+			use, name = p.ToolUseID, ".tool_use_id"
+		}
+		in.IsError = p.IsError != nil && *p.IsError
+		if in.ToolUse, err = readUse(use, path+name); err == nil && p.Content != nil && !isEmptyContent(*p.Content) {
+			in.Content, err = p.content(path)
+		}
+	case "user.define_outcome":
+		err = notOffered(path+".type", "outcomes")
+	default:
+		err = fault.Invalidf(path+".type", "is not an event that clients send")
+	}
+	return in, err
+}
+
+func isEmptyContent(c contentParam) bool { return !isGiven(json.RawMessage(c)) }
+
+func (p *eventParam) content(path string) ([]session.Block, error) {
+	if p.Content == nil {
+		return nil, fault.Invalidf(path+".content", "is required")
+	}
+	return session.ParseContent(json.RawMessage(*p.Content), path+".content")
+}
+
+func readUse(spelled *string, path string) (id.Event, error) {
+	if spelled == nil || *spelled == "" {
+		return id.Event{}, fault.Invalidf(path, "is required")
+	}
+	return id.Parse[id.EventKind](*spelled)
+}
+
+func readEvents(params []eventParam, path string) ([]session.Input, error) {
+	var out []session.Input
+	for i := range params {
+		in, err := params[i].read(fmt.Sprintf("%s[%d]", path, i))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, in)
+	}
+	return out, nil
+}
+
+type sendEventsInput struct {
+	SessionID string `path:"session_id" doc:"The session's id."`
+	Body      struct {
+		Events []eventParam `json:"events" nullable:"false" minItems:"1" maxItems:"100"`
+	}
+}
+
+type sentWire struct {
+	Data []eventWire `json:"data" nullable:"false" doc:"The events as they were accepted, with their ids."`
+}
+
+type messageInput struct {
+	SessionID string `path:"session_id" doc:"The session's id."`
+	Body      struct {
+		Content contentParam `json:"content"`
+	}
+}
+
+// StreamQuery chooses what a stream of events shows.
+type StreamQuery struct {
+	Include     []string `query:"include,explode" doc:"chunks adds token chunks and lifecycle events that are not part of the closed union of event types."`
+	Deltas      []string `query:"event_deltas[],explode" doc:"agent.message adds event_start and event_delta previews of messages."`
+	PlainDeltas []string `query:"event_deltas,explode" doc:"Another name of event_deltas[]."`
+	Replay      string   `query:"replay" doc:"1 shows the whole history first."`
+	LastEventID string   `header:"Last-Event-ID" doc:"Shows the history after this number first."`
+}
+
+// streamView is what a StreamQuery asks for.
+type streamView struct {
+	chunks bool // extensions and their chunks
+	deltas bool // the spec's previews of messages
+	after  int64
+	replay bool
+}
+
+func (q *StreamQuery) read(afterSeq int64) (streamView, error) {
+	v := streamView{after: afterSeq, replay: afterSeq > 0}
+	for _, list := range q.Include {
+		for word := range strings.SplitSeq(list, ",") {
+			v.chunks = v.chunks || strings.TrimSpace(word) == "chunks"
+		}
+	}
+	for _, list := range slices.Concat(q.Deltas, q.PlainDeltas) {
+		for word := range strings.SplitSeq(list, ",") {
+			v.deltas = v.deltas || strings.TrimSpace(word) == string(session.AgentMessage)
+		}
+	}
+	switch q.Replay {
+	case "", "0", "false":
+	case "1", "true":
+		v.replay = true
+	default:
+		return streamView{}, fault.Invalidf("query.replay", "must be 1 or 0")
+	}
+	if q.LastEventID != "" {
+		n, err := strconv.ParseInt(strings.TrimSpace(q.LastEventID), 10, 64)
+		if err != nil || n < 0 {
+			return streamView{}, fault.Invalidf("header.last-event-id", "must be the number of an event")
+		}
+		v.replay, v.after = true, n
+	}
+	return v, nil
+}
+
+type streamEventsInput struct {
+	SessionID string `path:"session_id" doc:"The session's id."`
+	AfterSeq  int64  `query:"after_seq" minimum:"0" doc:"Shows the history after this number first."`
+	StreamQuery
+}
+
+type listEventsInput struct {
+	SessionID  string    `path:"session_id" doc:"The session's id."`
+	Accept     string    `header:"Accept" doc:"text/event-stream answers with the stream."`
+	Limit      int       `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Events on a page."`
+	Cursor     string    `query:"cursor" doc:"next_page of the page before."`
+	Page       string    `query:"page" doc:"Another name of cursor."`
+	Order      string    `query:"order" enum:"asc,desc" default:"asc" doc:"asc is the order of the log."`
+	AfterSeq   int64     `query:"after_seq" minimum:"0" doc:"Only events after this number."`
+	Types      []string  `query:"types[],explode" doc:"Only events of these types."`
+	PlainTypes []string  `query:"types,explode" doc:"Another name of types[]."`
+	GTE        time.Time `query:"created_at[gte]" doc:"Processed at or after. Times are compared by the millisecond, as they are shown."`
+	GT         time.Time `query:"created_at[gt]" doc:"Processed after."`
+	LTE        time.Time `query:"created_at[lte]" doc:"Processed at or before."`
+	LT         time.Time `query:"created_at[lt]" doc:"Processed before."`
+	StreamQuery
+}
+
+func (in *listEventsInput) query() (session.EventQuery, error) {
+	q := session.EventQuery{AfterSeq: in.AfterSeq, Desc: in.Order == "desc", Limit: in.Limit}
+	cursor := in.Cursor
+	if cursor == "" {
+		cursor = in.Page
+	}
+	if cursor != "" {
+		// A page ends at an event, so the cursor is that event's number: the same coordinate as after_seq and Last-Event-ID.
+		n, err := strconv.ParseInt(cursor, 10, 64)
+		if err != nil || n < 1 {
+			return session.EventQuery{}, fault.Invalidf("query.cursor", "is not a cursor of this list")
+		}
+		if q.Desc {
+			q.BeforeSeq = n
+		} else {
+			q.AfterSeq = max(q.AfterSeq, n)
+		}
+	}
+	for _, list := range slices.Concat(in.Types, in.PlainTypes) {
+		for t := range strings.SplitSeq(list, ",") {
+			q.Types = append(q.Types, session.EventType(t))
+		}
+	}
+	q.Processed.From, q.Processed.To = timeRange(in.GTE, in.GT, in.LTE, in.LT)
+	q.Processed.ExcludeTo = true
+	return q, nil
+}
+
+type logInput struct {
+	SessionID string `path:"session_id" doc:"The session's id."`
+}
+
+const streamDoc = "The stream shows events as they are appended, each with its number as `id`. By default it has no history and only the " +
+	"closed union of event types; `include=chunks` adds token chunks, which have no `id`, and lifecycle events; `replay=1` or " +
+	"`Last-Event-ID` shows the history first. Nothing is lost or doubled between history and tail."
+
+func (f *face) registerSessionEvents() {
+	httpx.RegisterStream(f.Face, httpx.Op{
+		ID: "listSessionEvents", Method: http.MethodGet, Path: "/v1/sessions/{session_id}/events", Tag: "sessions",
+		Summary: "List the events of a session, or stream them", Permission: account.Chat, Produces: httpx.ContentEvents,
+		Alternative: reflect.TypeFor[httpx.List[eventWire]](),
+		Description: "Answers with a page of the log as JSON, or, to `Accept: text/event-stream`, with the stream.\n\n" + streamDoc,
+	}, f.sessionEvents)
+
+	for path, op := range map[string]string{"/events/stream": "streamSessionEvents", "/stream": "streamSession"} {
+		httpx.RegisterStream(f.Face, httpx.Op{
+			ID: op, Method: http.MethodGet, Path: "/v1/sessions/{session_id}" + path, Tag: "sessions",
+			Summary: "Stream the events of a session", Description: streamDoc, Permission: account.Chat, Produces: httpx.ContentEvents,
+		}, func(ctx context.Context, in *streamEventsInput) (httpx.Stream, error) {
+			s, err := id.Parse[id.SessionKind](in.SessionID)
+			if err != nil {
+				return nil, err
+			}
+			view, err := in.read(in.AfterSeq)
+			if err != nil {
+				return nil, err
+			}
+			return f.openStream(ctx, s, view)
+		})
+	}
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "sendSessionEvents", Method: http.MethodPost, Path: "/v1/sessions/{session_id}/events", Tag: "sessions", Status: http.StatusAccepted,
+		Summary: "Send events to a session", Permission: account.Chat, Statuses: []int{http.StatusNotImplemented},
+		Description: "Every `user.message` is queued for a turn of its own and has no `processed_at` until that turn begins. The other types take " +
+			"effect at once. A `user.tool_confirmation` of an act that a policy parked needs the scope `approvals`.",
+	}, func(ctx context.Context, in *sendEventsInput) (*output[sentWire], error) {
+		s, err := id.Parse[id.SessionKind](in.SessionID)
+		if err != nil {
+			return nil, err
+		}
+		inputs, err := readEvents(in.Body.Events, "events")
+		if err != nil {
+			return nil, err
+		}
+		events, err := f.deps.Sessions.Send(ctx, httpx.Scope(ctx), s, inputs)
+		if err != nil {
+			return nil, err
+		}
+		out := sentWire{Data: make([]eventWire, len(events))}
+		for i, e := range events {
+			out.Data[i] = showEvent(e)
+		}
+		return ok(out), nil
+	})
+
+	httpx.RegisterStream(f.Face, httpx.Op{
+		ID: "sendSessionMessage", Method: http.MethodPost, Path: "/v1/sessions/{session_id}/messages", Tag: "sessions",
+		Summary: "Send a message and stream the answer", Permission: account.Chat, Produces: httpx.ContentEvents,
+		Description: "The stream begins with the message, has token chunks, and ends with the turn's `session.status_idle`. A caller who leaves " +
+			"does not end the turn.",
+	}, f.sendMessage)
+
+	httpx.RegisterStream(f.Face, httpx.Op{
+		ID: "getSessionLog", Method: http.MethodGet, Path: "/v1/sessions/{session_id}/log", Tag: "sessions",
+		Summary: "Read the whole log of a session", Permission: account.Chat, Produces: "application/json",
+		Alternative: reflect.TypeFor[[]eventWire](), Description: "Answers with an array of all events, in order.",
+	}, f.sessionLog)
+}
+
+func (f *face) sessionEvents(ctx context.Context, in *listEventsInput) (httpx.Stream, error) {
+	s, err := id.Parse[id.SessionKind](in.SessionID)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Contains(in.Accept, httpx.ContentEvents) {
+		view, err := in.StreamQuery.read(in.AfterSeq)
+		if err != nil {
+			return nil, err
+		}
+		return f.openStream(ctx, s, view)
+	}
+	q, err := in.query()
+	if err != nil {
+		return nil, err
+	}
+	events, more, err := f.deps.Sessions.Events(ctx, httpx.Scope(ctx), s, q)
+	if err != nil {
+		return nil, err
+	}
+	list := httpx.List[eventWire]{Data: make([]eventWire, len(events)), HasMore: more}
+	for i, e := range events {
+		list.Data[i] = showEvent(e)
+	}
+	if more {
+		next := strconv.FormatInt(events[len(events)-1].Seq, 10)
+		list.NextPage = &next
+	}
+	body, err := json.Marshal(list)
+	if err != nil {
+		return nil, err
+	}
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body) // the caller went away; there is nobody to tell
+	}, nil
+}
+
+// logBatch is how many events of a log are read at once.
+const logBatch = 1000
+
+func (f *face) sessionLog(ctx context.Context, in *logInput) (httpx.Stream, error) {
+	s, err := id.Parse[id.SessionKind](in.SessionID)
+	if err != nil {
+		return nil, err
+	}
+	q := session.EventQuery{Limit: logBatch}
+	events, more, err := f.deps.Sessions.Events(ctx, httpx.Scope(ctx), s, q)
+	if err != nil {
+		return nil, err
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		buf := []byte{'['}
+		for first := true; ; first = false {
+			for i, e := range events {
+				if !first || i > 0 {
+					buf = append(buf, ',')
+				}
+				buf = append(buf, showEvent(e)...)
+			}
+			if !more {
+				break
+			}
+			if _, err := w.Write(buf); err != nil {
+				return
+			}
+			buf = buf[:0]
+			q.AfterSeq = events[len(events)-1].Seq
+			var err error
+			if events, more, err = f.deps.Sessions.Events(r.Context(), httpx.Scope(r.Context()), s, q); err != nil {
+				// The answer has begun: cutting it off is the only way left to say that it is not whole.
+				panic(http.ErrAbortHandler)
+			}
+		}
+		_, _ = w.Write(append(buf, ']')) // as above
+	}, nil
+}
+
+// openStream subscribes before it answers, so that what comes right after the answer's head is not missed.
+func (f *face) openStream(ctx context.Context, s id.Session, view streamView) (httpx.Stream, error) {
+	st, err := f.deps.Sessions.Stream(ctx, httpx.Scope(ctx), s, session.StreamOptions{
+		Replay: view.replay, AfterSeq: view.after, Chunks: view.chunks || view.deltas,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		f.serveStream(w, r, st, func(fr session.Frame) ([]httpx.Event, bool) { return view.show(fr, true), true })
+	}, nil
+}
+
+// serveStream writes what show makes of a stream's frames until show says that it is over.
+func (f *face) serveStream(w http.ResponseWriter, r *http.Request, st *session.Stream, show func(session.Frame) ([]httpx.Event, bool)) {
+	closing := make(chan struct{})
+	done := make(chan struct{})
+	ctx, cancel := context.WithCancel(r.Context())
+	defer func() {
+		cancel()
+		<-done
+		st.Close()
+	}()
+	out := make(chan httpx.Event, 64)
+	go func() {
+		defer close(done)
+		for fr, err := range st.Frames(ctx) {
+			if err != nil {
+				if !errors.Is(err, session.ErrStopping) {
+					f.deps.Logger.WarnContext(ctx, "stream of a session broke off", "error", err)
+				}
+				// The reader is told to come back; what it has not got by then it finds in the log.
+				close(closing)
+				<-ctx.Done()
+				return
+			}
+			events, more := show(fr)
+			for _, e := range events {
+				select {
+				case out <- e:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if !more {
+				break
+			}
+		}
+		close(out)
+	}()
+	httpx.ServeEvents(w, r, closing, func(context.Context) <-chan httpx.Event { return out })
+}
+
+// sendMessage subscribes, sends, and shows what follows from the message.
+func (f *face) sendMessage(ctx context.Context, in *messageInput) (httpx.Stream, error) {
+	s, err := id.Parse[id.SessionKind](in.SessionID)
+	if err != nil {
+		return nil, err
+	}
+	content, err := session.ParseContent(json.RawMessage(in.Body.Content), "content")
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.deps.Sessions.Stream(ctx, httpx.Scope(ctx), s, session.StreamOptions{Chunks: true})
+	if err != nil {
+		return nil, err
+	}
+	sent, err := f.deps.Sessions.Send(ctx, httpx.Scope(ctx), s, []session.Input{{Type: session.UserMessage, Content: content}})
+	if err != nil {
+		st.Close()
+		return nil, err
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		begun := false
+		view := streamView{chunks: true}
+		f.serveStream(w, r, st, func(fr session.Frame) ([]httpx.Event, bool) {
+			if e := fr.Event; e != nil {
+				begun = begun || e.ID == sent[0].ID
+				if begun {
+					return view.show(fr, false), e.Type != session.SessionIdle
+				}
+				return nil, true
+			}
+			if !begun {
+				return nil, true
+			}
+			return view.show(fr, false), true
+		})
+	}, nil
+}
+
+// show writes a frame as the view wants it; ids says whether events carry their number.
+func (v streamView) show(fr session.Frame, ids bool) []httpx.Event {
+	switch {
+	case fr.Event != nil:
+		if !v.chunks && !fr.Event.Type.InSpec() {
+			return nil
+		}
+		e := httpx.Event{Name: string(fr.Event.Type), Data: showEvent(*fr.Event)}
+		if ids {
+			e.ID = strconv.FormatInt(fr.Event.Seq, 10)
+		}
+		return []httpx.Event{e}
+	case fr.Chunk != nil:
+		var out []httpx.Event
+		if v.chunks {
+			out = append(out, showChunk(*fr.Chunk)...)
+		}
+		if v.deltas {
+			out = append(out, showDelta(*fr.Chunk)...)
+		}
+		return out
+	}
+	return nil
+}
+
+// chunkWire is what a chunk is written from; its fields are those of all kinds.
+type chunkWire struct {
+	Type        string     `json:"type"`
+	MessageID   string     `json:"message_id,omitempty"`
+	ThinkingID  string     `json:"thinking_id,omitempty"`
+	ToolUseID   string     `json:"tool_use_id,omitempty"`
+	ToolName    string     `json:"tool_name,omitempty"`
+	Delta       *string    `json:"delta,omitempty"`
+	Status      string     `json:"status,omitempty"`
+	ErrorText   string     `json:"error_text,omitempty"`
+	EventID     string     `json:"event_id,omitempty"`
+	PendingSeq  int64      `json:"pending_seq,omitempty"`
+	EnqueuedAt  int64      `json:"enqueued_at,omitempty"`  // Unix milliseconds
+	CancelledAt int64      `json:"cancelled_at,omitempty"` // Unix milliseconds
+	Seq         int64      `json:"seq,omitempty"`
+	ProcessedAt *stamp     `json:"processed_at,omitempty"`
+	Event       *eventWire `json:"event,omitempty"`
+}
+
+// showChunk writes a chunk as an extension event.
+func showChunk(c session.Chunk) []httpx.Event {
+	var w chunkWire
+	switch c.Kind {
+	case session.ChunkPending:
+		w = chunkWire{Type: "system.user_message_pending", EventID: c.ID.String(), PendingSeq: c.Number, EnqueuedAt: c.At.UnixMilli()}
+		if c.Event != nil {
+			e := showEvent(*c.Event)
+			w.Event = &e
+		}
+	case session.ChunkPromoted:
+		w = chunkWire{Type: "system.user_message_promoted", EventID: c.ID.String(), PendingSeq: c.Number, Seq: c.Seq, ProcessedAt: stampPtr(&c.At)}
+	case session.ChunkCancelled:
+		w = chunkWire{Type: "system.user_message_cancelled", EventID: c.ID.String(), PendingSeq: c.Number, CancelledAt: c.At.UnixMilli()}
+	default:
+		what := map[session.ChunkKind]string{
+			session.ChunkMessage: "agent.message", session.ChunkThinking: "agent.thinking", session.ChunkToolInput: "agent.tool_use_input",
+		}[c.Kind]
+		switch c.Kind {
+		case session.ChunkMessage:
+			w.MessageID = c.ID.String()
+		case session.ChunkThinking:
+			w.ThinkingID = c.ID.String()
+		default:
+			w.ToolUseID, w.ToolName = c.ID.String(), c.Tool
+		}
+		switch c.Phase {
+		case session.PhaseStart:
+			w.Type = what + "_stream_start"
+		case session.PhaseEnd:
+			w.Type, w.Status, w.ErrorText = what+"_stream_end", c.Status, c.Error
+		default:
+			w.Type, w.Delta = what+"_chunk", &c.Delta
+		}
+	}
+	return frameOf(w.Type, w)
+}
+
+// showDelta writes the chunk of a message as the spec's preview.
+func showDelta(c session.Chunk) []httpx.Event {
+	if c.Kind != session.ChunkMessage {
+		return nil
+	}
+	switch c.Phase {
+	case session.PhaseStart:
+		return frameOf("event_start", map[string]any{
+			"type": "event_start", "event": map[string]string{"id": c.ID.String(), "type": string(session.AgentMessage)},
+		})
+	case session.PhaseDelta:
+		return frameOf("event_delta", map[string]any{
+			"type": "event_delta", "event_id": c.ID.String(),
+			"delta": map[string]any{"type": "content_delta", "index": 0, "content": map[string]string{"type": "text", "text": c.Delta}},
+		})
+	}
+	return nil
+}
+
+func frameOf(name string, body any) []httpx.Event {
+	b, err := json.Marshal(body)
+	if err != nil { // strings and numbers always marshal
+		return nil
+	}
+	return []httpx.Event{{Name: name, Data: b}}
+}
