@@ -28,6 +28,12 @@ type Counter struct {
 	Fresh    bool  // read only: nothing has been counted in it yet; it may have to begin with what was spent before it was there
 }
 
+// PaymentWindows returns the names of the counters of payments and transfers that belong to limits of a policy. Nothing is ever
+// set aside in them.
+func PaymentWindows() []string {
+	return []string{"hourly_limit", "daily_limit", "weekly_limit", "monthly_limit", "all_time_limit"}
+}
+
 // Compare orders keys; every transaction locks counters in this order.
 func (k Key) Compare(o Key) int {
 	return cmp.Or(

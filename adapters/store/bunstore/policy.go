@@ -247,13 +247,19 @@ func (r *PolicyRepo) Update(ctx context.Context, sc account.Scope, p policy.Poli
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		res, err := db.ExecContext(ctx, `UPDATE policies SET limits = ?, rules = ?, version = ?, updated_at = ?
 			WHERE tenant_id = ? AND id = ? AND version = ?`, limits, rules, p.Version, at(p.UpdatedAt), sc.Tenant, p.ID, p.Version-1)
-		if n, err := rowsChanged(res, err); err != nil || n > 0 {
+		n, err := rowsChanged(res, err)
+		if err != nil {
 			return err
 		}
-		if _, err := r.Get(ctx, sc, p.ID); err != nil {
-			return err
+		if n == 0 {
+			if _, err := r.Get(ctx, sc, p.ID); err != nil {
+				return err
+			}
+			return policy.ErrVersion
 		}
-		return policy.ErrVersion
+		_, err = db.ExecContext(ctx, "DELETE FROM policy_counters WHERE tenant_id = ? AND policy_id = ? AND name IN (?)",
+			sc.Tenant, p.ID, bun.List(policy.PaymentWindows()))
+		return mapErr(err)
 	})
 }
 

@@ -242,7 +242,20 @@ func testCapLater(t *testing.T, l *Lab) {
 	if c := l.Counter(t, p, "daily_limit", rule.WindowDay, "USDC"); c.Spent != 49 {
 		t.Errorf("counter %+v; want 49", c)
 	}
-	l.Policy(t, id.Agent{}, policy.Limits{DailyLimit: ptr(USDC(65))})
+	set := func(limit *money.Amount) {
+		t.Helper()
+		_, err := l.Policies.Update(bg, l.Scope, p.ID, policy.UpdateRequest{Change: func(p *policy.Policy) error {
+			p.Limits = policy.Limits{DailyLimit: limit}
+			return nil
+		}})
+		must(t, err)
+	}
+	set(nil)
+	want(t, perform(t, l, Payment(a, "", 10)), gate.Done, "") // nobody counts it
+	set(ptr(USDC(60)))
+	want(t, perform(t, l, Payment(a, "", 2)), gate.Denied, "daily_limit")
+	want(t, perform(t, l, Payment(a, "", 1)), gate.Done, "")
+	l.Policy(t, id.Agent{}, policy.Limits{DailyLimit: ptr(USDC(76))})
 	want(t, perform(t, l, Payment(b, "", 2)), gate.Denied, "daily_limit")
 	want(t, perform(t, l, Payment(b, "", 1)), gate.Done, "")
 }
