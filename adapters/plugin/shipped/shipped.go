@@ -86,10 +86,7 @@ func New(cfg Config) (*Source, error) {
 		}
 	}
 	if cfg.Checkout == "" {
-		// The compiler wrote down where this file lay, unless it was told to trim paths.
-		if _, self, _, ok := runtime.Caller(0); ok && filepath.IsAbs(self) {
-			cfg.Checkout = filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(self))))
-		}
+		cfg.Checkout = Checkout()
 	}
 	if cfg.Cache == "" {
 		dir, err := os.UserCacheDir()
@@ -363,4 +360,17 @@ func (s *Source) prune(except string) {
 			_ = os.RemoveAll(b.path)
 		}
 	}
+}
+
+// Checkout returns the root of the source that this server was compiled from, and "" when it is not there.
+func Checkout() string {
+	_, self, _, ok := runtime.Caller(0)
+	if !ok || !filepath.IsAbs(self) { // the compiler was told to trim paths
+		return ""
+	}
+	root := filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(self))))
+	if mod, err := os.ReadFile(filepath.Join(root, "go.mod")); err != nil || !bytes.HasPrefix(mod, []byte("module "+module+"\n")) {
+		return ""
+	}
+	return root
 }
