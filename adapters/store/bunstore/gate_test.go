@@ -1,9 +1,17 @@
 package bunstore
 
 import (
+	"context"
+	"fmt"
+	"sync"
 	"testing"
 
+	"github.com/bureau-agents/bureau/adapters/store/pgtest"
+	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/gate/gatetest"
+	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/rule"
 )
 
 func gateStore(s *Store) gatetest.Store {
@@ -32,4 +40,65 @@ func FuzzGate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		gatetest.Exercise(t, gateStore(s), ops[:min(len(ops), 3*64)])
 	})
+}
+
+// BenchmarkGate is acts by 32 callers: payments of one agent and of one each, and model calls that nothing limits.
+func BenchmarkGate(b *testing.B) {
+	for _, db := range []string{"sqlite", "postgres"} {
+		for _, c := range []struct {
+			name   string
+			agents int
+			do     func(l *gatetest.Lab, a id.Agent) error
+		}{
+			{"payments/agents=1", 1, payOnce},
+			{"payments/agents=32", 32, payOnce},
+			{"model_calls", 32, func(l *gatetest.Lab, a id.Agent) error {
+				rec, err := l.Begin(context.Background(), l.Scope, gate.Act{Action: rule.ActionModelCall, Agent: a}, nil)
+				if err == nil {
+					_, err = l.End(context.Background(), l.Scope, rec, gate.Settlement{State: gate.Done}, nil)
+				}
+				return err
+			}},
+		} {
+			b.Run(db+"/"+c.name, func(b *testing.B) {
+				cfg := Config{Path: b.TempDir() + "/bureau.db"}
+				if db == "postgres" {
+					cfg = Config{URL: pgtest.URL(b)}
+				}
+				l := gatetest.NewLab(b, gateStore(openStore(b, cfg)), gatetest.Options{})
+				agents := make([]id.Agent, c.agents)
+				for i := range agents {
+					agents[i] = l.Agent(b, 1<<50)
+					most := gatetest.USDC(1 << 50)
+					l.Policy(b, agents[i], policy.Limits{MaxPerTransaction: &most, DailyLimit: &most, MonthlyLimit: &most})
+				}
+				work := make(chan struct{})
+				var wg sync.WaitGroup
+				for i := range 32 {
+					wg.Go(func() {
+						for range work {
+							if err := c.do(l, agents[i%c.agents]); err != nil {
+								b.Error(err)
+							}
+						}
+					})
+				}
+				b.ResetTimer()
+				for b.Loop() {
+					work <- struct{}{}
+				}
+				close(work)
+				wg.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "acts/s")
+			})
+		}
+	}
+}
+
+func payOnce(l *gatetest.Lab, a id.Agent) error {
+	rec, err := l.Perform(context.Background(), l.Scope, gatetest.Payment(a, "", 1))
+	if err == nil && rec.State != gate.Done {
+		return fmt.Errorf("the payment is %s: %s", rec.State, rec.Error)
+	}
+	return err
 }
