@@ -45,6 +45,8 @@ type Store struct {
 	writer *writer // SQLite only
 	temp   string  // folder to remove at Close, if any
 
+	hotStmts hotStmts // SQLite only
+
 	closeOnce sync.Once
 	closeErr  error
 }

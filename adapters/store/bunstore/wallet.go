@@ -232,29 +232,32 @@ func (r *WalletRepo) apply(
 	}
 	out := make([]wallet.Wallet, len(changes))
 	for i, c := range changes {
-		var row *sql.Row
+		scan := func(row scanner) (err error) {
+			out[i], err = scanWallet(sc.Tenant, row)
+			return err
+		}
+		var err error
 		refused := error(wallet.ErrInsufficientFunds)
 		if c.Available >= 0 && c.Held >= 0 {
 			refused = money.ErrOverflow
-			row = r.s.queryRowHot(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at)
+			most := math.MaxInt64 - c.Available - c.Held // that the balance may be before
+			err = r.s.queryRowHot(ctx, scan, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at)
 				VALUES (?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (tenant_id, agent_id, currency) DO UPDATE SET
 				available = wallets.available + excluded.available, held = wallets.held + excluded.held, seq = wallets.seq + 1
 				WHERE wallets.available + wallets.held <= ? RETURNING `+walletColumns,
-				sc.Tenant, owner(c.Owner), string(e.Currency), newID(), c.Available, c.Held, at(e.CreatedAt), math.MaxInt64-c.Available-c.Held)
+				sc.Tenant, owner(c.Owner), string(e.Currency), newID(), c.Available, c.Held, at(e.CreatedAt), most)
 		} else {
 			// No change of this kind makes a balance larger, so it cannot overflow.
-			row = r.s.queryRowHot(ctx, `UPDATE wallets SET available = available + ?, held = held + ?, seq = seq + 1
+			err = r.s.queryRowHot(ctx, scan, `UPDATE wallets SET available = available + ?, held = held + ?, seq = seq + 1
 				WHERE tenant_id = ? AND agent_id = ? AND currency = ? AND available >= ? AND held >= ? RETURNING `+walletColumns,
 				c.Available, c.Held, sc.Tenant, owner(c.Owner), string(e.Currency), -c.Available, -c.Held)
 		}
-		w, err := scanWallet(sc.Tenant, row)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, refused
 		}
 		if err != nil {
 			return nil, mapErr(err)
 		}
-		out[i] = w
 	}
 	return out, nil
 }

@@ -25,7 +25,7 @@ CREATE TABLE ledger_entries (
     description TEXT NOT NULL,
     created_at  TEXT NOT NULL,
     PRIMARY KEY (tenant_id, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX ledger_entries_act ON ledger_entries (tenant_id, act_id) WHERE act_id IS NOT NULL;
 CREATE UNIQUE INDEX ledger_entries_key ON ledger_entries (tenant_id, idem_key) WHERE idem_key IS NOT NULL;
 CREATE INDEX ledger_entries_refunds ON ledger_entries (tenant_id, refunds_id) WHERE refunds_id IS NOT NULL;
