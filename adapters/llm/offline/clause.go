@@ -72,7 +72,7 @@ func split(v *vocabulary, tools []*toolView, src string) []*clause {
 				continue
 			}
 		}
-		if t.is(";") || t.is(".", "!", "?", "…") && !abbreviated(toks, i) {
+		if t.is(";") || t.is(".", "!", "?", "…") && !abbreviated(v, tools, toks, i) {
 			current = append(current, t)
 			flush()
 			continue
@@ -109,7 +109,7 @@ func split(v *vocabulary, tools []*toolView, src string) []*clause {
 					continue
 				}
 			}
-			if amounts := elliptical(c); last.mood == order && c.mood == statement && amounts {
+			if last.mood == order && c.mood == statement && elliptical(c.toks) {
 				if verb := slices.IndexFunc(last.toks, func(t token) bool { return t.kind == word }); verb == 0 {
 					out = append(out, newClause(v, tools, src, append([]token{last.toks[0]}, part...)))
 					continue
@@ -121,11 +121,11 @@ func split(v *vocabulary, tools []*toolView, src string) []*clause {
 	return out
 }
 
-func abbreviated(toks []token, i int) bool {
+func abbreviated(v *vocabulary, tools []*toolView, toks []token, i int) bool {
 	if i == 0 || toks[i-1].kind != word || toks[i-1].end != toks[i].start || !toks[i].is(".") {
 		return false
 	}
-	return (abbreviations[toks[i-1].norm] || len(toks[i-1].norm) == 1) && i+1 < len(toks) && !toks[i+1].line
+	return (abbreviations[toks[i-1].norm] || len(toks[i-1].norm) == 1) && i+1 < len(toks) && !toks[i+1].line && !isVerb(v, tools, toks[i+1])
 }
 
 // connective reports how many tokens at the start of rest only join two clauses: "and then", ", then", "and" before another order.
@@ -148,6 +148,9 @@ func connective(v *vocabulary, tools []*toolView, before, rest []token) int {
 	for _, strong := range [][]string{{"then"}, {"after", "that"}, {"afterwards"}, {"afterward"}, {"also"}, {"finally"}, {"next"}} {
 		if begins(rest[n:], strong) {
 			after := rest[n+len(strong):]
+			if own && elliptical(skip(v, after)) {
+				return n + len(strong)
+			}
 			if starts(v, tools, skip(v, after), false) && (own || marked(v, after)) {
 				return n + len(strong)
 			}
@@ -162,7 +165,7 @@ func connective(v *vocabulary, tools []*toolView, before, rest []token) int {
 	}
 	// "5 USDC to a.example and 7 USDC to b.example"
 	paid := slices.ContainsFunc(before, func(t token) bool { return t.kind == amount }) && slices.ContainsFunc(before, func(t token) bool { return t.is("to") })
-	if own && paid && rest[n-1].norm != "," && len(after) > 1 && after[0].kind == amount && after[1].is("to") {
+	if (own || elliptical(before)) && paid && elliptical(after) {
 		return n
 	}
 	return 0
@@ -413,10 +416,18 @@ func ungerund(v *vocabulary, w string) string {
 	return base
 }
 
-// literalFrom returns where what the user dictates begins ("saying ..."); nothing behind it is about the order itself.
+// literalFrom returns where what the user dictates begins ("saying ..."); nothing behind it is about the order itself. Behind an order
+// to pay only words of speech begin it, so that no colon hides a condition.
 func literalFrom(v *vocabulary, toks []token) int {
+	pays := len(toks) > 0 && (slices.Contains(v.classes[toks[0].norm], "pay") || slices.Contains(v.classes[toks[0].norm], "buy"))
 	for i, t := range toks {
-		if i > 0 && t.kind == word && v.speech[t.norm] || i > 1 && t.is(":") || i > 0 && t.is("that") && !toks[i-1].is("so", "make", "sure") {
+		if i > 0 && t.kind == word && v.speech[t.norm] ||
+			i > 0 && !pays && (t.is(":") || t.is("that") && !toks[i-1].is("so", "make", "sure")) {
+			return i
+		}
+		// "with the subject Hi and the body ..."
+		if i > 1 && t.is("subject", "body", "message", "text", "content", "title", "note", "comment") &&
+			(toks[i-1].is("with") || toks[i-1].is("the", "a") && toks[i-2].is("with")) {
 			return i
 		}
 	}
@@ -514,7 +525,7 @@ func continues(v *vocabulary, tools []*toolView, toks []token) bool {
 	return len(toks) > 1 && first.is("the") && slices.ContainsFunc(tools, func(t *toolView) bool { return t.propStems[toks[1].stem] })
 }
 
-// elliptical reports whether c is the rest of an order that left out its verb: "7 USDC to b.example".
-func elliptical(c *clause) bool {
-	return len(c.toks) > 2 && c.toks[0].kind == amount && c.toks[1].is("to")
+// elliptical reports whether toks are the rest of an order that left out its verb: "7 USDC to b.example".
+func elliptical(toks []token) bool {
+	return len(toks) > 2 && toks[0].kind == amount && toks[1].is("to")
 }

@@ -21,6 +21,7 @@ type filler struct {
 	doubt    string  // why the order is ambiguous
 	cues     map[string]bool
 	forced   bool // the tool was named by the user
+	sure     bool // a leftover can only have been meant for its property
 }
 
 // filled is what a filler found.
@@ -57,7 +58,7 @@ func fill(v *vocabulary, c *clause, t *toolView, used []bool, forced bool) fille
 			f.leftover(p)
 		}
 	}
-	out := filled{evidence: f.evidence, doubt: f.doubt, specific: specific}
+	out := filled{evidence: f.evidence, doubt: f.doubt, specific: specific || f.sure}
 	for _, p := range t.input.props {
 		if _, done := f.args[p.name]; !done && t.input.required[p.name] {
 			out.missing = append(out.missing, p.name)
@@ -274,6 +275,13 @@ func (f *filler) listed(p node) {
 			on := start == 0 || !f.toks[start-1].is("no", "not", "without", "non", "disable", "disabled")
 			f.set(p, on, start, end)
 			f.evidence += 0.5
+			return
+		}
+		for i, t := range f.toks {
+			if f.tool.input.required[p.name] && i > 0 && t.is("on", "off", "enable", "disable", "enabled", "disabled", "true", "false", "yes", "no") {
+				f.set(p, t.is("on", "enable", "enabled", "true", "yes"), i, i+1)
+				return
+			}
 		}
 		return
 	}
@@ -343,6 +351,9 @@ func (f *filler) typed(p node) {
 	switch r {
 	case roleAmount:
 		f.money(p)
+		return
+	case roleID:
+		f.identifier(p)
 		return
 	case roleCurrency:
 		f.currency(p)
@@ -422,6 +433,31 @@ func (f *filler) typed(p node) {
 	}
 }
 
+// identifier takes what stands behind the name of the thing, and looks like an id: "order 42", "agent agent_123".
+func (f *filler) identifier(p node) {
+	thing := stems(p.name)
+	for _, named := range []bool{true, false} {
+		for i := 1; i < len(f.toks); i++ {
+			t := f.toks[i]
+			k := i - 1
+			for k > 0 && f.toks[k].is("#", "id", "number", "no", "with", "the") {
+				k--
+			}
+			if f.used[i] || t.kind != word && t.kind != number && t.kind != quoted || named && !slices.Contains(thing, f.toks[k].stem) {
+				continue
+			}
+			if t.kind == word && !strings.ContainsAny(t.text, "0123456789") || !named && t.kind == number {
+				continue
+			}
+			if v, ok := cast(p, strings.TrimPrefix(plain(t), "#")); ok {
+				f.set(p, v, i, i+1)
+				f.evidence++
+				return
+			}
+		}
+	}
+}
+
 // bareSum reports whether the plain number at i can be a sum of money: nothing countable follows it and nothing that is numbered
 // stands before it.
 func (f *filler) bareSum(i int) bool {
@@ -438,14 +474,20 @@ func (f *filler) bareSum(i int) bool {
 
 // money finds the sum that an order is about, and notes when there may be several.
 func (f *filler) money(p node) {
+	// A sum that is only dictated ("saying pay 20 USDC") is part of a text.
+	dictated := slices.IndexFunc(f.toks, func(t token) bool { return t.kind == word && f.v.speech[t.norm] || t.is("that") })
+	own := f.toks
+	if dictated > 0 {
+		own = f.toks[:dictated]
+	}
 	var found []int
-	for i, t := range f.toks {
+	for i, t := range own {
 		if t.kind == amount && !f.used[i] {
 			found = append(found, i)
 		}
 	}
 	if len(found) == 0 {
-		for i, t := range f.toks {
+		for i, t := range own {
 			if t.kind == number && !f.used[i] && f.bareSum(i) {
 				found = append(found, i)
 				break
@@ -460,8 +502,12 @@ func (f *filler) money(p node) {
 		return k > 0 && (f.toks[k-1].is("or", "and", "-", "–", "to", "+", "*", "/", "x") && k > 1 && (f.toks[k-2].kind == number || f.toks[k-2].kind == amount) ||
 			f.toks[k-1].kind == number || f.toks[k-1].is("least", "most", "than", "between", "about", "around", "roughly", "approximately", "some"))
 	}
-	if before(i) || len(found) > 1 && before(found[1]) || i+2 < len(f.toks) && f.toks[i+1].is("or", "-", "–") && (f.toks[i+2].kind == number || f.toks[i+2].kind == amount) {
-		f.doubt = "the amount is not one definite number"
+	if doubt := f.qualified(own, found); doubt != "" {
+		f.doubt = doubt
+	}
+	torn := i > 1 && f.toks[i-1].is(",", ".") && f.toks[i-2].kind == number && f.toks[i-1].end == f.toks[i].start
+	if torn || before(i) || len(found) > 1 && before(found[1]) || i+2 < len(f.toks) && f.toks[i+1].is("or", "-", "–") && (f.toks[i+2].kind == number || f.toks[i+2].kind == amount) {
+		f.doubt = vague
 	}
 	if i+1 < len(f.toks) && (f.toks[i+1].is("each", "apiece", "per") || i+2 < len(f.toks) && f.toks[i+1].is("a") && f.toks[i+2].is("day", "week", "month", "year")) {
 		f.doubt = "it asks for more than one payment"
@@ -479,6 +525,30 @@ func (f *filler) money(p node) {
 	if f.toks[i].kind == amount {
 		f.evidence++
 	}
+}
+
+// vague is the doubt about sums that cannot be taken as they are written.
+const vague = "the amount is not one definite number"
+
+// qualified returns the doubt about a sum that words make another one ("half of 20 USDC", "20 USDC plus tax"), that is for another
+// day, or beside another one. What an order is for does not count.
+func (f *filler) qualified(toks []token, found []int) string {
+	for i, t := range toks {
+		if t.is("for", "about", "regarding", "because", "covering", "re", "(") && i > found[0] {
+			return ""
+		}
+		if i > found[0] && slices.Contains(found, i) || t.kind == formula {
+			return vague
+		}
+		if t.kind == day && !f.hasRole(roleDay) {
+			return "it names a day, and I only act at once"
+		}
+		if t.is("twice", "thrice", "half", "double", "triple", "quarter", "plus", "minus", "times", "percent", "%", "less", "extra") ||
+			t.is("up") && i+1 < len(toks) && toks[i+1].is("to") {
+			return vague
+		}
+	}
+	return ""
 }
 
 // currency takes the code that stands with the sum. A dollar sign alone may be many currencies: an optional property is left to
@@ -574,7 +644,11 @@ func (f *filler) named(p node) {
 
 // introduced reports whether the property's name at i is followed by its value without a link word: "with subject hello".
 func (f *filler) introduced(i int) bool {
-	return i > 0 && (f.toks[i-1].is("with", "and", ",", "the", "a") && (!f.toks[i-1].is("the", "a") || i > 1 && f.toks[i-2].is("with", "and")) || f.toks[i].line) || i == 0
+	if i == 0 || f.toks[i].line {
+		return true
+	}
+	leads := func(t token) bool { return t.is("with", "and", ",", "in", "under") }
+	return leads(f.toks[i-1]) || f.toks[i-1].is("the", "a") && i > 1 && leads(f.toks[i-2])
 }
 
 // counted takes the plain numbers that are left, in order. A sum of money is found by money or not at all: "pay 3 invoices" is not
@@ -660,6 +734,12 @@ func (f *filler) addressed(p node) {
 
 // recipient finds whom an order is for.
 func (f *filler) recipient(p node) {
+	// Money that goes to the user, or comes from whom is named, goes to nobody else.
+	for i := 1; i < len(f.toks); i++ {
+		if f.toks[i-1].is("to") && f.toks[i].is("me", "us", "myself", "ourselves", "you", "yourself") {
+			return
+		}
+	}
 	isName := func(t token) bool { return t.kind == host || t.kind == email || t.kind == quoted || t.kind == link }
 	var found []int
 	for i, t := range f.toks {
@@ -711,7 +791,7 @@ func (f *filler) recipient(p node) {
 	// "pay Acme 20 USDC", "tell Bob that ...", "message @bob: ..."
 	if len(f.toks) > 1 && f.c.mood == order {
 		k := 1
-		for k < len(f.toks) && f.toks[k].is("agent", "user", "the", "vendor", "my", "our") {
+		for k < len(f.toks) && (f.used[k] || f.toks[k].is("agent", "user", "the", "vendor", "my", "our") || slices.Contains(stems(p.name), f.toks[k].stem)) {
 			k++
 		}
 		end := k
@@ -719,7 +799,7 @@ func (f *filler) recipient(p node) {
 			end++
 		}
 		if end > k {
-			f.set(p, strings.TrimPrefix(f.text(k, end), "@"), 1, end)
+			f.set(p, strings.TrimPrefix(f.text(k, end), "@"), k, end)
 			f.evidence += 0.5
 		}
 	}
@@ -819,7 +899,7 @@ func (f *filler) otherCue(i int) bool {
 	if f.v.speech[t.norm] && f.hasRole(roleBody, roleTitle) {
 		return true
 	}
-	if t.is("with", "and", "using") && i+1 < len(f.toks) {
+	if t.is("with", "and", "using", "in", "under") && i+1 < len(f.toks) {
 		k := i + 1
 		if f.toks[k].is("the", "a") && k+1 < len(f.toks) {
 			k++
@@ -853,7 +933,7 @@ func (f *filler) phrased(p node) {
 	}
 	switch roleOf(p) {
 	case rolePurpose:
-		if !f.behind(p, "because", "for", "regarding", "concerning", "covering", "about", "re", "towards") && (f.hasMoney() || f.tool.input.required[p.name]) {
+		if !f.behind(p, "because", "for", "regarding", "concerning", "covering", "about", "re", "towards") && !f.bracketed(p) && (f.hasMoney() || f.tool.input.required[p.name]) {
 			f.object(p)
 		}
 	case roleBody:
@@ -931,6 +1011,22 @@ func (f *filler) quote(p node) bool {
 			f.set(p, t.norm, i, i+1)
 			f.evidence += 0.7
 			return true
+		}
+	}
+	return false
+}
+
+// bracketed takes what stands in parentheses.
+func (f *filler) bracketed(p node) bool {
+	for i := 0; i+2 < len(f.toks); i++ {
+		if !f.toks[i].is("(") {
+			continue
+		}
+		for k := i + 1; k < len(f.toks) && !f.used[k]; k++ {
+			if f.toks[k].is(")") && k > i+1 {
+				f.set(p, f.text(i+1, k), i, k+1)
+				return true
+			}
 		}
 	}
 	return false
@@ -1016,6 +1112,12 @@ func (f *filler) leftover(p node) {
 					return
 				}
 			}
+		}
+	case rolePlace:
+		// "weather berlin"
+		if text := f.rest(); text != "" && len(strings.Fields(text)) <= 3 {
+			f.args[p.name] = text
+			f.sure = true
 		}
 	case roleOther, roleUnit:
 		if text := f.rest(); text != "" && p.pattern == "" {

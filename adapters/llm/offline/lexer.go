@@ -66,7 +66,7 @@ var patterns = []struct {
 	{day, regexp.MustCompile(`^\d{1,2}(?:st|nd|rd|th)?(?: of)? (?i:` + months + `)\.?,? \d{4}`)},
 	{host, regexp.MustCompile(`^(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+\p{L}{2,24}(?::\d{1,5})?`)},
 	{file, regexp.MustCompile(`^(?:~|\.{1,2})?/[\p{L}\p{N}._@%+~-]+(?:/[\p{L}\p{N}._@%+~-]*)*`)},
-	{number, regexp.MustCompile(`^(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)`)},
+	{number, regexp.MustCompile(`^(?:\d{1,3}(?:\.\d{3})+,\d{1,2}\b|\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+,\d{2}\b|\d+(?:\.\d+)?|\.\d+)`)},
 	{word, regexp.MustCompile(`^[@#]?[\p{L}\p{N}](?:[\p{L}\p{N}_'’-]*[\p{L}\p{N}])?`)},
 }
 
@@ -177,7 +177,12 @@ func match(src string, t *token, inWord bool) {
 			}
 			t.norm = norm
 		case number:
-			t.norm = strings.TrimPrefix(strings.ReplaceAll(found, ",", ""), "+")
+			t.norm = found
+			if comma := strings.LastIndexByte(found, ','); comma >= 0 && len(found)-comma <= 3 {
+				// "1.250,50": with one or two digits behind it, a comma is the decimal point.
+				t.norm = strings.ReplaceAll(found[:comma], ".", "") + "." + found[comma+1:]
+			}
+			t.norm = strings.ReplaceAll(t.norm, ",", "")
 			if strings.HasPrefix(t.norm, ".") {
 				t.norm = "0" + t.norm
 			}

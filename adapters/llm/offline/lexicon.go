@@ -11,7 +11,7 @@ var verbClasses = []struct {
 	changes bool
 	verbs   string
 }{
-	{"pay", true, "pay settle transfer send remit wire reimburse compensate disburse tip donate"},
+	{"pay", true, "pay settle transfer send give remit wire reimburse compensate disburse tip donate"},
 	{"send", true, "send email mail message post notify write dm ping text deliver forward tell reply publish announce"},
 	{"create", true, "create open make add file raise register start set build generate insert log append"},
 	{"delete", true, "delete remove erase drop cancel destroy purge clear discard revoke"},
@@ -110,12 +110,12 @@ func newVocabulary() *vocabulary {
 			"calculation": "compute", "computation": "compute", "conversion": "convert", "search": "search", "lookup": "search",
 			"count": "count", "reservation": "schedule", "booking": "schedule", "appointment": "schedule", "note": "remember",
 		},
-		courtesies: phrases(`please,kindly,hey,hi,hello,dear,ok,okay,alright,right,now,first,firstly,second,secondly,third,thirdly,next,finally,
+		courtesies: phrases(`please,pls,plz,kindly,hey,hi,hello,dear,ok,okay,alright,right,now,first,firstly,second,secondly,third,thirdly,next,finally,
 			lastly,also,then,and,so,but,just,quickly,immediately,well,thanks,thank you,good morning,good evening,good afternoon,after that,
 			afterwards,afterward,in addition,additionally,furthermore,plus,once done,when done,great,perfect,yes,sure,actually,simply,again`),
 		frames: phrases(`can you,could you,would you,will you,can u,could u,i want you to,i need you to,i'd like you to,
 			i would like you to,i want to,i need to,i'd like to,i would like to,i'd love to,we need to,we want to,we'd like to,we would like to,
-			let's,let us,go ahead and,make sure to,make sure you,make sure that you,be sure to,please do,don't forget to,do not forget to,
+			let's,let us,go ahead and,make sure to,make sure you,make sure that you,be sure to,please do,don't forget to,do not forget to,don't hesitate to,do not hesitate to,
 			remember to,try to,help me to,help me,help us,you should,you must,you need to,you have to,your task is to,your job is to,
 			would you mind,do you mind,do me a favor and,do me a favour and,feel free to,i ask you to,it is time to,it's time to,you may,you can`),
 		asks: phrases(`tell me,let me know,give me,i want to know,i'd like to know,i would like to know,do you know,do you happen to know,i wonder,

@@ -21,6 +21,9 @@ func (m *model) plan(message string, tools []*toolView) []step {
 	var steps []step
 	introduced := false
 	for _, c := range split(m.v, tools, message) {
+		if len(steps) > 0 && steps[len(steps)-1].tool != nil && followsUp(c) {
+			continue
+		}
 		s := m.decide(c, tools)
 		if s.tool == nil && s.say == "" {
 			if introduced {
@@ -35,6 +38,25 @@ func (m *model) plan(message string, tools []*toolView) []step {
 		steps = append(steps, step{say: m.introduce(tools)})
 	}
 	return steps
+}
+
+// followsUp reports whether a clause only asks for what is reported anyway: "tell me when you're done", "tell me what it says".
+func followsUp(c *clause) bool {
+	if c.mood != question {
+		return false
+	}
+	text := strings.ToLower(strings.Join(words(c.text()), " "))
+	for _, p := range []string{
+		"when you re done", "when you are done", "when it s done", "when it is done", "when done", "once you re done", "once it s done", "how it went",
+		"how it goes", "what it says", "what you find", "what you found", "what you get", "what happened", "what happens", "the result", "the results",
+		"the outcome", "the answer", "about it", "it", "that", "whether it worked", "if it worked", "what the result is", "what it is", "what it returns",
+		"what comes back", "what the answer is",
+	} {
+		if text == p {
+			return true
+		}
+	}
+	return false
 }
 
 // candidate is a tool that a clause may mean.
@@ -62,6 +84,12 @@ func (m *model) decide(c *clause, tools []*toolView) step {
 		return s
 	}
 	forced, used, named := m.named(c, tools)
+	if c.mood == statement {
+		// "word_count: 'a b c'"
+		if t, u := m.heading(c, tools); t != nil {
+			forced, used, c.mood = t, u, order
+		}
+	}
 	if forced != nil && c.mood == order {
 		s.tool = forced
 		f := fill(m.v, c, forced, used, true)
@@ -195,6 +223,22 @@ func (m *model) named(c *clause, tools []*toolView) (found *toolView, used []boo
 	return nil, used, ""
 }
 
+// heading finds a tool whose name begins the clause, before a colon or as only identifiers are spelled.
+func (m *model) heading(c *clause, tools []*toolView) (*toolView, []bool) {
+	for _, t := range tools {
+		n := nameAt(c.toks, t)
+		if n == 0 || n >= len(c.toks) || !c.toks[n].is(":") && (c.toks[0].text != t.spec.Name || !strings.ContainsAny(t.spec.Name, "_-")) {
+			continue
+		}
+		used := make([]bool, len(c.toks))
+		for i := range n {
+			used[i] = true
+		}
+		return t, used
+	}
+	return nil, nil
+}
+
 // nameAt returns how many tokens at the start of toks spell the tool's name.
 func nameAt(toks []token, t *toolView) int {
 	if strings.EqualFold(toks[0].text, t.spec.Name) || toks[0].kind == quoted && strings.EqualFold(toks[0].norm, t.spec.Name) {
@@ -264,7 +308,9 @@ func (m *model) wanted(c *clause, t *toolView) (float64, bool) {
 	if t.changes {
 		return 0, false
 	}
-	if computes || m.converts(c, t) {
+	reads := slices.ContainsFunc(c.toks, func(t token) bool { return t.kind == link }) && t.lookup &&
+		slices.ContainsFunc(t.input.props, func(p node) bool { return roleOf(p) == roleURL })
+	if computes || reads || m.converts(c, t) {
 		return 2 + object, true
 	}
 	if c.mood == question && c.past && !t.lookup || c.mood == order {
@@ -279,9 +325,17 @@ func (m *model) wanted(c *clause, t *toolView) (float64, bool) {
 	return 1 + object, object > 0 && (inName || object >= 1.4)
 }
 
-// converts reports whether a clause asks how many of one unit some of another are, and the tool takes a value, a unit and a unit.
+// converts reports whether a clause asks how many of one unit some of another are ("how many km are 10 miles", "what is 10 miles in
+// km"), and the tool takes a value, a unit and a unit.
 func (m *model) converts(c *clause, t *toolView) bool {
-	if !begins(c.toks, []string{"how", "many"}) || !slices.ContainsFunc(c.toks, func(t token) bool { return t.kind == number }) {
+	asked := false
+	for i, tok := range c.toks {
+		if tok.kind != number || i+1 >= len(c.toks) || c.toks[i+1].kind != word {
+			continue
+		}
+		asked = asked || begins(c.toks, []string{"how", "many"}) || i+3 < len(c.toks) && c.toks[i+2].is("in", "to", "into")
+	}
+	if !asked || c.mood != question {
 		return false
 	}
 	var value, from, to bool
@@ -307,12 +361,19 @@ func (m *model) verbFit(c *clause, t *toolView) float64 {
 	}
 	classes := slices.Clone(m.v.classes[c.verb])
 	if m.v.light[c.verb] {
-		// "make a payment of ..." is an order to pay.
+		// "make a payment of ..." is an order to pay, and "make a note about the payment" is none.
 		for _, tok := range c.toks[1:min(len(c.toks), 5)] {
-			if k, ok := m.v.nominals[tok.norm]; ok && tok.kind == word {
+			if tok.kind != word || m.v.prepositions[tok.norm] {
+				break
+			}
+			if k, ok := m.v.nominals[tok.norm]; ok {
 				classes = append(classes, k)
+				break
 			}
 		}
+	}
+	if t.classes["pay"] && slices.Contains(classes, "pay") && !slices.Contains([]string{"pay", "settle"}, c.verb) && !m.sumFirst(c) {
+		return 0
 	}
 	for _, k := range classes {
 		if t.classes[k] && k != "use" {
@@ -323,6 +384,24 @@ func (m *model) verbFit(c *clause, t *toolView) float64 {
 		fit = 1
 	}
 	return fit
+}
+
+// sumFirst reports whether what is to be sent, given or bought is money or has its price: nothing but names and words for money may
+// stand before a sum that is sent. "Send a reminder about 20 USDC to ..." sends no money.
+func (m *model) sumFirst(c *clause) bool {
+	if slices.Contains(m.v.classes[c.verb], "buy") {
+		return true
+	}
+	for _, tok := range c.toks[min(1, len(c.toks)):] {
+		switch {
+		case tok.kind == amount || tok.kind == number:
+			return true
+		case tok.kind == word && !m.v.determiners[tok.norm] && !capital(tok.text) &&
+			!tok.is("payment", "transfer", "sum", "amount", "total", "money", "funds", "donation", "remittance", "tip", "of", "to", "with", "over", "quick", "small", "out", "for"):
+			return false
+		}
+	}
+	return true
 }
 
 // objectFit counts the words that a clause shares with a tool beside the verb.

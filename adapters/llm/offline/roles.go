@@ -26,6 +26,7 @@ const (
 	roleQuery
 	roleCode
 	roleUnit
+	roleID
 )
 
 // roleWords are the words by which properties are named, by role.
@@ -68,6 +69,9 @@ func roleOf(p node) role {
 	}
 	ws := words(p.name)
 	found := roleOther
+	if len(ws) > 1 && (ws[len(ws)-1] == "id" || ws[len(ws)-1] == "number") {
+		return roleID
+	}
 	for i, w := range ws {
 		r, ok := roleWords[w]
 		if !ok {

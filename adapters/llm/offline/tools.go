@@ -146,7 +146,7 @@ func (t *toolView) learn(v *vocabulary, described []string) {
 			break
 		}
 		s := stem(w)
-		if i == 0 && strings.HasSuffix(w, "s") && !v.stop[w] {
+		if i == 0 && !v.stop[w] && (strings.HasSuffix(w, "s") || len(described) > 1 && v.determiners[described[1]]) {
 			t.verbs[s] = true
 		}
 		if len(v.stems[s]) > 0 && (i == 0 || described[i-1] == "and" || described[i-1] == "or" || described[i-1] == "to") {
@@ -163,12 +163,26 @@ func (t *toolView) learn(v *vocabulary, described []string) {
 			t.classes[c] = true
 		}
 	}
+	// "Use it to read, open or download ...": more verbs for the same thing.
+	for _, sentence := range strings.FieldsFunc(t.spec.Description, func(r rune) bool { return r == '.' || r == '\n' || r == ';' }) {
+		ws := words(sentence)
+		if len(ws) < 2 || ws[0] != "use" {
+			continue
+		}
+		for _, w := range ws[1:] {
+			if len(v.classes[w]) > 0 && !v.neutral[w] {
+				add(w)
+			}
+		}
+	}
 	// An unknown verb in front of a name of several words ("reconcile_accounts") is one all the same.
 	if len(t.name) > 1 && !nameVerb && !v.stop[t.name[0]] {
 		t.verbs[stem(t.name[0])] = true
 	}
-	// What is sent or transferred is money only where there is an amount.
-	if !slices.ContainsFunc(t.input.props, func(p node) bool { return roleOf(p) == roleAmount }) {
+	// What is sent or transferred is money where there is an amount, and a message elsewhere.
+	if slices.ContainsFunc(t.input.props, func(p node) bool { return roleOf(p) == roleAmount }) {
+		delete(t.classes, "send")
+	} else {
 		delete(t.classes, "pay")
 	}
 	t.lookup = t.classes["search"] || t.classes["list"] || t.classes["fetch"] || t.classes["check"]

@@ -54,6 +54,26 @@ var (
 	bash = spec("bash", "Runs a shell command in the sandbox.", `{"type":"object","properties":{"command":{"type":"string"}},"required":["command"]}`)
 	dice = spec("roll_dice", "Roll some dice.", `{"type":"object","properties":{"sides":{"type":"integer","minimum":2},"count":{"type":"integer"}},"required":["sides"]}`)
 
+	strange = []tool.Spec{
+		spec("slack_dm", "Sends a direct message to a Slack user.", `{"type":"object","properties":{"user":{"type":"string"},"text":{"type":"string"}},"required":["user","text"]}`),
+		spec("memory_write", "Remembers a fact for later sessions.", `{"type":"object","properties":{"key":{"type":"string"},"value":{"type":"string"}},"required":["value"]}`),
+		spec("read", "Reads a file in the sandbox.", `{"type":"object","properties":{"file_path":{"type":"string"},"offset":{"type":"integer"}},"required":["file_path"]}`),
+		spec("write", "Writes a file in the sandbox.", `{"type":"object","properties":{"file_path":{"type":"string"},"content":{"type":"string"}},"required":["file_path","content"]}`),
+		spec("grep", "Searches files for a pattern.", `{"type":"object","properties":{"pattern":{"type":"string"},"path":{"type":"string"}},"required":["pattern"]}`),
+		spec("web_search", "Searches the web.", `{"type":"object","properties":{"query":{"type":"string"}},"required":["query"]}`),
+		spec("reverse", "Reverses a text.", `{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}`),
+		spec("echo", "Echoes its input.", `{"type":"object","properties":{"message":{"type":"string"}},"required":["message"]}`),
+		spec("book_flight", "Books a flight.", `{"type":"object","properties":{"origin":{"type":"string"},"destination":{"type":"string"},"date":{"type":"string","format":"date"},"passengers":{"type":"integer","minimum":1}},"required":["origin","destination","date"]}`),
+		spec("lookup_order", "Look up the status of an order by its id.", `{"type":"object","properties":{"order_id":{"type":"string","pattern":"^ORD-[0-9]+$"}},"required":["order_id"]}`),
+		spec("set_reminder", "Set a reminder.", `{"type":"object","properties":{"text":{"type":"string"},"when":{"type":"string","format":"date-time"}},"required":["text","when"]}`),
+		spec("translate", "Translate a text into another language.", `{"type":"object","properties":{"text":{"type":"string"},"target_language":{"type":"string","enum":["german","french"]}},"required":["text","target_language"]}`),
+		spec("stock_price", "Current price of a stock by ticker symbol.", `{"type":"object","properties":{"ticker":{"type":"string","pattern":"^[A-Z]{1,5}$"}},"required":["ticker"]}`),
+		spec("refund_customer", "Refunds a customer.", `{"type":"object","properties":{"customer":{"type":"string"},"amount":{"type":"number"}},"required":["customer","amount"]}`),
+		spec("list_invoices", "List invoices.", `{"type":"object","properties":{"status":{"type":"string","enum":["open","paid"]}}}`),
+		spec("delete_agent", "Deletes an agent.", `{"type":"object","properties":{"agent_id":{"type":"string"}},"required":["agent_id"]}`),
+		pay, knowledge, calculator, httpFetch,
+	}
+
 	main     = []tool.Spec{pay, knowledge, calculator, httpFetch, wordCount}
 	everyone = []tool.Spec{pay, knowledge, calculator, httpFetch, wordCount, forecast, sendEmail, createTicket, convertUnits, tellAgent, bash, dice}
 )

@@ -1,0 +1,72 @@
+package wire_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/bureau-agents/bureau/adapters/llm/internal/wire"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/llm"
+)
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name, value string
+		want        time.Duration
+	}{
+		{"Retry-After", "7", 7 * time.Second},
+		{"Retry-After", "0.5", 500 * time.Millisecond},
+		{"Retry-After-Ms", "250", 250 * time.Millisecond},
+		{"Retry-After", "Sun, 01 Mar 2026 12:00:30 GMT", 30 * time.Second},
+		{"Retry-After", "Sun, 01 Mar 2026 11:00:00 GMT", 0},
+		{"Retry-After", "-3", 0},
+		{"Retry-After", "NaN", 0},
+		{"Retry-After", "1e300", 0},
+		{"Retry-After", "soon", 0},
+		{"X-Other", "7", 0},
+	}
+	for _, tt := range tests {
+		header := http.Header{}
+		header.Set(tt.name, tt.value)
+		if got := wire.RetryAfter(header, now); got != tt.want {
+			t.Errorf("%s: %s is %v, want %v", tt.name, tt.value, got, tt.want)
+		}
+	}
+}
+
+func TestBroken(t *testing.T) {
+	t.Parallel()
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	reset := errors.New("connection reset")
+	tests := []struct {
+		name  string
+		ctx   context.Context
+		err   error
+		began bool
+		want  error
+	}{
+		{"cancelled", cancelled, reset, true, context.Canceled},
+		{"before", t.Context(), reset, false, llm.ErrOverloaded},
+		{"in the middle", t.Context(), reset, true, llm.ErrCutStream},
+		{"known", t.Context(), llm.ErrTimeout.Wrap(reset), true, llm.ErrTimeout},
+	}
+	for _, tt := range tests {
+		if got := wire.Broken(tt.ctx, tt.err, tt.began); !errors.Is(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestStatusKeepsKeysBack(t *testing.T) {
+	t.Parallel()
+	told, ok := fault.As(wire.Status(http.StatusUnauthorized, "Incorrect API key provided: sk-1234", nil))
+	if !ok || told.Message != llm.ErrCredentials.Message {
+		t.Errorf("message %q, want the port's own", told.Message)
+	}
+}
