@@ -127,9 +127,9 @@ func trimJSON(err error) string {
 	var typed *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &typed) && typed.Field != "":
-		return fmt.Sprintf("%s must not be a %s", typed.Field, typed.Value)
+		return fmt.Sprintf("%s must not be of the type %s", typed.Field, typed.Value)
 	case errors.As(err, &typed):
-		return fmt.Sprintf("it must not be a %s", typed.Value)
+		return fmt.Sprintf("it must not be of the type %s", typed.Value)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "it is not a whole JSON object"
 	}
