@@ -78,7 +78,7 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 		fx.WithLogger(func() fxevent.Logger { return quiet{cfg.Logger} }),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(cfg.DrainTimeout+stopGrace),
 		fx.Supply(cfg, o, a.closers),
-		storeModule(ctx), coreModule(), modelModule(), pluginModule(), httpModule(), jobModule(),
+		telemetryModule(ctx), storeModule(ctx), coreModule(), modelModule(), pluginModule(), httpModule(), jobModule(),
 		fx.Populate(&parts),
 	)
 	if err := a.fx.Err(); err != nil {

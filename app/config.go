@@ -42,6 +42,9 @@ type Config struct {
 	// CheckoutDir is a source tree of Bureau from which the shipped plugins are built when no binaries lie beside the executable;
 	// "" finds it from the working directory.
 	CheckoutDir string
+	// OTLPEndpoint is the base URL of an OpenTelemetry collector that takes traces by OTLP over HTTP, "http://localhost:4318"; "" traces
+	// nothing. Further standard variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME, ...) are read with it.
+	OTLPEndpoint string
 	// DrainTimeout bounds Stop; default 30 s.
 	DrainTimeout time.Duration
 	// Logger receives everything that the server has to say; default slog.Default().

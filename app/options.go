@@ -1,6 +1,8 @@
 package app
 
 import (
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/ports/blob"
 	"github.com/bureau-agents/bureau/ports/bus"
@@ -26,6 +28,7 @@ type options struct {
 	keeper   keeper.Keeper
 	tools    []run.ToolSource
 	rules    map[string]rule.Evaluator
+	tracer   trace.TracerProvider
 }
 
 // WithClock replaces the system's clock.
@@ -61,3 +64,7 @@ func WithRule(name string, r rule.Evaluator) Option {
 		o.rules[name] = r
 	}
 }
+
+// WithTracer sends spans of requests, model calls, tools and rules to t, in place of what Config.OTLPEndpoint says. The caller shuts t
+// down after App.Stop.
+func WithTracer(t trace.TracerProvider) Option { return func(o *options) { o.tracer = t } }

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
@@ -135,19 +136,26 @@ func provideUsage(b base, s *bunstore.Store, o owners) (*usage.Service, error) {
 
 // rules finds the judges that policies name: those that the embedder brought, then plugins.
 type rules struct {
-	own    map[string]rule.Evaluator
-	skills *skill.Service
+	own       map[string]rule.Evaluator
+	skills    *skill.Service
+	telemetry *otel.Telemetry
 }
 
 func (r rules) Rule(ctx context.Context, sc account.Scope, name string) (rule.Evaluator, error) {
 	if e, ok := r.own[name]; ok {
-		return e, nil
+		return otel.WrapRule(e, r.telemetry), nil
 	}
-	return r.skills.Rule(ctx, sc, name)
+	e, err := r.skills.Rule(ctx, sc, name)
+	if err != nil {
+		return nil, err
+	}
+	return otel.WrapRule(e, r.telemetry), nil
 }
 
-func providePolicies(b base, o options, s *bunstore.Store, trail *audit.Service, skills *skill.Service) (*policy.Service, policy.Rules, error) {
-	judges := rules{o.rules, skills}
+func providePolicies(
+	b base, o options, s *bunstore.Store, trail *audit.Service, skills *skill.Service, t *otel.Telemetry,
+) (*policy.Service, policy.Rules, error) {
+	judges := rules{o.rules, skills, t}
 	p, err := policy.NewService(policy.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Policies(), Trail: trail, Rules: judges,
 	})
@@ -234,10 +242,14 @@ type runParts struct {
 	Usage     *usage.Service
 	Knowledge *knowledge.Service
 	Skills    *skill.Service
+	Telemetry *otel.Telemetry
 }
 
 func provideRun(b base, p runParts) (*run.Service, error) {
 	sources := append([]run.ToolSource{knowledgeTools{p.Knowledge}, skillTools{p.Skills}}, p.Options.tools...)
+	for i, s := range sources {
+		sources[i] = observedTools{s, p.Telemetry}
+	}
 	return run.NewService(run.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Sessions, Agents: p.Agents, Gate: p.Gate,
 		Models: p.Models, Meter: meter{p.Usage}, Sources: sources,

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/bureau-agents/bureau/adapters/http/native"
+	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
@@ -38,6 +39,7 @@ type httpParts struct {
 	Config    Config
 	Store     *bunstore.Store
 	Registry  *prometheus.Registry
+	Telemetry *otel.Telemetry
 	Operator  *operator
 	Accounts  *account.Service
 	Agents    *agent.Service
@@ -52,13 +54,17 @@ type httpParts struct {
 }
 
 func provideHandler(b base, p httpParts) (http.Handler, error) {
-	return native.New(native.Deps{
+	h, err := native.New(native.Deps{
 		Settings: native.Settings{
-			Accounts: p.Operator, Clock: b.Clock, Logger: b.Logger, Metrics: p.Registry, Version: version(),
+			Accounts: p.Operator, Clock: b.Clock, Logger: b.Logger, Metrics: p.Registry, Version: Version(),
 			PublicURL: p.Config.PublicURL, RateScale: *p.Config.RateLimitScale, TrustedProxies: p.Config.TrustedProxies,
 		},
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
 		Agents: p.Agents, Audit: p.Audit, Gate: p.Gate, Knowledge: p.Knowledge, Policies: p.Policies,
-		Usage: p.Usage, Wallets: p.Wallets,
+		Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
 	}, native.Config{})
+	if err != nil {
+		return nil, err
+	}
+	return p.Telemetry.Middleware(h), nil
 }

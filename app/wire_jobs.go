@@ -8,6 +8,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/bureau-agents/bureau/adapters/jobs/river"
+	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/wallet"
@@ -23,16 +24,17 @@ type chore struct {
 
 func jobModule() fx.Option {
 	return fx.Module("jobs", fx.Invoke(
-		func(lc fx.Lifecycle, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service) error {
+		func(lc fx.Lifecycle, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, t *otel.Telemetry) error {
 			for _, c := range []chore{
 				{"expire_approvals", 10 * time.Second, g.ExpireDue},
 				{"expire_holds", time.Minute, wallets.ExpireDue},
 				{"expire_idempotency", 5 * time.Minute, accounts.ExpireIdempotency},
 			} {
-				if err := q.Handle(c.kind, func(ctx context.Context, _ json.RawMessage) error {
+				do := func(ctx context.Context, _ json.RawMessage) error {
 					_, err := c.do(ctx)
 					return err
-				}); err != nil {
+				}
+				if err := q.Handle(c.kind, otel.WrapJobs(do, t, c.kind)); err != nil {
 					return err
 				}
 				if err := q.Schedule(jobs.Schedule{Kind: c.kind, Every: c.every}); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/llm/anthropic"
 	"github.com/bureau-agents/bureau/adapters/llm/offline"
 	"github.com/bureau-agents/bureau/adapters/llm/openai"
+	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/ports/embedding"
 	"github.com/bureau-agents/bureau/ports/llm"
@@ -23,8 +24,8 @@ func modelModule() fx.Option {
 // googleBaseURL is Gemini's endpoint that speaks the OpenAI protocol.
 const googleBaseURL = "https://generativelanguage.googleapis.com/v1beta/openai"
 
-func provideModels(cfg Config, o options) (*model.Registry, error) {
-	deps := model.Deps{Offline: offline.New()}
+func provideModels(cfg Config, o options, t *otel.Telemetry) (*model.Registry, error) {
+	deps := model.Deps{Offline: otel.WrapLLM(offline.New(), t)}
 	source, err := defaultSource(cfg.LLM, o)
 	if err != nil {
 		return nil, err
@@ -32,6 +33,7 @@ func provideModels(cfg Config, o options) (*model.Registry, error) {
 	if source == nil {
 		return model.NewRegistry(deps, model.Config{})
 	}
+	source.Provider = otel.WrapLLM(source.Provider, t)
 	deps.Sources = []model.Source{*source}
 	return model.NewRegistry(deps, model.Config{Default: source.Name})
 }
@@ -69,7 +71,15 @@ const (
 	defaultDimensions = 1536
 )
 
-func provideEmbedder(cfg Config, o options) (embedding.Embedder, error) {
+func provideEmbedder(cfg Config, o options, t *otel.Telemetry) (embedding.Embedder, error) {
+	e, err := chooseEmbedder(cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	return otel.WrapEmbedding(e, t), nil
+}
+
+func chooseEmbedder(cfg Config, o options) (embedding.Embedder, error) {
 	switch {
 	case o.embedder != nil:
 		return o.embedder, nil

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"path/filepath"
 
 	"go.uber.org/fx"
@@ -14,7 +15,13 @@ import (
 )
 
 func pluginModule() fx.Option {
-	return fx.Module("plugins", fx.Provide(provideHost, provideSigner, provideShipped, provideSkills))
+	return fx.Module("plugins",
+		fx.Provide(provideHost, provideSigner, provideShipped, provideSkills),
+		fx.Invoke(func(lc fx.Lifecycle, s *skill.Service) {
+			lc.Append(fx.Hook{OnStart: s.AnnounceShipped})
+			// Building may take a minute; nobody waits for it. Failures are logged and shown on the plugin.
+			background(lc, func(ctx context.Context) { _ = s.InstallShipped(ctx, false) })
+		}))
 }
 
 func provideHost(lc fx.Lifecycle, b base, cfg Config) (skill.Launcher, error) {

@@ -19,6 +19,7 @@ import (
 	buspostgres "github.com/bureau-agents/bureau/adapters/bus/postgres"
 	"github.com/bureau-agents/bureau/adapters/jobs/river"
 	"github.com/bureau-agents/bureau/adapters/keeper/aesgcm"
+	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
 	"github.com/bureau-agents/bureau/ports/blob"
 	"github.com/bureau-agents/bureau/ports/bus"
@@ -55,15 +56,25 @@ func storeModule(ctx context.Context) fx.Option {
 			return id.NewGenerator(c.Now)
 		},
 		func(cfg Config, cl *closers) (*bunstore.Store, error) { return openStore(ctx, cfg, cl) },
-		func(s *bunstore.Store) tx.Runner { return s },
+		func(s *bunstore.Store, t *otel.Telemetry) tx.Runner { return otel.WrapTx(s, t) },
 		func(cfg Config, s *bunstore.Store, cl *closers) (*river.Queue, error) {
 			return openQueue(ctx, cfg, s, cl)
 		},
 		func(q *river.Queue) jobs.Queue { return q },
-		func(cfg Config, o options, s *bunstore.Store, cl *closers) (bus.Bus, error) {
-			return openBus(ctx, cfg, o, s, cl)
+		func(cfg Config, o options, s *bunstore.Store, cl *closers, t *otel.Telemetry) (bus.Bus, error) {
+			b, err := openBus(ctx, cfg, o, s, cl)
+			if err != nil {
+				return nil, err
+			}
+			return otel.WrapBus(b, t), nil
 		},
-		func(cfg Config, o options) (blob.Store, error) { return openBlobs(ctx, cfg, o) },
+		func(cfg Config, o options, t *otel.Telemetry) (blob.Store, error) {
+			b, err := openBlobs(ctx, cfg, o)
+			if err != nil {
+				return nil, err
+			}
+			return otel.WrapBlob(b, t), nil
+		},
 		openKeeper,
 	))
 }

@@ -57,6 +57,7 @@ approval, you are asked. Without MESSAGE it is a conversation that ends with /qu
 type conversation struct {
 	c       *client
 	in      *bufio.Scanner
+	echo    bool // the answers come from a script: show them
 	out     io.Writer
 	session string
 	lastSeq int64
@@ -219,6 +220,9 @@ func (t *conversation) decide(ctx context.Context) error {
 		verb := "deny"
 		if t.in.Scan() && strings.EqualFold(strings.TrimSpace(t.in.Text()), "y") {
 			verb = "approve"
+		}
+		if t.echo {
+			fmt.Fprintln(t.out, t.in.Text())
 		}
 		if err := t.c.call(ctx, "POST", "/v1/approvals/"+url.PathEscape(a.ID)+"/"+verb, map[string]any{}, nil); err != nil {
 			return err

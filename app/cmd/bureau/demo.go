@@ -241,7 +241,7 @@ func (d *demo) converse(ctx context.Context) error {
 		d.title("%s", l.title)
 		d.note("> %s", l.message)
 		if d.talk == nil {
-			d.talk = &conversation{c: d.c}
+			d.talk = &conversation{c: d.c, echo: true}
 			if err := d.talk.open(ctx, d.agent); err != nil {
 				return err
 			}

@@ -1,14 +1,16 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bureau-agents/bureau/adapters/plugin/scaffold"
+	"github.com/bureau-agents/bureau/app"
+	"github.com/bureau-agents/bureau/core/skill"
 )
 
 // pluginView is a plugin in answers.
@@ -148,16 +150,46 @@ func pluginShipped() *cobra.Command {
 	}
 }
 
-// errNotEmpty keeps the scaffold from writing over somebody's work.
-var errNotEmpty = errors.New("the directory is not empty")
+func pluginNew() *cobra.Command {
+	var kind, dir, source string
+	cmd := &cobra.Command{
+		Use:   "new NAME",
+		Short: "Write a module with a plugin that builds and passes its test",
+		Example: `  bureau plugin new word_count --kind skill
+  bureau plugin new office_hours --kind rule --dir rules/office_hours --source ~/src/bureau`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if source == "" {
+				source = os.Getenv("BUREAU_SOURCE")
+			}
+			written, err := scaffold.Write(cmd.Context(), scaffold.Options{
+				Name: args[0], Kind: skill.Kind(kind), Dir: dir, Source: source, Version: app.Version(),
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\n\nNext:\n  cd %s\n  go test ./...\n  go build -o %s .\n"+
+				"  bureau plugin install ./%s --sha256 $(sha256sum %s | cut -d' ' -f1)\n", written, written, args[0], args[0], args[0])
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&kind, "kind", "skill", "skill or rule")
+	cmd.Flags().StringVar(&dir, "dir", "", "where to write it: an empty or missing folder (default: NAME)")
+	cmd.Flags().StringVar(&source, "source", "", "checkout of Bureau to take the SDK from (BUREAU_SOURCE)")
+	return cmd
+}
 
-func emptyDir(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !os.IsNotExist(err) {
-		return err
+func pluginKeygen() *cobra.Command {
+	return &cobra.Command{
+		Use:   "keygen",
+		Short: "Make a new key for signing plugin manifests; what older keys signed stays valid",
+		Args:  cobra.NoArgs,
+		RunE: with(func(cmd *cobra.Command, c *client, _ []string) error {
+			var key map[string]any
+			if err := c.call(cmd.Context(), "POST", "/v1/plugin_keys", nil, &key); err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), key)
+		}),
 	}
-	if len(entries) > 0 {
-		return fmt.Errorf("%s: %w", filepath.Clean(dir), errNotEmpty)
-	}
-	return nil
 }

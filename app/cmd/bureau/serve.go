@@ -63,6 +63,7 @@ func serve(cmd *cobra.Command, s settings) error {
 	if err != nil {
 		return err
 	}
+	clearCollectorKeys()
 	if err := a.Start(ctx); err != nil {
 		return err
 	}

@@ -160,10 +160,21 @@ func load(cmd *cobra.Command) (settings, error) {
 			_ = os.Unsetenv(entry.env())
 		}
 	}
+	s.OTLPEndpoint = os.Getenv(otlpEndpoint)
 	if s.DataDir == "" {
 		s.DataDir = "./data"
 	}
 	return s, nil
+}
+
+// otlpEndpoint is the variable that every program with OpenTelemetry knows: where traces go.
+const otlpEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+// clearCollectorKeys removes from the environment what may hold a collector's credentials, once app.New has read it.
+func clearCollectorKeys() {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
+		_ = os.Unsetenv(name)
+	}
 }
 
 func readFile(cmd *cobra.Command) (map[string]string, error) {
@@ -208,6 +219,7 @@ func settingsTopic() *cobra.Command {
 		}
 		fmt.Fprintf(&b, "  %-26s %s%s\n", s.env(), s.help, def)
 	}
+	fmt.Fprintf(&b, "\nTraces go to the collector at %s (OTLP over HTTP), if set; OpenTelemetry's other variables count too.\n", otlpEndpoint)
 	b.WriteString("\nIn a YAML file the same names stand in lower case without BUREAU_:\n\n  addr: 127.0.0.1:8080\n  data: /var/lib/bureau\n")
 	return &cobra.Command{Use: "settings", Short: "Every setting, its variable and its default", Long: b.String()}
 }

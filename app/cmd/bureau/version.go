@@ -6,10 +6,9 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-)
 
-// version is set by the linker for releases.
-var version = "dev"
+	"github.com/bureau-agents/bureau/app"
+)
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
@@ -23,7 +22,7 @@ func versionCommand() *cobra.Command {
 					}
 				}
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "bureau %s%s %s %s/%s\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "bureau %s%s %s %s/%s\n", app.Version(), revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
