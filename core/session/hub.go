@@ -368,8 +368,10 @@ func (h *Hub) sendChunks(ctx context.Context) {
 		// A message carries a few chunks of one session, so that it stays under the bus's limit.
 		for len(items) > 0 {
 			n, size := 0, 0
-			for n < len(items) && items[n].session == items[0].session && (n == 0 || size < chunkTextMax) {
-				size += 100 + len(items[n].Delta)
+			for n < len(items) && items[n].session == items[0].session {
+				if size += 100 + len(items[n].Delta); n > 0 && size > chunkTextMax {
+					break
+				}
 				n++
 			}
 			m := chunkMessage{Node: h.node, Session: items[0].session}

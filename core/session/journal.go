@@ -127,7 +127,10 @@ func (j *Journal) Claim(ctx context.Context, ref Ref, owner string, lease time.D
 		})
 		return nil
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrFenced):
+		return Claimed{}, false, nil
+	case err != nil:
 		return Claimed{}, false, err
 	}
 	return out, found, nil
@@ -370,7 +373,8 @@ func ErrorResult(text string) ToolResultBody {
 // becomes the result of the tool use that asked for it; a turn that waited for it goes on after the commit. The results of other
 // tools are appended by the turn's holder, which alone has them.
 func (j *Journal) ActEnded(ctx context.Context, sc account.Scope, rec gate.Record) error {
-	if rec.Act.Session.IsZero() || rec.Act.ToolUse.IsZero() {
+	if rec.Act.Session.IsZero() || rec.Act.ToolUse.IsZero() ||
+		rec.Act.Action == rule.ActionToolCall && (rec.State == gate.Done || rec.State == gate.Failed) {
 		return nil
 	}
 	turns, err := j.d.Turns.LockSession(ctx, sc, rec.Act.Session)
@@ -397,9 +401,6 @@ func (j *Journal) ActEnded(ctx context.Context, sc account.Scope, rec gate.Recor
 			return err
 		}
 	case gate.Done, gate.Failed, gate.Denied:
-		if rec.Act.Action == rule.ActionToolCall && rec.State != gate.Denied {
-			return nil
-		}
 		u, ok, err := j.d.Uses.Close(ctx, sc, rec.Act.Session, rec.Act.ToolUse)
 		if err != nil || !ok {
 			return err

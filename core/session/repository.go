@@ -106,7 +106,7 @@ type Turns interface {
 	// and the number of the last one.
 	Enqueue(ctx context.Context, sc account.Scope, session id.Session, turns []Turn) (int64, error)
 	// Claim takes the session's ready turn, or its oldest queued one when none is active, and makes it running: Owner and LeaseUntil
-	// of the lease, Epoch raised. false: there is none, or somebody else was faster.
+	// of the lease, Epoch raised. false: there is none. ErrFenced: somebody else was faster, and the transaction is lost.
 	Claim(ctx context.Context, sc account.Scope, session id.Session, lease Lease) (Turn, bool, error)
 	// LockSession returns the active turn and the queued ones of a session, by number, and holds them against every other change
 	// until the transaction ends.

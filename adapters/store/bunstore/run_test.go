@@ -1001,6 +1001,48 @@ func TestTwoReplicas(t *testing.T) {
 	}
 }
 
+// TestStreamElsewhere reads, in one process, the turn that another one runs: its events, its chunks, and the end that a third one
+// makes of it.
+func TestStreamElsewhere(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t)
+	long := strings.Repeat("many words and – ", 200)
+	stay := llmtest.Text(long)
+	stay.Stay = true
+	l := newRunLab(t, openStore(t, Config{URL: url, PoolSize: 8}), stay).start()
+	l.cfg.Scan = time.Hour // the others run nothing
+	reader, third := l.node(openStore(t, Config{URL: url, PoolSize: 4})), l.node(openStore(t, Config{URL: url, PoolSize: 4}))
+	v := l.session(0)
+	st, err := reader.sessions.Stream(t.Context(), l.Scope, v.ID, session.StreamOptions{Chunks: true})
+	l.must(err)
+	defer st.Close()
+	l.send(v, say("Talk."))
+	var got []session.Event
+	var text, status string
+	for f, err := range st.Frames(t.Context()) {
+		l.must(err)
+		if c := f.Chunk; c != nil && c.Kind == session.ChunkMessage {
+			text += c.Delta
+			status = c.Status
+			if text == long && c.Phase == session.PhaseDelta {
+				_, err := third.sessions.Send(t.Context(), l.Scope, v.ID, []session.Input{{Type: session.UserInterrupt}})
+				l.must(err)
+			}
+		}
+		if f.Event != nil {
+			got = append(got, *f.Event)
+		}
+		if len(got) > 0 && isIdle(got[len(got)-1]) && status != "" {
+			break
+		}
+	}
+	l.want(got, began, asked, "user.interrupt, span.model_request_end error", ended)
+	if text != long || status != session.ChunkInterrupted {
+		t.Errorf("%d bytes came as chunks, want %d; the stream ended as %q", len(text), len(long), status)
+	}
+	l.must(l.model.WaitIdle(t.Context())) // the process that ran it has heard
+}
+
 // TestStaleHolder lets a process that was too slow come back: nothing of what it does then reaches the log.
 func TestStaleHolder(t *testing.T) {
 	t.Parallel()

@@ -579,15 +579,14 @@ func (r *SessionTurnRepo) Claim(ctx context.Context, sc account.Scope, sessionID
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return nil
+		case isUnique(err):
+			return session.ErrFenced.Wrap(err)
 		case err != nil:
 			return mapErr(err)
 		}
 		out, found = t, true
 		return nil
 	})
-	if isUnique(err) {
-		return session.Turn{}, false, nil
-	}
 	return out, found, err
 }
 
