@@ -199,7 +199,7 @@ func TestDescribe(t *testing.T) {
 
 func TestRefusedAtTheDoor(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, func(c *host.Config) { c.StartTimeout = 2 * time.Second })
+	h, hasty := newHost(t, nil), newHost(t, func(c *host.Config) { c.StartTimeout = time.Second })
 	for mode, want := range map[string]string{
 		"wrongversion": "ncompatible API version",
 		"exit":         "nrecognized remote plugin message",
@@ -210,7 +210,11 @@ func TestRefusedAtTheDoor(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			_, err := h.Describe(t.Context(), naughty(t, mode))
+			by := h
+			if mode == "silent" {
+				by = hasty
+			}
+			_, err := by.Describe(t.Context(), naughty(t, mode))
 			if !errors.Is(err, skill.ErrRejected) || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want ErrRejected with %q", err, want)
 			}
@@ -269,7 +273,7 @@ func TestChecksum(t *testing.T) {
 func TestCallsFailAlone(t *testing.T) {
 	t.Parallel()
 	b := naughty(t, "skill")
-	h := newHost(t, func(c *host.Config) { c.CallTimeout = 500 * time.Millisecond; c.MaxResultBytes = 1 << 20 })
+	h := newHost(t, func(c *host.Config) { c.MaxResultBytes = 1 << 20 })
 	tl := h.Tool(b, skillManifest(b))
 	for name, tc := range map[string]struct {
 		in   map[string]any
@@ -284,7 +288,13 @@ func TestCallsFailAlone(t *testing.T) {
 		"a huge answer":             {map[string]any{"do": "big", "n": 5 << 20}, nil, fault.Internal},
 		"an answer that is no text": {map[string]any{"do": "binary"}, nil, fault.Internal},
 	} {
-		_, err := do(t, tl, tc.in)
+		mustPID(t, tl)
+		ctx, cancel := t.Context(), func() {}
+		if tc.kind == fault.Timeout { // the process runs by then, so the time is the call's alone
+			ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
+		}
+		_, err := tl.Call(ctx, input(t, tc.in))
+		cancel()
 		if err == nil || fault.KindOf(err) != tc.kind || tc.want != nil && !errors.Is(err, tc.want) {
 			t.Errorf("%s: got %v (%v), want kind %v", name, err, fault.KindOf(err), tc.kind)
 		}
