@@ -106,9 +106,12 @@ func (s *slot) acquire(ctx context.Context) (*process, error) {
 					cause: fmt.Errorf("it failed %d times in a row and is left alone for now: %w", s.failures, err), unsent: true, retry: wait,
 				}
 			}
+			if !s.h.begin() {
+				s.mu.Unlock()
+				return nil, &failure{cause: errStopped, unsent: true}
+			}
 			a = &attempt{done: make(chan struct{})}
 			s.starting = a
-			s.h.live.Add(1)
 			go s.start(a)
 		}
 		s.mu.Unlock()
@@ -154,6 +157,16 @@ func (s *slot) stopIdle() {
 	s.mu.Unlock()
 	s.h.cfg.Logger.Debug("plugin stopped", "plugin", s.b.Name, "reason", "idle")
 	p.kill()
+}
+
+// begin counts one more supervisor, unless the host stops.
+func (h *Host) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.live.Add(1)
+	}
+	return !h.closed
 }
 
 // start makes one attempt and then watches over the process until it ends. It runs detached from any caller: the first one may
