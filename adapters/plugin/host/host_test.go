@@ -53,24 +53,24 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-var builds sync.Map // mode -> func() ([]byte, error)
+// built is the binary of testdata/naughty, without a mode.
+var built = sync.OnceValues(func() ([]byte, error) {
+	out := filepath.Join(buildDir, "naughty")
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", out, "./testdata/naughty")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, msg)
+	}
+	return os.ReadFile(out)
+})
 
 // naughty returns the binary of testdata/naughty in one of its modes, as the registry would hand it out.
 func naughty(t testing.TB, mode string) skill.Binary {
 	t.Helper()
-	build, _ := builds.LoadOrStore(mode, sync.OnceValues(func() ([]byte, error) {
-		out := filepath.Join(buildDir, mode)
-		cmd := exec.Command("go", "build", "-ldflags", "-s -w -X main.mode="+mode, "-o", out, "./testdata/naughty")
-		if msg, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%w: %s", err, msg)
-		}
-		return os.ReadFile(out)
-	}))
-	b, err := build.(func() ([]byte, error))()
+	b, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return binary(mode, b)
+	return binary(mode, slices.Concat(b, []byte("\n"+mode)))
 }
 
 func binary(name string, b []byte) skill.Binary {
@@ -505,14 +505,22 @@ func TestImpostor(t *testing.T) {
 func TestRules(t *testing.T) {
 	t.Parallel()
 	b := naughty(t, "rule")
-	h := newHost(t, func(c *host.Config) { c.RuleTimeout = time.Second })
+	h := newHost(t, func(c *host.Config) { c.RuleTimeout = 30 * time.Second })
 	r := h.Rule(b, ruleManifest(b))
 	ruletest.CheckDescription(t, r.Describe())
+	if err := r.Validate(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
 	for payee, kind := range map[string]fault.Kind{
 		"unknown outcome": fault.Internal, "no outcome": fault.Internal, "no reason": fault.Internal, "bad window": fault.Internal,
 		"bad currency": fault.Internal, "negative limit": fault.Internal, "hang": fault.Timeout,
 	} {
-		if v, err := r.Evaluate(t.Context(), rule.Input{Payee: payee}); err == nil || fault.KindOf(err) != kind {
+		ctx, cancel := t.Context(), func() {}
+		if kind == fault.Timeout {
+			ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
+		}
+		v, err := r.Evaluate(ctx, rule.Input{Payee: payee})
+		if cancel(); err == nil || fault.KindOf(err) != kind {
 			t.Errorf("%s: got %+v, %v (%v), want kind %v", payee, v, err, fault.KindOf(err), kind)
 		}
 	}

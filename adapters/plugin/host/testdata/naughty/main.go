@@ -1,8 +1,9 @@
-// Command naughty is a plugin that misbehaves in the ways that the host must survive. The linker sets its mode: what is wrong from
-// the start needs a binary of its own.
+// Command naughty is a plugin that misbehaves in the ways that the host must survive. Its mode stands behind the end of its own
+// file, after a line break: what is wrong from the start needs a binary of its own, and this one is built only once.
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,9 +21,14 @@ import (
 	"github.com/bureau-agents/bureau/plugins/wire"
 )
 
-var mode = "skill"
+var mode string
 
 func main() {
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		panic(err)
+	}
+	mode = string(self[bytes.LastIndexByte(self, '\n')+1:])
 	switch mode {
 	case "skill", "renamed":
 		fmt.Fprintln(os.Stderr, "naughty is up")
