@@ -36,8 +36,8 @@ type blobs struct {
 
 var _ blob.Store = (*blobs)(nil)
 
-// WrapBlob returns inner with metrics and, within a trace, a span for each call: "blob put", "blob open", "blob stat", "blob delete". The
-// span of Open lasts until the reader is closed and tells of errors while reading.
+// WrapBlob returns inner with metrics and, within a trace, a span for each call: "blob put", "blob open", "blob stat",
+// "blob delete". The span of Open lasts until the reader is closed and tells of errors while reading.
 func WrapBlob(inner blob.Store, t *Telemetry) blob.Store {
 	return &blobs{
 		inner: inner, t: t, read: t.blob.bytes.WithLabelValues("read"), written: t.blob.bytes.WithLabelValues("written"),

@@ -35,8 +35,8 @@ type messages struct {
 
 var _ bus.Bus = (*messages)(nil)
 
-// WrapBus returns inner with metrics and, for what is published within a trace, a span "bus publish". Topics are not told: they name
-// sessions.
+// WrapBus returns inner with metrics and, for what is published within a trace, a span "bus publish". Topics are not
+// told: they name sessions.
 func WrapBus(inner bus.Bus, t *Telemetry) bus.Bus {
 	m := t.bus.published
 	return &messages{inner: inner, t: t, seconds: m.seconds.WithLabelValues(), sent: m.calls.WithLabelValues(outcomeOK)}

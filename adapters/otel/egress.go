@@ -17,9 +17,9 @@ type transport struct {
 	t     *Telemetry
 }
 
-// WrapEgress returns inner with a span "{method}" and metrics for each request, until the headers of the answer are there. The span names
-// the host and not the rest of the address, which may hold secrets. No traceparent is sent: whom a tenant's URL reaches need not learn
-// how this server is traced.
+// WrapEgress returns inner with a span "{method}" and metrics for each request, until the headers of the answer are
+// there. The span names the host and not the rest of the address, which may hold secrets. No traceparent is sent: whom
+// a tenant's URL reaches need not learn how this server is traced.
 func WrapEgress(inner http.RoundTripper, t *Telemetry) http.RoundTripper { return &transport{inner, t} }
 
 // CloseIdleConnections lets http.Client.CloseIdleConnections reach the transport.

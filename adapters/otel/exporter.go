@@ -13,15 +13,16 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Exporter returns a TracerProvider that sends spans in batches to an OpenTelemetry collector, by OTLP over HTTP with protobuf.
+// Exporter returns a TracerProvider that sends spans in batches to an OpenTelemetry collector, by OTLP over HTTP with
+// protobuf.
 //
-// endpoint is what the standard variable OTEL_EXPORTER_OTLP_ENDPOINT holds: the collector's base URL, to which "/v1/traces" is added, as
-// in "http://localhost:4318". "" returns a nil provider, which traces nothing. The other standard variables count as ever:
-// OTEL_EXPORTER_OTLP_HEADERS and its like, OTEL_TRACES_SAMPLER, OTEL_BSP_..., OTEL_SERVICE_NAME (default "bureau"),
-// OTEL_RESOURCE_ATTRIBUTES.
+// endpoint is what the standard variable OTEL_EXPORTER_OTLP_ENDPOINT holds: the collector's base URL, to which
+// "/v1/traces" is added, as in "http://localhost:4318". "" returns a nil provider, which traces nothing. The other
+// standard variables count as ever: OTEL_EXPORTER_OTLP_HEADERS and its like, OTEL_TRACES_SAMPLER, OTEL_BSP_...,
+// OTEL_SERVICE_NAME (default "bureau"), OTEL_RESOURCE_ATTRIBUTES.
 //
-// A collector that is down is told to logger (nil is slog.Default()) and slows nothing: spans that find no room are dropped. shutdown
-// sends what waits, as far as its context lets it, and is never nil.
+// A collector that is down is told to logger (nil is slog.Default()) and slows nothing: spans that find no room are
+// dropped. shutdown sends what waits, as far as its context lets it, and is never nil.
 func Exporter(ctx context.Context, endpoint string, logger *slog.Logger) (
 	provider trace.TracerProvider, shutdown func(context.Context) error, err error,
 ) {

@@ -46,10 +46,10 @@ var _ llm.Provider = (*provider)(nil)
 
 // WrapLLM returns inner with a span "chat {model}" and metrics for each call.
 //
-// A span lasts from the first step of the sequence until the caller has taken or left the last; each range over the sequence is a call
-// of its own. The usage that it tells counts as OpenTelemetry wants it: gen_ai.usage.input_tokens includes what was read from and
-// written to caches. The label "model" is the model that answered; of calls without an answer the one that was asked for, when it is
-// among Config.Models or has answered before, else "other".
+// A span lasts from the first step of the sequence until the caller has taken or left the last; each range over the
+// sequence is a call of its own. The usage that it tells counts as OpenTelemetry wants it: gen_ai.usage.input_tokens
+// includes what was read from and written to caches. The label "model" is the model that answered; of calls without an
+// answer the one that was asked for, when it is among Config.Models or has answered before, else "other".
 func WrapLLM(inner llm.Provider, t *Telemetry) llm.Provider {
 	return &provider{inner: inner, t: t, name: nameLabel(inner.Name())}
 }

@@ -30,7 +30,7 @@ func hello(model string) llm.Request {
 	return llm.Request{Model: model, Messages: []llm.Message{{Role: llm.RoleUser, Blocks: []llm.Block{{Text: "my secret question"}}}}}
 }
 
-func drain(p llm.Provider, ctx context.Context, req llm.Request) error { //nolint:revive // the provider is the subject
+func drain(ctx context.Context, p llm.Provider, req llm.Request) error {
 	for _, err := range p.Generate(ctx, req) {
 		if err != nil {
 			return err
@@ -48,7 +48,7 @@ func TestLLM(t *testing.T) {
 	p := otel.WrapLLM(&llmtest.Scripted{Script: llmtest.NewScript(answer), ProviderName: "google"}, l.Telemetry)
 	req := hello("large")
 	req.MaxOutputTokens = 99
-	if err := drain(p, l.root(t), req); err != nil {
+	if err := drain(l.root(t), p, req); err != nil {
 		t.Fatal(err)
 	}
 	span := l.one(t)
@@ -210,7 +210,7 @@ func TestLLMInnerSeesSpan(t *testing.T) {
 		_, span := l.provider.Tracer("test").Start(ctx, "inside")
 		span.End()
 	}), l.Telemetry)
-	_ = drain(p, t.Context(), hello("m"))
+	_ = drain(t.Context(), p, hello("m"))
 	ended := l.ended(t)
 	if len(ended) != 2 || ended[0].Parent().SpanID() != ended[1].SpanContext().SpanID() {
 		t.Errorf("spans %v", ended)
@@ -229,7 +229,7 @@ func TestLLMModelLabel(t *testing.T) {
 		return llmtest.Text("hi")
 	}
 	p := otel.WrapLLM(&llmtest.Scripted{Script: script}, l.Telemetry)
-	ask := func(model string) { _ = drain(p, t.Context(), hello(model)) }
+	ask := func(model string) { _ = drain(t.Context(), p, hello(model)) }
 	for i := range 300 {
 		ask(fmt.Sprintf("bad-%d", i))
 	}
@@ -263,7 +263,7 @@ func TestLLMWithoutTracer(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := drain(otel.WrapLLM(llmtest.NewScripted(llmtest.Text("hi")), tel), ctx, hello("m")); err != nil {
+	if err := drain(ctx, otel.WrapLLM(llmtest.NewScripted(llmtest.Text("hi")), tel), hello("m")); err != nil {
 		t.Error(err)
 	}
 }

@@ -11,8 +11,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Middleware returns next with a server span for each request, which continues the trace that the request's traceparent header names
-// (W3C Trace Context). Without a tracer it returns next itself. The span is named after the route that an http.ServeMux in next chose.
+// Middleware returns next with a server span for each request, which continues the trace that the request's traceparent
+// header names (W3C Trace Context). Without a tracer it returns next itself. The span is named after the route that an
+// http.ServeMux in next chose.
 func (t *Telemetry) Middleware(next http.Handler) http.Handler {
 	if t.tracer == nil {
 		return next
@@ -81,7 +82,8 @@ func (w *statusWriter) describe(span trace.Span, r *http.Request, method string,
 	if !span.IsRecording() {
 		return
 	}
-	if route := r.Pattern[strings.IndexByte(r.Pattern, ' ')+1:]; route != "" && route != "/" { // "/" takes what has no route
+	// The pattern "/" takes what has no route.
+	if route := r.Pattern[strings.IndexByte(r.Pattern, ' ')+1:]; route != "" && route != "/" {
 		span.SetName(method + " " + route)
 		span.SetAttributes(semconv.HTTPRoute(route))
 	}

@@ -47,7 +47,7 @@ func openBlobs(t *testing.T) (store blob.Store, dir string) {
 func exercise(t *testing.T, l *lab) {
 	t.Helper()
 	ctx := t.Context()
-	_ = drain(otel.WrapLLM(llmtest.NewScripted(llmtest.Text("hi")), l.Telemetry), ctx, hello("m"))
+	_ = drain(ctx, otel.WrapLLM(llmtest.NewScripted(llmtest.Text("hi")), l.Telemetry), hello("m"))
 	_, _ = otel.WrapEmbedding(hashing.New(), l.Telemetry).Embed(ctx, []string{"text"})
 	_, _ = otel.WrapTool(tooltest.Echo(), l.Telemetry).Call(ctx, tool.Call{Input: json.RawMessage(`{"text":"x"}`)})
 	_, _ = otel.WrapRule(ruletest.Rule{}, l.Telemetry).Evaluate(ctx, rule.Input{})

@@ -28,8 +28,8 @@ type evaluator struct {
 
 var _ rule.Evaluator = (*evaluator)(nil)
 
-// WrapRule returns inner with a span "evaluate_rule {name}" or "validate_rule {name}" and metrics for each call. Verdicts are told,
-// their reasons are not.
+// WrapRule returns inner with a span "evaluate_rule {name}" or "validate_rule {name}" and metrics for each call.
+// Verdicts are told, their reasons are not.
 func WrapRule(inner rule.Evaluator, t *Telemetry) rule.Evaluator {
 	name := inner.Describe().Name
 	return &evaluator{inner: inner, t: t, name: cut(name, maxName), label: t.rules.admit(name)}

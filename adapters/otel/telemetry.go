@@ -22,12 +22,14 @@ const scope = "github.com/bureau-agents/bureau/adapters/otel"
 type Config struct {
 	// Tracer receives spans; nil makes none, at no cost.
 	Tracer trace.TracerProvider
-	// Metrics takes the metrics; nil keeps them to itself. Several Telemetry values on one registry count into the same metrics.
+	// Metrics takes the metrics; nil keeps them to itself. Several Telemetry values on one registry count into the same
+	// metrics.
 	Metrics prometheus.Registerer
 	// Logger is told once when a label has had as many values as it may; nil is slog.Default().
 	Logger *slog.Logger
-	// Models are the names of the models that the operator has configured. Each has a value of its own in the label "model" from the
-	// beginning. Other names earn theirs by a first answer, so that names that tenants invent do not use up the label.
+	// Models are the names of the models that the operator has configured. Each has a value of its own in the label
+	// "model" from the beginning. Other names earn theirs by a first answer, so that names that tenants invent do not use
+	// up the label.
 	Models []string
 }
 

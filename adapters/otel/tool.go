@@ -21,8 +21,8 @@ type observedTool struct {
 
 var _ tool.Tool = (*observedTool)(nil)
 
-// WrapTool returns inner with a span "execute_tool {name}" and metrics for each call. It is cheap enough to wrap the same tool for every
-// turn.
+// WrapTool returns inner with a span "execute_tool {name}" and metrics for each call. It is cheap enough to wrap the
+// same tool for every turn.
 func WrapTool(inner tool.Tool, t *Telemetry) tool.Tool {
 	name := inner.Spec().Name
 	return &observedTool{inner: inner, t: t, name: name, label: t.tools.admit(name)}

@@ -27,9 +27,9 @@ type runner struct {
 
 var _ tx.Runner = (*runner)(nil)
 
-// WrapTx returns inner with the histogram bureau_tx_seconds. There are no spans: it is on the path of everything and costs well below a
-// microsecond. A Do that joins a transaction is not measured again when inner is a SQL store, which shows its sqltx.Handle by a method
-// SQL; with others it is.
+// WrapTx returns inner with the histogram bureau_tx_seconds. There are no spans: it is on the path of everything and
+// costs well below a microsecond. A Do that joins a transaction is not measured again when inner is a SQL store, which
+// shows its sqltx.Handle by a method SQL; with others it is.
 func WrapTx(inner tx.Runner, t *Telemetry) tx.Runner {
 	r := &runner{Runner: inner, committed: t.tx.WithLabelValues("commit"), rolledBack: t.tx.WithLabelValues("rollback")}
 	if s, ok := inner.(interface{ SQL() *sqltx.Handle }); ok {
