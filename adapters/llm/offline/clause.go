@@ -49,9 +49,12 @@ func slice(src string, toks []token) string {
 
 var abbreviations = set("e.g i.e mr mrs ms dr no nr approx vs inc ltd corp co st etc")
 
-// split cuts a message into clauses.
-func split(v *vocabulary, tools []*toolView, src string) []*clause {
+// split cuts a message into clauses. It also tells how many tokens there are; of a message with too many there are no clauses.
+func split(v *vocabulary, tools []*toolView, src string) ([]*clause, int) {
 	toks := lex(src)
+	if len(toks) > maxTokens {
+		return nil, len(toks)
+	}
 	var parts [][]token
 	var current []token
 	flush := func() {
@@ -75,6 +78,10 @@ func split(v *vocabulary, tools []*toolView, src string) []*clause {
 		if t.is(";") || t.is(".", "!", "?", "…") && !abbreviated(v, tools, toks, i) {
 			current = append(current, t)
 			flush()
+			continue
+		}
+		if len(current) > maxClause {
+			current = append(current, t)
 			continue
 		}
 		if n := connective(v, tools, current, toks[i:]); n > 0 {
@@ -118,7 +125,7 @@ func split(v *vocabulary, tools []*toolView, src string) []*clause {
 		}
 		out = append(out, c)
 	}
-	return out
+	return out, len(toks)
 }
 
 func abbreviated(v *vocabulary, tools []*toolView, toks []token, i int) bool {
@@ -334,7 +341,7 @@ func newClause(v *vocabulary, tools []*toolView, src string, toks []token) *clau
 		c.asked = true
 	}
 	c.toks = toks
-	if len(toks) == 0 {
+	if len(toks) == 0 || len(toks) > maxClause {
 		return c
 	}
 	first := toks[0]

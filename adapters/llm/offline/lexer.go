@@ -157,13 +157,17 @@ func quotation(src string, from int, end rune) (string, int, bool) {
 	return "", 0, false
 }
 
+// maxToken bounds how far patterns look, in bytes: an address, at most.
+const maxToken = 1024
+
 // match sets t to what the first matching pattern finds at its start.
 func match(src string, t *token, inWord bool) {
+	window := src[t.start:min(len(src), t.start+maxToken)]
 	for _, p := range patterns {
 		if inWord && p.kind != word && p.kind != number {
 			continue
 		}
-		found := p.re.FindString(src[t.start:])
+		found := p.re.FindString(window)
 		if found == "" {
 			continue
 		}

@@ -16,11 +16,26 @@ type step struct {
 	say    string // instead of a call
 }
 
+const (
+	// maxTokens is how many words and marks a message may have.
+	maxTokens = 2500
+	// maxClause is how many of them one request may have.
+	maxClause = 160
+)
+
 // plan decides about every clause of a message. It depends on nothing else, so that each answer of a turn comes to the same plan.
 func (m *model) plan(message string, tools []*toolView) []step {
 	var steps []step
+	var clauses []*clause
+	toks := 0
+	if len(message) <= maxMessage {
+		clauses, toks = split(m.v, tools, message)
+	}
+	if len(message) > maxMessage || toks > maxTokens {
+		return []step{{say: fmt.Sprintf("Your message is too long for me, so I did nothing: I read %d characters and %d words at most.", maxMessage, maxTokens)}}
+	}
 	introduced := false
-	for _, c := range split(m.v, tools, message) {
+	for _, c := range clauses {
 		if len(steps) > 0 && steps[len(steps)-1].tool != nil && followsUp(c) {
 			continue
 		}
@@ -78,6 +93,10 @@ func (m *model) decide(c *clause, tools []*toolView) step {
 		return s
 	case postponed:
 		s.say = fmt.Sprintf("I did nothing about %q: I only act at once and without conditions, and cannot judge %q.", c.whole(), c.reason)
+		return s
+	}
+	if len(c.toks) > maxClause {
+		s.say = fmt.Sprintf("I did nothing about the part that begins with %q: it is too long for me. Please say it in fewer words.", slice(c.src, c.toks[:10]))
 		return s
 	}
 	if len(c.toks) == 0 || selfish(c) {

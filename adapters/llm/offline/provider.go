@@ -18,8 +18,8 @@ import (
 // Name is the provider's name and that of its only model.
 const Name = "offline"
 
-// maxMessage is how much of a user message is read, in bytes. The rest cannot hold a request.
-const maxMessage = 32 << 10
+// maxMessage is how long a user message may be, in bytes. A longer one is not read at all: the end may take back the beginning.
+const maxMessage = 16 << 10
 
 // Provider is the offline model.
 type Provider struct{ model *model }
@@ -168,11 +168,7 @@ func request(messages []llm.Message) (text string, at int, media bool) {
 			media = false
 			continue
 		}
-		text = strings.ToValidUTF8(text, " ")
-		if len(text) > maxMessage {
-			text = strings.ToValidUTF8(text[:maxMessage], "")
-		}
-		return text, at, media
+		return strings.ToValidUTF8(text, " "), at, media
 	}
 	return "", len(messages) - 1, false
 }

@@ -488,3 +488,17 @@ func TestEmptyKnowledge(t *testing.T) {
 		t.Errorf("answer %q", text)
 	}
 }
+
+func TestDoesNothingAboutWhatIsTooLong(t *testing.T) {
+	t.Parallel()
+	for _, message := range []string{
+		"Pay 20 USDC to vendor.example. " + strings.Repeat("x", 17<<10),
+		"Pay 20 USDC to vendor.example. " + strings.Repeat("a b ", 1500),
+		"Pay 20 USDC to vendor.example " + strings.Repeat("please now ", 100) + "but not really",
+	} {
+		calls, text := converse(t, main, message, ok)
+		if calls != nil || !strings.Contains(text, "too long") {
+			t.Errorf("a message of %d bytes: calls %q, answer %q", len(message), calls, text)
+		}
+	}
+}

@@ -98,7 +98,12 @@ func plainJSON(text string) (string, bool) {
 type passage struct{ text, source string }
 
 // quoteKnowledge answers a question from what a search found: the passage that shares most of the question's words.
+//
+// Of a result that is longer than maxSearched only the beginning is read.
 func (m *model) quoteKnowledge(s step, tool, result string) string {
+	if len(result) > maxSearched {
+		result = strings.ToValidUTF8(result[:maxSearched], "")
+	}
 	asked := s.clause.text()
 	want := map[string]bool{}
 	for _, t := range s.clause.toks {
@@ -130,19 +135,25 @@ func (m *model) quoteKnowledge(s step, tool, result string) string {
 	return fmt.Sprintf("According to %s: %q", best.source, quote)
 }
 
+// overlap counts what a text shares with a question: stems of words, and host names, numbers and the like as they are.
 func overlap(want map[string]bool, text string) int {
 	seen := map[string]bool{}
-	for _, t := range lex(text) {
-		key := t.stem
-		if t.kind != word {
-			key = strings.ToLower(t.norm)
+	for _, w := range words(text) {
+		if s := stem(w); want[s] {
+			seen[s] = true
 		}
-		if want[key] {
+	}
+	lower := strings.ToLower(text)
+	for key := range want {
+		if !seen[key] && strings.ContainsAny(key, ".:/@0123456789") && strings.Contains(lower, key) {
 			seen[key] = true
 		}
 	}
 	return len(seen)
 }
+
+// maxSearched is how much of a search's result is read, in bytes.
+const maxSearched = 256 << 10
 
 // maxQuote is how long a passage is quoted whole, in bytes; of a longer one the sentences around the best one are.
 const maxQuote = 700
