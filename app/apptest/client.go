@@ -24,6 +24,9 @@ type Client struct {
 	key string
 }
 
+// In returns the client for a subtest.
+func (c *Client) In(tb testing.TB) *Client { return &Client{tb: tb, url: c.url, key: c.key} }
+
 // Answer is a response with its body read.
 type Answer struct {
 	Status int
