@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // the pure Go driver behind sql.Open("sqlite")
+	"modernc.org/sqlite"
 )
 
 // SQLiteBusyTimeout is how long one connection waits for another one's write lock.
@@ -43,10 +43,11 @@ func OpenSQLite(path string, o SQLiteOptions) (*sql.DB, error) {
 		q.Set("_txlock", "immediate")
 	}
 	u := url.URL{Scheme: "file", Path: abs, RawQuery: q.Encode()}
-	db, err := sql.Open("sqlite", u.String())
+	connector, err := sqlite.NewConnector(u.String())
 	if err != nil {
 		return nil, fmt.Errorf("sqltx: open %s: %w", path, err)
 	}
+	db := sql.OpenDB(statementConnector{connector})
 	n := max(o.MaxOpen, 1)
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)

@@ -63,10 +63,10 @@ func (r *AuditRepo) query(ctx context.Context, sc account.Scope, q string, args 
 
 // Insert implements audit.Repository.
 func (r *AuditRepo) Insert(ctx context.Context, sc account.Scope, e audit.Entry) error {
-	return r.s.write(ctx, func(ctx context.Context, _ bun.IDB) error {
-		_, err := r.s.execHot(ctx, `INSERT INTO audit_entries (tenant_id, id, action, agent_id, key_id, metadata, created_at)
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		_, err := db.ExecContext(ctx, `INSERT INTO audit_entries (tenant_id, id, action, agent_id, key_id, metadata, created_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?)`, sc.Tenant, e.ID, e.Action, e.Agent, e.Key, string(e.Metadata), at(e.CreatedAt))
-		return err
+		return mapErr(err)
 	})
 }
 
@@ -194,7 +194,7 @@ func (r *AuditRepo) Seal(ctx context.Context, sc account.Scope, es []audit.Entry
 		UPDATE audit_entries SET seq = v.seq, prev_hash = v.prev_hash, hash = v.hash FROM v
 		WHERE audit_entries.tenant_id = ? AND audit_entries.id = ` + rowID + " AND audit_entries.seq IS NULL"
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		res, err := db.ExecContext(ctx, q, append(args, sc.Tenant)...)
+		res, err := unprepared(db).ExecContext(ctx, q, append(args, sc.Tenant)...)
 		if err != nil {
 			return mapErr(err)
 		}

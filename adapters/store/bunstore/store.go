@@ -45,8 +45,6 @@ type Store struct {
 	writer *writer // SQLite only
 	temp   string  // folder to remove at Close, if any
 
-	hotStmts hotStmts // SQLite only
-
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -298,14 +296,16 @@ func (s *Store) OnRollback(ctx context.Context, fn func()) {
 // read returns the transaction in ctx, else the pool of readers.
 func (s *Store) read(ctx context.Context) bun.IDB {
 	if st := s.current(ctx); st != nil {
-		return st.tx
+		return s.inTx(st)
 	}
-	return s.reader
+	return conn{s.reader, s.reader.DB, s.postgres()}
 }
+
+func (s *Store) inTx(st *txState) bun.IDB { return conn{st.tx, st.tx.Tx, s.postgres()} }
 
 // write runs fn in the transaction in ctx, else in one of its own. fn's context carries the transaction.
 func (s *Store) write(ctx context.Context, fn func(ctx context.Context, db bun.IDB) error) error {
-	return s.Do(ctx, func(ctx context.Context) error { return fn(ctx, s.current(ctx).tx) })
+	return s.Do(ctx, func(ctx context.Context) error { return fn(ctx, s.inTx(s.current(ctx))) })
 }
 
 // postgres reports which dialect speaks.

@@ -180,7 +180,6 @@ func (r *WalletRepo) spend(ctx context.Context, sc account.Scope, e wallet.Entry
 	var available, held, seq sql.NullInt64
 	var created stamp
 	w := wallet.Wallet{Tenant: sc.Tenant, Agent: c.Owner, Currency: e.Currency}
-	// Past bun, which would write the arguments into the text: a statement of this size is worth preparing once.
 	err := r.s.current(ctx).tx.Tx.QueryRowContext(ctx, spendSQL, args...).
 		Scan(&fresh, &w.ID, &available, &held, &seq, &created)
 	switch {
@@ -209,12 +208,12 @@ func (r *WalletRepo) insertEntry(ctx context.Context, sc account.Scope, e wallet
 	if e.Key != "" {
 		key = e.Key
 	}
-	res, err := r.s.execHot(ctx, `INSERT INTO ledger_entries (tenant_id, id, kind, currency, act_id, idem_key, hold_id, refunds_id,
+	res, err := r.s.read(ctx).ExecContext(ctx, `INSERT INTO ledger_entries (tenant_id, id, kind, currency, act_id, idem_key, hold_id, refunds_id,
 		payee, category, description, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		sc.Tenant, e.ID, string(e.Kind), string(e.Currency), e.Act, key, e.Hold, e.Refunds,
 		e.Payee, e.Category, e.Description, at(e.CreatedAt))
 	if err != nil {
-		return false, err
+		return false, mapErr(err)
 	}
 	n, err := res.RowsAffected()
 	return n == 1, mapErr(err)
@@ -232,30 +231,26 @@ func (r *WalletRepo) apply(
 	}
 	out := make([]wallet.Wallet, len(changes))
 	for i, c := range changes {
-		scan := func(row scanner) (err error) {
-			out[i], err = scanWallet(sc.Tenant, row)
-			return err
-		}
-		var err error
+		var row *sql.Row
 		refused := error(wallet.ErrInsufficientFunds)
 		if c.Available >= 0 && c.Held >= 0 {
 			refused = money.ErrOverflow
 			most := math.MaxInt64 - c.Available - c.Held // that the balance may be before
-			err = r.s.queryRowHot(ctx, scan, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at)
+			row = r.s.read(ctx).QueryRowContext(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at)
 				VALUES (?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (tenant_id, agent_id, currency) DO UPDATE SET
 				available = wallets.available + excluded.available, held = wallets.held + excluded.held, seq = wallets.seq + 1
 				WHERE wallets.available + wallets.held <= ? RETURNING `+walletColumns,
 				sc.Tenant, owner(c.Owner), string(e.Currency), newID(), c.Available, c.Held, at(e.CreatedAt), most)
 		} else {
 			// No change of this kind makes a balance larger, so it cannot overflow.
-			err = r.s.queryRowHot(ctx, scan, `UPDATE wallets SET available = available + ?, held = held + ?, seq = seq + 1
+			row = r.s.read(ctx).QueryRowContext(ctx, `UPDATE wallets SET available = available + ?, held = held + ?, seq = seq + 1
 				WHERE tenant_id = ? AND agent_id = ? AND currency = ? AND available >= ? AND held >= ? RETURNING `+walletColumns,
 				c.Available, c.Held, sc.Tenant, owner(c.Owner), string(e.Currency), -c.Available, -c.Held)
 		}
-		if errors.Is(err, sql.ErrNoRows) {
+		var err error
+		if out[i], err = scanWallet(sc.Tenant, row); errors.Is(err, sql.ErrNoRows) {
 			return nil, refused
-		}
-		if err != nil {
+		} else if err != nil {
 			return nil, mapErr(err)
 		}
 	}
@@ -305,9 +300,9 @@ func (r *WalletRepo) insertLines(ctx context.Context, sc account.Scope, e wallet
 		}
 		args = append(args, sc.Tenant, e.ID, i, string(l.Part), w.ID, l.Amount, kind, counterpart, balance, seq)
 	}
-	_, err := r.s.execHot(ctx, `INSERT INTO ledger_lines (tenant_id, entry_id, line, part, wallet_id, amount, kind, counterpart_id,
+	_, err := r.s.read(ctx).ExecContext(ctx, `INSERT INTO ledger_lines (tenant_id, entry_id, line, part, wallet_id, amount, kind, counterpart_id,
 		balance_after, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`+strings.Repeat(", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", len(lines)-1), args...)
-	return err
+	return mapErr(err)
 }
 
 const transactionQuery = `SELECT e.id, w.id, w.agent_id, l.kind, ABS(l.amount), l.balance_after, e.currency, l.counterpart_id, e.payee,

@@ -5,7 +5,7 @@ CREATE TABLE policies (
     scope_key  text NOT NULL,
     limits     text NOT NULL,
     rules      text NOT NULL,
-    version    integer NOT NULL,
+    version    bigint NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, id)

@@ -3,7 +3,7 @@
 CREATE TABLE agents (
     tenant_id   uuid NOT NULL,
     id          uuid NOT NULL,
-    version     integer NOT NULL,
+    version     bigint NOT NULL,
     name        text NOT NULL,
     name_key    text NOT NULL,
     standing    text NOT NULL,
@@ -21,7 +21,7 @@ CREATE INDEX agents_swarm ON agents (tenant_id, swarm_id) WHERE swarm_id IS NOT 
 CREATE TABLE agent_versions (
     tenant_id  uuid NOT NULL,
     agent_id   uuid NOT NULL,
-    version    integer NOT NULL,
+    version    bigint NOT NULL,
     config     text NOT NULL,
     created_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, agent_id, version)
