@@ -3,7 +3,6 @@ package app_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 
@@ -19,7 +18,7 @@ func Example_embed() {
 	check(err)
 	defer os.RemoveAll(dir)
 
-	a, err := app.New(ctx, app.Config{DataDir: dir, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	a, err := app.New(ctx, app.Config{DataDir: dir, Logger: slog.New(slog.DiscardHandler)})
 	check(err)
 	check(a.Start(ctx))
 	defer func() { check(a.Stop(ctx)) }()

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -22,7 +21,7 @@ func TestTelemetry(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	spans := tracetest.NewSpanRecorder()
-	a, err := app.New(ctx, app.Config{DataDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil))},
+	a, err := app.New(ctx, app.Config{DataDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)},
 		app.WithTracer(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))))
 	if err != nil {
 		t.Fatal(err)

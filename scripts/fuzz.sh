@@ -6,6 +6,6 @@ time=${1:-30s}
 grep -rEl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do
   grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$dir"/*_test.go | sed 's/^func //' | sort -u | while read -r target; do
     echo "== $dir $target"
-    go test "$dir" -run '^$' -fuzz "^$target\$" -fuzztime "$time"
+    go test "$dir" -run "^$" -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1x
   done
 done

@@ -103,7 +103,9 @@ func (s *Service) checkLimit(ctx context.Context, sc account.Scope) error {
 
 // CountAgents counts the agents of sc's tenant that are not archived: those that fill a slot of its plan. It implements
 // account.AgentCounter.
-func (s *Service) CountAgents(ctx context.Context, sc account.Scope) (int, error) { return s.d.Repository.CountLive(ctx, sc) }
+func (s *Service) CountAgents(ctx context.Context, sc account.Scope) (int, error) {
+	return s.d.Repository.CountLive(ctx, sc)
+}
 
 var _ account.AgentCounter = (*Service)(nil)
 

@@ -248,7 +248,7 @@ func (j *judgement) refuse(fe *fault.Error) *fault.Error {
 func (g *Gate) decision(j *judgement) policy.Decision {
 	d := policy.Decision{ID: id.New[id.DecisionKind](g.d.IDs), Outcome: j.Outcome, Rule: j.Rule, Reason: j.Reason, At: j.at}
 	for _, p := range j.policies {
-		d.Policies = append(d.Policies, policy.PolicyVersion{Policy: p.ID, Version: p.Version})
+		d.Policies = append(d.Policies, policy.PinnedVersion{Policy: p.ID, Version: p.Version})
 	}
 	return d
 }

@@ -59,7 +59,7 @@ func (t searchTool) Call(ctx context.Context, call tool.Call) (tool.Result, erro
 		Limit int    `json:"limit"`
 	}
 	if err := json.Unmarshal(call.Input, &in); err != nil {
-		return tool.Result{Text: "The input must be an object with the text \"query\" and, if wanted, the number \"limit\".", IsError: true}, nil
+		return tool.Result{Text: "The input must be an object with the text \"query\" and, if wanted, the number \"limit\".", IsError: true}, nil //nolint:nilerr // the model is told
 	}
 	if in.Limit == 0 {
 		in.Limit = toolHits

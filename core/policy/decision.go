@@ -25,12 +25,12 @@ type Decision struct {
 	Rule    string // the policy field or rule that decided, in snake_case: "daily_limit", "payee_list", "no_policy", "frozen"; "" when allowed
 	Reason  string // for people; "" when allowed without remark
 	// Policies are the versions that applied, all of them, strictest wins.
-	Policies []PolicyVersion
+	Policies []PinnedVersion
 	At       time.Time
 }
 
-// PolicyVersion pins a policy as it was.
-type PolicyVersion struct {
+// PinnedVersion pins a policy as it was.
+type PinnedVersion struct {
 	Policy  id.Policy
 	Version int
 }

@@ -211,8 +211,3 @@ func (l Limits) lists() []namedList {
 		{"allowed_domains", l.AllowedDomains, normPayee, true},
 	}
 }
-
-// limitsCosts reports whether the policy caps what models cost or how many tokens they use.
-func (l Limits) limitsCosts() bool {
-	return l.DailyCostLimit != nil || l.MonthlyCostLimit != nil || l.DailyTokenLimit != nil || l.MonthlyTokenLimit != nil
-}

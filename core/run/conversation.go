@@ -287,7 +287,7 @@ func (m *conversations) put(session id.Session, c *conversation) {
 }
 
 func (m *conversations) drop(e *list.Element) *remembered {
-	r := m.order.Remove(e).(*remembered) //nolint:errcheck // the list holds nothing else
+	r := m.order.Remove(e).(*remembered)
 	delete(m.byID, r.session)
 	m.bytes -= r.bytes
 	return r

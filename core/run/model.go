@@ -28,7 +28,7 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 	resolved, err := t.s.d.Models.Resolve(ctx, t.sc, t.c.agent.Config.Model.ID)
 	if err != nil {
 		if ctx.Err() != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // the turn is given up, not failed
 		}
 		return true, t.finish(ctx, []session.Entry{errorEntry(err, session.Terminal)}, session.StopRetriesExhausted)
 	}

@@ -54,7 +54,7 @@ func (t *turn) useTools(ctx context.Context, uses []session.ToolUse) (waits bool
 	waiting := 0
 	for _, u := range uses {
 		if ctx.Err() != nil || t.s.isDraining() {
-			return false, nil
+			return false, nil //nolint:nilerr // the turn is given up, not failed
 		}
 		if u.State.Blocks() {
 			waiting++
@@ -213,7 +213,7 @@ func (t *turn) call(ctx context.Context, b BoundTool, u session.ToolUse) (res *t
 // ended records what a tool answered.
 func (t *turn) ended(ctx context.Context, rec gate.Record, u session.ToolUse, res *tool.Result, err error) error {
 	s := gate.Settlement{State: gate.Done, Cost: new(money.Pico)}
-	body := session.ToolResultBody{}
+	var body session.ToolResultBody
 	switch {
 	case err != nil:
 		text := publicText(err)

@@ -83,7 +83,7 @@ func (t *turn) loop(ctx context.Context, fresh bool) error {
 	}
 	for check := !fresh; ; check = true {
 		if ctx.Err() != nil || t.s.isDraining() {
-			return nil // the lease is given up; whoever holds the turn next goes on from the log
+			return nil //nolint:nilerr // the lease is given up; whoever holds the turn next goes on from the log
 		}
 		if check {
 			uses, err := t.s.d.Journal.Open(ctx, t.t)

@@ -314,7 +314,7 @@ func (s *Service) installShipped(ctx context.Context, sp ShippedPlugin) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	p, err := s.install(ctx, installation{
 		digest: bin.Digest, name: sp.Name, binary: r, shipped: true, source: sp.Source, keepForeign: true,
 		audit: func(context.Context, Plugin) error { return nil }, // the server itself, on nobody's behalf

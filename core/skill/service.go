@@ -543,7 +543,7 @@ func (s *Service) verify(ctx context.Context, p Plugin, r Release) error {
 	} else if err != nil {
 		return err
 	}
-	defer body.Close() //nolint:errcheck // only read
+	defer body.Close()
 	sum := sha256.New()
 	n, err := io.Copy(sum, body)
 	if errors.Is(err, blob.ErrCorrupt) {

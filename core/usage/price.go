@@ -371,13 +371,13 @@ func or(p *int64, fallback int64) int64 {
 
 // scale multiplies by thousandths, rounding up: a budget must not be short of the last picodollar.
 func scale(c money.Pico, thousandths int64) (money.Pico, bool) {
-	hi, lo := bits.Mul64(uint64(c), uint64(thousandths)) //nolint:gosec // neither is negative
+	hi, lo := bits.Mul64(uint64(c), uint64(thousandths))
 	lo, carry := bits.Add64(lo, 999, 0)
 	if hi += carry; hi >= 1000 {
 		return 0, false
 	}
 	q, _ := bits.Div64(hi, lo, 1000)
-	return money.Pico(q), q <= 1<<63-1 //nolint:gosec // checked beside it
+	return money.Pico(q), q <= 1<<63-1
 }
 
 // Ceiling returns the most that a request can cost with that much input, however a cache takes it up, and that much

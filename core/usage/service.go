@@ -146,7 +146,7 @@ func check(r Row) error {
 		{"tokens_input", r.Usage.Input}, {"tokens_input", r.CountedInput}, {"tokens_output", r.Usage.Output},
 		{"cached_tokens", r.Usage.CacheRead}, {"cache_write_tokens", r.Usage.CacheWrite5m},
 		{"cache_write_1h_tokens", r.Usage.CacheWrite1h}, {"reasoning_tokens", r.Usage.Reasoning}, {"api_calls", r.Calls},
-		{"avg_latency_ms", int64(r.Latency)}, {"cost", int64(value((*int64)(r.Reported)))},
+		{"avg_latency_ms", int64(r.Latency)}, {"cost", value((*int64)(r.Reported))},
 	} {
 		if n.value < 0 {
 			return fault.Invalidf(n.path, "must not be negative")

@@ -58,22 +58,22 @@ func TestChanges(t *testing.T) {
 
 func TestTotalsCheck(t *testing.T) {
 	t.Parallel()
-	sound := func() WalletTotals {
-		return WalletTotals{Wallet: Wallet{Balance: 10, Held: 3}, Available: 7, Held: 3, OpenHolds: 3, BalanceAfter: 10}
+	sound := func() OwnerTotals {
+		return OwnerTotals{Wallet: Wallet{Balance: 10, Held: 3}, Available: 7, Held: 3, OpenHolds: 3, BalanceAfter: 10}
 	}
 	for name, c := range map[string]struct {
-		spoil func(*WalletTotals)
+		spoil func(*OwnerTotals)
 		want  string
 	}{
-		"below zero":     {func(w *WalletTotals) { w.Wallet.Balance, w.Available, w.BalanceAfter = 2, -1, 2 }, "below zero"},
-		"available":      {func(w *WalletTotals) { w.Available++ }, "available is 7 and its lines say 8"},
-		"held":           {func(w *WalletTotals) { w.Held++ }, "held is 3 and its lines say 4"},
-		"open holds":     {func(w *WalletTotals) { w.OpenHolds-- }, "its open holds say 2"},
-		"latest balance": {func(w *WalletTotals) { w.BalanceAfter = 9 }, "its latest transaction says 9"},
+		"below zero":     {func(w *OwnerTotals) { w.Wallet.Balance, w.Available, w.BalanceAfter = 2, -1, 2 }, "below zero"},
+		"available":      {func(w *OwnerTotals) { w.Available++ }, "available is 7 and its lines say 8"},
+		"held":           {func(w *OwnerTotals) { w.Held++ }, "held is 3 and its lines say 4"},
+		"open holds":     {func(w *OwnerTotals) { w.OpenHolds-- }, "its open holds say 2"},
+		"latest balance": {func(w *OwnerTotals) { w.BalanceAfter = 9 }, "its latest transaction says 9"},
 	} {
 		w := sound()
 		c.spoil(&w)
-		err := Totals{Wallets: []WalletTotals{sound(), w}}.check()
+		err := Totals{Wallets: []OwnerTotals{sound(), w}}.check()
 		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want ErrCorrupt with %q", name, err, c.want)
 		}
@@ -86,7 +86,7 @@ func TestTotalsCheck(t *testing.T) {
 			t.Errorf("%s: %v; want ErrCorrupt", name, err)
 		}
 	}
-	if err := (Totals{Wallets: []WalletTotals{sound()}, Currencies: []CurrencyTotals{{Credits: 1, Debits: 1}}}).check(); err != nil {
+	if err := (Totals{Wallets: []OwnerTotals{sound()}, Currencies: []CurrencyTotals{{Credits: 1, Debits: 1}}}).check(); err != nil {
 		t.Error(err)
 	}
 }

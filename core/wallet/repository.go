@@ -65,13 +65,13 @@ type Books interface {
 
 // Totals is the ledger of one tenant, summed up.
 type Totals struct {
-	Wallets    []WalletTotals
+	Wallets    []OwnerTotals
 	Currencies []CurrencyTotals
 	Unbalanced []id.LedgerEntry // entries whose lines do not sum to zero; at most 100
 }
 
-// WalletTotals sets what a wallet's row says beside what its lines and holds say.
-type WalletTotals struct {
+// OwnerTotals sets what a wallet's row says beside what its lines and holds say.
+type OwnerTotals struct {
 	Wallet       Wallet
 	Available    int64 // sum of its lines on Available
 	Held         int64 // sum of its lines on Held

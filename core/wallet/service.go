@@ -504,7 +504,7 @@ func (t Totals) check() error {
 	return nil
 }
 
-func (t WalletTotals) check() error {
+func (t OwnerTotals) check() error {
 	w := t.Wallet
 	var broken string
 	switch {

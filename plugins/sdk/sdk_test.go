@@ -173,7 +173,7 @@ func TestHTTPClient(t *testing.T) {
 				if err != nil {
 					return "", err
 				}
-				defer resp.Body.Close() //nolint:errcheck // only read
+				defer resp.Body.Close()
 				b, err := io.ReadAll(resp.Body)
 				return string(b), err
 			}))
@@ -216,8 +216,8 @@ func sampleRule() sdk.Plugin {
 			b, err := json.Marshal(act)
 			return sdk.Deny("%s", b), err
 		case "limits":
-			max, err := sdk.ParseAmount("12.5", "EUR")
-			return sdk.Allow(sdk.Limit{Window: sdk.WindowWeek, Max: max}), err
+			limit, err := sdk.ParseAmount("12.5", "EUR")
+			return sdk.Allow(sdk.Limit{Window: sdk.WindowWeek, Max: limit}), err
 		case "approve":
 			return sdk.RequireApproval("ask"), nil
 		case "mute":

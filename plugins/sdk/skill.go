@@ -45,7 +45,7 @@ func Skill[In, Out any](info SkillInfo, handle func(ctx context.Context, in In) 
 	return RawSkill(info, schema, func(ctx context.Context, call Call) (Result, error) {
 		var in In
 		if err := decodeStrict(call.Input, &in); err != nil {
-			return Result{Text: "the input is not valid: " + err.Error(), IsError: true}, nil
+			return Result{Text: "the input is not valid: " + err.Error(), IsError: true}, nil //nolint:nilerr // the model is told
 		}
 		out, err := handle(ctx, in)
 		if err != nil {

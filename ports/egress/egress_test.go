@@ -310,7 +310,7 @@ func getWith(t *testing.T, c *egress.Client, url string, h http.Header) (string,
 	if err != nil {
 		return "", err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	return string(b), err
 }

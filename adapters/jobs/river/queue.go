@@ -131,6 +131,7 @@ func (q *Queue) migrate(ctx context.Context) error {
 					return err
 				}
 			}
+			//nolint:staticcheck // Migrate takes a connection of its own, which on SQLite would wait for the lock that is held here
 			res, err := m.MigrateTx(ctx, t, rivermigrate.DirectionUp, &rivermigrate.MigrateOpts{MaxSteps: 1})
 			if err != nil {
 				return err

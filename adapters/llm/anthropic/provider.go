@@ -118,7 +118,7 @@ func (p *Provider) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.
 			}
 		}
 
-		answer := newAnswer(string(params.Model))
+		answer := newAnswer(params.Model)
 		for stream.Next() {
 			event := stream.Current()
 			deltas, err := answer.add(&event)

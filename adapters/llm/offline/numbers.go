@@ -317,7 +317,7 @@ func (p *parser) operand(depth int) (string, bool) {
 	if p.at >= len(p.toks) || depth > maxDepth {
 		return "", false
 	}
-	text := ""
+	var text string
 	switch t := p.toks[p.at]; {
 	case t.is("-"):
 		p.at++

@@ -165,7 +165,6 @@ func request(messages []llm.Message) (text string, at int, media bool) {
 		}
 		// A result's images stand beside it and are not the user's.
 		if text == "" && slices.ContainsFunc(messages[at].Blocks, func(b llm.Block) bool { return b.ToolResult != nil }) {
-			media = false
 			continue
 		}
 		return strings.ToValidUTF8(text, " "), at, media
@@ -179,7 +178,7 @@ func callID(messages []llm.Message) string {
 	enc := json.NewEncoder(h)
 	for _, m := range messages {
 		// A message that cannot be encoded is left out; the ones around it still tell one call from the next.
-		_ = enc.Encode(m)
+		_ = enc.Encode(m) //nolint:errchkjson // see above
 	}
 	return "call_" + hex.EncodeToString(h.Sum(nil)[:12])
 }

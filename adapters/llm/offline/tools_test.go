@@ -47,8 +47,6 @@ var (
 		`{"type":"object","properties":{"title":{"type":"string"},"priority":{"type":"string","enum":["low","medium","high"]},"due_date":{"type":"string","format":"date"}},"required":["title"]}`)
 	convertUnits = spec("convert_units", "Converts a value between units of measurement.",
 		`{"type":"object","properties":{"value":{"type":"number"},"from":{"type":"string"},"to":{"type":"string"}},"required":["value","from","to"]}`)
-	listPayments = spec("list_payments", "Lists payments that were made to a vendor.",
-		`{"type":"object","properties":{"vendor":{"type":"string"}},"required":["vendor"]}`)
 	tellAgent = spec("message_agent", "Sends a message to another agent.",
 		`{"type":"object","properties":{"agent":{"type":"string"},"message":{"type":"string"}},"required":["agent","message"]}`)
 	bash = spec("bash", "Runs a shell command in the sandbox.", `{"type":"object","properties":{"command":{"type":"string"}},"required":["command"]}`)

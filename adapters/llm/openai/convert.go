@@ -27,7 +27,7 @@ func (p *Provider) request(req llm.Request) (vendor.ChatCompletionRequest, error
 	if p.official || reasoning.MatchString(req.Model) {
 		out.MaxCompletionTokens = req.MaxOutputTokens
 	} else {
-		out.MaxTokens = req.MaxOutputTokens
+		out.MaxTokens = req.MaxOutputTokens //nolint:staticcheck // see above
 	}
 	if req.System != "" {
 		out.Messages = append(out.Messages, vendor.ChatCompletionMessage{Role: vendor.ChatMessageRoleSystem, Content: req.System})

@@ -48,7 +48,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	defer os.RemoveAll(dir)
 	buildDir = dir
 	return m.Run()
 }
@@ -97,7 +97,7 @@ func ruleManifest(b skill.Binary) skill.Manifest {
 
 func newHost(t testing.TB, change func(*host.Config)) *host.Host {
 	t.Helper()
-	cfg := host.Config{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Backoff: 5 * time.Millisecond}
+	cfg := host.Config{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Backoff: 5 * time.Millisecond}
 	if change != nil {
 		change(&cfg)
 	}
@@ -258,7 +258,7 @@ func TestChecksum(t *testing.T) {
 	if err := os.Remove(copied); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(copied, []byte("#!/bin/sh\necho changed\n"), 0o500); err != nil { //nolint:gosec // it must be executable
+	if err := os.WriteFile(copied, []byte("#!/bin/sh\necho changed\n"), 0o500); err != nil {
 		t.Fatal(err)
 	}
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
@@ -590,7 +590,7 @@ func TestNoPluginOutlivesItsServer(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "plugin"), b, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.Command(os.Args[0]) //nolint:gosec // this test itself
+			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), "BUREAU_TEST_HOST_HELPER="+dir)
 			cmd.Stderr = os.Stderr
 			out, err := cmd.StdoutPipe()

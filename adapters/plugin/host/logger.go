@@ -37,7 +37,7 @@ func (h *hclogger) Log(level hclog.Level, msg string, args ...any) {
 	if len(msg) > most {
 		msg = msg[:most]
 	}
-	h.l.Log(context.Background(), to, msg, args...) //nolint:sloglint // the words are the plugin's
+	h.l.Log(context.Background(), to, msg, args...)
 }
 
 func (h *hclogger) Trace(msg string, args ...any) { h.Log(hclog.Trace, msg, args...) }

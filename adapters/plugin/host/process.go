@@ -114,7 +114,7 @@ func (h *Host) binary(ctx context.Context, b skill.Binary) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the binary: %w", err)
 	}
-	defer src.Close() //nolint:errcheck // only read
+	defer src.Close()
 	tmp, err := os.CreateTemp(h.cfg.Dir, ".copy-*")
 	if err != nil {
 		return "", err
@@ -178,8 +178,8 @@ func (h *Host) exec(path string, b skill.Binary) (p *process, err error) {
 		_ = os.RemoveAll(runDir)
 		return nil, err
 	}
-	defer childEnd.Close()    //nolint:errcheck // the child has its own
-	cmd := exec.Command(path) //nolint:gosec,noctx // a verified copy; its life is the supervisor's matter, not one call's
+	defer childEnd.Close()
+	cmd := exec.Command(path)
 	cmd.Dir = runDir
 	cmd.Env = h.env(runDir)
 	cmd.ExtraFiles = []*os.File{childEnd} // descriptor 3

@@ -39,7 +39,7 @@ func waitExit(p *process) {
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing was written
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1) //nolint:gosec // descriptors are small
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
 		if n > 0 {
 			return
 		}

@@ -158,7 +158,7 @@ func complete(ctx context.Context, goCmd, dir string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, goCmd, "list", "-mod=mod", "-deps", "-test", "./...") //nolint:gosec // the user's own toolchain
+	cmd := exec.CommandContext(ctx, goCmd, "list", "-mod=mod", "-deps", "-test", "./...")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {

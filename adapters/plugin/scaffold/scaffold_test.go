@@ -54,7 +54,7 @@ func TestWhatIsWrittenWorks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer h.Stop(context.Background()) //nolint:errcheck // nothing runs
+			defer h.Stop(context.Background())
 			b, err := os.ReadFile(filepath.Join(dir, name))
 			if err != nil {
 				t.Fatal(err)

@@ -109,7 +109,7 @@ func (l *fakeLauncher) Describe(ctx context.Context, b skill.Binary) (skill.Desc
 	if err != nil {
 		return skill.Description{}, err
 	}
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	text, err := io.ReadAll(r)
 	if err != nil {
 		return skill.Description{}, err

@@ -184,7 +184,7 @@ func (s *Source) digest(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	sum := sha256.New()
 	if _, err := io.Copy(sum, f); err != nil {
 		return "", err
@@ -282,14 +282,14 @@ func (s *Source) build(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(tmp) //nolint:errcheck // gone after the rename
+	defer os.RemoveAll(tmp)
 	args := []string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", tmp + string(filepath.Separator)}
 	for _, p := range table {
 		args = append(args, "./"+p.folder)
 	}
 	began := time.Now()
 	s.cfg.Logger.InfoContext(ctx, "building the shipped plugins", "source", s.cfg.Checkout)
-	cmd := exec.CommandContext(ctx, goCmd, args...) //nolint:gosec // the operator's own toolchain and source
+	cmd := exec.CommandContext(ctx, goCmd, args...)
 	cmd.Dir = s.cfg.Checkout
 	cmd.Env = s.env()
 	if out, err := cmd.CombinedOutput(); err != nil {

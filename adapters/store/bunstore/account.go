@@ -27,14 +27,6 @@ var (
 // Accounts returns the repository of tenants, keys and idempotency records.
 func (s *Store) Accounts() *AccountRepo { return &AccountRepo{s} }
 
-// accountErr makes a violated unique index the context's own error.
-func accountErr(err error) error {
-	if isUnique(err) {
-		return account.ErrDuplicate.Wrap(err)
-	}
-	return mapErr(err)
-}
-
 type tenantRow struct {
 	ID        id.Tenant `bun:"id"`
 	Name      string    `bun:"name"`

@@ -98,7 +98,7 @@ func decodeDecision(text []byte) (policy.Decision, error) {
 		if err != nil {
 			return policy.Decision{}, fmt.Errorf("bunstore: decision: %w", err)
 		}
-		d.Policies = append(d.Policies, policy.PolicyVersion{Policy: id.Of[id.PolicyKind](u), Version: p.Version})
+		d.Policies = append(d.Policies, policy.PinnedVersion{Policy: id.Of[id.PolicyKind](u), Version: p.Version})
 	}
 	return d, nil
 }

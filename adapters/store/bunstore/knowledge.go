@@ -100,7 +100,7 @@ func (r *KnowledgeRepo) Hashes(
 	}
 	rows, err := r.s.read(ctx).QueryContext(ctx,
 		"SELECT hash, id FROM knowledge_entries WHERE tenant_id = ? AND space_id = ? AND hash IN (?) AND seq > ?",
-		sc.Tenant, spaceID(space), bun.In(texts), after)
+		sc.Tenant, spaceID(space), bun.List(texts), after)
 	if err != nil {
 		return nil, mapErr(err)
 	}
@@ -368,7 +368,7 @@ func (r *KnowledgeRepo) entries(
 	}
 	rows, err := r.s.read(ctx).QueryContext(ctx,
 		"SELECT "+knowledgeColumns+" FROM knowledge_entries WHERE tenant_id = ? AND space_id = ? AND seq IN (?)",
-		sc.Tenant, spaceID(space), bun.In(seqs))
+		sc.Tenant, spaceID(space), bun.List(seqs))
 	if err != nil {
 		return nil, mapErr(err)
 	}

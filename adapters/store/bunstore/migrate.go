@@ -110,7 +110,7 @@ func (s *Store) applyMigration(ctx context.Context, conn *sql.Conn, begin string
 		return execScript(ctx, conn, "COMMIT")
 	case err == nil:
 		return fmt.Errorf("the file is not the one that this database was made with (number %d)", m.number)
-	case err != sql.ErrNoRows: //nolint:errorlint // database/sql returns it bare
+	case err != sql.ErrNoRows:
 		return err
 	}
 	if err := execScript(ctx, conn, m.text); err != nil {

@@ -257,7 +257,7 @@ func (r *SessionRepo) Heads(ctx context.Context, sessions []id.Session) (map[id.
 	if len(sessions) == 0 {
 		return out, nil
 	}
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT id, last_seq FROM sessions WHERE id IN (?)", bun.In(sessions))
+	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT id, last_seq FROM sessions WHERE id IN (?)", bun.List(sessions))
 	if err != nil {
 		return nil, mapErr(err)
 	}
@@ -408,7 +408,7 @@ func (r *SessionRepo) Events(ctx context.Context, sc account.Scope, sessionID id
 		for i, t := range q.Types {
 			types[i] = string(t)
 		}
-		w.and("type IN (?)", bun.In(types))
+		w.and("type IN (?)", bun.List(types))
 	}
 	w.between("at", q.Processed)
 	query := "SELECT seq, id, type, ref, data, at FROM session_events WHERE " + w.sql() + " ORDER BY seq"
@@ -642,7 +642,7 @@ func (r *SessionTurnRepo) Check(ctx context.Context, sc account.Scope, f gate.Fe
 func (r *SessionTurnRepo) OfAgents(ctx context.Context, sc account.Scope, agents []id.Agent) ([]id.Session, error) {
 	w := newWhere("tenant_id = ? AND ended_at IS NULL", sc.Tenant)
 	if len(agents) > 0 {
-		w.and("agent_id IN (?)", bun.In(agents))
+		w.and("agent_id IN (?)", bun.List(agents))
 	}
 	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT DISTINCT session_id FROM session_turns WHERE "+w.sql()+" ORDER BY session_id", w.args...)
 	if err != nil {
@@ -669,7 +669,7 @@ func (r *SessionTurnRepo) Renew(ctx context.Context, l session.Lease, turns []id
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		out = nil
 		rows, err := db.QueryContext(ctx, "UPDATE session_turns SET lease_until = ? WHERE id IN (?) AND owner = ? AND state = 'running' RETURNING id",
-			r.s.leaseUntil(l), bun.In(turns), l.Owner)
+			r.s.leaseUntil(l), bun.List(turns), l.Owner)
 		if err != nil {
 			return mapErr(err)
 		}

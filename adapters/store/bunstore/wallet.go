@@ -389,30 +389,30 @@ func (r *WalletRepo) Totals(ctx context.Context, sc account.Scope) (wallet.Total
 	index := make(map[id.Wallet]int, len(ws))
 	for i, w := range ws {
 		index[w.ID] = i
-		t.Wallets = append(t.Wallets, wallet.WalletTotals{Wallet: w})
+		t.Wallets = append(t.Wallets, wallet.OwnerTotals{Wallet: w})
 	}
 	// One pass per figure; each row adds to the wallet that it names.
 	for _, f := range []struct {
 		query string
-		add   func(w *wallet.WalletTotals, n int64)
+		add   func(w *wallet.OwnerTotals, n int64)
 	}{
 		{
 			"SELECT wallet_id, CAST(SUM(amount) AS BIGINT) FROM ledger_lines WHERE tenant_id = ? AND part = 'available' GROUP BY wallet_id",
-			func(w *wallet.WalletTotals, n int64) { w.Available = n },
+			func(w *wallet.OwnerTotals, n int64) { w.Available = n },
 		},
 		{
 			"SELECT wallet_id, CAST(SUM(amount) AS BIGINT) FROM ledger_lines WHERE tenant_id = ? AND part = 'held' GROUP BY wallet_id",
-			func(w *wallet.WalletTotals, n int64) { w.Held = n },
+			func(w *wallet.OwnerTotals, n int64) { w.Held = n },
 		},
 		{
 			"SELECT wallet_id, CAST(SUM(amount) AS BIGINT) FROM wallet_holds WHERE tenant_id = ? AND status = 'open' GROUP BY wallet_id",
-			func(w *wallet.WalletTotals, n int64) { w.OpenHolds = n },
+			func(w *wallet.OwnerTotals, n int64) { w.OpenHolds = n },
 		},
 		{
 			`SELECT l.wallet_id, l.balance_after FROM ledger_lines AS l JOIN
 				(SELECT wallet_id, MAX(seq) AS seq FROM ledger_lines WHERE tenant_id = ? AND kind IS NOT NULL GROUP BY wallet_id) AS m
 				ON m.wallet_id = l.wallet_id AND m.seq = l.seq WHERE l.kind IS NOT NULL`,
-			func(w *wallet.WalletTotals, n int64) { w.BalanceAfter = n },
+			func(w *wallet.OwnerTotals, n int64) { w.BalanceAfter = n },
 		},
 	} {
 		err := eachRow(ctx, r.s.read(ctx), func(row scanner) error {
@@ -425,7 +425,7 @@ func (r *WalletRepo) Totals(ctx context.Context, sc account.Scope) (wallet.Total
 			if !ok { // lines without a wallet are as wrong as a wallet without lines
 				i = len(t.Wallets)
 				index[w] = i
-				t.Wallets = append(t.Wallets, wallet.WalletTotals{Wallet: wallet.Wallet{ID: w, Tenant: sc.Tenant}})
+				t.Wallets = append(t.Wallets, wallet.OwnerTotals{Wallet: wallet.Wallet{ID: w, Tenant: sc.Tenant}})
 			}
 			f.add(&t.Wallets[i], n)
 			return nil

@@ -147,7 +147,7 @@ func (w *writer) run(ctx context.Context, fn func(bun.Tx) error) error {
 	defer func() {
 		if !returned { // a panic or runtime.Goexit passes through: undo first
 			r.ran <- false
-			<-r.done
+			<-r.done //nolint:errcheck // the panic is what the caller hears of
 		}
 	}()
 	err := fn(tx)

@@ -1,5 +1,6 @@
 // Command bureau-load measures the real binary over HTTP, each figure beside the bare limit of the same machine in the same run: a
-// net/http handler that answers the same JSON, and a plain single-row transaction on the same database.
+// net/http handler that answers the same JSON, and a plain single-row transaction on the same kind of database. The generator
+// shares the machine with the server, so ratios say more than rates, and the server's CPU time per call says most.
 package main
 
 import (
@@ -24,8 +25,11 @@ func main() {
 	connections := flag.Int("connections", 32, "concurrent callers")
 	span := flag.Duration("time", 5*time.Second, "how long each figure is measured")
 	database := flag.String("database", "", "postgres:// URL of an empty database; default: SQLite")
+	bin := flag.String("bin", "", "a binary with its plugins beside it; default: built from this module")
 	flag.Parse()
-	if err := run(ctx, os.Stdout, *connections, *span, *database); err != nil {
+	if err := run(ctx, bench{
+		out: os.Stdout, connections: *connections, span: *span, database: *database,
+	}, *bin); err != nil {
 		fmt.Fprintln(os.Stderr, "bureau-load:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has been called
@@ -43,35 +47,42 @@ type bench struct {
 	span        time.Duration
 }
 
-func run(ctx context.Context, out io.Writer, connections int, span time.Duration, database string) error {
-	dir, err := os.MkdirTemp("", "bureau-load-")
-	if err != nil {
+func run(ctx context.Context, b bench, bin string) (err error) {
+	if b.dir, err = os.MkdirTemp("", "bureau-load-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	bin, err := process.Build(ctx, dir)
-	if err != nil {
-		return err
+	defer os.RemoveAll(b.dir)
+	if bin == "" {
+		if bin, err = process.Build(ctx, b.dir); err != nil {
+			return err
+		}
 	}
-	model := newFakeModel()
-	defer model.close()
-	env := []string{"BUREAU_LLM_PROVIDER=openai", "BUREAU_LLM_BASE_URL=" + model.url(), "BUREAU_LLM_API_KEY=none", "BUREAU_LLM_MODEL=fake"}
-	if database != "" {
-		env = append(env, "BUREAU_DATABASE_URL="+database, "BUREAU_ROOT_SECRET="+strings.Repeat("5a", 32))
+	b.model = newFakeModel()
+	defer b.model.close()
+	env := []string{"BUREAU_LLM_PROVIDER=openai", "BUREAU_LLM_BASE_URL=" + b.model.url(), "BUREAU_LLM_API_KEY=none", "BUREAU_LLM_MODEL=fake"}
+	if b.database != "" {
+		env = append(env, "BUREAU_DATABASE_URL="+b.database, "BUREAU_ROOT_SECRET="+strings.Repeat("5a", 32))
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	log, err := os.Create(filepath.Join(b.dir, "log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	began := time.Now()
-	s, err := process.Start(ctx, process.Options{Bin: bin, Data: filepath.Join(dir, "data"), Env: env, Log: log})
-	if err != nil {
+	if err := b.measure(ctx, process.Options{Bin: bin, Data: filepath.Join(b.dir, "data"), Env: env, Log: log}); err != nil {
 		raw, _ := os.ReadFile(log.Name())
-		return fmt.Errorf("%w\n%s", err, raw)
+		return errors.Join(err, fmt.Errorf("the end of the server's log:\n%s", raw[max(0, len(raw)-2000):]))
+	}
+	return nil
+}
+
+func (b *bench) measure(ctx context.Context, options process.Options) error {
+	began := time.Now()
+	s, err := process.Start(ctx, options)
+	if err != nil {
+		return err
 	}
 	defer s.Kill()
-	b := &bench{out: out, server: s, model: model, dir: dir, database: database, connections: connections, span: span}
+	b.server = s
 	b.say("start to healthy, empty database", "%s", time.Since(began).Round(time.Millisecond))
 	s.Stop()
 	began = time.Now()
@@ -79,36 +90,55 @@ func run(ctx context.Context, out io.Writer, connections int, span time.Duration
 		return err
 	}
 	b.say("start to healthy, existing database", "%s", time.Since(began).Round(time.Millisecond))
-	if err := b.memory("memory after start"); err != nil {
+	if err := b.memory("memory, right after start"); err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{b.reads, b.creates, b.firstRequest, b.payments, b.pluginRule} {
+	if err := pause(ctx, settle); err != nil {
+		return err
+	}
+	if err := b.memory("memory, idle for 5 s"); err != nil {
+		return err
+	}
+	for _, part := range []func(context.Context) error{b.reads, b.creates, b.firstRequest, b.payments} {
 		if err := part(ctx); err != nil {
-			raw, _ := os.ReadFile(log.Name())
-			return errors.Join(err, fmt.Errorf("server log: %s", raw[max(0, len(raw)-2000):]))
+			return err
 		}
 	}
-	return b.memory("memory after the load")
+	return b.memory("memory, after the load")
 }
 
+// settle is how long the server is left alone before its idle memory is read.
+const settle = 5 * time.Second
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// say prints one row of the table.
 func (b *bench) say(what, format string, args ...any) {
-	fmt.Fprintf(b.out, "%-44s %s\n", what, fmt.Sprintf(format, args...))
+	fmt.Fprintf(b.out, "%-46s %s\n", what, fmt.Sprintf(format, args...))
 }
 
-// memory prints the resident set of the server.
+// memory prints the resident set of the server, and how much of it is the binary's own pages, which every process that runs it
+// shares and which the kernel may drop.
 func (b *bench) memory(what string) error {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.server.PID()))
 	if err != nil {
 		return err
 	}
+	mib := map[string]float64{}
 	for line := range strings.Lines(string(raw)) {
-		if kib, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			var n int
-			if _, err := fmt.Sscanf(strings.TrimSpace(kib), "%d kB", &n); err != nil {
-				return err
-			}
-			b.say(what, "%.1f MiB", float64(n)/1024)
+		name, rest, _ := strings.Cut(line, ":")
+		var kib int
+		if _, err := fmt.Sscanf(strings.TrimSpace(rest), "%d kB", &kib); err == nil {
+			mib[name] = float64(kib) / 1024
 		}
 	}
+	b.say(what, "%.1f MiB, of which %.1f MiB are files", mib["VmRSS"], mib["RssFile"])
 	return nil
 }

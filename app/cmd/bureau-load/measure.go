@@ -2,71 +2,92 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // sample is what a measurement saw.
 type sample struct {
-	count int
 	span  time.Duration
-	times []time.Duration // sorted
+	times []time.Duration // one per call, sorted
+	cpu   time.Duration   // of the server; 0 where it has no part
 }
 
-func (s sample) rate() float64 { return float64(s.count) / s.span.Seconds() }
+func (s sample) rate() float64 { return float64(len(s.times)) / s.span.Seconds() }
 
 func (s sample) at(q float64) time.Duration {
 	if len(s.times) == 0 {
 		return 0
 	}
-	return s.times[min(len(s.times)-1, int(q*float64(len(s.times))))].Round(time.Microsecond)
+	return s.times[min(len(s.times)-1, int(q*float64(len(s.times))))].Round(10 * time.Microsecond)
 }
 
-// String gives the rate and the percentiles.
+// String gives the rate, the percentiles and the server's CPU time per call.
 func (s sample) String() string {
-	return fmt.Sprintf("%8.0f/s   p50 %-9s p99 %s", s.rate(), s.at(0.50), s.at(0.99))
+	text := fmt.Sprintf("%7.0f/s  p50 %-8s p99 %-8s", s.rate(), s.at(0.50), s.at(0.99))
+	if s.cpu > 0 {
+		text += fmt.Sprintf("  cpu %s", (s.cpu / time.Duration(max(len(s.times), 1))).Round(time.Microsecond))
+	}
+	return text
 }
 
-// hammer calls fn from many goroutines for a while, after a short warm-up. fn gets the caller's number and a number of its own.
-func hammer(ctx context.Context, callers int, span time.Duration, fn func(ctx context.Context, caller, n int) error) (sample, error) {
-	var next atomic.Int64
-	loop := func(until time.Time, keep bool) (sample, error) {
-		var mu sync.Mutex
-		var wg sync.WaitGroup
-		var failure error
-		all := sample{}
-		began := time.Now()
-		for caller := range callers {
-			wg.Go(func() {
-				var times []time.Duration
-				for time.Now().Before(until) && ctx.Err() == nil {
-					t := time.Now()
-					if err := fn(ctx, caller, int(next.Add(1))); err != nil {
-						mu.Lock()
-						failure = err
-						mu.Unlock()
-						return
-					}
-					times = append(times, time.Since(t))
-				}
-				mu.Lock()
-				all.times = append(all.times, times...)
-				mu.Unlock()
-			})
-		}
-		wg.Wait()
-		all.span = time.Since(began)
-		all.count = len(all.times)
-		if keep {
-			slices.Sort(all.times)
-		}
-		return all, failure
-	}
-	if _, err := loop(time.Now().Add(span/10), false); err != nil {
+// hammer calls fn from many goroutines for span, after a warm-up of a fifth of it.
+func (b *bench) hammer(ctx context.Context, callers int, fn func(context.Context) error) (sample, error) {
+	if _, err := loop(ctx, callers, b.span/5, fn); err != nil {
 		return sample{}, err
 	}
-	return loop(time.Now().Add(span), true)
+	before, err := b.cpu()
+	if err != nil {
+		return sample{}, err
+	}
+	s, err := loop(ctx, callers, b.span, fn)
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := b.cpu()
+	s.cpu = after - before
+	return s, err
+}
+
+func loop(ctx context.Context, callers int, span time.Duration, fn func(context.Context) error) (sample, error) {
+	var wg sync.WaitGroup
+	times := make([][]time.Duration, callers)
+	errs := make([]error, callers)
+	began := time.Now()
+	for i := range callers {
+		wg.Go(func() {
+			for errs[i] == nil && time.Since(began) < span {
+				t := time.Now()
+				errs[i] = fn(ctx)
+				times[i] = append(times[i], time.Since(t))
+			}
+		})
+	}
+	wg.Wait()
+	s := sample{span: time.Since(began), times: slices.Concat(times...)}
+	slices.Sort(s.times)
+	return s, errors.Join(errs...)
+}
+
+// tick is the unit of the times in /proc/PID/stat; Linux shows them in hundredths of a second everywhere.
+const tick = 10 * time.Millisecond
+
+// cpu is the time that the server has computed since it started.
+func (b *bench) cpu() (time.Duration, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.server.PID()))
+	if err != nil {
+		return 0, err
+	}
+	// The program's name, in parentheses, may have spaces in it. utime and stime are the 12th and 13th field behind it.
+	fields := strings.Fields(string(raw[strings.LastIndex(string(raw), ")")+1:]))
+	var user, system int64
+	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
+		return 0, err
+	}
+	return time.Duration(user+system) * tick, nil
 }

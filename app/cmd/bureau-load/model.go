@@ -72,7 +72,6 @@ func (m *fakeModel) measure(ctx context.Context, times int, send func(ctx contex
 			return s, ctx.Err()
 		}
 	}
-	s.count = len(s.times)
 	slices.Sort(s.times)
 	return s, nil
 }

@@ -5,58 +5,77 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
-	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the bare limit on Postgres
 	_ "modernc.org/sqlite"             // the bare limit on SQLite
 )
 
-// caller is an HTTP client whose connections are kept, one per goroutine.
-func (b *bench) caller() *http.Client {
+// client keeps a connection for each caller.
+func (b *bench) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: b.connections, MaxConnsPerHost: b.connections}}
 }
 
-func send(ctx context.Context, c *http.Client, method, url, key string, body []byte) error {
-	var in io.Reader
-	if body != nil {
-		in = bytes.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, url, in)
-	if err != nil {
+// request returns a function that sends the same request again and again and wants a success.
+func (b *bench) request(method, url string, body []byte) func(context.Context) error {
+	client := b.client()
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("X-Api-Key", b.server.Key)
+		if body != nil {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		raw, err := io.ReadAll(res.Body)
+		if err == nil && res.StatusCode >= 300 {
+			err = fmt.Errorf("%s %s: %s: %s", method, url, res.Status, raw)
+		}
 		return err
 	}
-	req.Header.Set("X-Api-Key", key)
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	res, err := c.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	raw, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode >= 300 {
-		err = fmt.Errorf("%s %s: %s: %s", method, url, res.Status, raw)
-	}
-	return err
 }
 
-func (b *bench) agent(ctx context.Context) (string, error) {
-	var made struct {
-		ID string `json:"id"`
+// made is the answer to every creation.
+type made struct {
+	ID string `json:"id"`
+}
+
+func (b *bench) agent(ctx context.Context, model string) (string, error) {
+	var m made
+	err := b.server.Call(ctx, "POST", "/v1/agents", "", map[string]any{"name": "load", "model": model, "system": "You help."}, &m)
+	return m.ID, err
+}
+
+// compare measures something with all callers and prints it beside its limit.
+func (b *bench) compare(ctx context.Context, what, other string, fn, limit func(context.Context) error) error {
+	got, err := b.hammer(ctx, b.connections, fn)
+	if err != nil {
+		return err
 	}
-	err := b.server.Call(ctx, "POST", "/v1/agents", "", map[string]any{"name": "load", "model": "offline", "system": "You help."}, &made)
-	return made.ID, err
+	bare, err := loop(ctx, b.connections, b.span, limit)
+	if err != nil {
+		return err
+	}
+	b.say(what, "%s", got)
+	b.say("  "+other, "%s  ratio %.2f", bare, got.rate()/bare.rate())
+	return nil
 }
 
 // reads measures GET /v1/agents/{id} beside a bare handler that writes the same bytes.
 func (b *bench) reads(ctx context.Context) error {
-	agent, err := b.agent(ctx)
+	agent, err := b.agent(ctx, "offline")
 	if err != nil {
 		return err
 	}
@@ -70,96 +89,71 @@ func (b *bench) reads(ctx context.Context) error {
 	}))
 	defer bare.Close()
 	return b.compare(ctx, "agent reads", "bare net/http handler, same JSON",
-		func(c *http.Client) func(context.Context, int, int) error {
-			return func(ctx context.Context, _, _ int) error {
-				return send(ctx, c, "GET", b.server.URL+"/v1/agents/"+agent, b.server.Key, nil)
-			}
-		},
-		func(c *http.Client) func(context.Context, int, int) error {
-			return func(ctx context.Context, _, _ int) error { return send(ctx, c, "GET", bare.URL, "", nil) }
-		})
+		b.request("GET", b.server.URL+"/v1/agents/"+agent, nil), b.request("GET", bare.URL, nil))
 }
 
-// compare measures two things one after the other and prints both and their ratio.
-func (b *bench) compare(ctx context.Context, what, other string, fn, limit func(*http.Client) func(context.Context, int, int) error) error {
-	got, err := hammer(ctx, b.connections, b.span, fn(b.caller()))
-	if err != nil {
-		return err
-	}
-	want, err := hammer(ctx, b.connections, b.span, limit(b.caller()))
-	if err != nil {
-		return err
-	}
-	b.say(what, "%s", got)
-	b.say("  "+other, "%s   ratio %.2f", want, got.rate()/want.rate())
-	return nil
-}
-
-// creates measures POST /v1/agents beside a single-row transaction on the same kind of database.
+// creates measures POST /v1/agents beside a single-row transaction.
 func (b *bench) creates(ctx context.Context) error {
-	insert, closeDB, err := b.plainInsert(ctx)
+	db, err := b.plainDatabase(ctx)
 	if err != nil {
 		return err
 	}
-	defer closeDB()
-	body := []byte(`{"name":"load","model":"offline","system":"You help."}`)
-	return b.compare(ctx, "agent creates", "plain single-row transaction, same database",
-		func(c *http.Client) func(context.Context, int, int) error {
-			return func(ctx context.Context, _, _ int) error {
-				return send(ctx, c, "POST", b.server.URL+"/v1/agents", b.server.Key, body)
-			}
-		},
-		func(*http.Client) func(context.Context, int, int) error {
-			return func(ctx context.Context, _, n int) error { return insert(ctx, n) }
-		})
+	defer db.Close()
+	return b.compare(ctx, "agent creates", plainName,
+		b.request("POST", b.server.URL+"/v1/agents", []byte(`{"name":"load","model":"offline","system":"You help."}`)), plainInsert(db))
 }
 
-// plainInsert returns a function that inserts one row in a transaction of its own, durably.
-func (b *bench) plainInsert(ctx context.Context) (insert func(context.Context, int) error, closeDB func(), err error) {
-	driver, url := "sqlite", "file:"+filepath.Join(b.dir, "plain.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(10000)&_txlock=immediate"
-	table, query := "CREATE TABLE plain_load (id INTEGER PRIMARY KEY, body TEXT NOT NULL)", "INSERT INTO plain_load (body) VALUES ($1)"
-	if b.database != "" {
-		driver, url = "pgx", b.database
-		table = "CREATE TABLE IF NOT EXISTS plain_load (id BIGSERIAL PRIMARY KEY, body TEXT NOT NULL)"
-	}
-	db, err := sql.Open(driver, url)
-	if err != nil {
-		return nil, nil, err
-	}
+const plainName = "plain single-row transaction, same database"
+
+// plainDatabase opens a database of the server's kind, with one table.
+func (b *bench) plainDatabase(ctx context.Context) (*sql.DB, error) {
+	driver, address, open := "pgx", b.database, b.connections
 	if b.database == "" {
-		db.SetMaxOpenConns(1)
-	} else {
-		db.SetMaxOpenConns(b.connections)
+		q := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)"}, "_txlock": {"immediate"}}
+		driver, address, open = "sqlite", "file:"+filepath.Join(b.dir, "plain.db")+"?"+q.Encode(), 1
 	}
-	if _, err := db.ExecContext(ctx, table); err != nil {
-		return nil, nil, err
+	db, err := sql.Open(driver, address)
+	if err != nil {
+		return nil, err
 	}
-	return func(ctx context.Context, n int) error {
+	db.SetMaxOpenConns(open)
+	db.SetMaxIdleConns(open)
+	_, err = db.ExecContext(ctx, "DROP TABLE IF EXISTS plain_load")
+	if err == nil {
+		_, err = db.ExecContext(ctx, "CREATE TABLE plain_load (body TEXT NOT NULL)")
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// plainInsert inserts one row in a transaction of its own, durably.
+func plainInsert(db *sql.DB) func(context.Context) error {
+	return func(ctx context.Context) error {
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, query, fmt.Sprintf("row %d of a load test", n)); err != nil {
-			_ = tx.Rollback()
-			return err
+		if _, err := tx.ExecContext(ctx, "INSERT INTO plain_load (body) VALUES ($1)", "a row of a load test"); err != nil {
+			return errors.Join(err, tx.Rollback())
 		}
 		return tx.Commit()
-	}, func() { _ = db.Close() }, nil
+	}
 }
+
+// messages is how many are sent for the delay to the first request at the model.
+const messages = 300
 
 // firstRequest measures from sending a message to the arrival of the first request at the model.
 func (b *bench) firstRequest(ctx context.Context) error {
-	var made struct {
-		ID string `json:"id"`
-	}
-	if err := b.server.Call(ctx, "POST", "/v1/agents", "", map[string]any{"name": "talker", "model": "fake"}, &made); err != nil {
+	agent, err := b.agent(ctx, "fake")
+	if err != nil {
 		return err
 	}
-	arrivals, err := b.model.measure(ctx, 300, func(ctx context.Context, text string) error {
-		var session struct {
-			ID string `json:"id"`
-		}
-		if err := b.server.Call(ctx, "POST", "/v1/sessions", "", map[string]any{"agent": made.ID}, &session); err != nil {
+	arrivals, err := b.model.measure(ctx, messages, func(ctx context.Context, text string) error {
+		var session made
+		if err := b.server.Call(ctx, "POST", "/v1/sessions", "", map[string]any{"agent": agent}, &session); err != nil {
 			return err
 		}
 		b.model.mark()
@@ -170,77 +164,77 @@ func (b *bench) firstRequest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.say("message to first model request", "p50 %-9s p99 %s", arrivals.at(0.5), arrivals.at(0.99))
+	b.say("message to first model request", "%9s  p50 %-8s p99 %s", "", arrivals.at(0.5), arrivals.at(0.99))
 	return nil
 }
 
-// payments measures POST .../wallet/payments on one hot wallet.
+// payments measures POST .../wallet/payments on one hot wallet, without a plugin rule and with one, beside a single-row transaction.
 func (b *bench) payments(ctx context.Context) error {
-	return b.pay(ctx, "payments, one hot wallet", nil)
-}
-
-// pluginRule measures the same with a rule in its own process in the path.
-func (b *bench) pluginRule(ctx context.Context) error {
-	rules := []any{map[string]any{"plugin": "approval_threshold", "config": map[string]any{"threshold": "1000", "currency": "USDC"}}}
-	return b.pay(ctx, "payments, plugin rule in the path", rules)
-}
-
-func (b *bench) pay(ctx context.Context, what string, rules []any) error {
-	agent, err := b.agent(ctx)
-	if err != nil {
+	if err := b.server.Call(ctx, "POST", "/v1/plugins/install-shipped", "", nil, nil); err != nil {
 		return err
 	}
-	type amount map[string]string
-	if err := b.server.Call(ctx, "POST", "/v1/agents/"+agent+"/wallet/deposits", "", map[string]any{
-		"amount": amount{"amount": "10000000", "currency": "USDC"}, "description": "load",
-	}, nil); err != nil {
-		return err
-	}
-	policy := map[string]any{"scope": map[string]any{"agent_id": agent}, "limits": map[string]any{
-		"max_per_transaction": amount{"amount": "5", "currency": "USDC"}, "daily_limit": amount{"amount": "9000000", "currency": "USDC"},
-	}}
-	if rules != nil {
-		policy["rules"] = rules
-	}
-	if err := b.server.Call(ctx, "POST", "/v1/policies", "", policy, nil); err != nil {
-		return err
-	}
-	body := []byte(`{"amount":{"amount":"0.01","currency":"USDC"},"payee":"vendor.example","description":"load"}`)
-	if err := b.untilPaid(ctx, agent, body); err != nil {
-		return err
-	}
-	for _, callers := range []int{1, b.connections} {
-		c := b.caller()
-		got, err := hammer(ctx, callers, b.span, func(ctx context.Context, _, _ int) error {
-			return send(ctx, c, "POST", b.server.URL+"/v1/agents/"+agent+"/wallet/payments", b.server.Key, body)
-		})
+	rule := map[string]any{"plugin": "approval_threshold", "config": map[string]any{"threshold": "1000", "currency": "USDC"}}
+	for _, kind := range []struct {
+		what  string
+		rules []any
+	}{
+		{"payments, one wallet", []any{}},
+		{"payments, one wallet, plugin rule", []any{rule}},
+	} {
+		pay, err := b.spender(ctx, kind.rules)
 		if err != nil {
 			return err
 		}
-		b.say(fmt.Sprintf("%s, %d callers", what, callers), "%s", got)
+		alone, err := b.hammer(ctx, 1, pay)
+		if err != nil {
+			return err
+		}
+		b.say(kind.what+", 1 caller", "%s", alone)
+		db, err := b.plainDatabase(ctx)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		if err := b.compare(ctx, fmt.Sprintf("%s, %d callers", kind.what, b.connections), plainName, pay, plainInsert(db)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// untilPaid pays once, trying again while a rule's process starts.
-func (b *bench) untilPaid(ctx context.Context, agent string, body []byte) error {
-	deadline := time.Now().Add(2 * time.Minute)
-	for {
-		var answer struct {
-			Status   string `json:"status"`
-			Decision struct {
-				Reason string `json:"reason"`
-			} `json:"decision"`
-		}
-		if err := b.server.Call(ctx, "POST", "/v1/agents/"+agent+"/wallet/payments", "", json.RawMessage(body), &answer); err != nil {
-			return err
-		}
-		if answer.Status == "completed" {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("no payment goes through: %s: %s", answer.Status, answer.Decision.Reason)
-		}
-		time.Sleep(100 * time.Millisecond)
+// spender returns a function that pays out of the wallet of a new agent whose policy has caps and rules.
+func (b *bench) spender(ctx context.Context, rules []any) (func(context.Context) error, error) {
+	agent, err := b.agent(ctx, "offline")
+	if err != nil {
+		return nil, err
 	}
+	usdc := func(amount string) map[string]string { return map[string]string{"amount": amount, "currency": "USDC"} }
+	if err := b.server.Call(ctx, "POST", "/v1/agents/"+agent+"/wallet/deposits", "", map[string]any{
+		"amount": usdc("10000000"), "description": "load",
+	}, nil); err != nil {
+		return nil, err
+	}
+	if err := b.server.Call(ctx, "POST", "/v1/policies", "", map[string]any{
+		"scope":  map[string]any{"agent_id": agent},
+		"limits": map[string]any{"max_per_transaction": usdc("5"), "daily_limit": usdc("9000000")},
+		"rules":  rules,
+	}, nil); err != nil {
+		return nil, err
+	}
+	path := "/v1/agents/" + agent + "/wallet/payments"
+	payment := map[string]any{"amount": usdc("0.01"), "payee": "vendor.example", "description": "load"}
+	var first struct {
+		Status   string `json:"status"`
+		Decision struct {
+			Reason string `json:"reason"`
+		} `json:"decision"`
+	}
+	if err := b.server.Call(ctx, "POST", path, "", payment, &first); err != nil {
+		return nil, err
+	}
+	if first.Status != "completed" {
+		return nil, fmt.Errorf("no payment goes through: %s: %s", first.Status, first.Decision.Reason)
+	}
+	body, err := json.Marshal(payment)
+	return b.request("POST", b.server.URL+path, body), err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bureau-agents/bureau/adapters/plugin/scaffold"
+	"github.com/bureau-agents/bureau/adapters/plugin/shipped"
 	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/core/skill"
 )
@@ -65,7 +66,7 @@ started under this name. A plugin is your trusted code; it runs as a process of 
 		}),
 	}
 	cmd.Flags().StringVar(&sha, "sha256", "", "checksum of FILE in hexadecimal (required)")
-	cmd.Flags().StringVar(&name, "name", "", "name that the plugin must say of itself")
+	cmd.Flags().StringVar(&name, "name", "", "name on this server; default: what the plugin calls itself")
 	_ = cmd.MarkFlagRequired("sha256")
 	return cmd
 }
@@ -162,6 +163,9 @@ func pluginNew() *cobra.Command {
 			if source == "" {
 				source = os.Getenv("BUREAU_SOURCE")
 			}
+			if source == "" {
+				source = shipped.Checkout()
+			}
 			written, err := scaffold.Write(cmd.Context(), scaffold.Options{
 				Name: args[0], Kind: skill.Kind(kind), Dir: dir, Source: source, Version: app.Version(),
 			})
@@ -175,7 +179,7 @@ func pluginNew() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&kind, "kind", "skill", "skill or rule")
 	cmd.Flags().StringVar(&dir, "dir", "", "where to write it: an empty or missing folder (default: NAME)")
-	cmd.Flags().StringVar(&source, "source", "", "checkout of Bureau to take the SDK from (BUREAU_SOURCE)")
+	cmd.Flags().StringVar(&source, "source", "", "checkout of Bureau to take the SDK from (BUREAU_SOURCE; default: the one that this binary was built from)")
 	return cmd
 }
 

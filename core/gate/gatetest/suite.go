@@ -144,7 +144,7 @@ func testPayment(t *testing.T, l *Lab) {
 	if !strings.Contains(string(rec.Output), `"balance_after":"0.00006"`) {
 		t.Errorf("output %s", rec.Output)
 	}
-	if diff := cmp.Diff([]policy.PolicyVersion{{Policy: p.ID, Version: 1}}, rec.Decision.Policies, cmp.AllowUnexported(id.Policy{})); diff != "" {
+	if diff := cmp.Diff([]policy.PinnedVersion{{Policy: p.ID, Version: 1}}, rec.Decision.Policies, cmp.AllowUnexported(id.Policy{})); diff != "" {
 		t.Errorf("policies of the decision (-want +got):\n%s", diff)
 	}
 	stored, ok, err := l.Lookup(bg, l.Scope, "k")

@@ -832,7 +832,7 @@ func testMakers(t *testing.T, l *Ledger) {
 
 // testRandom is the fuzz target with a fixed seed.
 func testRandom(t *testing.T, l *Ledger) {
-	rng := rand.New(rand.NewPCG(20, 26)) //nolint:gosec // a fixed seed is the point
+	rng := rand.New(rand.NewPCG(20, 26))
 	for range 3 {
 		ops := make([]byte, 160)
 		for i := range ops {

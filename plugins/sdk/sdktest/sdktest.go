@@ -101,7 +101,7 @@ func connect(t testing.TB, p sdk.Plugin) grpc.ClientConnInterface {
 	lis := bufconn.Listen(1 << 20)
 	srv := grpc.NewServer()
 	wire.Register(srv, served)
-	go srv.Serve(lis) //nolint:errcheck // it ends with the test
+	go srv.Serve(lis)
 	t.Cleanup(srv.Stop)
 	conn, err := grpc.NewClient("passthrough:///plugin",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),

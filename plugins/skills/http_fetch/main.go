@@ -89,7 +89,7 @@ func fetch(ctx context.Context, in input) (output, error) {
 	if err != nil {
 		return output{}, reason(err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	out := output{Status: resp.StatusCode, URL: resp.Request.URL.String(), ContentType: resp.Header.Get("Content-Type")}
 	if in.Method == http.MethodHead {
 		out.Length = max(0, resp.ContentLength)

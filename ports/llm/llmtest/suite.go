@@ -545,7 +545,7 @@ func testConcurrent(t *testing.T, c Config) {
 
 func testName(t *testing.T, c Config) {
 	p := c.New(t, NewScript())
-	if p.Name() == "" || p.Name() != p.Name() {
+	if first, second := p.Name(), p.Name(); first == "" || first != second {
 		t.Errorf("Name is %q, want a constant name", p.Name())
 	}
 }

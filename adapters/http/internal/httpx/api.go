@@ -70,7 +70,7 @@ func (a *api) Transform(ctx huma.Context, _ string, v any) (any, error) {
 	case *handled:
 		return e.body, nil
 	case *huma.ErrorModel:
-		c := (*call)(ctx.(*humaContext)) //nolint:errcheck,forcetypeassert // the adapter makes no other
+		c := (*call)(ctx.(*humaContext))
 		status, body := c.prepare(validation(e))
 		c.forced = status
 		c.Header().Set("Content-Type", contentJSON) // huma announced a problem document
@@ -83,7 +83,7 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // Marshal encodes an answer completely before the first byte is sent.
 func (a *api) Marshal(w io.Writer, _ string, v any) error {
-	buf := buffers.Get().(*bytes.Buffer) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	buf := buffers.Get().(*bytes.Buffer)
 	buf.Reset()
 	defer func() {
 		if buf.Cap() <= 1<<20 {
@@ -100,7 +100,7 @@ func (a *api) Marshal(w io.Writer, _ string, v any) error {
 	}
 	_, err := w.Write(buf.Bytes())
 	if err != nil {
-		return nil //nolint:nilerr // the caller went away
+		return nil
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ type adapter struct{ face *Face }
 
 // Handle is called by huma.Register with the operation that newOperation left in the metadata.
 func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
-	o := op.Metadata[metaOperation].(*operation) //nolint:errcheck,forcetypeassert // Register put it there
+	o := op.Metadata[metaOperation].(*operation)
 	o.huma = op
 	o.run = func(c *call) { handler((*humaContext)(c)) }
 	a.face.route(o)

@@ -46,7 +46,8 @@ type call struct {
 
 // callContext gives the handler's context its call.
 type callContext struct {
-	context.Context
+	context.Context //nolint:containedctx // it is a context, with one more value
+
 	c *call
 }
 

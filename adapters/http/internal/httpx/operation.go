@@ -98,8 +98,8 @@ func RegisterStream[I any](f *Face, op Op, handler func(context.Context, *I) (St
 			return nil, err
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
-			c := (*call)(hc.(*humaContext)) //nolint:errcheck,forcetypeassert // the adapter makes no other
-			c.status = 0                    // the stream sends its own
+			c := (*call)(hc.(*humaContext))
+			c.status = 0 // the stream sends its own
 			stream(c, c.r.WithContext(&c.ctx))
 		}}, nil
 	})

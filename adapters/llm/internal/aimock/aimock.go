@@ -42,17 +42,17 @@ func Install(ctx context.Context) (string, error) {
 	if _, err := os.Stat(program(dir)); err == nil {
 		return dir, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
 		return "", fmt.Errorf("aimock: %w", err)
 	}
 	fresh, err := os.MkdirTemp(filepath.Dir(dir), "aimock-*.new")
 	if err != nil {
 		return "", fmt.Errorf("aimock: %w", err)
 	}
-	defer os.RemoveAll(fresh) //nolint:errcheck // at worst a folder in the cache stays behind
+	defer os.RemoveAll(fresh)
 	if err := errors.Join(
-		os.WriteFile(filepath.Join(fresh, "package.json"), manifest, 0o644),
-		os.WriteFile(filepath.Join(fresh, "package-lock.json"), lock, 0o644),
+		os.WriteFile(filepath.Join(fresh, "package.json"), manifest, 0o600),
+		os.WriteFile(filepath.Join(fresh, "package-lock.json"), lock, 0o600),
 	); err != nil {
 		return "", fmt.Errorf("aimock: %w", err)
 	}

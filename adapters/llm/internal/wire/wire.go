@@ -121,7 +121,7 @@ func silent(ctx context.Context, err error) error {
 
 type body struct {
 	from   io.ReadCloser
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // io.Reader has no argument for it
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	idle   time.Duration
