@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"maps"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -91,7 +93,7 @@ func (s *Server) Log() string { return s.log.String() }
 // pluginPatience is how long shipped plugins may take: from a checkout the first test of a source has to compile them.
 const pluginPatience = 5 * time.Minute
 
-// WaitForPlugins waits until plugins of these names are ready.
+// WaitForPlugins waits until plugins of these names are ready; without names, until all that are registered are.
 func (s *Server) WaitForPlugins(names ...string) {
 	tb := s.Admin.tb
 	tb.Helper()
@@ -107,11 +109,11 @@ func (s *Server) WaitForPlugins(names ...string) {
 		for _, p := range list.Data {
 			state[p.Name] = p.State
 		}
-		ready := true
-		for _, name := range names {
-			ready = ready && state[name] == "ready"
+		awaited := names
+		if len(awaited) == 0 {
+			awaited = slices.Collect(maps.Keys(state))
 		}
-		if ready {
+		if !slices.ContainsFunc(awaited, func(name string) bool { return state[name] != "ready" }) {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -1,0 +1,127 @@
+package app_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/bureau-agents/bureau/app/apptest"
+)
+
+// document is the OpenAPI document of a server, as far as tests read it.
+type document struct {
+	ops    []operation
+	schema *jsonschema.Compiler
+}
+
+type operation struct {
+	ID, Method, Path string
+	Scope            string // x-bureau-scope; "" needs none
+	Public           bool
+	Params           []parameter
+	Body             string // content type; "" has none
+	BodyRequired     bool
+	Stream           bool // answers with events
+	Statuses         []string
+	schema           string // of the JSON body, in the document
+}
+
+type parameter struct{ Name, In string }
+
+const documentURL = "https://bureau.example/openapi.json"
+
+// readDocument reads the operations of a server.
+func readDocument(t *testing.T, c *apptest.Client) document {
+	t.Helper()
+	raw := c.Do("GET", "/openapi.json", nil).Body
+	var doc struct {
+		Paths map[string]map[string]struct {
+			OperationID string                `json:"operationId"`
+			Scope       string                `json:"x-bureau-scope"`
+			Security    []map[string][]string `json:"security"`
+			Parameters  []parameter
+			RequestBody *struct {
+				Required bool
+				Content  map[string]any
+			} `json:"requestBody"`
+			Responses map[string]struct{ Content map[string]any }
+		}
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := document{schema: jsonschema.NewCompiler()}
+	d.schema.DefaultDraft(jsonschema.Draft2020)
+	if err := d.schema.AddResource(documentURL, tree); err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range doc.Paths {
+		for method, o := range item {
+			op := operation{
+				ID: o.OperationID, Method: strings.ToUpper(method), Path: path, Scope: o.Scope, Public: len(o.Security) == 0, Params: o.Parameters,
+			}
+			if o.RequestBody != nil {
+				op.BodyRequired = o.RequestBody.Required
+				for op.Body = range o.RequestBody.Content {
+				}
+				op.schema = strings.Join([]string{
+					documentURL + "#/paths", pointer(path), method, "requestBody/content", pointer(op.Body), "schema",
+				}, "/")
+			}
+			for status, r := range o.Responses {
+				op.Statuses = append(op.Statuses, status)
+				_, events := r.Content["text/event-stream"]
+				op.Stream = op.Stream || events
+			}
+			d.ops = append(d.ops, op)
+		}
+	}
+	slices.SortFunc(d.ops, func(a, b operation) int { return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method) })
+	if len(d.ops) < 50 {
+		t.Fatalf("the document has %d operations", len(d.ops))
+	}
+	return d
+}
+
+// pointer escapes a step of a JSON pointer in a URL.
+func pointer(step string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D", "[", "%5B", "]", "%5D").Replace(step)
+}
+
+// bodySchema compiles the schema of an operation's body.
+func (d document) bodySchema(t *testing.T, op operation) *jsonschema.Schema {
+	t.Helper()
+	s, err := d.schema.Compile(op.schema)
+	if err != nil {
+		t.Fatalf("%s: %v", op.ID, err)
+	}
+	return s
+}
+
+// named returns the operation's parameters in a place: "path" or "query".
+func (o operation) named(in string) []string {
+	var names []string
+	for _, p := range o.Params {
+		if p.In == in {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// at returns the operation's address with the path parameters that value gives.
+func (o operation) at(value func(param string) string) string {
+	path := o.Path
+	for _, name := range o.named("path") {
+		path = strings.Replace(path, "{"+name+"}", value(name), 1)
+	}
+	return path
+}

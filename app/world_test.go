@@ -1,0 +1,239 @@
+package app_test
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/bureau-agents/bureau/app/apptest"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+// world is a tenant with one resource of each kind. The tenant's name is in every text of it, so that a leak is seen wherever it
+// happens.
+type world struct {
+	name string
+	api  *apptest.Client // with an admin key of the tenant
+
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed string
+}
+
+// newWorld makes a tenant and fills it.
+func newWorld(t *testing.T, s *apptest.Server, name string) *world {
+	t.Helper()
+	var tenant struct {
+		ID     string
+		APIKey string `json:"api_key"`
+	}
+	s.Admin.In(t).Call("POST", "/v1/tenants", m{"name": name}, &tenant)
+	w := &world{name: name, tenant: tenant.ID, api: s.As(tenant.APIKey).In(t)}
+	make := func(path string, body any) string {
+		t.Helper()
+		var made struct{ ID string }
+		w.api.Call("POST", path, body, &made)
+		return made.ID
+	}
+	first := func(path string) string {
+		t.Helper()
+		list := apptest.All[struct{ ID string }](w.api, path)
+		if len(list) == 0 {
+			t.Fatalf("%s has nothing", path)
+		}
+		return list[0].ID
+	}
+	w.key = make("/v1/api_keys", m{"name": name, "scopes": []string{"chat"}})
+	w.agent = make("/v1/agents", m{"name": name + " buyer", "model": "offline", "system": name, "metadata": m{"of": name}})
+	w.helper = make("/v1/agents", m{"name": name + " helper", "model": "offline"})
+	make("/v1/agents/"+w.agent+"/wallet/deposits", m{"amount": usdc("100"), "description": name})
+	w.policy = make("/v1/policies", m{
+		"scope": m{"agent_id": w.agent}, "limits": m{"require_approval_above": usdc("30"), "blocked_categories": []string{name}},
+	})
+	w.installed = make("/v1/agents/"+w.agent+"/skills", m{"skill_id": "calculator"})
+	make("/v1/knowledge/ingest", m{"agent_id": w.agent, "chunks": []m{{"text": "The secret of " + name + " is a number.", "source": name + ".md"}}})
+	w.knowledge = first("/v1/knowledge?agent_id=" + w.agent)
+	w.session = make("/v1/sessions", m{"agent": w.agent, "title": name, "metadata": m{"of": name}})
+	talk := logged(t, w.api.Stream("POST", "/v1/sessions/"+w.session+"/messages",
+		m{"content": "Pay 35 USDC to " + name + ".example for the yearly plan"}).Rest())
+	w.toolUse = talk.last(t, "agent.tool_use").ID
+	w.approval = first("/v1/approvals?status=pending")
+	make("/v1/agents/"+w.agent+"/wallet/payments", m{"amount": usdc("5"), "payee": name + ".example", "description": name})
+	w.transaction = first("/v1/agents/" + w.agent + "/wallet/transactions")
+	w.usage = make("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
+	w.entry = first("/v1/audit")
+	return w
+}
+
+// ids are the world's ids by what a path or a query calls them; those that only bodies and answers have are named after their kind.
+func (w *world) ids() map[string]string {
+	return map[string]string{
+		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
+		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
+		"usage_id": w.usage, "installed_id": w.installed,
+	}
+}
+
+// plain are the path parameters that are not ids of a tenant's things.
+var plain = map[string]string{
+	"version":  "1",          // of an agent
+	"name":     "calculator", // of a plugin: the server's own
+	"skill_id": "calculator", // of the catalogue: the server's own
+}
+
+// path returns the address of an operation with the world's ids. It fails the test for a parameter that nobody has said anything about.
+func (w *world) path(t *testing.T, op operation) string {
+	t.Helper()
+	return op.at(func(param string) string {
+		v, ok := w.ids()[param]
+		if !ok {
+			v, ok = plain[param]
+		}
+		if !ok {
+			t.Fatalf("%s %s has a path parameter %q that this test does not know: make such a thing in newWorld and name it in ids",
+				op.Method, op.Path, param)
+		}
+		return v
+	})
+}
+
+// body returns a valid body of an operation, in this world's ids, and nil for one without a body. It fails the test for an operation that nobody
+// has written a body for.
+func (w *world) body(t *testing.T, op operation) any {
+	t.Helper()
+	if op.Body == "" {
+		return nil
+	}
+	say := m{"type": "user.message", "content": []m{{"type": "text", "text": w.name}}}
+	amount := usdc("1.50")
+	bodies := map[string]any{
+		"createAPIKey":  m{"name": w.name, "scopes": []string{"chat"}, "expires_at": "2100-01-01T00:00:00Z"},
+		"createTenant":  m{"name": w.name, "plan": "free"},
+		"createAgent":   w.agentBody(),
+		"patchAgent":    w.agentBody(),
+		"updateAgent":   w.agentBody(),
+		"putAgent":      w.agentBody(),
+		"createDeposit": m{"amount": amount, "description": w.name},
+		"createPayment": m{"amount": amount, "payee": w.name + ".example", "description": w.name, "category": "stamps"},
+		"createTransfer": m{
+			"from_agent_id": w.agent, "to_agent_id": w.helper, "amount": amount, "description": w.name,
+		},
+		"createPolicy": m{
+			"scope":  m{"agent_id": w.agent},
+			"limits": m{"daily_limit": amount, "approval_ttl": 60, "blocked_domains": []string{"bad.example"}, "daily_token_limit": 1000},
+		},
+		"updatePolicy":       m{"limits": m{"daily_limit": amount, "blocked_categories": []string{w.name, "other"}}},
+		"simulateDecision":   m{"agent_id": w.agent, "amount": amount, "payee": w.name + ".example", "action": "payment"},
+		"denyApproval":       m{"reason": w.name},
+		"installAgentSkill":  m{"skill_id": "calculator"},
+		"installPlugin":      "not a program",
+		"ingestKnowledge":    m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
+		"searchKnowledge":    m{"agent_id": w.agent, "query": "the secret", "limit": 3},
+		"reportUsage":        m{"agent_id": w.agent, "model": "gpt-4o", "provider": "openai", "tokens_input": 10, "tokens_output": 3, "cost": "0.01"},
+		"createSession":      m{"agent": w.agent, "title": w.name, "metadata": m{"of": w.name}, "initial_events": []m{say}},
+		"updateSession":      m{"title": w.name + " again", "metadata": m{"more": w.name}},
+		"patchSession":       m{"title": w.name + " again", "metadata": m{"more": w.name}},
+		"putSession":         m{"title": w.name + " again", "metadata": m{"more": w.name}},
+		"sendSessionMessage": m{"content": w.name},
+		"sendSessionEvents": m{"events": []m{
+			say, {"type": "user.tool_confirmation", "tool_use_id": w.toolUse, "result": "deny", "deny_message": w.name},
+		}},
+	}
+	body, ok := bodies[op.ID]
+	if !ok {
+		t.Fatalf("%s %s (%s) has a body that this test does not know: write a valid one here, with ids wherever it takes some",
+			op.Method, op.Path, op.ID)
+	}
+	return body
+}
+
+// agentBody names every kind of thing that an agent's configuration can.
+func (w *world) agentBody() m {
+	return m{
+		"name": w.name + " twin", "model": "offline", "description": w.name, "system": w.name, "metadata": m{"of": w.name},
+		"tools": []m{
+			{"type": "agent_toolset_20260401", "configs": []m{{"name": "bash", "enabled": false}}},
+			{"type": "custom", "name": "look_up", "description": "Looks up.", "input_schema": m{"type": "object"}},
+		},
+		"multiagent": m{"type": "coordinator", "agents": []any{m{"type": "agent", "id": w.helper}}},
+	}
+}
+
+// uuids returns the ids in their plain spelling, which every face accepts too.
+func uuids(t *testing.T, ids map[string]string) map[string]string {
+	t.Helper()
+	out := maps.Clone(ids)
+	for name, text := range out {
+		out[name] = uuidOf(t, text)
+	}
+	return out
+}
+
+func uuidOf(t *testing.T, text string) string {
+	t.Helper()
+	_, suffix, _ := strings.Cut(text, "_")
+	a, err := id.Parse[id.AgentKind]("agent_" + suffix) // every kind writes its bits alike
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return a.UUID().String()
+}
+
+// traces are the texts that show something of this world: its name, and its ids in both spellings.
+func (w *world) traces(t *testing.T) []string {
+	t.Helper()
+	ids := w.ids()
+	return slices.Concat([]string{w.name}, slices.Collect(maps.Values(ids)), slices.Collect(maps.Values(uuids(t, ids))))
+}
+
+// snapshot is everything that the tenant can read about itself, without what time alone changes.
+func (w *world) snapshot(t *testing.T, d document) map[string]string {
+	t.Helper()
+	shown := map[string]string{}
+	for _, op := range d.ops {
+		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.Stream && op.ID != "listSessionEvents" {
+			continue
+		}
+		path := w.path(t, op)
+		if op.ID == "listKnowledge" {
+			path += "?agent_id=" + w.agent
+		}
+		a := w.api.Do("GET", path, nil)
+		if a.Status != 200 {
+			t.Fatalf("GET %s: %d %s", path, a.Status, a.Body)
+		}
+		shown[op.ID] = timeless(a.Body)
+	}
+	return shown
+}
+
+// timeless drops the members that change by themselves.
+func timeless(body []byte) string {
+	var v any
+	if json.Unmarshal(body, &v) != nil {
+		return string(body)
+	}
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for k, sub := range v {
+				if k == "last_used_at" || k == "duration_seconds" {
+					v[k] = nil
+					continue
+				}
+				walk(sub)
+			}
+		case []any:
+			for _, sub := range v {
+				walk(sub)
+			}
+		}
+	}
+	walk(v)
+	b, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		return string(body)
+	}
+	return string(b)
+}
