@@ -1,0 +1,153 @@
+package app_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/bureau-agents/bureau/app/apptest"
+	"github.com/bureau-agents/bureau/core/account"
+)
+
+// publicRoutes is every route that answers without a key.
+var publicRoutes = []string{"GET /docs", "GET /healthz", "GET /openapi.json", "GET /readyz"}
+
+// anyKeyRoutes are those that every valid key may call.
+var anyKeyRoutes = []string{"GET /v1/account", "GET /v1/prices"}
+
+func (o operation) route() string { return o.Method + " " + o.Path }
+
+// TestKeys calls every operation of the document without a valid key.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, apptest.Config{})
+	w := newWorld(t, s, "canopus")
+	d := readDocument(t, s.Admin)
+
+	var made struct{ ID, Key string }
+	s.Admin.Call("POST", "/v1/api_keys", m{"scopes": []string{"admin"}}, &made)
+	s.As(made.Key).Call("GET", "/v1/account", nil, nil)
+	s.Admin.Call("DELETE", "/v1/api_keys/"+made.ID, nil, nil)
+
+	public := []string{}
+	for _, op := range d.ops {
+		if op.Public {
+			public = append(public, op.route())
+			s.As("").Call(op.Method, op.Path, nil, nil)
+			continue
+		}
+		for key, want := range map[string]string{
+			"": "missing_api_key", "nonsense": "invalid_api_key", "bureau_" + strings.Repeat("0", 64): "invalid_api_key", made.Key: "invalid_api_key",
+		} {
+			code, _ := s.As(key).In(t).Refuse(401, op.Method, w.path(t, op), w.body(t, op))
+			if code != want {
+				t.Errorf("%s with the key %q: %s, want %s", op.route(), key, code, want)
+			}
+		}
+	}
+	for _, path := range []string{"/openapi.json", "/docs"} { // which the document does not list
+		s.As("").Call("GET", path, nil, nil)
+		public = append(public, "GET "+path)
+	}
+	slices.Sort(public)
+	if diff := cmp.Diff(publicRoutes, public); diff != "" {
+		t.Errorf("public routes, -want +got:\n%s", diff)
+	}
+	for _, path := range []string{"/", "/v1", "/metrics", "/debug/pprof/", "/debug/vars", "/console", "/favicon.ico", "/.well-known/agent-card.json"} {
+		if a := s.As("").Do("GET", path, nil); a.Status != 401 && a.Status != 404 {
+			t.Errorf("GET %s without a key: %d %s", path, a.Status, a.Body)
+		}
+	}
+}
+
+// TestPermissions calls every operation of the document with a key that may do all but that, and with a key that may do only that.
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, apptest.Config{})
+	s.WaitForPlugins() // the catalogue changes meanwhile
+	w := newWorld(t, s, "deneb")
+	d := readDocument(t, s.Admin)
+
+	key := func(of *apptest.Client, scopes ...account.Permission) *apptest.Client {
+		t.Helper()
+		var made struct{ Key string }
+		of.Call("POST", "/v1/api_keys", m{"scopes": scopes}, &made)
+		return s.As(made.Key)
+	}
+	allBut := map[account.Permission]*apptest.Client{}
+	only := map[account.Permission]*apptest.Client{}
+	for _, p := range account.AllPermissions() {
+		others := slices.DeleteFunc(account.AllPermissions(), func(o account.Permission) bool { return o == p || o == account.Admin })
+		allBut[p], only[p] = key(w.api, others...), key(w.api, p)
+	}
+	// Nobody's key carries the operator's permission by name: it is an admin key of the operator's tenant.
+	allBut[account.Operator], only[account.Operator] = w.api, s.Admin
+	allButAdmin := slices.DeleteFunc(account.AllPermissions(), func(p account.Permission) bool { return p == account.Admin })
+	operatorsClerk := key(s.Admin, allButAdmin...)
+	unrelated := key(w.api, account.EvalsRead)
+
+	before := w.snapshot(t, d)
+	free := []string{}
+	for _, op := range d.ops {
+		scope := account.Permission(op.Scope)
+		switch {
+		case op.Public:
+			continue
+		case scope == "":
+			free = append(free, op.route())
+			unrelated.Call(op.Method, w.path(t, op), w.body(t, op), nil)
+			continue
+		case allBut[scope] == nil:
+			t.Errorf("%s needs the scope %q, which there is not", op.route(), scope)
+			continue
+		}
+		refused := []*apptest.Client{allBut[scope], unrelated}
+		if scope == account.Operator {
+			refused = append(refused, operatorsClerk)
+		}
+		for _, c := range refused {
+			if code, _ := c.Refuse(403, op.Method, w.path(t, op), w.body(t, op)); code != "permission_denied" {
+				t.Errorf("%s: %s", op.route(), code)
+			}
+		}
+		// With ids that nobody has the call goes as far as the lookup, and changes nothing.
+		path := op.at(func(string) string { return "nothing" })
+		if path == op.Path && op.Method != "GET" && op.Body == "" {
+			continue
+		}
+		var body any
+		if op.Body != "" {
+			body = "[]"
+		}
+		if a := only[scope].Do(op.Method, path, body); a.Status == 401 || a.Status == 403 {
+			t.Errorf("%s with %q alone: %d %s", op.route(), scope, a.Status, a.Body)
+		}
+	}
+	if diff := cmp.Diff(anyKeyRoutes, free); diff != "" {
+		t.Errorf("routes for every key, -want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff(before, w.snapshot(t, d)); diff != "" {
+		t.Errorf("a refused call has changed something:\n%s", diff)
+	}
+}
+
+// TestKeyCannotGrow proves that a key makes no key that may do more, and that only admin makes keys.
+func TestKeyCannotGrow(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, apptest.Config{})
+	w := newWorld(t, s, "electra")
+	var made struct {
+		ID, Key string
+		Scopes  []string
+	}
+	w.api.Call("POST", "/v1/api_keys", m{"scopes": []string{"chat", "agents:read"}}, &made)
+	clerk := s.As(made.Key)
+	clerk.Refuse(403, "POST", "/v1/api_keys", m{"scopes": []string{"chat"}})
+	clerk.Refuse(403, "GET", "/v1/api_keys", nil)
+	w.api.Refuse(400, "POST", "/v1/api_keys", m{"scopes": []string{"operator"}})
+	w.api.Call("POST", "/v1/api_keys", m{}, &made)
+	same(t, []string{"admin"}, made.Scopes)
+	s.As(made.Key).Refuse(403, "POST", "/v1/tenants", m{"name": "mine"})
+}
