@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -111,6 +112,58 @@ func canonicalObject(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
 		out = append(out, m.value...)
 	}
 	return append(out, '}'), nil
+}
+
+// plainDepth bounds the nesting that appendPlain follows.
+const plainDepth = 8
+
+// appendPlain writes the canonical form of what metadata consists of nearly always, and reports false for anything else: it
+// spares writing JSON only to read it again, in transactions that others wait for.
+func appendPlain(out []byte, v any, depth int) ([]byte, bool) {
+	switch v := v.(type) {
+	case nil:
+		return append(out, "null"...), true
+	case string:
+		return appendString(out, v), utf8.ValidString(v)
+	case bool:
+		return strconv.AppendBool(out, v), true
+	case int:
+		return strconv.AppendInt(out, int64(v), 10), true
+	case int64:
+		return strconv.AppendInt(out, v, 10), true
+	case []any:
+		if v == nil || depth == plainDepth {
+			return nil, false
+		}
+		out = append(out, '[')
+		for i, e := range v {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			var ok bool
+			if out, ok = appendPlain(out, e, depth+1); !ok {
+				return nil, false
+			}
+		}
+		return append(out, ']'), true
+	case map[string]any:
+		if v == nil || depth == plainDepth {
+			return nil, false
+		}
+		out = append(out, '{')
+		for i, name := range slices.SortedFunc(maps.Keys(v), compareUTF16) {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = append(appendString(out, name), ':')
+			var ok bool
+			if out, ok = appendPlain(out, v[name], depth+1); !ok || !utf8.ValidString(name) {
+				return nil, false
+			}
+		}
+		return append(out, '}'), true
+	}
+	return nil, false
 }
 
 // compareUTF16 orders as RFC 8785, 3.2.3 asks: by UTF-16 code units, which differs from the order of bytes above

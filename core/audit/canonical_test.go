@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -24,6 +25,41 @@ func TestCanonical(t *testing.T) {
 	for _, bad := range []string{``, `{`, `{"a":1,"a":1}`, `1 2`, `[1,]`, `1e999`, `{"a"}`, strings.Repeat("[", 2000)} {
 		if got, err := Canonical([]byte(bad)); err == nil {
 			t.Errorf("Canonical(%.20s) = %s; want an error", bad, got)
+		}
+	}
+}
+
+// TestMetadata holds the short way of writing metadata to the long one.
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	deep := map[string]any{"end": int64(1)}
+	for range 2 * plainDepth {
+		deep = map[string]any{"deeper": []any{deep}}
+	}
+	for _, m := range []map[string]any{
+		nil,
+		{},
+		{"b": 1, "a": int64(-123456789012345678), "c": true, "nothing": nil, "text": "<&>\u2028\n\"\x00€😀"},
+		{"\U0001F600": 1, "\ufb33": 2, "ö": 3, "a\nb": 4, "": 5},
+		{"list": []any{}, "none": []any(nil), "empty": map[string]any{}, "null": map[string]any(nil)},
+		{"list": []any{map[string]any{"z": "1", "y": []any{false}}, "x"}},
+		{"other": []string{"a", "b"}, "f": 1.50, "m": map[string]string{"b": "", "a": ""}},
+		{"bad": "\xff", "\xfe": "bad"},
+		deep,
+	} {
+		text, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := Canonical(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m == nil {
+			want = []byte("{}")
+		}
+		if got, err := metadataJSON(m); err != nil || string(got) != string(want) {
+			t.Errorf("metadata %v became %s, %v; want %s", m, got, err, want)
 		}
 	}
 }

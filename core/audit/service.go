@@ -109,6 +109,11 @@ func (s *Service) Note(ctx context.Context, sc account.Scope, action string, age
 }
 
 func metadataJSON(v any) (json.RawMessage, error) {
+	if m, ok := v.(map[string]any); ok {
+		if canonical, ok := appendPlain(nil, m, 0); ok {
+			return canonical, nil
+		}
+	}
 	text, err := json.Marshal(v)
 	if err != nil {
 		return nil, ErrMetadata.Wrap(err)
