@@ -235,6 +235,9 @@ func (f *Face) finishDocument(o *operation) {
 	for _, p := range o.huma.Parameters {
 		if p.In == "query" && p.Schema != nil {
 			o.query = append(o.query, newQueryParam(p))
+			if status := strconv.Itoa(http.StatusNotFound); strings.HasSuffix(p.Name, "_id") && o.huma.Responses[status] == nil {
+				o.huma.Responses[status] = f.errorResponse(http.StatusText(http.StatusNotFound)) // a filter by what there is not
+			}
 		}
 	}
 	reg := f.api.OpenAPI().Components.Schemas
