@@ -7,6 +7,7 @@ import (
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/rule"
@@ -73,6 +74,10 @@ type Record struct {
 	// Started and Found has perhaps been done already; its caller may do it again only when Act.Idempotent. Not stored.
 	Found bool
 
+	// Moved is the money that the act has moved, the paying side first, when the call which returned this record did it. Not
+	// stored: wallet.Service.Paid finds it later.
+	Moved []wallet.Transaction
+
 	ArgsHash string        // of what makes the act the act that it is; see Act.Key
 	Reserved []Reservation // what a Started act has set aside in counters
 }
@@ -108,8 +113,14 @@ type Executor interface {
 	// other error rolls the transaction back. It writes nothing. The gate has locked the standing of both sides by then, and
 	// locks the counters after it.
 	Cover(ctx context.Context, sc account.Scope, act Act) error
-	// Execute does the act and returns its output, a JSON object. Errors mean what Cover's mean; what it wrote is undone.
-	Execute(ctx context.Context, sc account.Scope, rec Record) (json.RawMessage, error)
+	// Execute does the act. Errors mean what Cover's mean; what it wrote is undone.
+	Execute(ctx context.Context, sc account.Scope, rec Record) (Effect, error)
+}
+
+// Effect is what an executor has done.
+type Effect struct {
+	Output json.RawMessage      // a JSON object
+	Moved  []wallet.Transaction // the paying side first
 }
 
 // FenceChecker tells whether a fence still holds. core/session implements it.

@@ -89,7 +89,7 @@ func (g *Gate) execute(ctx context.Context, sc account.Scope, rec *Record, j *ju
 	case j.Outcome == policy.Parked:
 		return g.park(ctx, sc, rec, j)
 	default:
-		out, err := g.d.Executors[rec.Act.Action].Execute(ctx, sc, *rec)
+		effect, err := g.d.Executors[rec.Act.Action].Execute(ctx, sc, *rec)
 		if fe, ok := refusalOf(err); err != nil && ok {
 			return &refusedError{fe}
 		}
@@ -101,7 +101,8 @@ func (g *Gate) execute(ctx context.Context, sc account.Scope, rec *Record, j *ju
 				return err
 			}
 		}
-		rec.done(out, j.at)
+		rec.done(effect.Output, j.at)
+		rec.Moved = effect.Moved
 	}
 	return nil
 }

@@ -36,15 +36,15 @@ func (p payments) Cover(ctx context.Context, sc account.Scope, act Act) error {
 	return cover(ctx, sc, p.w, act)
 }
 
-func (p payments) Execute(ctx context.Context, sc account.Scope, rec Record) (json.RawMessage, error) {
+func (p payments) Execute(ctx context.Context, sc account.Scope, rec Record) (Effect, error) {
 	t, err := p.w.Pay(ctx, sc, wallet.PayRequest{
 		Agent: rec.Act.Agent, Amount: *rec.Act.Amount, Payee: rec.Act.Payee, Description: rec.Act.Description,
 		Category: rec.Act.Category, Act: rec.ID,
 	})
 	if err != nil {
-		return nil, err
+		return Effect{}, err
 	}
-	return output(movement(t))
+	return effect(movement(t), t)
 }
 
 type transfers struct{ w Wallets }
@@ -53,16 +53,16 @@ func (t transfers) Cover(ctx context.Context, sc account.Scope, act Act) error {
 	return cover(ctx, sc, t.w, act, receiver(act))
 }
 
-func (t transfers) Execute(ctx context.Context, sc account.Scope, rec Record) (json.RawMessage, error) {
+func (t transfers) Execute(ctx context.Context, sc account.Scope, rec Record) (Effect, error) {
 	out, in, err := t.w.Transfer(ctx, sc, wallet.TransferRequest{
 		From: rec.Act.Agent, To: receiver(rec.Act), Amount: *rec.Act.Amount, Description: rec.Act.Description, Act: rec.ID,
 	})
 	if err != nil {
-		return nil, err
+		return Effect{}, err
 	}
 	m := movement(out)
 	m["receiver_balance_after"] = in.BalanceAfter.Decimal()
-	return output(m)
+	return effect(m, out, in)
 }
 
 // cover locks the wallets of the act's agent and of others, in the order of the owners' ids as every movement of money does,
@@ -89,10 +89,10 @@ func movement(t wallet.Transaction) map[string]string {
 	}
 }
 
-func output(m map[string]string) (json.RawMessage, error) {
-	b, err := json.Marshal(m)
+func effect(output map[string]string, moved ...wallet.Transaction) (Effect, error) {
+	b, err := json.Marshal(output)
 	if err != nil {
-		return nil, fmt.Errorf("gate: %w", err)
+		return Effect{}, fmt.Errorf("gate: %w", err)
 	}
-	return b, nil
+	return Effect{Output: b, Moved: moved}, nil
 }

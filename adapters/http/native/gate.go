@@ -81,9 +81,12 @@ func (f *face) showPayment(ctx context.Context, rec gate.Record) (*output[paymen
 		w.Error = &rec.Error
 	}
 	if rec.State == gate.Done {
-		paid, err := f.deps.Wallets.Paid(ctx, sc, rec.ID)
-		if err != nil {
-			return nil, err
+		paid := rec.Moved
+		if len(paid) == 0 { // an earlier call did it
+			var err error
+			if paid, err = f.deps.Wallets.Paid(ctx, sc, rec.ID); err != nil {
+				return nil, err
+			}
 		}
 		if len(paid) > 0 {
 			w.Transaction = ptr(showTransaction(paid[0]))
