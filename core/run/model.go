@@ -53,8 +53,7 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return t.failed(ctx, rec, resolved, err)
 	}
-	// The answer is there: whatever else has ended meanwhile, only the fence decides whether it counts.
-	return t.answered(context.WithoutCancel(ctx), rec, resolved, resp, ids, t.now().Sub(started))
+	return t.answered(ctx, rec, resolved, resp, ids, t.now().Sub(started))
 }
 
 // beginCall asks the gate for a model call, and appends its start in the transaction that allows it.
@@ -244,10 +243,12 @@ func (t *turn) settle(ctx context.Context, rec gate.Record, s gate.Settlement) e
 	return err
 }
 
-// answered appends a model's answer, with its usage and its cost, in one transaction.
+// answered appends a model's answer, with its usage and its cost, in one transaction. The answer is there: whatever else has ended
+// meanwhile, only the fence decides whether it counts.
 func (t *turn) answered(
-	ctx context.Context, rec gate.Record, resolved model.Resolved, resp *llm.Response, ids announced, latency time.Duration,
+	held context.Context, rec gate.Record, resolved model.Resolved, resp *llm.Response, ids announced, latency time.Duration,
 ) (bool, error) {
+	ctx := context.WithoutCancel(held)
 	name := resp.Model
 	if name == "" {
 		name = resolved.Model
@@ -286,11 +287,21 @@ func (t *turn) answered(
 	s := gate.Settlement{
 		State: gate.Done, Cost: cost, Tokens: resp.Usage.TotalInput() + resp.Usage.Output, Fence: t.t.Fence(),
 	}
-	_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error {
-		if err := t.s.d.Meter.Record(ctx, t.sc, call); err != nil {
-			return err
+	tried, after := false, t.after
+	err := t.insist(held, func(ctx context.Context) error {
+		if tried { // the commit may have been what failed to answer
+			if kept, err := t.spanEnded(ctx, after); err != nil || kept {
+				return err
+			}
 		}
-		return t.write(ctx, step)
+		tried = true
+		_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error {
+			if err := t.s.d.Meter.Record(ctx, t.sc, call); err != nil {
+				return err
+			}
+			return t.write(ctx, step)
+		})
+		return err
 	})
 	if err != nil {
 		if errors.Is(err, session.ErrFenced) {
@@ -303,6 +314,17 @@ func (t *turn) answered(
 	t.t.Span = id.Event{}
 	t.c.warned = true
 	return !uses, nil
+}
+
+// spanEnded reports whether the log holds, after a number, the end of the model call that is under way.
+func (t *turn) spanEnded(ctx context.Context, after int64) (bool, error) {
+	events, err := t.s.d.Journal.Events(ctx, t.ref, session.EventQuery{AfterSeq: after, Types: []session.EventType{session.SpanModelEnd}})
+	for _, e := range events {
+		if e.Ref == t.t.Span {
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 func (t *turn) settleCall(ctx context.Context, rec gate.Record, s gate.Settlement, call Call) error {

@@ -239,13 +239,16 @@ func (t *turn) ended(ctx context.Context, rec gate.Record, u session.ToolUse, re
 		}
 		return nil
 	}
-	return t.end(context.WithoutCancel(ctx), rec, u, s, body)
+	return t.end(ctx, rec, u, s, body)
 }
 
 // end settles the act of a tool use together with its result.
 func (t *turn) end(ctx context.Context, rec gate.Record, u session.ToolUse, s gate.Settlement, body session.ToolResultBody) error {
 	s.Fence = t.t.Fence()
-	_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error { return t.answer(ctx, u, body) })
+	err := t.insist(ctx, func(ctx context.Context) error {
+		_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error { return t.answer(ctx, u, body) })
+		return err
+	})
 	if errors.Is(err, session.ErrFenced) {
 		s.Fence = nil
 		return errors.Join(err, t.settle(ctx, rec, s))

@@ -164,6 +164,27 @@ func (t *turn) write(ctx context.Context, s session.Step) error {
 	return err
 }
 
+// insist keeps what cannot be had again, a model's answer or a tool's result: while the store cannot be reached it tries again, as
+// long as the turn is this process's. held is the turn's context; its end does not cut an attempt off.
+func (t *turn) insist(held context.Context, keep func(ctx context.Context) error) error {
+	ctx := context.WithoutCancel(held)
+	begun, pause := t.now(), 50*time.Millisecond
+	for {
+		err := keep(ctx)
+		if err == nil || fault.KindOf(err) != fault.Unavailable || t.now().Sub(begun) > t.s.cfg.RetryFor {
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-held.Done():
+			timer.Stop()
+			return err
+		}
+		pause = min(2*pause, 2*time.Second)
+	}
+}
+
 // giveUp ends a turn that cannot go on: every open tool use gets its result, and the log says why.
 func (t *turn) giveUp(ctx context.Context, detail session.ErrorDetail, stop session.StopType) error {
 	uses, err := t.s.d.Journal.Open(ctx, t.t)

@@ -35,6 +35,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/rule"
 	"github.com/bureau-agents/bureau/ports/tool"
+	"github.com/bureau-agents/bureau/ports/tx"
 )
 
 // testBus carries messages between the nodes of one test.
@@ -68,8 +69,9 @@ func (b *testBus) Subscribe(_ context.Context, topic string, fn func([]byte)) (f
 
 // testMeter prices tokens at one micro-dollar each and counts what was recorded.
 type testMeter struct {
+	tx       tx.Runner
 	mu       sync.Mutex
-	calls    []run.Call
+	calls    []run.Call // those whose transaction committed
 	unpriced bool
 }
 
@@ -89,10 +91,12 @@ func (m *testMeter) Price(_, _ string, u llm.Usage, _ time.Time) *money.Pico {
 	return &p
 }
 
-func (m *testMeter) Record(_ context.Context, _ account.Scope, c run.Call) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.calls = append(m.calls, c)
+func (m *testMeter) Record(ctx context.Context, _ account.Scope, c run.Call) error {
+	m.tx.AfterCommit(ctx, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.calls = append(m.calls, c)
+	})
 	return nil
 }
 
@@ -139,12 +143,14 @@ type runLab struct {
 	bus   *testBus
 	cfg   run.Config
 	tools testTools
+	trail policy.Trail
+	dying *dyingTx // the transactions of the nodes that are started from now on; nil are the store's own
 }
 
 func newRunLab(t *testing.T, s *Store, answers ...llmtest.Answer) *runLab {
 	t.Helper()
 	return &runLab{
-		Lab: gatetest.NewLab(t, gateStore(s), gatetest.Options{}), t: t, model: llmtest.NewScripted(answers...), meter: &testMeter{}, bus: &testBus{},
+		Lab: gatetest.NewLab(t, gateStore(s), gatetest.Options{}), t: t, model: llmtest.NewScripted(answers...), meter: &testMeter{tx: s}, bus: &testBus{}, trail: quietTrail{},
 		cfg:     run.Config{SingleProcess: !s.postgres(), Backoff: time.Millisecond, Lease: time.Minute, Scan: 50 * time.Millisecond},
 		runNode: runNode{store: s},
 	}
@@ -169,30 +175,34 @@ func (l *runLab) node(s *Store) *runNode {
 	l.t.Helper()
 	n := &runNode{store: s}
 	real, quiet := clock.Func(time.Now), slog.New(slog.DiscardHandler)
+	over := tx.Runner(s)
+	if l.dying != nil {
+		over = l.dying
+	}
 	var err error
 	n.hub, err = session.NewHub(session.HubDeps{Bus: l.bus, IDs: l.IDs, Logger: quiet, Repository: s.Sessions()}, session.HubConfig{Replicated: s.postgres()})
 	l.must(err)
 	n.journal, err = session.NewJournal(session.JournalDeps{
-		TX: s, Clock: real, IDs: l.IDs, Logger: quiet, Hub: n.hub, Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(),
+		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Hub: n.hub, Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(),
 	})
 	l.must(err)
 	wallets, err := wallet.NewService(wallet.Deps{
-		TX: s, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Repository: s.Wallets(), Holds: s.Holds(), Books: s.Wallets(), Owners: anyOwner{}, Trail: quietTrail{},
+		TX: over, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Repository: s.Wallets(), Holds: s.Holds(), Books: s.Wallets(), Owners: anyOwner{}, Trail: l.trail,
 	}, wallet.Config{})
 	l.must(err)
 	n.gate, err = gate.New(gate.Deps{
-		TX: s, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Acts: s.Acts(), Tenants: s.Accounts(), Agents: s.Agents(), Policies: s.Policies(),
-		Counters: s.Counters(), Approvals: s.Approvals(), Trail: quietTrail{}, Rules: l.Rules, Fences: n.journal,
+		TX: over, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Acts: s.Acts(), Tenants: s.Accounts(), Agents: s.Agents(), Policies: s.Policies(),
+		Counters: s.Counters(), Approvals: s.Approvals(), Trail: l.trail, Rules: l.Rules, Fences: n.journal,
 		Executors: map[rule.Action]gate.Executor{rule.ActionPayment: gate.Payments(wallets), rule.ActionTransfer: gate.Transfers(wallets)},
 	}, gate.Config{})
 	l.must(err)
 	n.gate.Connect(n.journal, n.journal)
 	agents, err := agent.NewService(agent.Deps{
-		TX: s, Clock: real, IDs: l.IDs, Logger: quiet, Repository: s.Agents(), Models: anyModel{},
+		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Repository: s.Agents(), Models: anyModel{},
 	}, agent.ServiceConfig{})
 	l.must(err)
 	n.sessions, err = session.NewService(session.Deps{
-		TX: s, Clock: real, IDs: l.IDs, Logger: quiet, Repository: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(),
+		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Repository: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(),
 		Journal: n.journal, Hub: n.hub, Agents: agents, Gate: n.gate,
 	})
 	l.must(err)
