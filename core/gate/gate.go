@@ -67,6 +67,7 @@ type Gate struct {
 	d        Deps
 	c        Config
 	judge    policy.Judge
+	seen     foresight
 	observer Observer
 	stopper  Interrupter
 }

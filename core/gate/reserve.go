@@ -41,10 +41,15 @@ type judgement struct {
 func (g *Gate) judged(
 	ctx context.Context, sc account.Scope, act Act, approved bool, body func(ctx context.Context, j *judgement) error,
 ) error {
-	var verdicts policy.Verdicts
-	for asked := 0; ; asked++ {
-		var stale []policy.Policy
-		var subject policy.Subject
+	seen, verdicts, err := g.foresee(ctx, sc, act)
+	if err != nil {
+		return err
+	}
+	asked := 0
+	if verdicts != nil {
+		asked = 1
+	}
+	for ; ; asked++ {
 		var at time.Time
 		err := g.d.TX.Do(ctx, func(ctx context.Context) error {
 			stand, err := g.standing(ctx, sc, act)
@@ -57,7 +62,7 @@ func (g *Gate) judged(
 			if at, err = g.now(ctx); err != nil {
 				return err
 			}
-			j := &judgement{at: at, verdicts: verdicts}
+			j := &judgement{at: at}
 			if stand.Outcome == policy.Denied {
 				j.Assessment = stand.Assessment
 				return body(ctx, j)
@@ -65,14 +70,17 @@ func (g *Gate) judged(
 			if j.policies, err = g.d.Policies.Applicable(ctx, sc, act.Agent, stand.info.Swarm); err != nil {
 				return err
 			}
-			subject = subjectOf(act, stand.info)
+			if now := (foreseen{j.policies, stand.info}); !seen.same(now) {
+				seen, verdicts = now, nil
+				g.seen.remember(sc, act.Agent, now)
+			}
+			j.verdicts = verdicts
 			switch {
 			case !policy.Judged(act.Action) || verdicts.Covers(j.policies):
-				j.Assessment = policy.Assess(j.policies, verdicts, subject, policy.Options{
+				j.Assessment = policy.Assess(j.policies, verdicts, subjectOf(act, stand.info), policy.Options{
 					At: at, Approved: approved, DefaultAllow: g.c.DefaultAllow,
 				})
 			case asked <= maxRejudge:
-				stale = j.policies
 				return errAsk
 			default:
 				j.Assessment = policy.Assessment{
@@ -84,7 +92,7 @@ func (g *Gate) judged(
 		if !errors.Is(err, errAsk) {
 			return err
 		}
-		verdicts = g.judge.Ask(ctx, sc, stale, subject, at)
+		verdicts = g.judge.Ask(ctx, sc, seen.policies, subjectOf(act, seen.info), at)
 	}
 }
 

@@ -57,6 +57,7 @@ func Run(t *testing.T, cfg Config) {
 		"RuleSlow":                testRuleSlow,
 		"PolicyChangesWhileAsked": testPolicyChange,
 		"PolicyKeepsChanging":     testPolicyRace,
+		"RulesForeseen":           testForeseen,
 		"ApproveExecutes":         testApprove,
 		"ApproveAtOnce":           testApproveRace,
 		"ApproveOverCap":          testApproveOverCap,
@@ -628,6 +629,51 @@ func testPolicyRace(t *testing.T, l *Lab) {
 	if asked != 4 {
 		t.Errorf("asked %d times; want once and 3 times more", asked)
 	}
+}
+
+// testForeseen counts how often a rule is asked when what it was asked about last time has changed since.
+func testForeseen(t *testing.T, l *Lab) {
+	a := l.Agent(t, 1000)
+	var asked []string
+	l.Rules.Set("r", Rule{Inputs: []string{rule.InputAgent}, Fn: func(_ context.Context, in rule.Input) (rule.Verdict, error) {
+		asked = append(asked, string(in.Config)+" "+in.AgentName)
+		return rule.Verdict{Outcome: rule.Allow}, nil
+	}})
+	with := func(config string) []policy.RuleRef { return []policy.RuleRef{{Plugin: "r", Config: []byte(config)}} }
+	p := l.Policy(t, a, policy.Limits{}, with("1")...)
+	pay := func(want ...string) {
+		t.Helper()
+		asked = nil
+		rec := perform(t, l, Payment(a, "", 1))
+		if diff := cmp.Diff(want, asked); diff != "" || rec.State != gate.Done {
+			t.Errorf("the payment is %s, and the rule was asked (-want +got):\n%s", rec.State, diff)
+		}
+	}
+	setRules := func(rules []policy.RuleRef) {
+		t.Helper()
+		_, err := l.Policies.Update(bg, l.Scope, p.ID, policy.UpdateRequest{Change: func(p *policy.Policy) error {
+			p.Rules = rules
+			return nil
+		}})
+		must(t, err)
+	}
+	pay("1 lab agent")
+	pay("1 lab agent")
+	setRules(with("2"))
+	pay("1 lab agent", "2 lab agent")
+	pay("2 lab agent")
+	_, err := l.Store.Agents.Update(bg, l.Scope, a, func(a *agent.Agent) error {
+		a.Version, a.Config.Name = a.Version+1, "renamed"
+		return nil
+	})
+	must(t, err)
+	pay("2 lab agent", "2 renamed")
+	pay("2 renamed")
+	setRules(nil)
+	pay("2 renamed")
+	pay()
+	setRules(with("3"))
+	pay("3 renamed")
 }
 
 func parked(tb testing.TB, l *Lab, a id.Agent, key string, micros int64) gate.Record {
