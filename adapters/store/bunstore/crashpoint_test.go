@@ -408,4 +408,3 @@ func (l *runLab) idleNode() *runNode {
 	l.must(n.run.Stop(context.Background()))
 	return n
 }
-

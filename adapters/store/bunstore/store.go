@@ -253,7 +253,13 @@ func (s *Store) doPostgres(ctx context.Context, st **txState, fn func(context.Co
 }
 
 func (s *Store) tryPostgres(ctx context.Context, st *txState, fn func(context.Context) error) error {
-	t, err := s.reader.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	c, err := s.reader.Conn(ctx)
+	if err != nil {
+		return mapErr(err)
+	}
+	defer c.Close() //nolint:errcheck // gives the connection back to the pool
+	// A caller who goes away ends fn's statements, but not a commit that is on its way: nobody would know what became of it.
+	t, err := c.BeginTx(context.WithoutCancel(ctx), &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return mapErr(err)
 	}
@@ -267,14 +273,11 @@ func (s *Store) tryPostgres(ctx context.Context, st *txState, fn func(context.Co
 	if err := s.call(ctx, st, fn); err != nil {
 		return err
 	}
-	done = true
-	if err := t.Commit(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return mapErr(err)
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	return nil
+	done = true
+	return mapErr(t.Commit())
 }
 
 // AfterCommit implements tx.Runner.
