@@ -57,37 +57,19 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 		opt(&o)
 	}
 	a := &App{closers: &closers{}}
-	var parts struct {
-		fx.In
-
-		Accounts  *account.Service
-		Agents    *agent.Service
-		Audit     *audit.Service
-		Gate      *gate.Gate
-		Knowledge *knowledge.Service
-		Policies  *policy.Service
-		Sessions  *session.Service
-		Skills    *skill.Service
-		Usage     *usage.Service
-		Wallets   *wallet.Service
-		Handler   http.Handler
-		Operator  *operator
-		Hub       *session.Hub
-	}
+	var hub *session.Hub
 	a.fx = fx.New(
 		fx.WithLogger(func() fxevent.Logger { return quiet{cfg.Logger} }),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(cfg.DrainTimeout+stopGrace),
 		fx.Supply(cfg, o, a.closers),
 		telemetryModule(ctx), storeModule(ctx), coreModule(), modelModule(), pluginModule(), httpModule(), jobModule(),
-		fx.Populate(&parts),
+		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Gate, &a.Knowledge, &a.Policies, &a.Sessions, &a.Skills, &a.Usage, &a.Wallets,
+			&a.handler, &a.operator, &hub),
 	)
 	if err := a.fx.Err(); err != nil {
 		return nil, errors.Join(rootCause(err), a.closers.close())
 	}
-	a.Accounts, a.Agents, a.Audit, a.Gate, a.Knowledge = parts.Accounts, parts.Agents, parts.Audit, parts.Gate, parts.Knowledge
-	a.Policies, a.Sessions, a.Skills, a.Usage, a.Wallets = parts.Policies, parts.Sessions, parts.Skills, parts.Usage, parts.Wallets
-	a.handler, a.operator = parts.Handler, parts.Operator
-	a.streams = func() { _ = parts.Hub.Stop(context.WithoutCancel(ctx)) }
+	a.streams = func() { _ = hub.Stop(context.WithoutCancel(ctx)) }
 
 	boot, err := a.Accounts.Bootstrap(ctx, cfg.APIKey, cfg.Plan)
 	if err != nil {

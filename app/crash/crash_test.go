@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/app/internal/process"
 )
 
@@ -39,11 +38,7 @@ func TestCrashSQLite(t *testing.T) {
 }
 
 func TestCrashPostgres(t *testing.T) {
-	env := []string{
-		"BUREAU_DATABASE_URL=" + pgtest.URL(t),
-		"BUREAU_ROOT_SECRET=" + strings.Repeat("5a", 32),
-	}
-	fleet := start(t, env)
+	fleet := start(t, overPostgres(t))
 	replica, err := fleet[0].StartReplica(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -52,14 +47,28 @@ func TestCrashPostgres(t *testing.T) {
 	storm(t, append(fleet, replica), *killsPostgres)
 }
 
-// start builds the binary and starts one server.
+// built is the folder with the binary; TestMain removes it.
+var built string
+
+// binary builds the binary at its first call.
+var binary = sync.OnceValues(func() (string, error) { return process.Build(context.Background(), built) })
+
+func TestMain(m *testing.M) {
+	var err error
+	if built, err = os.MkdirTemp("", "bureau-crash-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(built)
+	os.Exit(code)
+}
+
+// start starts one server.
 func start(t *testing.T, env []string) []*process.Server {
 	t.Helper()
 	dir := t.TempDir()
-	bin, err := process.Build(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin, err := binary()
+	must(t, err)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)

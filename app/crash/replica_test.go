@@ -1,0 +1,163 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bureau-agents/bureau/adapters/store/pgtest"
+	"github.com/bureau-agents/bureau/app/internal/process"
+)
+
+// overPostgres is the environment of replicas that share a database.
+func overPostgres(t *testing.T) []string {
+	t.Helper()
+	return []string{"BUREAU_DATABASE_URL=" + pgtest.URL(t), "BUREAU_ROOT_SECRET=" + strings.Repeat("5a", 32)}
+}
+
+// TestCapHoldsAcrossProcesses lets 64 callers spend one wallet under one daily limit through two processes: what goes through is the
+// limit, to the cent.
+func TestCapHoldsAcrossProcesses(t *testing.T) {
+	fleet := start(t, overPostgres(t))
+	replica, err := fleet[0].StartReplica(t.Context(), t.TempDir())
+	must(t, err)
+	t.Cleanup(replica.Kill)
+	fleet = append(fleet, replica)
+
+	ctx := t.Context()
+	const callers, each, limit = 64, 5, 100
+	var agent struct {
+		ID string `json:"id"`
+	}
+	must(t, fleet[0].Call(ctx, "POST", "/v1/agents", "", map[string]any{"name": "spender", "model": "offline"}, &agent))
+	path := "/v1/agents/" + agent.ID + "/wallet"
+	must(t, fleet[0].Call(ctx, "POST", path+"/deposits", "", map[string]any{"amount": usdc(1000), "description": "budget"}, nil))
+	must(t, fleet[0].Call(ctx, "POST", "/v1/policies", "", map[string]any{
+		"scope": map[string]any{"agent_id": agent.ID}, "limits": map[string]any{"daily_limit": usdc(limit)},
+	}, nil))
+
+	var mu sync.Mutex
+	statuses := map[string]int{}
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			for n := range each {
+				var answer struct {
+					Status   string `json:"status"`
+					Decision struct {
+						Rule string `json:"rule"`
+					} `json:"decision"`
+				}
+				err := fleet[(i+n)%2].Call(ctx, "POST", path+"/payments", "", map[string]any{
+					"amount": usdc(1), "payee": fmt.Sprintf("v%d.example", i), "description": "load",
+				}, &answer)
+				mu.Lock()
+				if err != nil {
+					t.Errorf("caller %d: %v", i, err)
+				}
+				statuses[answer.Status+" "+answer.Decision.Rule]++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if done, denied := statuses["completed "], statuses["denied daily_limit"]; done != limit || done+denied != callers*each {
+		t.Errorf("outcomes %v; want %d completed and the rest denied by daily_limit", statuses, limit)
+	}
+	var wallet struct {
+		Balance amount `json:"balance"`
+	}
+	must(t, replica.Call(ctx, "GET", path, "", nil, &wallet))
+	if want := usdc(1000 - limit); wallet.Balance != want {
+		t.Errorf("balance %v, want %v", wallet.Balance, want)
+	}
+}
+
+// TestReplicaTakesOver kills the process that holds a turn, in the middle of a model call, and expects the other one to end the turn
+// within ten seconds.
+func TestReplicaTakesOver(t *testing.T) {
+	model := newStuckModel(t)
+	env := append(overPostgres(t), "BUREAU_LLM_PROVIDER=openai", "BUREAU_LLM_BASE_URL="+model.URL, "BUREAU_LLM_MODEL=stuck", "BUREAU_LLM_API_KEY=none")
+	fleet := start(t, env)
+	other, err := fleet[0].StartReplica(t.Context(), t.TempDir())
+	must(t, err)
+	t.Cleanup(other.Kill)
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var agent, session struct {
+		ID string `json:"id"`
+	}
+	must(t, fleet[0].Call(ctx, "POST", "/v1/agents", "", map[string]any{"name": "talker", "model": "stuck"}, &agent))
+	must(t, fleet[0].Call(ctx, "POST", "/v1/sessions", "", map[string]any{"agent": agent.ID}, &session))
+	event := map[string]any{"type": "user.message", "content": "How are you?"}
+	must(t, fleet[0].Call(ctx, "POST", "/v1/sessions/"+session.ID+"/events", "", map[string]any{"events": []any{event}}, nil))
+	select {
+	case <-model.asked:
+	case <-ctx.Done():
+		t.Fatal("the model was never asked")
+	}
+	fleet[0].Kill()
+	killed := time.Now()
+
+	l := &load{fleet: []*process.Server{other}, promised: map[string]bool{}, sessions: map[string][]string{session.ID: nil}}
+	for {
+		events := all[logged](ctx, t, l, "/v1/sessions/"+session.ID+"/events?order=asc")
+		if n := len(events); n > 0 && events[n-1].Type == "session.status_idle" {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal(errors.Join(errors.New("nobody ended the turn"), ctx.Err()))
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+	took := time.Since(killed)
+	t.Logf("the other replica ended the turn %s after the kill", took.Round(time.Millisecond))
+	if took > 10*time.Second {
+		t.Errorf("it took %s, want at most 10 s", took)
+	}
+	l.checkLog(ctx, t, session.ID)
+}
+
+// stuckModel is an OpenAI-compatible server whose first answer never comes.
+type stuckModel struct {
+	*httptest.Server
+
+	asked chan struct{}
+	ended chan struct{}
+}
+
+func newStuckModel(t *testing.T) *stuckModel {
+	t.Helper()
+	m := &stuckModel{asked: make(chan struct{}), ended: make(chan struct{})}
+	var once sync.Once
+	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		first := false
+		once.Do(func() { first = true })
+		if first {
+			close(m.asked)
+			<-m.ended
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, chunk := range []string{
+			`{"id":"c","object":"chat.completion.chunk","model":"stuck","choices":[{"index":0,"delta":{"role":"assistant","content":"Fine."}}]}`,
+			`{"id":"c","object":"chat.completion.chunk","model":"stuck","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`,
+			`{"id":"c","object":"chat.completion.chunk","model":"stuck","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":1,"total_tokens":11}}`,
+			`[DONE]`,
+		} {
+			_, _ = fmt.Fprintf(w, "data: %s\n\n", chunk)
+		}
+	}))
+	t.Cleanup(func() {
+		close(m.ended)
+		m.Close()
+	})
+	return m
+}
