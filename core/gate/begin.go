@@ -179,6 +179,7 @@ func (g *Gate) End(
 	if s.State != Done && s.State != Failed {
 		return Record{}, fmt.Errorf("gate: an act cannot end as %q", s.State)
 	}
+	s.Error = policy.Storable(s.Error)
 	out := rec
 	err := g.d.TX.Do(ctx, func(ctx context.Context) error {
 		if err := g.fence(ctx, sc, s.Fence); err != nil {

@@ -30,8 +30,29 @@ type foreseen struct {
 	info     agent.StandingInfo
 }
 
-// maxForeseen bounds how many agents are remembered.
-const maxForeseen = 4096
+// maxForeseen bounds how many agents are remembered, and maxForeseenBytes what of each.
+const (
+	maxForeseen      = 4096
+	maxForeseenBytes = 16 << 10
+)
+
+// slim is what is remembered of policies: limits are not for rules.
+func slim(policies []policy.Policy) []policy.Policy {
+	out := make([]policy.Policy, len(policies))
+	for i, p := range policies {
+		out[i] = policy.Policy{ID: p.ID, Version: p.Version, Rules: p.Rules}
+	}
+	return out
+}
+
+func (s foreseen) size() (n int) {
+	for _, p := range s.policies {
+		for _, r := range p.Rules {
+			n += len(r.Config)
+		}
+	}
+	return n
+}
 
 func (f *foresight) of(sc account.Scope, a id.Agent) foreseen {
 	f.mu.Lock()
@@ -47,9 +68,13 @@ func (f *foresight) remember(sc account.Scope, a id.Agent, seen foreseen) {
 	case !slices.ContainsFunc(seen.policies, func(p policy.Policy) bool { return len(p.Rules) > 0 }):
 		delete(f.agents, key)
 		return
+	case seen.size() > maxForeseenBytes:
+		delete(f.agents, key)
+		return
 	case f.agents == nil || len(f.agents) >= maxForeseen:
 		f.agents = make(map[foreseenKey]foreseen)
 	}
+	seen.policies = slim(seen.policies)
 	f.agents[key] = seen
 }
 

@@ -282,7 +282,7 @@ func (a *assessor) ruleLimit(p Policy, plugin string, l rule.Limit) {
 		return
 	}
 	if a.comparable(plugin, l.Max) {
-		a.demand(p, "rule:"+plugin, plugin, l.Window, string(l.Max.Currency), amount.Micros, l.Max.Micros)
+		a.demand(p, RuleCounter+plugin, plugin, l.Window, string(l.Max.Currency), amount.Micros, l.Max.Micros)
 	}
 }
 

@@ -5,6 +5,8 @@ import "github.com/bureau-agents/bureau/ports/fault"
 var (
 	// ErrVersion is returned when a policy changed since the version that the caller named.
 	ErrVersion = fault.New(fault.Conflict, "policy_version_conflict", "the policy has changed meanwhile; read it again")
+	// ErrTooMany is returned when a scope has MaxPerScope policies already.
+	ErrTooMany = fault.New(fault.Conflict, "too_many_policies", "there are too many policies of this scope; change or remove one")
 	// ErrDecided is returned when an approval is decided that is no longer pending: somebody was faster, it expired, or its act was
 	// cancelled.
 	ErrDecided = fault.New(fault.Conflict, "approval_decided", "the approval has been decided already")

@@ -14,12 +14,14 @@ import (
 // DefaultApprovalTTL is how long an approval waits for a person when no policy says otherwise.
 const DefaultApprovalTTL = 24 * time.Hour
 
-// The bounds of a policy, so that judging one act stays short.
+// The bounds of policies, so that judging one act stays short: every act reads all of them that apply, and other acts wait meanwhile.
 const (
-	MaxRules     = 20   // plugin rules per policy
-	MaxListItems = 1000 // entries per list
-	maxItemBytes = 256  // bytes per list entry
-	maxTTL       = 30 * 24 * time.Hour
+	MaxPerScope    = 20       // policies that hold for one agent, one swarm, or the whole tenant
+	MaxRules       = 20       // plugin rules per policy
+	MaxListItems   = 1000     // entries per list
+	maxItemBytes   = 256      // bytes per list entry
+	maxConfigBytes = 16 << 10 // bytes of a rule's configuration
+	maxTTL         = 30 * 24 * time.Hour
 )
 
 // Policy limits what the agents of its scope may do. Every policy whose scope includes an agent applies to it; the strictest
@@ -101,6 +103,9 @@ func (p Policy) Validate() error {
 	for i, r := range p.Rules {
 		if !rulePattern.MatchString(r.Plugin) {
 			add(fmt.Sprintf("rules[%d].plugin", i), "must be the name of a rule: lower-case letters, digits and '_', at most 64")
+		}
+		if len(r.Config) > maxConfigBytes {
+			add(fmt.Sprintf("rules[%d].config", i), "must have at most %d bytes", maxConfigBytes)
 		}
 	}
 	if len(bad) > 0 {

@@ -18,7 +18,8 @@ type Repository interface {
 	// Get returns a policy.
 	Get(ctx context.Context, sc account.Scope, p id.Policy) (Policy, error)
 	// Update replaces Limits, Rules, Version and UpdatedAt; ErrVersion unless the stored version is the one before p.Version. It
-	// removes the counters of PaymentWindows: they begin anew with what was spent, also while a limit was not there to count.
+	// removes the counters of PaymentWindows, and those of plugin rules in which nothing is set aside: they begin anew with what was
+	// spent, also while a limit or a rule was not there to count.
 	Update(ctx context.Context, sc account.Scope, p Policy) error
 	// Delete removes a policy with its counters.
 	Delete(ctx context.Context, sc account.Scope, p id.Policy) error

@@ -60,8 +60,8 @@ type CreateRequest struct {
 }
 
 // Create adds a policy, which holds for every act that is decided after it returns. A fault.Invalid names what is wrong with it,
-// a rule's configuration included; id.NotFound when the tenant has no such agent or swarm; fault.Unavailable while a rule that
-// it names cannot check its configuration.
+// a rule's configuration included; id.NotFound when the tenant has no such agent or swarm; ErrTooMany; fault.Unavailable while
+// a rule that it names cannot check its configuration.
 func (s *Service) Create(ctx context.Context, sc account.Scope, r CreateRequest) (Policy, error) {
 	now := clock.Stored(s.d.Clock.Now())
 	p := Policy{
@@ -82,6 +82,13 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, r CreateRequest)
 	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
 		if err := s.d.Repository.LockScope(ctx, sc, p.Scope); err != nil {
 			return err
+		}
+		there, err := s.d.Repository.List(ctx, sc, Filter(p.Scope), page.Request{Limit: MaxPerScope})
+		if err != nil {
+			return err
+		}
+		if len(there.Items) == MaxPerScope {
+			return ErrTooMany
 		}
 		if err := s.d.Repository.Insert(ctx, sc, p); err != nil {
 			return err

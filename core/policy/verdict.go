@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -111,13 +112,25 @@ func (j Judge) ask(ctx context.Context, sc account.Scope, ref RuleRef, s Subject
 	case err != nil:
 		return deny("the rule failed%s", because(err))
 	}
+	v.Reason = Storable(v.Reason)
 	return v
+}
+
+// maxReasonBytes bounds what a rule may say about one act.
+const maxReasonBytes = 4096
+
+// Storable makes of a text that a plugin or a model wrote one that every database keeps, and not a long one.
+func Storable(s string) string {
+	if len(s) > maxReasonBytes {
+		s = s[:maxReasonBytes]
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // because shows what callers may see of an error.
 func because(err error) string {
 	if fe, ok := fault.As(err); ok && fe.Kind != fault.Internal {
-		return ": " + fe.Message
+		return ": " + Storable(fe.Message)
 	}
 	return ""
 }

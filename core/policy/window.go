@@ -11,11 +11,14 @@ import (
 // Key names a counter: what one limit of one policy has counted in one window.
 type Key struct {
 	Policy id.Policy
-	Name   string // the limit's field, such as "daily_limit", or "rule:" and the name of the plugin that asked for the cap
+	Name   string // the limit's field, such as "daily_limit", or RuleCounter and the name of the plugin that asked for the cap
 	Window rule.Window
 	Start  time.Time // of the window, UTC; the zero Unix time for WindowAll
 	Unit   string    // a currency, or UnitTokens
 }
+
+// RuleCounter begins the names of the counters of caps that plugin rules ask for.
+const RuleCounter = "rule:"
 
 // UnitTokens is the unit of token counters; currencies are upper-case, so none is called so.
 const UnitTokens = "tokens"

@@ -374,7 +374,7 @@ func (t *turn) useEntry(ctx context.Context, use llm.ToolUse, e id.Event) sessio
 	}
 	b, known := t.byName[use.Name]
 	out := session.Entry{ID: e, Type: session.AgentToolUse}
-	body := session.ToolUseBody{Name: use.Name, Input: input, Permission: session.PermissionAllow}
+	body := session.ToolUseBody{Name: policy.Storable(use.Name), Input: input, Permission: session.PermissionAllow}
 	if known {
 		out.Type = b.eventType()
 		body.MCPServer = b.MCPServer

@@ -257,8 +257,9 @@ func (r *PolicyRepo) Update(ctx context.Context, sc account.Scope, p policy.Poli
 			}
 			return policy.ErrVersion
 		}
-		_, err = db.ExecContext(ctx, "DELETE FROM policy_counters WHERE tenant_id = ? AND policy_id = ? AND name IN (?)",
-			sc.Tenant, p.ID, bun.List(policy.PaymentWindows()))
+		_, err = db.ExecContext(ctx, `DELETE FROM policy_counters
+			WHERE tenant_id = ? AND policy_id = ? AND (name IN (?) OR name LIKE ? AND reserved = 0)`,
+			sc.Tenant, p.ID, bun.List(policy.PaymentWindows()), policy.RuleCounter+"%")
 		return mapErr(err)
 	})
 }

@@ -586,6 +586,24 @@ func TestTurnUsesTools(t *testing.T) {
 	})
 }
 
+// TestTextsThatNoDatabaseKeeps: what a tool or a model writes does not end a turn.
+func TestTextsThatNoDatabaseKeeps(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		use := llmtest.Call("a", "bad", `{}`)
+		use.Blocks = append(use.Blocks, llmtest.Call("b", "no\x00tool", `{"n":"\u0000"}`).Blocks...)
+		l := newRunLab(t, s, use, llmtest.Text("done"))
+		l.tools = testTools{newTool("bad", true, func(context.Context, tool.Call) (tool.Result, error) {
+			return tool.Result{IsError: true, Text: "bad \x00 \xff text"}, nil
+		})}
+		l.start()
+		v := l.session(0)
+		l.send(v, say("Go."))
+		l.want(l.idles(v, 1), began, asked, "agent.tool_use allow, agent.tool_use allow, span.model_request_end",
+			"agent.tool_result error, agent.tool_result error", spoke, ended)
+	})
+}
+
 func TestTurnWaitsForTheClient(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, s *Store) {

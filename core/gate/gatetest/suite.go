@@ -53,6 +53,7 @@ func Run(t *testing.T, cfg Config) {
 		"TransfersBothWays":       testTransfersBothWays,
 		"RuleVerdicts":            testRules,
 		"RuleLimitsHeld":          testRuleLimits,
+		"RuleLimitsOutliveRules":  testRuleLimitsLater,
 		"RuleInputs":              testRuleInputs,
 		"RuleSlow":                testRuleSlow,
 		"PolicyChangesWhileAsked": testPolicyChange,
@@ -80,6 +81,7 @@ func Run(t *testing.T, cfg Config) {
 		"Fence":                   testFence,
 		"ObserverFails":           testObserverFails,
 		"Simulate":                testSimulate,
+		"PoliciesAreBounded":      testManyPolicies,
 		"ForeignTenant":           testForeign,
 		"BadActs":                 testBadActs,
 		"TrailReplays":            testTrail,
@@ -483,6 +485,8 @@ func testRules(t *testing.T, l *Lab) {
 		{"allow", verdict(rule.Allow, ""), gate.Done, "", ""},
 		{"deny", verdict(rule.Deny, "not today"), gate.Denied, "r", "not today"},
 		{"approve", verdict(rule.Approve, "ask first"), gate.Parked, "r", "ask first"},
+		{"no text", verdict(rule.Deny, "not\x00 \xff"), gate.Denied, "r", "not\uFFFD \uFFFD"},
+		{"long text", verdict(rule.Deny, strings.Repeat("no ", 1<<20)), gate.Denied, "r", "no no"},
 		{"unknown outcome", verdict("maybe", ""), gate.Denied, "r", "unknown outcome"},
 		{"empty outcome", verdict("", ""), gate.Denied, "r", "unknown outcome"},
 		{"error", func(context.Context, rule.Input) (rule.Verdict, error) {
@@ -541,6 +545,24 @@ func testRuleLimits(t *testing.T, l *Lab) {
 	want(t, perform(t, l, Payment(a, "", 1)), gate.Denied, "spend_limit")
 	l.Rules.Set("spend_limit", Rule{Fn: verdict(rule.Allow, "", rule.Limit{Window: rule.WindowDay, Max: money.Of(1, "EUR")})})
 	want(t, perform(t, l, Payment(a, "", 1)), gate.Denied, "spend_limit")
+}
+
+// testRuleLimitsLater takes a rule with a cap out of its policy, spends, and puts it back: what was spent meanwhile counts.
+func testRuleLimitsLater(t *testing.T, l *Lab) {
+	a := l.Agent(t, 1000)
+	l.Rules.Set("spend_limit", Rule{Fn: verdict(rule.Allow, "", rule.Limit{Window: rule.WindowDay, Max: USDC(10)})})
+	with := []policy.RuleRef{{Plugin: "spend_limit"}}
+	p := l.Policy(t, a, policy.Limits{}, with...)
+	for _, rules := range [][]policy.RuleRef{nil, with} {
+		want(t, perform(t, l, Payment(a, "", 4)), gate.Done, "")
+		_, err := l.Policies.Update(bg, l.Scope, p.ID, policy.UpdateRequest{Change: func(p *policy.Policy) error {
+			p.Rules = rules
+			return nil
+		}})
+		must(t, err)
+	}
+	want(t, perform(t, l, Payment(a, "", 4)), gate.Denied, "spend_limit")
+	want(t, perform(t, l, Payment(a, "", 2)), gate.Done, "")
 }
 
 func testRuleInputs(t *testing.T, l *Lab) {
@@ -674,6 +696,37 @@ func testForeseen(t *testing.T, l *Lab) {
 	pay()
 	setRules(with("3"))
 	pay("3 renamed")
+}
+
+// testManyPolicies: what every act has to read does not grow without end.
+func testManyPolicies(t *testing.T, l *Lab) {
+	a := l.Agent(t, 1000)
+	create := func(r policy.CreateRequest) error {
+		_, err := l.Policies.Create(bg, l.Scope, r)
+		return err
+	}
+	var wg sync.WaitGroup
+	var made atomic.Int32
+	for range policy.MaxPerScope + 8 {
+		wg.Go(func() {
+			switch err := create(policy.CreateRequest{Scope: policy.Scope{Agent: a}}); {
+			case err == nil:
+				made.Add(1)
+			case !errors.Is(err, policy.ErrTooMany):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != policy.MaxPerScope {
+		t.Errorf("%d policies of one agent were made, want %d", made.Load(), policy.MaxPerScope)
+	}
+	must(t, create(policy.CreateRequest{Scope: policy.Scope{Agent: l.Agent(t, 0)}}))
+	l.Rules.Set("r", Rule{Fn: verdict(rule.Allow, "")})
+	long := policy.RuleRef{Plugin: "r", Config: []byte(`{"x":"` + strings.Repeat("x", 16<<10) + `"}`)}
+	if err := create(policy.CreateRequest{Scope: policy.Scope{Tenant: true}, Rules: []policy.RuleRef{long}}); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a configuration of %d bytes: %v", len(long.Config), err)
+	}
 }
 
 func parked(tb testing.TB, l *Lab, a id.Agent, key string, micros int64) gate.Record {

@@ -401,13 +401,18 @@ func testCounterWriters(t *testing.T, e *env) {
 func testCounterDeleted(t *testing.T, e *env) {
 	p := e.insert(t, policy.Scope{Tenant: true})
 	ks := keys(p.ID)
-	must(t, e.Counters.Add(bg, e.sc, []policy.Counter{{Key: ks[1], Spent: 9}, {Key: ks[2], Reserved: 9}}))
+	for _, name := range []string{"rule:a", "rule:b"} {
+		ks = append(ks, policy.Key{Policy: p.ID, Name: name, Window: rule.WindowAll, Start: time.Unix(0, 0).UTC(), Unit: "USDC"})
+	}
+	must(t, e.Counters.Add(bg, e.sc, []policy.Counter{
+		{Key: ks[1], Spent: 9}, {Key: ks[2], Reserved: 9}, {Key: ks[3], Spent: 9}, {Key: ks[4], Spent: 9, Reserved: 1},
+	}))
 	next := p
 	next.Version = 2
 	must(t, e.Policies.Update(bg, e.sc, next))
 	cs, err := e.Counters.Read(bg, e.sc, ks)
-	if err != nil || !cs[1].Fresh || cs[2].Reserved != 9 {
-		t.Errorf("after a change: %+v, %v; want payments begun anew and tokens kept", cs, err)
+	if err != nil || !cs[1].Fresh || cs[2].Reserved != 9 || !cs[3].Fresh || cs[4].Spent != 9 {
+		t.Errorf("after a change: %+v, %v; want payments begun anew, tokens and what is set aside kept", cs, err)
 	}
 	must(t, e.Policies.Delete(bg, e.sc, p.ID))
 	must(t, e.Counters.Add(bg, e.sc, []policy.Counter{{Key: ks[2], Reserved: -9, Spent: 3}})) // an act in flight settles
