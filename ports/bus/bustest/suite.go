@@ -17,7 +17,8 @@ import (
 
 // Config says what is tested.
 type Config struct {
-	// New returns the buses of the processes of one server: one, or several where the implementation connects several.
+	// New returns the buses of the processes of one server: one, or several where the implementation connects several. The tests run in
+	// parallel and may share a server: each uses topics of its own.
 	New func(t *testing.T) []bus.Bus
 }
 
@@ -85,9 +86,9 @@ func testEverySubscriber(t *testing.T, buses []bus.Bus) {
 }
 
 func testTopics(t *testing.T, buses []bus.Bus) {
-	a := subscribe(t, buses[len(buses)-1], "a")
-	publish(t, buses[0], "b", "for b")
-	publish(t, buses[0], "a", "for a")
+	a := subscribe(t, buses[len(buses)-1], t.Name()+"/a")
+	publish(t, buses[0], t.Name()+"/b", "for b")
+	publish(t, buses[0], t.Name()+"/a", "for a")
 	if got := receive(t, a); got != "for a" {
 		t.Errorf("received %q; want what was published to the topic", got)
 	}
@@ -110,7 +111,7 @@ func testStop(t *testing.T, buses []bus.Bus) {
 	b := buses[0]
 	var stopped atomic.Bool
 	entered, leave := make(chan struct{}, 1024), make(chan struct{})
-	stop, err := b.Subscribe(context.Background(), "x", func([]byte) {
+	stop, err := b.Subscribe(context.Background(), t.Name(), func([]byte) {
 		if stopped.Load() {
 			t.Error("called after stop returned")
 		}
@@ -120,8 +121,8 @@ func testStop(t *testing.T, buses []bus.Bus) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	publish(t, b, "x", "1")
-	publish(t, b, "x", "2")
+	publish(t, b, t.Name(), "1")
+	publish(t, b, t.Name(), "2")
 	<-entered
 	done := make(chan struct{})
 	go func() {
@@ -132,8 +133,8 @@ func testStop(t *testing.T, buses []bus.Bus) {
 	close(leave)
 	<-done
 	stop() // a second time is harmless
-	other := subscribe(t, b, "x")
-	publish(t, b, "x", "3")
+	other := subscribe(t, b, t.Name())
+	publish(t, b, t.Name(), "3")
 	receive(t, other)
 }
 
@@ -141,27 +142,27 @@ func testContextEnds(t *testing.T, buses []bus.Bus) {
 	b := buses[0]
 	ctx, cancel := context.WithCancel(context.Background())
 	c := make(chan []byte, 1024)
-	stop, err := b.Subscribe(ctx, "x", func(p []byte) { c <- p })
+	stop, err := b.Subscribe(ctx, t.Name(), func(p []byte) { c <- p })
 	if err != nil {
 		t.Fatal(err)
 	}
-	publish(t, b, "x", "1")
+	publish(t, b, t.Name(), "1")
 	receive(t, c)
 	cancel()
 	stop() // after which the end is certain
-	other := subscribe(t, b, "x")
-	publish(t, b, "x", "2")
+	other := subscribe(t, b, t.Name())
+	publish(t, b, t.Name(), "2")
 	receive(t, other)
 	if len(c) > 0 {
 		t.Errorf("received %q after the context ended", <-c)
 	}
-	if _, err := b.Subscribe(ctx, "x", func([]byte) {}); err == nil {
+	if _, err := b.Subscribe(ctx, t.Name(), func([]byte) {}); err == nil {
 		t.Error("Subscribe with an ended context: no error")
 	}
 }
 
 func testPayloads(t *testing.T, buses []bus.Bus) {
-	c := subscribe(t, buses[len(buses)-1], "x")
+	c := subscribe(t, buses[len(buses)-1], t.Name())
 	all := make([]byte, bus.MaxPayload)
 	for i := range all {
 		all[i] = byte(i)
@@ -169,7 +170,7 @@ func testPayloads(t *testing.T, buses []bus.Bus) {
 	for _, want := range [][]byte{
 		nil, {0}, []byte("text, it's \"quoted\" \\ é \U0001F600"), {0xff, 0xfe}, bytes.Repeat([]byte("x"), bus.MaxPayload), all, []byte("end"),
 	} {
-		if err := buses[0].Publish(context.Background(), "x", want); err != nil {
+		if err := buses[0].Publish(context.Background(), t.Name(), want); err != nil {
 			t.Fatal(err)
 		}
 		if got := receive(t, c); got != string(want) {
@@ -179,7 +180,7 @@ func testPayloads(t *testing.T, buses []bus.Bus) {
 }
 
 func testTooLong(t *testing.T, buses []bus.Bus) {
-	if err := buses[0].Publish(context.Background(), "x", make([]byte, bus.MaxPayload+1)); err == nil {
+	if err := buses[0].Publish(context.Background(), t.Name(), make([]byte, bus.MaxPayload+1)); err == nil {
 		t.Error("a payload over MaxPayload: no error")
 	}
 }
@@ -198,13 +199,13 @@ func testBadTopic(t *testing.T, buses []bus.Bus) {
 func testSlowReceiver(t *testing.T, buses []bus.Bus) {
 	b := buses[0]
 	release := make(chan struct{})
-	stop, err := b.Subscribe(context.Background(), "x", func([]byte) { <-release })
+	stop, err := b.Subscribe(context.Background(), t.Name(), func([]byte) { <-release })
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := subscribe(t, b, "x")
+	c := subscribe(t, b, t.Name())
 	for i := range 1000 { // neither waits nor grows without bound
-		publish(t, b, "x", fmt.Sprint(i))
+		publish(t, b, t.Name(), fmt.Sprint(i))
 		receive(t, c)
 	}
 	close(release)
@@ -216,7 +217,7 @@ func testOneAtATime(t *testing.T, buses []bus.Bus) {
 	var n atomic.Int32
 	got := make(chan struct{}, 4096)
 	last := buses[len(buses)-1]
-	stop, err := last.Subscribe(context.Background(), "x", func([]byte) {
+	stop, err := last.Subscribe(context.Background(), t.Name(), func([]byte) {
 		if inside.Add(1) != 1 {
 			t.Error("two calls of one subscription at a time")
 		}
@@ -232,7 +233,7 @@ func testOneAtATime(t *testing.T, buses []bus.Bus) {
 	for range 8 {
 		wg.Go(func() {
 			for range 20 {
-				publish(t, buses[0], "x", "p")
+				publish(t, buses[0], t.Name(), "p")
 			}
 		})
 	}
@@ -245,9 +246,9 @@ func testOneAtATime(t *testing.T, buses []bus.Bus) {
 }
 
 func testNoAlias(t *testing.T, buses []bus.Bus) {
-	first, second := subscribe(t, buses[0], "x"), subscribe(t, buses[0], "x")
+	first, second := subscribe(t, buses[0], t.Name()), subscribe(t, buses[0], t.Name())
 	p := []byte("before")
-	if err := buses[0].Publish(context.Background(), "x", p); err != nil {
+	if err := buses[0].Publish(context.Background(), t.Name(), p); err != nil {
 		t.Fatal(err)
 	}
 	copy(p, "AFTER!")
