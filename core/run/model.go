@@ -39,15 +39,16 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 		req.Tools = append(req.Tools, b.Spec)
 	}
 	span := t.s.d.Journal.NewEventID()
+	t.t.Span = span
 	rec, err := t.beginCall(ctx, resolved, span)
 	if err != nil {
 		return false, err
 	}
 	if rec.State != gate.Started {
+		t.t.Span = id.Event{}
 		return true, t.refused(ctx, rec)
 	}
 	t.t.Calls++
-	t.t.Span = span
 	started := t.now()
 	resp, ids, err := t.stream(ctx, resolved.Provider, req)
 	if err != nil {
@@ -287,10 +288,10 @@ func (t *turn) answered(
 	s := gate.Settlement{
 		State: gate.Done, Cost: cost, Tokens: resp.Usage.TotalInput() + resp.Usage.Output, Fence: t.t.Fence(),
 	}
-	tried, after := false, t.after
+	tried := false
 	err := t.insist(held, func(ctx context.Context) error {
 		if tried { // the commit may have been what failed to answer
-			if kept, err := t.spanEnded(ctx, after); err != nil || kept {
+			if _, kept, err := t.span(ctx); err != nil || kept {
 				return err
 			}
 		}
@@ -314,17 +315,6 @@ func (t *turn) answered(
 	t.t.Span = id.Event{}
 	t.c.warned = true
 	return !uses, nil
-}
-
-// spanEnded reports whether the log holds, after a number, the end of the model call that is under way.
-func (t *turn) spanEnded(ctx context.Context, after int64) (bool, error) {
-	events, err := t.s.d.Journal.Events(ctx, t.ref, session.EventQuery{AfterSeq: after, Types: []session.EventType{session.SpanModelEnd}})
-	for _, e := range events {
-		if e.Ref == t.t.Span {
-			return true, nil
-		}
-	}
-	return false, err
 }
 
 func (t *turn) settleCall(ctx context.Context, rec gate.Record, s gate.Settlement, call Call) error {

@@ -23,6 +23,7 @@ type Gate interface {
 	Begin(ctx context.Context, sc account.Scope, act gate.Act, also func(context.Context, gate.Record) error) (gate.Record, error)
 	End(ctx context.Context, sc account.Scope, rec gate.Record, s gate.Settlement, also func(context.Context) error) (gate.Record, error)
 	Lookup(ctx context.Context, sc account.Scope, key string) (gate.Record, bool, error)
+	VoidSession(ctx context.Context, sc account.Scope, s id.Session, reason string) (int, error)
 	Simulate(ctx context.Context, sc account.Scope, act gate.Act) (policy.Decision, error)
 }
 

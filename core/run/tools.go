@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -157,14 +158,21 @@ func (t *turn) actOf(b BoundTool, u session.ToolUse) (gate.Act, error) {
 	return act, nil
 }
 
-// plainAmount returns the digits of a JSON string or number, as models write amounts: "20", 20, "$20.00", "1,000".
+// plainAmount returns the number in a JSON string or number, as models write amounts: "20", 20, "$20.00", "1,000".
 func plainAmount(raw json.RawMessage) string {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		s = string(raw)
 	}
-	return strings.ReplaceAll(strings.TrimPrefix(strings.TrimSpace(s), "$"), ",", "")
+	s = strings.TrimPrefix(strings.TrimSpace(s), "$")
+	if grouped.MatchString(s) {
+		return strings.ReplaceAll(s, ",", "")
+	}
+	return s
 }
+
+// grouped is a number with commas between its thousands. Any other comma may be a decimal one: "12,50" is not 1250.
+var grouped = regexp.MustCompile(`^[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$`)
 
 // answer closes a tool use with a result.
 func (t *turn) answer(ctx context.Context, u session.ToolUse, body session.ToolResultBody) error {

@@ -27,12 +27,15 @@ type turn struct {
 	tools  []BoundTool
 	byName map[string]BoundTool
 	after  int64 // number of the newest event that this holder knows of, for chunks
+
+	inherited id.Event // the model call that the holder before had begun, if any
 }
 
 // run drives a turn until it ends, waits, is lost, or the process stops.
 func (s *Service) run(ctx context.Context, c session.Claimed) {
 	t := &turn{
 		s: s, sc: account.System(c.Tenant), t: c.Turn, ref: session.Ref{Tenant: c.Tenant, Session: c.Session}, c: s.memory.take(c.Session),
+		inherited: c.Span,
 	}
 	err := t.guarded(ctx, c.Fresh)
 	if err == nil || errors.Is(err, session.ErrFenced) || ctx.Err() != nil {
@@ -78,7 +81,7 @@ func (t *turn) loop(ctx context.Context, fresh bool) error {
 			RetryStatus: session.RetryStatus{Type: session.Exhausted},
 		}, session.StopRetriesExhausted)
 	}
-	if err := t.closeSpan(ctx); err != nil {
+	if err := t.closeSpan(ctx, "the process that asked the model went away"); err != nil {
 		return err
 	}
 	for check := !fresh; ; check = true {
@@ -125,15 +128,22 @@ func (t *turn) prepare(ctx context.Context) error {
 	return t.offerTools(ctx)
 }
 
-// closeSpan ends, in the log and at the gate, a model call that a former holder began and cannot have finished. What it had
-// reserved counts as spent, since nobody knows.
-func (t *turn) closeSpan(ctx context.Context) error {
+// closeSpan ends, in the log and at the gate, a model call that has begun and will not be finished. What it had reserved counts as
+// spent, since nobody knows.
+func (t *turn) closeSpan(ctx context.Context, why string) error {
 	if t.t.Span.IsZero() {
 		return nil
 	}
-	const lost = "the process that asked the model went away"
+	begun, ended, err := t.span(ctx)
+	if err != nil {
+		return err
+	}
+	if !begun || ended {
+		t.t.Span = id.Event{}
+		return nil
+	}
 	failed := true
-	entries := []session.Entry{{Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Error: lost}}}
+	entries := []session.Entry{{Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Error: why}}}
 	rec, ok, err := t.s.d.Gate.Lookup(ctx, t.sc, t.t.Span.String())
 	if err != nil {
 		return err
@@ -149,6 +159,19 @@ func (t *turn) closeSpan(ctx context.Context) error {
 		t.t.Span = id.Event{}
 	}
 	return err
+}
+
+// span reports what the log has of the model call that is under way. A transaction whose commit failed may have committed.
+func (t *turn) span(ctx context.Context) (begun, ended bool, err error) {
+	events, err := t.s.d.Journal.Events(ctx, t.ref, session.EventQuery{
+		AfterSeq: t.sess.LastSeq, Types: []session.EventType{session.SpanModelStart, session.SpanModelEnd},
+	})
+	begun = t.t.Span == t.inherited
+	for _, e := range events {
+		begun = begun || e.ID == t.t.Span
+		ended = ended || e.Ref == t.t.Span
+	}
+	return begun, ended, err
 }
 
 // append writes entries under the turn's fence.
@@ -185,23 +208,34 @@ func (t *turn) insist(held context.Context, keep func(ctx context.Context) error
 	}
 }
 
-// giveUp ends a turn that cannot go on: every open tool use gets its result, and the log says why.
+// giveUp ends a turn that cannot go on: every open tool use gets its result, what waits for an approval is void, and the log says
+// why.
 func (t *turn) giveUp(ctx context.Context, detail session.ErrorDetail, stop session.StopType) error {
+	if err := t.closeSpan(ctx, detail.Message); err != nil {
+		return err
+	}
+	if _, err := t.s.d.Gate.VoidSession(ctx, t.sc, t.ref.Session, "the turn was ended"); err != nil {
+		return err
+	}
 	uses, err := t.s.d.Journal.Open(ctx, t.t)
 	if err != nil {
 		return err
 	}
 	for _, u := range uses {
-		if _, err := t.s.d.Journal.Answer(ctx, t.t, u.ID, session.ErrorResult("the turn was ended; the outcome of this call is unknown")); err != nil {
+		const unknown = "the turn was ended; the outcome of this call is unknown"
+		rec, ok, err := t.s.d.Gate.Lookup(ctx, t.sc, u.ID.String())
+		switch {
+		case err != nil:
+		case ok && rec.State == gate.Started:
+			err = t.end(ctx, rec, u, gate.Settlement{State: gate.Failed, Error: unknown}, session.ErrorResult(unknown))
+		default:
+			err = t.answer(ctx, u, session.ErrorResult(unknown))
+		}
+		if err != nil {
 			return err
 		}
 	}
-	var entries []session.Entry
-	if !t.t.Span.IsZero() {
-		failed := true
-		entries = append(entries, session.Entry{Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Error: detail.Message}})
-	}
-	return t.finish(ctx, append(entries, session.Entry{Type: session.SessionError, Body: session.ErrorBody{Error: detail}}), stop)
+	return t.finish(ctx, []session.Entry{{Type: session.SessionError, Body: session.ErrorBody{Error: detail}}}, stop)
 }
 
 // finish appends entries and the end of the turn.
