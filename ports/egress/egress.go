@@ -19,6 +19,8 @@ import (
 
 // The errors of the client; each is also found behind the *url.Error that http.Client returns.
 var (
+	// ErrUnreachable is returned when no connection could be made; its message is fit for a tenant.
+	ErrUnreachable = fault.New(fault.Unavailable, "egress_unreachable", "the address cannot be reached")
 	// ErrBlocked is returned for an address that must not be reached. Its message names the host and the reason.
 	ErrBlocked = fault.New(fault.Forbidden, "egress_blocked", "the address may not be reached")
 	// ErrTooLarge is returned by a body's Read once it has given Config.MaxBody bytes and there are more.
@@ -229,7 +231,28 @@ func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, erro
 			return c.checkIP(host, port, ap.Addr())
 		},
 	}
-	return d.DialContext(ctx, network, addr)
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, unreachable(host, err)
+	}
+	return conn, nil
+}
+
+// unreachable tells why without the addresses of resolvers and routes, which are the operator's own matter.
+func unreachable(host string, err error) error {
+	if blocked, ok := fault.As(err); ok {
+		return blocked
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+		return ErrUnreachable.Withf("there is no host %s", host).Wrap(err)
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return ErrUnreachable.Withf("%s did not answer in time", host).Wrap(err)
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return ErrUnreachable.Withf("%s refuses connections", host).Wrap(err)
+	}
+	return ErrUnreachable.Withf("%s cannot be reached", host).Wrap(err)
 }
 
 // redirect decides about each redirect before it is followed. http.Client drops Authorization, Cookie and WWW-Authenticate on

@@ -314,3 +314,24 @@ func getWith(t *testing.T, c *egress.Client, url string, h http.Header) (string,
 	b, err := io.ReadAll(resp.Body)
 	return string(b), err
 }
+
+// TestUnreachable: the message says what is wrong and nothing of the network behind it.
+func TestUnreachable(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := egress.New(egress.Config{Allow: []string{addr}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.HTTPClient().Get("http://" + addr)
+	f, ok := fault.As(err)
+	if !ok || !errors.Is(err, egress.ErrUnreachable) || f.Message != "127.0.0.1 refuses connections" {
+		t.Errorf("got %v, want ErrUnreachable that says that connections are refused", err)
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/html/charset"
 
 	"github.com/bureau-agents/bureau/plugins/sdk"
+	"github.com/bureau-agents/bureau/ports/fault"
 )
 
 func main() { sdk.Serve(httpFetch()) }
@@ -161,6 +162,9 @@ func textual(media string, body []byte) bool {
 
 // reason takes the address and the method, which the model knows, off an error of the HTTP client.
 func reason(err error) error {
+	if f, ok := fault.As(err); ok {
+		return errors.New(f.Message)
+	}
 	var u *url.Error
 	if errors.As(err, &u) {
 		if u.Timeout() {
