@@ -233,14 +233,24 @@ func (c *conversation) messages() []llm.Message {
 	return out
 }
 
-// estimate returns how many tokens a request has at most, near enough: texts of every kind have two bytes or more a token.
+// estimate returns how many tokens a request has at most, which is what a budget must set aside for it: no tokenizer makes more
+// tokens of a text than it has bytes. What frames messages and tools costs a provider a few tokens each.
 func (c *conversation) estimate(system string, tools []BoundTool) int64 {
 	n := len(system) + c.bytes
 	for _, t := range tools {
-		n += len(t.Spec.Name) + len(t.Spec.Description) + len(t.Spec.InputSchema)
+		n += len(t.Spec.Name) + len(t.Spec.Description) + len(t.Spec.InputSchema) + framingTokens
 	}
-	return int64(n/2 + 64)
+	for _, x := range c.exchanges {
+		n += len(x.messages) * framingTokens
+	}
+	return int64(n + toolPromptTokens)
 }
+
+const (
+	// framingTokens is more than any provider adds to a message or a tool; toolPromptTokens more than it puts before them all.
+	framingTokens    = 16
+	toolPromptTokens = 1024
+)
 
 // conversations remembers the newest conversations of a process.
 type conversations struct {
