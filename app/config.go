@@ -40,7 +40,7 @@ type Config struct {
 	// AllowByDefault lets an agent without any policy pay; by default it may not.
 	AllowByDefault bool
 	// CheckoutDir is a source tree of Bureau from which the shipped plugins are built when no binaries lie beside the executable;
-	// "" finds it from the working directory.
+	// "" takes the tree that this program was compiled from, if it is still there.
 	CheckoutDir string
 	// OTLPEndpoint is the base URL of an OpenTelemetry collector that takes traces by OTLP over HTTP, "http://localhost:4318"; "" traces
 	// nothing. Further standard variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME, ...) are read with it.
@@ -51,7 +51,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// LLMConfig is the operator's default model, for agents that name none.
+// LLMConfig is the operator's default model: agents get it by the handle "default", and its provider gets every handle that nothing
+// else resolves.
 type LLMConfig struct {
 	Provider string // "offline" (default), "openai", "anthropic", "google"
 	BaseURL  string // default: the provider's own
@@ -118,10 +119,17 @@ func (c Config) validate() error {
 	default:
 		bad("LLM.Provider", "%q is none of offline, openai, anthropic, google", c.LLM.Provider)
 	}
+	if c.LLM.Provider != "offline" && c.LLM.APIKey == "" && c.LLM.BaseURL == "" {
+		bad("LLM.APIKey", "is required by %s's own service; a compatible server that wants none is named by LLM.BaseURL", c.LLM.Provider)
+	}
 	switch c.Embedder.Provider {
 	case "hashing", "openai":
 	default:
 		bad("Embedder.Provider", "%q is none of hashing, openai", c.Embedder.Provider)
+	}
+	if c.Embedder.Provider != "hashing" && c.Embedder.APIKey == "" && c.Embedder.BaseURL == "" {
+		bad("Embedder.APIKey", "is required by %s's own service; a compatible server that wants none is named by Embedder.BaseURL",
+			c.Embedder.Provider)
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -101,15 +102,19 @@ func openStore(ctx context.Context, cfg Config, cl *closers) (*bunstore.Store, e
 	return s, nil
 }
 
-// lockDir keeps a second process out of a data directory.
+// lockDir keeps a second process out of a data directory. The file names the process that has it, for whoever is kept out.
 func lockDir(dir string) (release func() error, err error) {
 	f, err := os.OpenFile(filepath.Join(dir, "bureau.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("app: the data directory: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		holder, _ := io.ReadAll(io.LimitReader(f, 32))
 		_ = f.Close()
-		return nil, fmt.Errorf("app: the data directory %s is held by another process", dir)
+		return nil, fmt.Errorf("app: the data directory %s is held by another process (%s)", dir, strings.TrimSpace("pid "+string(holder)))
+	}
+	if err := f.Truncate(0); err == nil {
+		_, _ = fmt.Fprintln(f, os.Getpid()) // only a hint
 	}
 	return f.Close, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -18,45 +19,87 @@ func chatCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "chat AGENT [MESSAGE]",
 		Short: "Talk to an agent in the terminal",
-		Long: `Talk to an agent. Answers stream as they are made; tool calls and their results stand on lines of their own. When an act waits for an
-approval, you are asked. Without MESSAGE it is a conversation that ends with /quit or the end of input.`,
-		Example: `  bureau chat agent_01h...
+		Long: `Talk to an agent, given by its id or its name. Answers stream as they are made; tool calls and their results stand on lines of their own.
+When an act waits for an approval, you are asked; without an answer it keeps waiting. Without MESSAGE it is a conversation that ends
+with /quit, Ctrl-D or Ctrl-C. What the agent has begun goes on without you: --session comes back to it.`,
+		Example: `  bureau chat buyer
   bureau chat agent_01h... "What is 17 * 23?"
-  bureau chat agent_01h... --session sesn_01h...`,
-		Args: cobra.RangeArgs(1, 2),
-		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
-			talk := &conversation{c: c, out: cmd.OutOrStdout(), session: session, in: bufio.NewScanner(cmd.InOrStdin())}
-			if session == "" {
-				if err := talk.open(cmd.Context(), args[0]); err != nil {
-					return err
-				}
+  bureau chat buyer --session sesn_01h...`,
+		Args: takes(1, "AGENT", "MESSAGE"),
+		RunE: working(func(cmd *cobra.Command, c *client, args []string) error {
+			ctx := cmd.Context()
+			talk := &conversation{c: c, out: cmd.OutOrStdout(), session: session, in: readInput(cmd.InOrStdin())}
+			if err := talk.open(ctx, args[0]); err != nil {
+				return err
 			}
+			var err error
 			if len(args) == 2 {
-				return talk.say(cmd.Context(), args[1])
+				err = talk.say(ctx, args[1])
+			} else {
+				err = talk.converse(ctx)
 			}
-			fmt.Fprintf(talk.out, "Session %s. /quit ends.\n", talk.session)
-			for {
-				fmt.Fprint(talk.out, "\n> ")
-				if !talk.in.Scan() || strings.TrimSpace(talk.in.Text()) == "/quit" {
-					return talk.in.Err()
-				}
-				if strings.TrimSpace(talk.in.Text()) == "" {
-					continue
-				}
-				if err := talk.say(cmd.Context(), talk.in.Text()); err != nil {
-					return err
-				}
+			if errors.Is(err, errQuit) {
+				return nil
 			}
+			if ctx.Err() != nil {
+				fmt.Fprintf(talk.out, "\n\nTo come back: bureau chat %s --session %s\n", args[0], talk.session)
+			}
+			return err
 		}),
 	}
-	cmd.Flags().StringVar(&session, "session", "", "go on with this session")
+	cmd.Flags().StringVar(&session, "session", "", "go on with the session `ID`")
 	return cmd
+}
+
+// input is a person's lines. They are read aside, so that Ctrl-C is heard while a line is awaited.
+type input struct {
+	lines chan string
+	err   error // why lines was closed
+}
+
+// maxInput is the longest line that can be typed or piped in.
+const maxInput = 16 << 20
+
+func readInput(r io.Reader) *input {
+	in := &input{lines: make(chan string)}
+	go func() {
+		lines := bufio.NewScanner(r)
+		lines.Buffer(nil, maxInput)
+		for lines.Scan() {
+			in.lines <- lines.Text()
+		}
+		in.err = lines.Err()
+		close(in.lines)
+	}()
+	return in
+}
+
+// errQuit is returned when the person leaves.
+var errQuit = errors.New("quit")
+
+// next returns the next line, without white space around it; errQuit for /quit, io.EOF at the end of the input.
+func (in *input) next(ctx context.Context) (string, error) {
+	select {
+	case line, ok := <-in.lines:
+		line = strings.TrimSpace(line)
+		switch {
+		case !ok && in.err != nil:
+			return "", in.err
+		case !ok:
+			return "", io.EOF
+		case line == "/quit":
+			return "", errQuit
+		}
+		return line, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
 
 // conversation is a session in a terminal.
 type conversation struct {
 	c       *client
-	in      *bufio.Scanner
+	in      *input
 	echo    bool // the answers come from a script: show them
 	out     io.Writer
 	session string
@@ -71,6 +114,8 @@ type event struct {
 	ID         string          `json:"id"`
 	Seq        int64           `json:"seq"`
 	Delta      string          `json:"delta"`
+	Status     string          `json:"status"`
+	Message    string          `json:"message"`
 	Name       string          `json:"name"`
 	Input      json.RawMessage `json:"input"`
 	Content    json.RawMessage `json:"content"`
@@ -101,7 +146,15 @@ func (e event) text() string {
 	return strings.Join(parts, "\n")
 }
 
+// open makes a session of the agent, or goes on with the one that was given.
 func (t *conversation) open(ctx context.Context, agent string) error {
+	agent, err := t.c.agentID(ctx, agent)
+	if err != nil {
+		return err
+	}
+	if t.session != "" {
+		return t.resume(ctx, agent)
+	}
 	var made struct {
 		ID string `json:"id"`
 	}
@@ -112,52 +165,135 @@ func (t *conversation) open(ctx context.Context, agent string) error {
 	return nil
 }
 
+// resume finds the end of a session's log; what it waits for is asked first.
+func (t *conversation) resume(ctx context.Context, agent string) error {
+	var known struct {
+		AgentID    string `json:"agent_id"`
+		StopReason *struct {
+			Type string `json:"type"`
+		} `json:"stop_reason"`
+	}
+	if err := t.c.call(ctx, "GET", t.path(""), nil, &known); err != nil {
+		return err
+	}
+	if known.AgentID != agent {
+		return fmt.Errorf("session %s belongs to the agent %s", t.session, known.AgentID)
+	}
+	var last struct {
+		Data []event `json:"data"`
+	}
+	if err := t.c.call(ctx, "GET", t.path("/events?order=desc&limit=1"), nil, &last); err != nil {
+		return err
+	}
+	if len(last.Data) > 0 {
+		t.lastSeq = last.Data[0].Seq
+	}
+	if known.StopReason != nil && known.StopReason.Type == "requires_action" {
+		return t.finish(ctx, outcome{idle: true, waits: true})
+	}
+	return nil
+}
+
 func (t *conversation) path(rest string) string {
 	return "/v1/sessions/" + url.PathEscape(t.session) + rest
 }
 
-// say sends a message and shows the turn to its end, asking for approvals on the way.
-func (t *conversation) say(ctx context.Context, message string) error {
-	waiting, err := t.show(ctx, "POST", t.path("/messages"), map[string]any{"content": message})
-	for err == nil && len(waiting) > 0 {
-		if err = t.decide(ctx); err != nil {
+// converse is a conversation until the person leaves.
+func (t *conversation) converse(ctx context.Context) error {
+	fmt.Fprintf(t.out, "Session %s. /quit ends.\n", t.session)
+	for {
+		fmt.Fprint(t.out, "\n> ")
+		line, err := t.in.next(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			fmt.Fprintln(t.out)
+			return nil
+		case err != nil:
+			return err
+		case line == "":
+			continue
+		}
+		if err := t.say(ctx, line); err != nil {
 			return err
 		}
-		waiting, err = t.show(ctx, "GET", t.path("/events/stream?replay=1&include=chunks&after_seq="+strconv.FormatInt(t.lastSeq, 10)), nil)
 	}
-	return err
 }
 
-// show prints events until the session is idle and returns what it waits for then.
-func (t *conversation) show(ctx context.Context, method, path string, body any) (waiting []string, err error) {
+// outcome is how a stream of events has ended.
+type outcome struct {
+	idle  bool // the turn is over, for now
+	waits bool // for a person
+}
+
+// say sends a message and shows the turn to its end, asking for approvals on the way.
+func (t *conversation) say(ctx context.Context, message string) error {
+	end, err := t.show(ctx, "POST", t.path("/messages"), map[string]any{"content": message})
+	if err != nil {
+		return err
+	}
+	return t.finish(ctx, end)
+}
+
+// finish follows a turn to its end: it asks what the turn waits for, and goes on reading where a stream was cut, as by a server that
+// ends.
+func (t *conversation) finish(ctx context.Context, end outcome) error {
+	for cut := false; !end.idle || end.waits; {
+		switch {
+		case end.waits:
+			if err := t.decide(ctx); err != nil {
+				return err
+			}
+		case cut:
+			return fmt.Errorf("the server ends the stream before the answer is complete; the session is %s", t.session)
+		default:
+			cut = true
+		}
+		var err error
+		end, err = t.show(ctx, "GET", t.path("/events/stream?replay=1&include=chunks&after_seq="+strconv.FormatInt(t.lastSeq, 10)), nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// show prints events until the session is idle.
+func (t *conversation) show(ctx context.Context, method, path string, body any) (end outcome, err error) {
 	err = t.c.stream(ctx, method, path, body, func(f frame) bool {
 		var e event
 		if json.Unmarshal(f.data, &e) != nil {
 			return true
 		}
-		if e.Seq > 0 {
+		if e.Seq > 0 && !strings.HasPrefix(e.Type, "system.") { // those repeat the number of the event that they are about
 			if e.Seq <= t.lastSeq {
 				return true
 			}
 			t.lastSeq = e.Seq
 		}
 		t.print(e)
-		if e.Type == "session.status_idle" {
-			if e.StopReason != nil {
-				waiting = e.StopReason.EventIDs
-			}
+		switch e.Type {
+		case "session.status_idle":
+			end = outcome{idle: true, waits: e.StopReason != nil && e.StopReason.Type == "requires_action"}
+			return false
+		case "session.status_terminated", "session.deleted":
+			end.idle = true
 			return false
 		}
 		return true
 	})
-	return waiting, err
+	return end, err
 }
 
 func (t *conversation) print(e event) {
 	switch e.Type {
-	case "agent.message_stream_chunk":
+	case "agent.message_chunk":
 		fmt.Fprint(t.out, e.Delta)
 		t.midLine, t.chunked = true, true
+	case "agent.message_stream_end":
+		if e.Status != "completed" { // the answer is asked for again
+			t.endLine()
+			t.chunked = false
+		}
 	case "agent.message":
 		if !t.chunked {
 			fmt.Fprint(t.out, e.text())
@@ -172,18 +308,26 @@ func (t *conversation) print(e event) {
 			mark = "✗"
 		}
 		t.line("  %s %s", mark, strings.ReplaceAll(e.text(), "\n", "\n    "))
+	case "session.warning":
+		t.line("  ! %s", e.Message)
 	case "session.error":
 		if e.Error != nil {
 			t.line("  ! %s", e.Error.Message)
 		}
+	case "session.status_terminated", "session.deleted":
+		t.line("  ! the session has ended")
 	}
 }
 
-func (t *conversation) line(format string, args ...any) {
+func (t *conversation) endLine() {
 	if t.midLine {
 		fmt.Fprintln(t.out)
 		t.midLine = false
 	}
+}
+
+func (t *conversation) line(format string, args ...any) {
+	t.endLine()
 	fmt.Fprintf(t.out, format+"\n", args...)
 }
 
@@ -200,6 +344,14 @@ type approvalView struct {
 	} `json:"amount"`
 }
 
+// String says what is asked.
+func (a approvalView) String() string {
+	if a.Amount == nil {
+		return a.Action
+	}
+	return a.Action + " of " + a.Amount.Amount + " " + a.Amount.Currency
+}
+
 // decide asks about every approval that the session waits for.
 func (t *conversation) decide(ctx context.Context) error {
 	var open struct {
@@ -212,21 +364,40 @@ func (t *conversation) decide(ctx context.Context) error {
 		return fmt.Errorf("the session waits for a result that this terminal cannot give; see %s", t.path("/events"))
 	}
 	for _, a := range open.Data {
-		amount := ""
-		if a.Amount != nil {
-			amount = " of " + a.Amount.Amount + " " + a.Amount.Currency
-		}
-		fmt.Fprintf(t.out, "  ? %s%s needs an approval (%s: %s). Approve? [y/N] ", a.Action, amount, a.Rule, a.Reason)
-		verb := "deny"
-		if t.in.Scan() && strings.EqualFold(strings.TrimSpace(t.in.Text()), "y") {
-			verb = "approve"
-		}
-		if t.echo {
-			fmt.Fprintln(t.out, t.in.Text())
+		verb, err := t.ask(ctx, a)
+		if err != nil {
+			return err
 		}
 		if err := t.c.call(ctx, "POST", "/v1/approvals/"+url.PathEscape(a.ID)+"/"+verb, map[string]any{}, nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ask returns what the person decides, "approve" or "deny". Whoever leaves decides nothing.
+func (t *conversation) ask(ctx context.Context, a approvalView) (verb string, err error) {
+	t.line("  ? %s needs an approval (%s: %s).", a, a.Rule, a.Reason)
+	for {
+		fmt.Fprint(t.out, "  ? Approve? [y/n] ")
+		line, err := t.in.next(ctx)
+		if err != nil {
+			fmt.Fprintf(t.out, "\n  ? It keeps waiting, as %s in the session %s.\n", a.ID, t.session)
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return "", errors.New("nobody has decided about the " + a.Action)
+		case err != nil:
+			return "", err
+		}
+		if t.echo {
+			fmt.Fprintln(t.out, line)
+		}
+		switch strings.ToLower(line) {
+		case "y", "yes":
+			return "approve", nil
+		case "n", "no":
+			return "deny", nil
+		}
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -30,75 +29,68 @@ type client struct {
 	close func()
 }
 
-// connect finds who answers. The caller closes the client.
-func connect(cmd *cobra.Command) (*client, error) {
-	url := cmd.Flag("url").Value.String()
-	if url == "" {
-		url = os.Getenv("BUREAU_URL")
-	}
-	key := os.Getenv("BUREAU_API_KEY")
+// connect finds who answers. The caller closes the client. With work, a process that has to answer by itself runs turns and plugins
+// as a server does; otherwise it only reads and writes what is stored.
+func connect(cmd *cobra.Command, work bool) (*client, error) {
 	s, err := load(cmd)
 	if err != nil {
 		return nil, err
 	}
-	if url != "" {
-		if key == "" {
-			return nil, errors.New("--url needs a key in BUREAU_API_KEY")
+	from, base := "--url", cmd.Flag("url").Value.String()
+	if base == "" {
+		from, base = "BUREAU_URL", os.Getenv("BUREAU_URL")
+	}
+	if base != "" {
+		if err := checkURL(base); err != nil {
+			return nil, fmt.Errorf("%s: %w", from, err)
 		}
-		return &client{base: strings.TrimRight(url, "/"), key: key, http: &http.Client{}, close: func() {}}, nil
+		if s.APIKey == "" {
+			return nil, fmt.Errorf("%s needs a key in BUREAU_API_KEY", from)
+		}
+		return &client{base: strings.TrimRight(base, "/"), key: s.APIKey, http: &http.Client{}, close: func() {}}, nil
 	}
-	socket := socketPath(s.DataDir)
-	if c, err := overSocket(cmd.Context(), socket); err == nil {
-		return c, nil
+	if probe, err := dialSocket(cmd.Context(), s.DataDir); err == nil {
+		_ = probe.Close()
+		return over(func(ctx context.Context) (net.Conn, error) { return dialSocket(ctx, s.DataDir) }), nil
 	}
-	return inProcess(cmd.Context(), s)
+	return inProcess(cmd, s, work)
 }
 
-func socketPath(dir string) string { return filepath.Join(dir, "bureau.sock") }
-
-// overSocket talks to the server that holds the directory. The socket is readable by the operator's user alone, so the connection
-// needs no key.
-func overSocket(ctx context.Context, socket string) (*client, error) {
-	dialer := &net.Dialer{}
-	probe, err := dialer.DialContext(ctx, "unix", socket)
-	if err != nil {
-		return nil, err
-	}
-	_ = probe.Close()
-	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return dialer.DialContext(ctx, "unix", socket)
-	}}
-	return &client{base: "http://bureau", http: &http.Client{Transport: transport}, close: transport.CloseIdleConnections}, nil
+// over talks to whoever answers the operator: the connection itself is the proof, so that it needs no key.
+func over(dial func(context.Context) (net.Conn, error)) *client {
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
+	return &client{base: "http://bureau", http: &http.Client{Transport: transport}, close: transport.CloseIdleConnections}
 }
 
-// inProcess opens the data directory, which nobody else may do meanwhile, and answers on its socket for as long as the client
-// lives.
-func inProcess(ctx context.Context, s settings) (*client, error) {
-	s.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+// inProcess opens the data directory, which nobody else may do meanwhile, and answers by itself for as long as the client lives.
+func inProcess(cmd *cobra.Command, s settings, work bool) (*client, error) {
+	ctx := cmd.Context()
+	s.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	a, err := app.New(ctx, s.Config)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.Start(ctx); err != nil {
-		return nil, err
+	clearCollectorKeys()
+	if key := a.BootstrapKey(); key != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Made %s. Its admin API key (shown this once): %s\n", s.DataDir, key)
+		err = a.Skills.AnnounceShipped(ctx) // as a server would do at its start: agents can be given them from now on
 	}
-	stopSocket, err := serveSocket(a, socketPath(s.DataDir))
+	if work && err == nil {
+		err = a.Start(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}
-	c, err := overSocket(ctx, socketPath(s.DataDir))
-	end := func() {
-		stopSocket()
+	stopAnswering, dial := answer(a.OperatorHandler())
+	c := over(dial)
+	closeIdle := c.close
+	c.close = func() {
+		closeIdle()
+		stopAnswering()
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		_ = a.Stop(stopping)
 	}
-	if err != nil {
-		end()
-		return nil, err
-	}
-	closeIdle := c.close
-	c.close = func() { closeIdle(); end() }
 	return c, nil
 }
 

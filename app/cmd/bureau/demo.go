@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/audit"
 )
 
@@ -25,8 +24,9 @@ func demoCommand() *cobra.Command {
 		Short: "Play the main job against a fresh temporary server",
 		Long: `Make an agent, give it a wallet, a policy with a rule in a process of its own, a skill and some knowledge; talk to it; and watch it use
 the skill, pay a vendor, wait for an approval, be stopped by the daily limit and answer from its knowledge. Then check the books and
-the audit trail. Everything happens offline in a temporary directory.`,
-		Args: cobra.NoArgs,
+the audit trail. Everything happens offline in a temporary directory; settings do not matter.`,
+		Example: "  bureau demo\n  bureau demo --keep",
+		Args:    takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := os.MkdirTemp("", "bureau-demo-")
 			if err != nil {
@@ -37,18 +37,18 @@ the audit trail. Everything happens offline in a temporary directory.`,
 			} else {
 				defer os.RemoveAll(dir)
 			}
-			s, err := load(cmd)
-			if err != nil {
-				return err
+			var s settings
+			s.DataDir, s.CheckoutDir = filepath.Join(dir, "data"), os.Getenv("BUREAU_SOURCE")
+			s.APIKey = account.NewSecret() // nobody needs it, so it is not shown
+			c, err := inProcess(cmd, s, true)
+			if err == nil {
+				defer c.close()
+				err = (&demo{c: c, out: cmd.OutOrStdout(), dir: dir}).play(cmd.Context())
 			}
-			s.DataDir, s.DatabaseURL, s.RootSecret = filepath.Join(dir, "data"), "", ""
-			c, err := inProcess(cmd.Context(), s)
-			if err != nil {
-				return err
+			if err != nil && cmd.Context().Err() != nil {
+				return errInterrupted
 			}
-			defer c.close()
-			d := &demo{c: c, out: cmd.OutOrStdout(), dir: dir}
-			return d.play(cmd.Context())
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&keep, "keep", false, "keep the temporary directory and name it")
@@ -247,7 +247,7 @@ func (d *demo) converse(ctx context.Context) error {
 			}
 		}
 		indented := &indent{out: d.out}
-		d.talk.out, d.talk.in = indented, bufio.NewScanner(strings.NewReader(l.answers))
+		d.talk.out, d.talk.in = indented, readInput(strings.NewReader(l.answers))
 		began := time.Now()
 		if err := d.talk.say(ctx, l.message); err != nil {
 			return err
@@ -306,11 +306,21 @@ func (d *demo) books(ctx context.Context) error {
 		}
 		d.note("%-8s %12s  %-16s %-24s balance %s", m.Kind, m.Amount, payee, m.Description, m.BalanceAfter)
 	}
-	var sums json.RawMessage
+	var sums struct {
+		Groups []struct {
+			Key          string    `json:"key"`
+			Calls        int64     `json:"api_calls"`
+			TokensInput  int64     `json:"tokens_input"`
+			TokensOutput int64     `json:"tokens_output"`
+			Cost         moneyView `json:"computed_cost"`
+		} `json:"groups"`
+	}
 	if err := d.c.call(ctx, "GET", "/v1/usage/summary?agent_id="+url.QueryEscape(d.agent)+"&group_by=model", nil, &sums); err != nil {
 		return err
 	}
-	d.note("usage %s", sums)
+	for _, g := range sums.Groups {
+		d.note("model %s: %d calls, %d tokens in, %d out, cost %s", g.Key, g.Calls, g.TokensInput, g.TokensOutput, g.Cost)
+	}
 	return nil
 }
 

@@ -14,8 +14,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	err := root().ExecuteContext(ctx)
-	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bureau: "+err.Error())
 		if coded, ok := errors.AsType[exitError](err); ok {
@@ -32,6 +32,14 @@ type exitError struct {
 	code int
 }
 
+// The exit codes that are not 1.
+const (
+	exitBroken      = 2   // what was verified is not what it should be
+	exitInterrupted = 130 // as shells have it
+)
+
+var errInterrupted = exitError{errors.New("interrupted"), exitInterrupted}
+
 func root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bureau",
@@ -44,13 +52,56 @@ func root() *cobra.Command {
   bureau chat AGENT            talk to it
 
 Commands other than serve work on the data directory: through the server that holds it, or by themselves when none does.
-With --url (BUREAU_URL) and BUREAU_API_KEY they talk to a server anywhere.`,
+With --url and BUREAU_API_KEY they talk to a server anywhere.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          knownCommand,
+		RunE:          showHelp,
 	}
 	addFlags(cmd)
-	cmd.PersistentFlags().String("url", "", "server to talk to, with BUREAU_API_KEY (BUREAU_URL; default: the data directory's)")
+	cmd.PersistentFlags().String("url", "", "server to talk to, at `URL`, with BUREAU_API_KEY (BUREAU_URL; default: the data directory's)")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	cmd.AddCommand(serveCommand(), keyCommand(), tenantCommand(), agentCommand(), chatCommand(), auditCommand(),
 		pluginCommand(), demoCommand(), versionCommand(), settingsTopic())
 	return cmd
+}
+
+// group makes a command that only holds others.
+func group(use, short string, children ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: knownCommand, RunE: showHelp}
+	cmd.AddCommand(children...)
+	return cmd
+}
+
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// knownCommand refuses what a group does not hold; cobra would show its help, and end well.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2 // cobra's own default comes too late for this
+	hint := ""
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = fmt.Sprintf("Did you mean %q? ", near[0])
+	}
+	return fmt.Errorf("%q is not a command of `%s`. %sSee `%s --help`", args[0], cmd.CommandPath(), hint, cmd.CommandPath())
+}
+
+// misused adds to an error how the command is used.
+func misused(cmd *cobra.Command, err error) error {
+	return fmt.Errorf("%w\n\nUsage:\n  %s\n\n`%s --help` says more", err, cmd.UseLine(), cmd.CommandPath())
+}
+
+// takes checks arguments by their names in the usage; those beyond the required ones may be left out.
+func takes(required int, names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < required:
+			return misused(cmd, fmt.Errorf("%s is missing", names[len(args)]))
+		case len(args) > len(names):
+			return misused(cmd, fmt.Errorf("%q is one argument too many", args[len(names)]))
+		}
+		return nil
+	}
 }

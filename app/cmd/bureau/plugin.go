@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -28,9 +29,9 @@ type pluginView struct {
 func pluginCommand() *cobra.Command {
 	return group("plugin", "Write, install and govern skills and rules",
 		pluginNew(), pluginInstall(), pluginList(), pluginVerify(),
-		pluginAct("enable", "Let a plugin work again", "POST", "/enable"),
-		pluginAct("disable", "Stop a plugin without removing it: its skill fails, its rule denies", "POST", "/disable"),
-		pluginAct("remove", "Remove a plugin from the server and from every agent", "DELETE", ""),
+		pluginAct("enable", "enabled", "Let a disabled plugin work again", "POST", "/enable"),
+		pluginAct("disable", "disabled", "Stop a plugin without removing it: its skill is not offered, its rule denies", "POST", "/disable"),
+		pluginAct("remove", "removed", "Remove a plugin from the server and from every agent", "DELETE", ""),
 		pluginShipped(), pluginKeygen())
 }
 
@@ -42,13 +43,19 @@ func pluginInstall() *cobra.Command {
 		Long: `Install a binary that was built against plugins/sdk. The checksum is required: it is what you have reviewed, and nothing else is ever
 started under this name. A plugin is your trusted code; it runs as a process of the server.`,
 		Example: "  bureau plugin install ./word_count --sha256 $(sha256sum word_count | cut -d' ' -f1)",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes(1, "FILE"),
 		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
+			if sha == "" {
+				return misused(cmd, fmt.Errorf("--sha256 is missing: `sha256sum %s` prints it", args[0]))
+			}
 			file, err := os.Open(args[0])
 			if err != nil {
 				return err
 			}
 			defer file.Close()
+			if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+				return errors.Join(err, fmt.Errorf("%s is not a file", args[0]))
+			}
 			query := url.Values{"sha256": {strings.ToLower(sha)}}
 			if name != "" {
 				query.Set("name", name)
@@ -65,15 +72,17 @@ started under this name. A plugin is your trusted code; it runs as a process of 
 			return printJSON(cmd.OutOrStdout(), made)
 		}),
 	}
-	cmd.Flags().StringVar(&sha, "sha256", "", "checksum of FILE in hexadecimal (required)")
-	cmd.Flags().StringVar(&name, "name", "", "name on this server; default: what the plugin calls itself")
-	_ = cmd.MarkFlagRequired("sha256")
+	cmd.Flags().StringVar(&sha, "sha256", "", "checksum of FILE, in `HEX` (required)")
+	cmd.Flags().StringVar(&name, "name", "", "`NAME` on this server; default: what the plugin calls itself")
 	return cmd
 }
 
 func pluginList() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List the plugins", Args: cobra.NoArgs,
+		Use: "list", Aliases: []string{"ls"}, Short: "List the plugins", Args: takes(0),
+		Long: `List the plugins. A shipped one is "building" until its binary is there, and "failed" when it could not be made; the state says nothing
+about the stored bytes, which "bureau plugin verify" reads.`,
+		Example: "  bureau plugin list",
 		RunE: with(func(cmd *cobra.Command, c *client, _ []string) error {
 			plugins, err := pages[pluginView](cmd, c, "/v1/plugins")
 			if err != nil {
@@ -94,10 +103,11 @@ func pluginList() *cobra.Command {
 
 func pluginVerify() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify [NAME]",
-		Short: "Check stored binaries against their checksums and signatures",
-		Long:  "Hash every stored binary again and check its signed manifest. The exit code is 2 when one was changed.",
-		Args:  cobra.MaximumNArgs(1),
+		Use:     "verify [NAME]",
+		Short:   "Check stored binaries against their checksums and signatures",
+		Long:    "Hash every stored binary again and check its signed manifest. The exit code is 2 when one was changed.",
+		Args:    takes(0, "NAME"),
+		Example: "  bureau plugin verify\n  bureau plugin verify calculator",
 		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
 			names := args
 			if len(names) == 0 {
@@ -126,27 +136,39 @@ func pluginVerify() *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "CHANGED  %s: %s\n", name, report.Reason)
 			}
 			if broken > 0 {
-				return exitError{fmt.Errorf("%d of %d plugins are not what was installed", broken, len(names)), 2}
+				return exitError{fmt.Errorf("%d of %d plugins are not what was installed", broken, len(names)), exitBroken}
 			}
 			return nil
 		}),
 	}
 }
 
-func pluginAct(use, short, method, path string) *cobra.Command {
+func pluginAct(use, done, short, method, path string) *cobra.Command {
 	return &cobra.Command{
-		Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1),
+		Use: use + " NAME", Short: short, Long: short + ". It counts at once, on every server.", Args: takes(1, "NAME"),
+		Example: "  bureau plugin " + use + " calculator",
 		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
-			return c.call(cmd.Context(), method, "/v1/plugins/"+url.PathEscape(args[0])+path, nil, nil)
+			if err := c.call(cmd.Context(), method, "/v1/plugins/"+url.PathEscape(args[0])+path, nil, nil); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", done, args[0])
+			return nil
 		}),
 	}
 }
 
 func pluginShipped() *cobra.Command {
 	return &cobra.Command{
-		Use: "install-shipped", Short: "Install the plugins that come with the server; no harm when they are there", Args: cobra.NoArgs,
+		Use: "install-shipped", Short: "Install the plugins that come with the server; no harm when they are there", Args: takes(0),
+		Long: `Install the plugins that come with the server, and bring back those that were removed. From a checkout they are built first, which takes a
+minute or so the first time. It is no harm when they are there.`,
+		Example: "  bureau plugin install-shipped",
 		RunE: with(func(cmd *cobra.Command, c *client, _ []string) error {
-			return c.call(cmd.Context(), "POST", "/v1/plugins/install-shipped", nil, nil)
+			if err := c.call(cmd.Context(), "POST", "/v1/plugins/install-shipped", nil, nil); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "the shipped plugins are installed")
+			return nil
 		}),
 	}
 }
@@ -156,9 +178,11 @@ func pluginNew() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new NAME",
 		Short: "Write a module with a plugin that builds and passes its test",
+		Long: `Write a Go module with a plugin that does something small, builds, and passes its test. Until Bureau is released the module takes the SDK
+from a checkout: the one that this binary was built from, or --source.`,
 		Example: `  bureau plugin new word_count --kind skill
   bureau plugin new office_hours --kind rule --dir rules/office_hours --source ~/src/bureau`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if source == "" {
 				source = os.Getenv("BUREAU_SOURCE")
@@ -177,9 +201,9 @@ func pluginNew() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&kind, "kind", "skill", "skill or rule")
-	cmd.Flags().StringVar(&dir, "dir", "", "where to write it: an empty or missing folder (default: NAME)")
-	cmd.Flags().StringVar(&source, "source", "", "checkout of Bureau to take the SDK from (BUREAU_SOURCE; default: the one that this binary was built from)")
+	cmd.Flags().StringVar(&kind, "kind", "skill", "`KIND`: skill or rule")
+	cmd.Flags().StringVar(&dir, "dir", "", "`DIR` to write it to, empty or missing; default: NAME")
+	cmd.Flags().StringVar(&source, "source", "", "`CHECKOUT` of Bureau to take the SDK from (BUREAU_SOURCE; default: the one that this binary was built from)")
 	return cmd
 }
 
@@ -187,7 +211,10 @@ func pluginKeygen() *cobra.Command {
 	return &cobra.Command{
 		Use:   "keygen",
 		Short: "Make a new key for signing plugin manifests; what older keys signed stays valid",
-		Args:  cobra.NoArgs,
+		Long: `Make a new key for signing the manifests of plugins that are installed from now on. It never leaves the server, sealed under the root
+secret. What older keys signed stays valid.`,
+		Example: "  bureau plugin keygen",
+		Args:    takes(0),
 		RunE: with(func(cmd *cobra.Command, c *client, _ []string) error {
 			var key map[string]any
 			if err := c.call(cmd.Context(), "POST", "/v1/plugin_keys", nil, &key); err != nil {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,14 +21,14 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Start the server",
-		Long: `Start the server. It is ready when GET /healthz answers; it prints its URL and, at the first start, the admin API key.
+		Long: `Start the server. It is ready when GET /healthz answers; it prints, at the first start, the admin API key, and its URL.
 
 SIGTERM drains for up to 30 seconds: streams are closed, running steps finish, the rest is taken up at the next start or by another
 replica. SIGKILL loses nothing that was acknowledged.`,
 		Example: `  bureau serve
   bureau serve --addr 0.0.0.0:8080 --data /var/lib/bureau
   BUREAU_DATABASE_URL=postgres://bureau@db/bureau BUREAU_ROOT_SECRET=$(cat secret) bureau serve`,
-		Args: cobra.NoArgs,
+		Args: takes(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := load(cmd)
 			if err != nil {
@@ -46,51 +46,86 @@ replica. SIGKILL loses nothing that was acknowledged.`,
 	return cmd
 }
 
+// weakKey is below how many characters a bootstrap key draws a warning.
+const weakKey = 20
+
+// listen says what to do when the address cannot be had.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("cannot listen on %s: another program does; choose another address with --addr (BUREAU_ADDR)", addr)
+	case err != nil:
+		return nil, fmt.Errorf("cannot listen on %s: %w; --addr (BUREAU_ADDR) is HOST:PORT", addr, err)
+	}
+	return listener, nil
+}
+
 // drain is how long a server takes to end after SIGTERM, at most.
 const drain = 30 * time.Second
 
 func serve(cmd *cobra.Command, s settings) error {
 	ctx := cmd.Context()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Addr)
+	if err := undumpable(); err != nil {
+		s.Logger.Warn("other processes of this user can read this one's memory", slog.Any("error", err))
+	}
+	if n := len(s.APIKey); n > 0 && n < weakKey {
+		s.Logger.Warn("BUREAU_API_KEY is short enough to be guessed; make one with `openssl rand -hex 32`", slog.Int("characters", n))
+	}
+	listener, err := listen(ctx, s.Addr)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w", s.Addr, err)
+		return err
 	}
 	defer listener.Close()
+	address := reachable(listener.Addr())
 	if s.PublicURL == "" {
-		s.PublicURL = "http://" + listener.Addr().String()
+		s.PublicURL = address
 	}
 	a, err := app.New(ctx, s.Config)
 	if err != nil {
 		return err
 	}
 	clearCollectorKeys()
+	out := cmd.OutOrStdout()
+	if key := a.BootstrapKey(); key != "" { // before anything else can fail: there is no second chance to see it
+		fmt.Fprintf(out, "Admin API key (shown this once): %s\n", key)
+	}
 	if err := a.Start(ctx); err != nil {
 		return err
 	}
-	stopSocket, err := serveSocket(a, socketPath(s.DataDir))
+	stopSocket, err := serveSocket(a, s.DataDir)
 	if err != nil {
 		return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
 	}
 
-	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "Bureau serves at http://%s\n", listener.Addr())
-	if key := a.BootstrapKey(); key != "" {
-		fmt.Fprintf(out, "Admin API key (shown this once): %s\n", key)
-	}
-
+	fmt.Fprintf(out, "Bureau serves at %s\n", address)
+	s.Logger.Info("serving", slog.String("address", listener.Addr().String()), slog.String("data", s.DataDir),
+		slog.Bool("postgres", s.DatabaseURL != ""), slog.String("version", app.Version()))
+	go watchMemory(ctx)
 	server := newServer(a.Handler())
+	server.ErrorLog = slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
+		s.Logger.Info("stopping", slog.String("because", context.Cause(ctx).Error()))
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	a.CloseStreams()
 	stopSocket()
 	err = errors.Join(ignoreClosed(err), server.Shutdown(stopping), a.Stop(stopping))
+	s.Logger.Info("stopped")
 	return err
+}
+
+// reachable is the URL under which a browser on this machine finds the listener.
+func reachable(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("http://localhost:%d", tcp.Port)
+	}
+	return "http://" + addr.String()
 }
 
 func newServer(h http.Handler) *http.Server {
@@ -102,21 +137,4 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
-}
-
-// serveSocket lets the operator's own commands in: whoever can open the socket (mode 0600) owns the data directory anyway.
-func serveSocket(a *app.App, path string) (stop func(), err error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on the operator's socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	server := newServer(a.OperatorHandler())
-	go func() { _ = server.Serve(listener) }()
-	return func() { _ = server.Close() }, nil
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -12,8 +14,11 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/bureau-agents/bureau/adapters/keeper/aesgcm"
 	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/ports/egress"
+	"github.com/bureau-agents/bureau/ports/fault"
 )
 
 // settings is everything that can be configured, read from flags, the environment and a YAML file, in that order of precedence.
@@ -23,11 +28,11 @@ type settings struct {
 	Addr string
 }
 
-// setting is one name under which a value can be given: the flag --data-dir... is only there for the few that are typed often; every
-// setting has an environment variable BUREAU_NAME and the YAML key name.
+// setting is one name under which a value can be given: every setting has an environment variable and a key in the YAML file, and
+// the few that are typed often have a flag.
 type setting struct {
 	name  string // snake_case; the variable is BUREAU_ and the upper-cased name
-	flag  bool
+	flag  string // what its value is called in the help of the flag; "" has none
 	value string // default, shown in help
 	help  string
 	set   func(s *settings, v string) error
@@ -40,29 +45,60 @@ func text(field func(*settings) *string) func(*settings, string) error {
 	}
 }
 
+// oneOf checks a value before it is set.
+func oneOf(set func(*settings, string) error, values ...string) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		if !slices.Contains(values, v) {
+			return fmt.Errorf("%q is none of %s", v, strings.Join(values, ", "))
+		}
+		return set(s, v)
+	}
+}
+
 var table = []setting{
-	{"addr", true, "127.0.0.1:8080", "address to listen on", text(func(s *settings) *string { return &s.Addr })},
-	{"data", true, "./data", "data directory: SQLite database, files, root secret, plugins", text(func(s *settings) *string { return &s.DataDir })},
-	{"database_url", false, "", "postgres://... switches to Postgres; needs root_secret", text(func(s *settings) *string { return &s.DatabaseURL })},
-	{"api_key", false, "", "bootstrap admin key; generated and printed once when unset", text(func(s *settings) *string { return &s.APIKey })},
-	{
-		"root_secret", false, "", "32 bytes, hex or base64, that seal secrets; generated into the data directory when unset",
-		text(func(s *settings) *string { return &s.RootSecret }),
-	},
-	{"plan", false, "unlimited", "plan of the default tenant: free, pro, team, unlimited", func(s *settings, v string) error {
-		s.Plan = account.Plan(v)
+	{"addr", "HOST:PORT", "127.0.0.1:8080", "address that serve listens on", text(func(s *settings) *string { return &s.Addr })},
+	{"data", "DIR", "./data", "data directory: SQLite database, files, root secret, plugins", text(func(s *settings) *string { return &s.DataDir })},
+	{"database_url", "", "", "postgres://... switches to Postgres; needs BUREAU_ROOT_SECRET", func(s *settings, v string) error {
+		if !strings.HasPrefix(v, "postgres://") && !strings.HasPrefix(v, "postgresql://") {
+			return errors.New("must begin with postgres://") // and is not repeated: it may hold a password
+		}
+		s.DatabaseURL = v
 		return nil
 	}},
-	{"public_url", false, "", "address that users see; default from the listen address", text(func(s *settings) *string { return &s.PublicURL })},
-	{"llm_provider", false, "offline", "default model provider: offline, openai, anthropic, google", text(func(s *settings) *string { return &s.LLM.Provider })},
-	{"llm_base_url", false, "", "base URL of the provider, with or without /v1", text(func(s *settings) *string { return &s.LLM.BaseURL })},
-	{"llm_api_key", false, "", "key for the provider", text(func(s *settings) *string { return &s.LLM.APIKey })},
-	{"llm_model", false, "", "model when an agent names none", text(func(s *settings) *string { return &s.LLM.Model })},
-	{"embedder", false, "hashing", "embedding provider: hashing, openai", text(func(s *settings) *string { return &s.Embedder.Provider })},
-	{"embedder_base_url", false, "", "base URL of the embedding provider", text(func(s *settings) *string { return &s.Embedder.BaseURL })},
-	{"embedder_api_key", false, "", "key for the embedding provider", text(func(s *settings) *string { return &s.Embedder.APIKey })},
-	{"embedder_model", false, "", "embedding model", text(func(s *settings) *string { return &s.Embedder.Model })},
-	{"embedder_dimensions", false, "1536", "length of the embedding model's vectors", func(s *settings, v string) error {
+	{"api_key", "", "", "bootstrap admin key; generated and printed once when unset", text(func(s *settings) *string { return &s.APIKey })},
+	{
+		"root_secret", "", "", "32 bytes, hex or base64 (`openssl rand -hex 32`), that seal secrets; generated into the data directory when unset",
+		func(s *settings, v string) error {
+			s.RootSecret = v
+			_, err := aesgcm.ParseSecret(v)
+			return err
+		},
+	},
+	{"plan", "", "unlimited", "plan of the default tenant: free, pro, team, unlimited", oneOf(func(s *settings, v string) error {
+		s.Plan = account.Plan(v)
+		return nil
+	}, "free", "pro", "team", "unlimited")},
+	{"public_url", "", "", "address that users see; default from the listen address", func(s *settings, v string) error {
+		s.PublicURL = v
+		return checkURL(v)
+	}},
+	{"llm_provider", "", "offline", "default model provider: offline, openai, anthropic, google", oneOf(
+		text(func(s *settings) *string { return &s.LLM.Provider }), "offline", "openai", "anthropic", "google")},
+	{"llm_base_url", "", "", "base URL of the provider, with or without /v1", func(s *settings, v string) error {
+		s.LLM.BaseURL = v
+		return checkURL(v)
+	}},
+	{"llm_api_key", "", "", "key for the provider", text(func(s *settings) *string { return &s.LLM.APIKey })},
+	{"llm_model", "", "", "the model that agents with the handle default get; without one, the provider's own", text(func(s *settings) *string { return &s.LLM.Model })},
+	{"embedder", "", "hashing", "embedding provider: hashing, openai", oneOf(
+		text(func(s *settings) *string { return &s.Embedder.Provider }), "hashing", "openai")},
+	{"embedder_base_url", "", "", "base URL of the embedding provider", func(s *settings, v string) error {
+		s.Embedder.BaseURL = v
+		return checkURL(v)
+	}},
+	{"embedder_api_key", "", "", "key for the embedding provider", text(func(s *settings) *string { return &s.Embedder.APIKey })},
+	{"embedder_model", "", "text-embedding-3-small", "embedding model", text(func(s *settings) *string { return &s.Embedder.Model })},
+	{"embedder_dimensions", "", "1536", "length of the embedding model's vectors", func(s *settings, v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
 			return errors.New("must be a whole number above zero")
@@ -70,7 +106,7 @@ var table = []setting{
 		s.Embedder.Dimensions = n
 		return nil
 	}},
-	{"trusted_proxies", false, "", "comma-separated addresses or prefixes whose X-Forwarded-For counts", func(s *settings, v string) error {
+	{"trusted_proxies", "", "", "comma-separated addresses or prefixes whose X-Forwarded-For counts", func(s *settings, v string) error {
 		for _, part := range list(v) {
 			prefix, err := parsePrefix(part)
 			if err != nil {
@@ -80,34 +116,48 @@ var table = []setting{
 		}
 		return nil
 	}},
-	{"egress_allow", false, "", "comma-separated host:port of private addresses that tenants' URLs may reach", func(s *settings, v string) error {
+	{"egress_allow", "", "", "comma-separated host:port of private addresses that plugins and tenants' URLs may reach", func(s *settings, v string) error {
 		s.EgressAllow = list(v)
-		return nil
+		_, err := egress.New(egress.Config{Allow: s.EgressAllow})
+		if f, ok := fault.As(err); ok {
+			return errors.New(f.Fields[0].Message)
+		}
+		return err
 	}},
-	{"rate_limit_scale", false, "1", "multiplies every rate limit; 0 switches them off", func(s *settings, v string) error {
+	{"rate_limit_scale", "", "1", "multiplies every rate limit; 0 switches them off", func(s *settings, v string) error {
 		f, err := strconv.ParseFloat(v, 64)
-		if err != nil || f < 0 {
+		if err != nil || !(f >= 0) || math.IsInf(f, 1) {
 			return errors.New("must be a number that is not negative")
 		}
 		s.RateLimitScale = &f
 		return nil
 	}},
-	{"default_policy", false, "deny", "whether an agent without any policy may pay: deny, allow", func(s *settings, v string) error {
-		if v != "allow" && v != "deny" {
-			return errors.New("must be allow or deny")
-		}
+	{"default_policy", "", "deny", "whether an agent without any policy may pay: deny, allow", oneOf(func(s *settings, v string) error {
 		s.AllowByDefault = v == "allow"
 		return nil
-	}},
-	{"source", false, "", "checkout of Bureau to build the shipped plugins from", text(func(s *settings) *string { return &s.CheckoutDir })},
+	}, "deny", "allow")},
+	{"source", "", "", "checkout of Bureau to build shipped plugins and new ones from; default: the one this binary was built from", text(func(s *settings) *string { return &s.CheckoutDir })},
+}
+
+func checkURL(v string) error {
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("must be an address that begins with http:// or https://")
+	}
+	return nil
 }
 
 func list(v string) []string {
-	return slices.DeleteFunc(strings.Split(v, ","), func(s string) bool { return strings.TrimSpace(s) == "" })
+	var parts []string
+	for part := range strings.SplitSeq(v, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {
-	s = strings.TrimSpace(s)
 	if a, err := netip.ParseAddr(s); err == nil {
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
@@ -123,11 +173,11 @@ func (s setting) env() string { return "BUREAU_" + strings.ToUpper(s.name) }
 // addFlags declares the flags among the settings, and --config.
 func addFlags(cmd *cobra.Command) {
 	for _, s := range table {
-		if s.flag {
-			cmd.PersistentFlags().String(s.name, "", fmt.Sprintf("%s (%s, default %s)", s.help, s.env(), s.value))
+		if s.flag != "" {
+			cmd.PersistentFlags().String(s.name, "", fmt.Sprintf("%s, `%s` (%s; default %s)", s.help, s.flag, s.env(), s.value))
 		}
 	}
-	cmd.PersistentFlags().String("config", "", "YAML file with settings by name (see `bureau help settings`)")
+	cmd.PersistentFlags().String("config", "", "YAML `FILE` with settings by name; see 'bureau help settings'")
 }
 
 // load reads the settings that apply to cmd and clears secrets from the environment, so that no child process inherits them.
@@ -140,12 +190,12 @@ func load(cmd *cobra.Command) (settings, error) {
 	for _, entry := range table {
 		from, value := "", ""
 		if v, ok := file[entry.name]; ok {
-			from, value = "config file: "+entry.name, v
+			from, value = configFile(cmd)+": "+entry.name, v
 		}
 		if v := os.Getenv(entry.env()); v != "" {
 			from, value = entry.env(), v
 		}
-		if entry.flag {
+		if entry.flag != "" {
 			if f := cmd.Flag(entry.name); f != nil && f.Changed {
 				from, value = "--"+entry.name, f.Value.String()
 			}
@@ -159,6 +209,10 @@ func load(cmd *cobra.Command) (settings, error) {
 		if strings.HasSuffix(entry.name, "_key") || strings.HasSuffix(entry.name, "_secret") || entry.name == "database_url" {
 			_ = os.Unsetenv(entry.env())
 		}
+	}
+	if s.DatabaseURL != "" && s.RootSecret == "" {
+		return s, errors.New("BUREAU_DATABASE_URL needs BUREAU_ROOT_SECRET: every replica must seal with the same secret; " +
+			"make one with `openssl rand -hex 32`")
 	}
 	s.OTLPEndpoint = os.Getenv(otlpEndpoint)
 	if s.DataDir == "" {
@@ -177,35 +231,58 @@ func clearCollectorKeys() {
 	}
 }
 
+func configFile(cmd *cobra.Command) string {
+	if f := cmd.Flag("config"); f != nil {
+		return f.Value.String()
+	}
+	return ""
+}
+
 func readFile(cmd *cobra.Command) (map[string]string, error) {
-	f := cmd.Flag("config")
-	if f == nil || f.Value.String() == "" {
+	path := configFile(cmd)
+	if path == "" {
 		return nil, nil
 	}
-	raw, err := os.ReadFile(f.Value.String())
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("--config: %w", err)
 	}
-	given := map[string]any{}
+	var given map[string]any
 	if err := yaml.Unmarshal(raw, &given); err != nil {
-		return nil, fmt.Errorf("--config: %w", err)
+		return nil, fmt.Errorf("--config: %s must hold lines like `addr: 127.0.0.1:8080`: %w", path, err)
 	}
 	values := map[string]string{}
 	for k, v := range given {
 		name := strings.ToLower(strings.TrimPrefix(k, "BUREAU_"))
 		if !slices.ContainsFunc(table, func(s setting) bool { return s.name == name }) {
-			return nil, fmt.Errorf("--config: %s is not a setting; `bureau help settings` lists them", k)
+			return nil, fmt.Errorf("%s: %s is not a setting; `bureau help settings` lists them", path, k)
 		}
-		if many, ok := v.([]any); ok {
-			parts := make([]string, len(many))
-			for i, m := range many {
-				parts[i] = fmt.Sprint(m)
-			}
-			v = strings.Join(parts, ",")
+		if values[name], err = plain(v); err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", path, k, err)
 		}
-		values[name] = fmt.Sprint(v)
 	}
 	return values, nil
+}
+
+// plain writes a value of the YAML file as the environment would have it.
+func plain(v any) (string, error) {
+	switch v := v.(type) {
+	case nil:
+		return "", nil
+	case map[string]any:
+		return "", errors.New("must be one value, or a list of values")
+	case []any:
+		parts := make([]string, len(v))
+		for i, part := range v {
+			var err error
+			if parts[i], err = plain(part); err != nil {
+				return "", err
+			}
+		}
+		return strings.Join(parts, ","), nil
+	default:
+		return fmt.Sprint(v), nil
+	}
 }
 
 // settingsTopic is the help page that lists the table.
@@ -220,6 +297,8 @@ func settingsTopic() *cobra.Command {
 		fmt.Fprintf(&b, "  %-26s %s%s\n", s.env(), s.help, def)
 	}
 	fmt.Fprintf(&b, "\nTraces go to the collector at %s (OTLP over HTTP), if set; OpenTelemetry's other variables count too.\n", otlpEndpoint)
-	b.WriteString("\nIn a YAML file the same names stand in lower case without BUREAU_:\n\n  addr: 127.0.0.1:8080\n  data: /var/lib/bureau\n")
+	b.WriteString("\nIn a YAML file the same names stand in lower case without BUREAU_; a list may be written as one:\n\n" +
+		"  addr: 127.0.0.1:8080\n  data: /var/lib/bureau\n  trusted_proxies: [10.0.0.0/8]\n")
+	b.WriteString("\nCommands other than serve know BUREAU_URL, too: the server to talk to.\n")
 	return &cobra.Command{Use: "settings", Short: "Every setting, its variable and its default", Long: b.String()}
 }
