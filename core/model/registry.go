@@ -14,6 +14,9 @@ import (
 // Offline is the handle, and the provider's name, of the deterministic model that needs no network.
 const Offline = "offline"
 
+// Default is the handle of whatever model the server's configuration says.
+const Default = "default"
+
 // Source is one configured provider.
 type Source struct {
 	// Name is how handles and Config.Default call it; "" is Provider.Name(). Names are unique.
@@ -95,8 +98,8 @@ func NewRegistry(deps Deps, config Config) (*Registry, error) {
 	return r, nil
 }
 
-// Resolve returns the model that handle means in the scope. It is, in this order: the default for "", the offline model for
-// "offline", a configured provider for "provider/model" or for a model that it is known to serve, the default provider under
+// Resolve returns the model that handle means in the scope. It is, in this order: the default for "" and "default", the offline
+// model for "offline", a configured provider for "provider/model" or for a model that it is known to serve, the default provider under
 // that model name, and at last the offline model with a Warning.
 func (r *Registry) Resolve(ctx context.Context, _ account.Scope, handle string) (Resolved, error) {
 	if err := ctx.Err(); err != nil {
@@ -104,7 +107,7 @@ func (r *Registry) Resolve(ctx context.Context, _ account.Scope, handle string) 
 	}
 	handle = strings.TrimSpace(handle)
 	switch handle {
-	case "":
+	case "", Default:
 		return r.fallback.resolved(r.fallback.Model), nil
 	case Offline:
 		return r.offline.resolved(Offline), nil

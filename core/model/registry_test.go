@@ -34,6 +34,7 @@ func TestResolve(t *testing.T) {
 		want                   outcome
 	}{
 		{"empty is the default", "local", "", outcome{"openai", "local", "qwen", ""}},
+		{"by its handle", "local", "default", outcome{"openai", "local", "qwen", ""}},
 		{"empty without a default", "", "", outcome{"offline", "offline", "offline", ""}},
 		{"offline beside a default", "local", "offline", outcome{"offline", "offline", "offline", ""}},
 		{"pattern", "local", "claude-opus", outcome{"anthropic", "anthropic", "claude-opus", ""}},
