@@ -281,6 +281,9 @@ func (s *Service) InstallShipped(ctx context.Context, restore bool) error {
 	var errs []error
 	for _, sp := range todo {
 		err := s.installShipped(ctx, sp)
+		if ctx.Err() != nil {
+			return ctx.Err() // the server ends: nothing has failed, and the next start goes on
+		}
 		s.mu.Lock()
 		if delete(s.failed, sp.Name); err != nil {
 			s.failed[sp.Name] = err
