@@ -82,8 +82,9 @@ func Write(ctx context.Context, o Options) (string, error) {
 			return "", err
 		}
 		data.Version = "v0.0.0-00010101000000-000000000000" // what Go writes for a module that is always replaced
-	case o.Version == "":
-		return "", errors.New("this is not a released version of bureau, so the plugin needs a checkout to take the SDK from: give its folder")
+	case !strings.HasPrefix(o.Version, "v") || strings.HasPrefix(o.Version, "v0.0.0-"): // the latter names a commit
+		return "", errors.New("this is not a released version of bureau, so the plugin needs a checkout to take the SDK from: " +
+			"name its folder by --source or BUREAU_SOURCE")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the user's own source
 		return "", err

@@ -61,6 +61,7 @@ type Source struct {
 
 	mu    sync.Mutex
 	known map[file]string // digests of files that were read before
+	warn  sync.Once
 }
 
 // file identifies the content of a binary without reading it.
@@ -103,6 +104,7 @@ func New(cfg Config) (*Source, error) {
 // List implements skill.Shipped. It names nothing when there are neither binaries nor source, and says so in the log.
 func (s *Source) List(ctx context.Context) ([]skill.ShippedPlugin, error) {
 	var out []skill.ShippedPlugin
+	var missing []string
 	source := ""
 	for _, p := range table {
 		sp := skill.ShippedPlugin{Name: p.name, Kind: p.kind, Description: p.description}
@@ -120,12 +122,18 @@ func (s *Source) List(ctx context.Context) ([]skill.ShippedPlugin, error) {
 				}
 			}
 			if source == none {
-				s.cfg.Logger.WarnContext(ctx, "a shipped plugin is missing", "plugin", p.name, "looked_for", filepath.Join(s.cfg.Dir, exe(p.name)))
+				missing = append(missing, p.name)
 				continue
 			}
 			sp.Source = "source:" + source
 		}
 		out = append(out, sp)
+	}
+	if len(missing) > 0 {
+		s.warn.Do(func() {
+			s.cfg.Logger.WarnContext(ctx, "shipped plugins are missing: there are neither binaries nor source",
+				"plugins", missing, "looked_in", s.cfg.Dir, "source", s.cfg.Checkout)
+		})
 	}
 	return out, nil
 }
@@ -203,9 +211,8 @@ const none = "none"
 // and the compiler.
 func (s *Source) fingerprint() (string, error) {
 	root := s.cfg.Checkout
-	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if root == "" || err != nil || !bytes.HasPrefix(mod, []byte("module "+module+"\n")) {
-		return none, nil //nolint:nilerr // a server is not always run from its source
+	if root == "" || !isCheckout(root) {
+		return none, nil // a server is not always run from its source
 	}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %s %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
@@ -362,15 +369,32 @@ func (s *Source) prune(except string) {
 	}
 }
 
-// Checkout returns the root of the source that this server was compiled from, and "" when it is not there.
+// Checkout returns the root of the source that this server was compiled from, and "" when it is not there. A binary whose paths were
+// trimmed is taken for one of the checkout that it lies in.
 func Checkout() string {
-	_, self, _, ok := runtime.Caller(0)
-	if !ok || !filepath.IsAbs(self) { // the compiler was told to trim paths
+	if _, self, _, ok := runtime.Caller(0); ok && filepath.IsAbs(self) {
+		root := filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(self))))
+		if isCheckout(root) {
+			return root
+		}
 		return ""
 	}
-	root := filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(self))))
-	if mod, err := os.ReadFile(filepath.Join(root, "go.mod")); err != nil || !bytes.HasPrefix(mod, []byte("module "+module+"\n")) {
+	exe, err := os.Executable()
+	if err != nil {
 		return ""
 	}
-	return root
+	if exe, err = filepath.EvalSymlinks(exe); err != nil {
+		return ""
+	}
+	for dir := filepath.Dir(exe); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if isCheckout(dir) {
+			return dir
+		}
+	}
+	return ""
+}
+
+func isCheckout(root string) bool {
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	return err == nil && bytes.HasPrefix(mod, []byte("module "+module+"\n"))
 }
