@@ -136,6 +136,13 @@ type Observer interface {
 	ActEnded(ctx context.Context, sc account.Scope, rec Record) error
 }
 
+// Locker is what an Observer may be beside. Whoever decides about an act of a session locks the session's turns first, as their
+// holder does, so that the two do not wait for each other.
+type Locker interface {
+	// LockTurns keeps the turns of a session from changing until the transaction in ctx ends.
+	LockTurns(ctx context.Context, sc account.Scope, session id.Session) error
+}
+
 // Interrupter is told after a freeze, or any other order to stop, has been committed: running turns of the agents must end.
 type Interrupter interface {
 	// InterruptAgents cancels, in every process, what the given agents are doing, and drops what they have queued. No agents means

@@ -27,6 +27,9 @@ func (g *Gate) Approve(ctx context.Context, sc account.Scope, approval id.Approv
 	}
 	err = g.executing(func(refused *fault.Error) error {
 		return g.judged(ctx, sc, act.Act, true, func(ctx context.Context, j *judgement) error {
+			if err = g.lockTurns(ctx, sc, parked.Session); err != nil {
+				return err
+			}
 			if a, err = g.lockPending(ctx, sc, approval, j.at); err != nil {
 				return err
 			}
@@ -95,13 +98,17 @@ func (g *Gate) Deny(ctx context.Context, sc account.Scope, approval id.Approval,
 	if err := checkText("reason", note, maxTextBytes); err != nil {
 		return policy.Approval{}, err
 	}
-	if _, _, err := g.pending(ctx, sc, approval); err != nil {
+	parked, _, err := g.pending(ctx, sc, approval)
+	if err != nil {
 		return policy.Approval{}, err
 	}
 	var a policy.Approval
-	err := g.d.TX.Do(ctx, func(ctx context.Context) error {
+	err = g.d.TX.Do(ctx, func(ctx context.Context) error {
 		at, err := g.now(ctx)
 		if err != nil {
+			return err
+		}
+		if err := g.lockTurns(ctx, sc, parked.Session); err != nil {
 			return err
 		}
 		if a, err = g.lockPending(ctx, sc, approval, at); err != nil {
@@ -262,6 +269,9 @@ func (g *Gate) expire(ctx context.Context, a policy.Approval) error {
 	return g.d.TX.Do(ctx, func(ctx context.Context) error {
 		at, err := g.now(ctx)
 		if err != nil {
+			return err
+		}
+		if err := g.lockTurns(ctx, sc, a.Session); err != nil {
 			return err
 		}
 		a, err := g.d.Approvals.Lock(ctx, sc, a.ID)

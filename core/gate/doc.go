@@ -12,5 +12,6 @@
 //   - After a freeze has committed, no act starts: each takes a share of the lock that a freeze takes whole.
 //   - No act is decided by a policy that has changed: versions are read under the same lock, and a change takes it whole.
 //
-// Locks are taken in the order standing, approval, act, wallet, counters, so that acts do not deadlock with each other.
+// Locks are taken in the order standing, turns of the session, approval, act, wallet, counters, and what the observer writes last, so
+// that acts do not deadlock with each other.
 package gate

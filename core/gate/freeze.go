@@ -137,6 +137,9 @@ func (g *Gate) void(ctx context.Context, sc account.Scope, f Unstarted, rule, re
 }
 
 func (g *Gate) voidOne(ctx context.Context, sc account.Scope, rec Record, rule, reason string, at time.Time) (bool, error) {
+	if err := g.lockTurns(ctx, sc, rec.Act.Session); err != nil {
+		return false, err
+	}
 	a, err := g.d.Approvals.Lock(ctx, sc, rec.Approval)
 	if err != nil {
 		return false, err

@@ -209,6 +209,15 @@ func receiver(act Act) id.Agent {
 	return to
 }
 
+// lockTurns takes the locks that come before those on approvals and acts of a session.
+func (g *Gate) lockTurns(ctx context.Context, sc account.Scope, session id.Session) error {
+	l, ok := g.observer.(Locker)
+	if !ok || session.IsZero() {
+		return nil
+	}
+	return l.LockTurns(ctx, sc, session)
+}
+
 // record makes the record of an act from its first decision.
 func (g *Gate) record(sc account.Scope, act Act, hash string, at time.Time) Record {
 	rec := Record{ID: id.New[id.ActKind](g.d.IDs), Tenant: sc.Tenant, Act: act, ArgsHash: hash, CreatedAt: at}

@@ -60,6 +60,7 @@ func NewJournal(d JournalDeps) (*Journal, error) {
 var (
 	_ gate.Observer    = (*Journal)(nil)
 	_ gate.Interrupter = (*Journal)(nil)
+	_ gate.Locker      = (*Journal)(nil)
 )
 
 // Entry is an event that is to be appended.
@@ -278,6 +279,12 @@ func (j *Journal) Waiting(ctx context.Context, age time.Duration, limit int) ([]
 // CheckFence returns ErrFenced unless the fence's turn is still held; it implements gate.FenceChecker.
 func (j *Journal) CheckFence(ctx context.Context, sc account.Scope, f gate.Fence) error {
 	return j.d.Turns.Check(ctx, sc, f)
+}
+
+// LockTurns implements gate.Locker.
+func (j *Journal) LockTurns(ctx context.Context, sc account.Scope, session id.Session) error {
+	_, err := j.d.Turns.LockSession(ctx, sc, session)
+	return err
 }
 
 // append writes entries with their projections and tells the readers after the commit. It must run in a transaction.

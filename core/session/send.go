@@ -201,6 +201,11 @@ func (s *Service) take(ctx context.Context, sc account.Scope, current Session, i
 	var out []Event
 	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
 		out = out[:0]
+		if mixed(inputs) { // turns are locked before the session, as everywhere
+			if _, err := s.d.Turns.LockSession(ctx, sc, current.ID); err != nil {
+				return err
+			}
+		}
 		for i := 0; i < len(inputs); i++ {
 			in := inputs[i]
 			var events []Event
@@ -228,6 +233,17 @@ func (s *Service) take(ctx context.Context, sc account.Scope, current Session, i
 		return nil
 	})
 	return out, err
+}
+
+// mixed reports whether some inputs change the session's row alone and others its turns.
+func mixed(inputs []Input) bool {
+	alone := 0
+	for _, in := range inputs {
+		if in.Type == UserMessage || in.Type == SystemMessage {
+			alone++
+		}
+	}
+	return alone > 0 && alone < len(inputs)
 }
 
 // enqueue adds one turn per message and announces them; it must run in a transaction.
