@@ -87,6 +87,14 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 		}
 		s.temp, path = dir, filepath.Join(dir, "bureau.db")
 	}
+	// SQLite would let everyone read the file that it makes; its journal takes over what the file says.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("bunstore: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("bunstore: %w", err)
+	}
 	dialect := sqlitedialect.New()
 	wdb, err := sqltx.OpenSQLite(path, sqltx.SQLiteOptions{MaxOpen: 1})
 	if err != nil {
