@@ -54,7 +54,8 @@ func (c *conversation) sync(ctx context.Context, j *session.Journal, ref session
 		}
 	} else {
 		for {
-			events, err := j.Events(ctx, ref, session.EventQuery{AfterSeq: c.last, Types: conversationTypes, Limit: loadBatch})
+			q := session.EventQuery{AfterSeq: c.last, Types: conversationTypes, Limit: loadBatch, MaxBytes: budget}
+			events, err := j.Events(ctx, ref, q)
 			if err != nil {
 				return err
 			}
@@ -63,7 +64,7 @@ func (c *conversation) sync(ctx context.Context, j *session.Journal, ref session
 					return err
 				}
 			}
-			if len(events) < loadBatch {
+			if !q.Cut(events) {
 				break
 			}
 		}
@@ -77,7 +78,8 @@ func (c *conversation) load(ctx context.Context, j *session.Journal, ref session
 	var events []session.Event
 	size, before := 0, int64(0)
 	for {
-		batch, err := j.Events(ctx, ref, session.EventQuery{BeforeSeq: before, Types: conversationTypes, Desc: true, Limit: loadBatch})
+		q := session.EventQuery{BeforeSeq: before, Types: conversationTypes, Desc: true, Limit: loadBatch, MaxBytes: budget}
+		batch, err := j.Events(ctx, ref, q)
 		if err != nil {
 			return err
 		}
@@ -85,7 +87,7 @@ func (c *conversation) load(ctx context.Context, j *session.Journal, ref session
 			size += len(e.Data)
 		}
 		events = append(events, batch...)
-		if len(batch) < loadBatch || size > budget {
+		if !q.Cut(batch) || size > budget {
 			break
 		}
 		before = batch[len(batch)-1].Seq

@@ -86,6 +86,18 @@ type EventQuery struct {
 	Processed TimeRange
 	Desc      bool // newest first
 	Limit     int  // at most; 0 is no limit
+	// MaxBytes ends the answer with the event whose body makes the bodies this long together, so that a few long events do not fill
+	// the memory; 0 is no limit.
+	MaxBytes int
+}
+
+// Cut reports whether events, the answer to q, may have been cut off by one of its limits.
+func (q EventQuery) Cut(events []Event) bool {
+	size := 0
+	for _, e := range events {
+		size += len(e.Data)
+	}
+	return q.Limit > 0 && len(events) >= q.Limit || q.MaxBytes > 0 && size >= q.MaxBytes
 }
 
 // ToolUses stores open tool uses.

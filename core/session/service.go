@@ -289,13 +289,17 @@ func (s *Service) Destroy(ctx context.Context, sc account.Scope, agent id.Agent)
 	return err
 }
 
-// Events reads a part of a session's log. q.Limit must be positive; more says whether there is more in that direction.
+// maxEventBytes bounds the bodies of a page of events, of which there may be fewer than asked for.
+const maxEventBytes = 4 << 20
+
+// Events reads a part of a session's log. q.Limit must be positive, and long events make it fewer; more says whether there is more
+// in that direction.
 func (s *Service) Events(ctx context.Context, sc account.Scope, session id.Session, q EventQuery) (events []Event, more bool, err error) {
 	if _, err := s.d.Repository.Get(ctx, sc, session); err != nil {
 		return nil, false, err
 	}
 	limit := q.Limit
-	q.Limit++
+	q.Limit, q.MaxBytes = limit+1, maxEventBytes
 	events, err = s.d.Log.Events(ctx, sc, session, q)
 	if err != nil {
 		return nil, false, err
@@ -303,7 +307,17 @@ func (s *Service) Events(ctx context.Context, sc account.Scope, session id.Sessi
 	if len(events) > limit {
 		return events[:limit], true, nil
 	}
-	return events, false, nil
+	if !q.Cut(events) {
+		return events, false, nil
+	}
+	q.Limit = 1
+	if last := events[len(events)-1].Seq; q.Desc {
+		q.BeforeSeq = last
+	} else {
+		q.AfterSeq = last
+	}
+	further, err := s.d.Log.Events(ctx, sc, session, q)
+	return events, len(further) > 0, err
 }
 
 // OpenUses lists the tool uses of a session that have no result yet.

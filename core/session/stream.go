@@ -11,6 +11,9 @@ import (
 // streamBatch is how many rows a stream reads at once.
 const streamBatch = 200
 
+// streamBytes is how long the bodies of those rows may be together.
+const streamBytes = 1 << 20
+
 // StreamOptions chooses what a stream shows. The zero value shows the events that are appended from now on.
 type StreamOptions struct {
 	// Replay shows the history after the event with the number AfterSeq first; 0 is all of it.
@@ -113,7 +116,7 @@ func (st *Stream) forward(ctx context.Context, target int64, queue []Chunk, yiel
 		if st.cursor >= target {
 			return true, nil
 		}
-		events, err := st.svc.d.Log.Events(ctx, st.sc, st.id, EventQuery{AfterSeq: st.cursor, Limit: streamBatch})
+		events, err := st.svc.d.Log.Events(ctx, st.sc, st.id, EventQuery{AfterSeq: st.cursor, Limit: streamBatch, MaxBytes: streamBytes})
 		if err != nil {
 			return false, err
 		}

@@ -1169,6 +1169,48 @@ func TestStreamsLoseNothing(t *testing.T) {
 	})
 }
 
+// TestLongEvents reads a log whose events do not fit into the memory together: pages get shorter, and nothing is left out.
+func TestLongEvents(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		l := newRunLab(t, s).start()
+		v := l.session(0)
+		text := strings.Repeat("long ", 1<<18)
+		const count = 8
+		for range count {
+			l.send(v, session.Input{Type: session.SystemMessage, Content: session.Text(text)})
+		}
+		for _, desc := range []bool{false, true} {
+			var seqs []int64
+			pages := 0
+			for q, more := (session.EventQuery{Desc: desc, Limit: 1000}), true; more; pages++ {
+				var events []session.Event
+				var err error
+				events, more, err = l.sessions.Events(t.Context(), l.Scope, v.ID, q)
+				l.must(err)
+				size := 0
+				for _, e := range events {
+					size += len(e.Data)
+					seqs = append(seqs, e.Seq)
+				}
+				if last := events[len(events)-1].Seq; desc {
+					q.BeforeSeq = last
+				} else {
+					q.AfterSeq = last
+				}
+				if size > 6<<20 {
+					t.Errorf("a page of %d bytes", size)
+				}
+			}
+			slices.Sort(seqs)
+			if !slices.Equal(seqs, []int64{1, 2, 3, 4, 5, 6, 7, 8}) || pages != count/4 {
+				t.Errorf("descending %v: %v in %d pages", desc, seqs, pages)
+			}
+		}
+		l.until(l, v, 0, func(e session.Event) bool { return e.Seq == count })
+	})
+}
+
 func TestArchiveAndDelete(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, s *Store) {

@@ -424,7 +424,7 @@ func (r *SessionRepo) Events(ctx context.Context, sc account.Scope, sessionID id
 	}
 	defer rows.Close()
 	var out []session.Event
-	for rows.Next() {
+	for size := 0; rows.Next() && (q.MaxBytes <= 0 || size < q.MaxBytes); {
 		var e session.Event
 		var typ string
 		var data []byte
@@ -433,6 +433,7 @@ func (r *SessionRepo) Events(ctx context.Context, sc account.Scope, sessionID id
 			return nil, mapErr(err)
 		}
 		e.Type, e.Data, e.ProcessedAt = session.EventType(typ), data, when.Time()
+		size += len(data)
 		out = append(out, e)
 	}
 	return out, mapErr(rows.Err())

@@ -555,6 +555,8 @@ func events(t *testing.T, e *env) {
 		"from":    {session.EventQuery{Processed: session.TimeRange{From: at(4)}}, []int64{5, 6}},
 		"open":    {session.EventQuery{Processed: session.TimeRange{From: at(1), To: at(3), ExcludeFrom: true, ExcludeTo: true}}, []int64{3}},
 		"none":    {session.EventQuery{AfterSeq: 6}, nil},
+		"bytes":   {session.EventQuery{AfterSeq: 1, MaxBytes: 3}, []int64{2, 3}},
+		"one":     {session.EventQuery{Desc: true, MaxBytes: 1}, []int64{6}},
 	} {
 		got, err := e.Log.Events(e.ctx, e.sc, v.ID, tc.q)
 		must(t, err)
