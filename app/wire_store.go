@@ -102,6 +102,9 @@ func openStore(ctx context.Context, cfg Config, cl *closers) (*bunstore.Store, e
 	return s, nil
 }
 
+// ErrHeld is returned by New when another process has the data directory.
+var ErrHeld = errors.New("is held by another process")
+
 // lockDir keeps a second process out of a data directory. The file names the process that has it, for whoever is kept out.
 func lockDir(dir string) (release func() error, err error) {
 	f, err := os.OpenFile(filepath.Join(dir, "bureau.lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -111,7 +114,7 @@ func lockDir(dir string) (release func() error, err error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := io.ReadAll(io.LimitReader(f, 32))
 		_ = f.Close()
-		return nil, fmt.Errorf("app: the data directory %s is held by another process (%s)", dir, strings.TrimSpace("pid "+string(holder)))
+		return nil, fmt.Errorf("app: the data directory %s %w (pid %s)", dir, ErrHeld, strings.TrimSpace(string(holder)))
 	}
 	if err := f.Truncate(0); err == nil {
 		_, _ = fmt.Fprintln(f, os.Getpid()) // only a hint

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 
@@ -28,7 +29,8 @@ with /quit, Ctrl-D or Ctrl-C. What the agent has begun goes on without you: --se
 		Args: takes(1, "AGENT", "MESSAGE"),
 		RunE: working(func(cmd *cobra.Command, c *client, args []string) error {
 			ctx := cmd.Context()
-			talk := &conversation{c: c, out: cmd.OutOrStdout(), session: session, in: readInput(cmd.InOrStdin())}
+			in := cmd.InOrStdin()
+			talk := &conversation{c: c, out: cmd.OutOrStdout(), session: session, in: readInput(in), echo: !isTerminal(in)}
 			if err := talk.open(ctx, args[0]); err != nil {
 				return err
 			}
@@ -49,6 +51,15 @@ with /quit, Ctrl-D or Ctrl-C. What the agent has begun goes on without you: --se
 	}
 	cmd.Flags().StringVar(&session, "session", "", "go on with the session `ID`")
 	return cmd
+}
+
+func isTerminal(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // input is a person's lines. They are read aside, so that Ctrl-C is heard while a line is awaited.
@@ -100,7 +111,7 @@ func (in *input) next(ctx context.Context) (string, error) {
 type conversation struct {
 	c       *client
 	in      *input
-	echo    bool // the answers come from a script: show them
+	echo    bool // nobody sees the input being typed: show it
 	out     io.Writer
 	session string
 	lastSeq int64
@@ -213,6 +224,7 @@ func (t *conversation) converse(ctx context.Context) error {
 		case line == "":
 			continue
 		}
+		t.repeat(line)
 		if err := t.say(ctx, line); err != nil {
 			return err
 		}
@@ -319,6 +331,13 @@ func (t *conversation) print(e event) {
 	}
 }
 
+// repeat shows a line that was not typed at a terminal.
+func (t *conversation) repeat(line string) {
+	if t.echo {
+		fmt.Fprintln(t.out, line)
+	}
+}
+
 func (t *conversation) endLine() {
 	if t.midLine {
 		fmt.Fprintln(t.out)
@@ -390,9 +409,7 @@ func (t *conversation) ask(ctx context.Context, a approvalView) (verb string, er
 		case err != nil:
 			return "", err
 		}
-		if t.echo {
-			fmt.Fprintln(t.out, line)
-		}
+		t.repeat(line)
 		switch strings.ToLower(line) {
 		case "y", "yes":
 			return "approve", nil

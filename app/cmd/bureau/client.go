@@ -67,6 +67,9 @@ func inProcess(cmd *cobra.Command, s settings, work bool) (*client, error) {
 	ctx := cmd.Context()
 	s.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	a, err := app.New(ctx, s.Config)
+	if errors.Is(err, app.ErrHeld) {
+		return nil, fmt.Errorf("%w and does not answer: it is another command, or a server that starts or stops; try again", err)
+	}
 	if err != nil {
 		return nil, err
 	}

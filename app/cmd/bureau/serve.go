@@ -82,6 +82,9 @@ func serve(cmd *cobra.Command, s settings) error {
 		s.PublicURL = address
 	}
 	a, err := app.New(ctx, s.Config)
+	if errors.Is(err, app.ErrHeld) {
+		return fmt.Errorf("%w: stop it, or choose another directory with --data (BUREAU_DATA)", err)
+	}
 	if err != nil {
 		return err
 	}
