@@ -176,10 +176,11 @@ func (t *conversation) open(ctx context.Context, agent string) error {
 	return nil
 }
 
-// resume finds the end of a session's log; what it waits for is asked first.
+// resume finds the end of a session's log. A turn that is under way is followed, and what it waits for is asked, first.
 func (t *conversation) resume(ctx context.Context, agent string) error {
 	var known struct {
 		AgentID    string `json:"agent_id"`
+		Status     string `json:"status"`
 		StopReason *struct {
 			Type string `json:"type"`
 		} `json:"stop_reason"`
@@ -199,10 +200,9 @@ func (t *conversation) resume(ctx context.Context, agent string) error {
 	if len(last.Data) > 0 {
 		t.lastSeq = last.Data[0].Seq
 	}
-	if known.StopReason != nil && known.StopReason.Type == "requires_action" {
-		return t.finish(ctx, outcome{idle: true, waits: true})
-	}
-	return nil
+	end := outcome{idle: known.Status == "idle" || known.Status == "terminated"}
+	end.waits = end.idle && known.StopReason != nil && known.StopReason.Type == "requires_action"
+	return t.finish(ctx, end)
 }
 
 func (t *conversation) path(rest string) string {
