@@ -29,7 +29,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	}
 	s.Admin.In(t).Call("POST", "/v1/tenants", m{"name": name}, &tenant)
 	w := &world{name: name, tenant: tenant.ID, api: s.As(tenant.APIKey).In(t)}
-	make := func(path string, body any) string {
+	create := func(path string, body any) string {
 		t.Helper()
 		var made struct{ ID string }
 		w.api.Call("POST", path, body, &made)
@@ -43,24 +43,24 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 		}
 		return list[0].ID
 	}
-	w.key = make("/v1/api_keys", m{"name": name, "scopes": []string{"chat"}})
-	w.agent = make("/v1/agents", m{"name": name + " buyer", "model": "offline", "system": name, "metadata": m{"of": name}})
-	w.helper = make("/v1/agents", m{"name": name + " helper", "model": "offline"})
-	make("/v1/agents/"+w.agent+"/wallet/deposits", m{"amount": usdc("100"), "description": name})
-	w.policy = make("/v1/policies", m{
+	w.key = create("/v1/api_keys", m{"name": name, "scopes": []string{"chat"}})
+	w.agent = create("/v1/agents", m{"name": name + " buyer", "model": "offline", "system": name, "metadata": m{"of": name}})
+	w.helper = create("/v1/agents", m{"name": name + " helper", "model": "offline"})
+	create("/v1/agents/"+w.agent+"/wallet/deposits", m{"amount": usdc("100"), "description": name})
+	w.policy = create("/v1/policies", m{
 		"scope": m{"agent_id": w.agent}, "limits": m{"require_approval_above": usdc("30"), "blocked_categories": []string{name}},
 	})
-	w.installed = make("/v1/agents/"+w.agent+"/skills", m{"skill_id": "calculator"})
-	make("/v1/knowledge/ingest", m{"agent_id": w.agent, "chunks": []m{{"text": "The secret of " + name + " is a number.", "source": name + ".md"}}})
+	w.installed = create("/v1/agents/"+w.agent+"/skills", m{"skill_id": "calculator"})
+	create("/v1/knowledge/ingest", m{"agent_id": w.agent, "chunks": []m{{"text": "The secret of " + name + " is a number.", "source": name + ".md"}}})
 	w.knowledge = first("/v1/knowledge?agent_id=" + w.agent)
-	w.session = make("/v1/sessions", m{"agent": w.agent, "title": name, "metadata": m{"of": name}})
+	w.session = create("/v1/sessions", m{"agent": w.agent, "title": name, "metadata": m{"of": name}})
 	talk := logged(t, w.api.Stream("POST", "/v1/sessions/"+w.session+"/messages",
 		m{"content": "Pay 35 USDC to " + name + ".example for the yearly plan"}).Rest())
 	w.toolUse = talk.last(t, "agent.tool_use").ID
 	w.approval = first("/v1/approvals?status=pending")
-	make("/v1/agents/"+w.agent+"/wallet/payments", m{"amount": usdc("5"), "payee": name + ".example", "description": name})
+	create("/v1/agents/"+w.agent+"/wallet/payments", m{"amount": usdc("5"), "payee": name + ".example", "description": name})
 	w.transaction = first("/v1/agents/" + w.agent + "/wallet/transactions")
-	w.usage = make("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
+	w.usage = create("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
 	w.entry = first("/v1/audit")
 	return w
 }

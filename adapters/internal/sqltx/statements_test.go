@@ -3,6 +3,7 @@ package sqltx
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -146,7 +147,7 @@ func TestStatementsBounded(t *testing.T) {
 		defer rows.Close()
 		names, err := rows.Columns()
 		if err != nil || !rows.Next() {
-			t.Fatalf("no row: %v", err)
+			t.Fatalf("no row: %v", errors.Join(err, rows.Err()))
 		}
 		return names
 	}

@@ -265,7 +265,7 @@ func (s *Store) tryPostgres(ctx context.Context, st *txState, fn func(context.Co
 	if err != nil {
 		return mapErr(err)
 	}
-	defer c.Close() //nolint:errcheck // gives the connection back to the pool
+	defer c.Close() // gives the connection back to the pool
 	// A caller who goes away ends fn's statements, but not a commit that is on its way: nobody would know what became of it.
 	t, err := c.BeginTx(context.WithoutCancel(ctx), &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
