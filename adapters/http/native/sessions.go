@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -121,11 +122,11 @@ type sessionAgentParam struct {
 	Version int    `json:"version,omitempty" minimum:"1" doc:"One of its versions; the current one when left out."`
 
 	// What agent_with_overrides may change.
-	Model      json.RawMessage `json:"model,omitempty"`
-	System     json.RawMessage `json:"system,omitempty"`
-	Tools      json.RawMessage `json:"tools,omitempty"`
-	MCPServers json.RawMessage `json:"mcp_servers,omitempty"`
-	Skills     json.RawMessage `json:"skills,omitempty"`
+	Model      unoffered `json:"model,omitempty"`
+	System     unoffered `json:"system,omitempty"`
+	Tools      unoffered `json:"tools,omitempty"`
+	MCPServers unoffered `json:"mcp_servers,omitempty"`
+	Skills     unoffered `json:"skills,omitempty"`
 }
 
 // sessionAgentObject is sessionAgentParam without its methods.
@@ -148,8 +149,8 @@ func (sessionAgentParam) Schema(r huma.Registry) *huma.Schema {
 }
 
 func (p *sessionAgentParam) read() (id.Agent, int, error) {
-	for _, o := range []json.RawMessage{p.Model, p.System, p.Tools, p.MCPServers, p.Skills} {
-		if isGiven(o) {
+	for _, o := range []unoffered{p.Model, p.System, p.Tools, p.MCPServers, p.Skills} {
+		if isGiven(json.RawMessage(o)) {
 			return id.Agent{}, 0, notOffered("agent", "overrides of the agent's configuration")
 		}
 	}
@@ -166,9 +167,10 @@ func isGiven(raw json.RawMessage) bool {
 	return true
 }
 
-var errNotOffered = fault.New(fault.Unsupported, "not_offered", "this server does not offer it")
+var errNotOffered = fault.New(fault.Invalid, "not_offered", "this server does not offer it")
 
-// notOffered refuses what the API knows and this server does not do: ignoring it would promise something.
+// notOffered refuses what the API knows and this server does not do: ignoring it would promise something. It is the request's fault
+// and not a 501, which client libraries would send again.
 func notOffered(path, what string) error {
 	return errNotOffered.Withf("%s: this server does not offer %s", path, what).
 		WithFields(fault.Field{Path: path, Message: "is not offered by this server"})
@@ -179,22 +181,22 @@ type createSessionInput struct {
 		Agent         sessionAgentParam `json:"agent" doc:"An agent's id, or an object that pins a version."`
 		EnvironmentID *string           `json:"environment_id,omitempty"`
 		Title         *string           `json:"title,omitempty" maxLength:"512"`
-		Metadata      map[string]string `json:"metadata,omitempty" doc:"At most 16 pairs."`
-		InitialEvents []eventParam      `json:"initial_events,omitempty" maxItems:"50" doc:"User messages to begin with."`
-		VaultIDs      []string          `json:"vault_ids,omitempty"`
-		Resources     []json.RawMessage `json:"resources,omitempty"`
-		Budget        json.RawMessage   `json:"budget,omitempty"`
+		Metadata      metadataParam     `json:"metadata,omitempty" doc:"At most 16 pairs."`
+		InitialEvents []initialEvent    `json:"initial_events,omitempty" maxItems:"50" doc:"User messages to begin with."`
+		VaultIDs      unoffered         `json:"vault_ids,omitempty"`
+		Resources     unoffered         `json:"resources,omitempty"`
+		Budget        unoffered         `json:"budget,omitempty"`
 	}
 }
 
 func (in *createSessionInput) request() (session.CreateRequest, error) {
 	b := &in.Body
 	switch {
-	case len(b.VaultIDs) > 0:
+	case isGiven(json.RawMessage(b.VaultIDs)):
 		return session.CreateRequest{}, notOffered("vault_ids", "vaults in sessions")
-	case len(b.Resources) > 0:
+	case isGiven(json.RawMessage(b.Resources)):
 		return session.CreateRequest{}, notOffered("resources", "resources of sessions")
-	case isGiven(b.Budget):
+	case isGiven(json.RawMessage(b.Budget)):
 		return session.CreateRequest{}, notOffered("budget", "budgets of sessions; use a policy with cost limits")
 	}
 	req := session.CreateRequest{Metadata: b.Metadata}
@@ -210,29 +212,35 @@ func (in *createSessionInput) request() (session.CreateRequest, error) {
 	if b.Title != nil {
 		req.Title = *b.Title
 	}
-	req.Initial, err = readEvents(b.InitialEvents, "initial_events")
-	return req, err
+	for i := range b.InitialEvents {
+		in, err := (*eventParam)(&b.InitialEvents[i]).read(fmt.Sprintf("initial_events[%d]", i))
+		if err != nil {
+			return session.CreateRequest{}, err
+		}
+		req.Initial = append(req.Initial, in)
+	}
+	return req, nil
 }
 
 type updateSessionInput struct {
 	SessionID string `path:"session_id" doc:"The session's id."`
 	Body      struct {
-		Title    opt[string]             `json:"title,omitempty" maxLength:"512" doc:"null clears it."`
-		Metadata opt[map[string]*string] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
-		VaultIDs []string                `json:"vault_ids,omitempty"`
-		Budget   json.RawMessage         `json:"budget,omitempty"`
-		Agent    json.RawMessage         `json:"agent,omitempty"`
+		Title    opt[string]        `json:"title,omitempty" maxLength:"512" doc:"null clears it."`
+		Metadata opt[metadataPatch] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
+		VaultIDs unoffered          `json:"vault_ids,omitempty"`
+		Budget   unoffered          `json:"budget,omitempty"`
+		Agent    unoffered          `json:"agent,omitempty"`
 	}
 }
 
 func (in *updateSessionInput) patch() (session.Patch, error) {
 	b := &in.Body
 	switch {
-	case len(b.VaultIDs) > 0:
+	case isGiven(json.RawMessage(b.VaultIDs)):
 		return session.Patch{}, notOffered("vault_ids", "vaults in sessions")
-	case isGiven(b.Budget):
+	case isGiven(json.RawMessage(b.Budget)):
 		return session.Patch{}, notOffered("budget", "budgets of sessions; use a policy with cost limits")
-	case isGiven(b.Agent):
+	case isGiven(json.RawMessage(b.Agent)):
 		return session.Patch{}, notOffered("agent", "changes of a session's agent")
 	}
 	var p session.Patch
@@ -254,8 +262,8 @@ type listSessionsInput struct {
 	AgentID         string    `query:"agent_id" doc:"Sessions with this agent."`
 	AgentVersion    int       `query:"agent_version" minimum:"1" doc:"Sessions with this version."`
 	Status          string    `query:"status" enum:"idle,running,rescheduling,terminated" doc:"Sessions in this status. Archived ones are terminated."`
-	Statuses        []string  `query:"statuses[],explode" doc:"Sessions in one of these statuses."`
-	PlainStatuses   []string  `query:"statuses,explode" doc:"Another name of statuses[]."`
+	Statuses        []string  `query:"statuses[],explode" enum:"idle,running,rescheduling,terminated" doc:"Sessions in one of these statuses."`
+	PlainStatuses   []string  `query:"statuses,explode" enum:"idle,running,rescheduling,terminated" doc:"Another name of statuses[]."`
 	Archived        bool      `query:"archived" doc:"Archived sessions too."`
 	IncludeArchived bool      `query:"include_archived" doc:"Another name of archived."`
 	Order           string    `query:"order" enum:"asc,desc" default:"desc" doc:"By the time of creation."`
@@ -264,9 +272,6 @@ type listSessionsInput struct {
 	LTE             time.Time `query:"created_at[lte]" doc:"Created at or before."`
 	LT              time.Time `query:"created_at[lt]" doc:"Created before."`
 }
-
-// sessionStatuses are the values of a filter by status.
-var sessionStatuses = []session.Status{session.StatusIdle, session.StatusRunning, session.StatusRescheduling, session.StatusTerminated}
 
 // request returns what is asked for; false when no session can match.
 func (in *listSessionsInput) request() (session.ListRequest, bool, error) {
@@ -281,9 +286,6 @@ func (in *listSessionsInput) request() (session.ListRequest, bool, error) {
 		req.Agent = a
 	}
 	for _, s := range slices.Concat(in.Statuses, in.PlainStatuses) {
-		if !slices.Contains(sessionStatuses, session.Status(s)) {
-			return session.ListRequest{}, false, fault.Invalidf("query.statuses", "must be of idle, running, rescheduling, terminated")
-		}
 		req.Statuses = append(req.Statuses, session.Status(s))
 	}
 	if in.Status != "" {
@@ -305,7 +307,7 @@ type sessionListWire struct {
 func (f *face) registerSessions() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createSession", Method: http.MethodPost, Path: "/v1/sessions", Tag: "sessions", Status: http.StatusCreated,
-		Summary: "Create a session", Permission: account.Chat, Statuses: []int{http.StatusNotImplemented},
+		Summary: "Create a session", Permission: account.Chat,
 		Description: "A session is a conversation with one version of an agent. Send the first message afterwards with " +
 			"`POST /v1/sessions/{session_id}/messages`, which streams the answer, or with `POST /v1/sessions/{session_id}/events`.",
 	}, func(ctx context.Context, in *createSessionInput) (*output[sessionWire], error) {
@@ -336,7 +338,7 @@ func (f *face) registerSessions() {
 		httpx.Register(f.Face, httpx.Op{
 			ID: op, Method: method, Path: "/v1/sessions/{session_id}", Tag: "sessions", Summary: "Change a session's title or metadata",
 			Description: "Changes what the body names. POST, PATCH and PUT do the same.", Permission: account.Chat,
-			Statuses: []int{http.StatusConflict, http.StatusNotImplemented},
+			Statuses: []int{http.StatusConflict},
 		}, func(ctx context.Context, in *updateSessionInput) (*output[sessionWire], error) {
 			s, err := id.Parse[id.SessionKind](in.SessionID)
 			if err != nil {

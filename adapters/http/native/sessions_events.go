@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -117,40 +118,63 @@ func (p *contentParam) UnmarshalJSON(b []byte) error {
 }
 
 // Schema implements huma.SchemaProvider.
-func (contentParam) Schema(r huma.Registry) *huma.Schema {
-	return &huma.Schema{
-		Description: "A text, or an array of blocks.",
-		AnyOf: []*huma.Schema{
-			{Type: huma.TypeString}, {Type: huma.TypeArray, Items: r.Schema(reflect.TypeFor[contentBlock](), true, "ContentBlock")},
-		},
-	}
-}
-
-// contentBlock documents session.Block.
-type contentBlock struct {
-	Type    string         `json:"type" doc:"text, image or document."`
-	Text    string         `json:"text,omitempty" doc:"Of a text."`
-	Source  *contentSource `json:"source,omitempty" doc:"Of an image or a document."`
-	Title   *string        `json:"title,omitempty"`
-	Context *string        `json:"context,omitempty"`
-}
-
-type contentSource struct {
-	Type      string `json:"type" doc:"base64, url or, for documents, text."`
-	MediaType string `json:"media_type,omitempty"`
-	Data      string `json:"data,omitempty"`
-	URL       string `json:"url,omitempty"`
-}
+func (contentParam) Schema(r huma.Registry) *huma.Schema { return contentSchema(r) }
 
 // eventParam is an event that a client sends.
 type eventParam struct {
-	Type            string        `json:"type" doc:"user.message, user.interrupt, user.tool_confirmation, user.custom_tool_result, user.tool_result or system.message."`
+	Type            string        `json:"type"`
 	Content         *contentParam `json:"content,omitempty" doc:"Of messages and results."`
 	ToolUseID       *string       `json:"tool_use_id,omitempty" doc:"Of user.tool_confirmation and user.tool_result."`
 	CustomToolUseID *string       `json:"custom_tool_use_id,omitempty" doc:"Of user.custom_tool_result."`
 	Result          *string       `json:"result,omitempty" doc:"Of user.tool_confirmation: allow or deny."`
 	DenyMessage     *string       `json:"deny_message,omitempty"`
 	IsError         *bool         `json:"is_error,omitempty" doc:"Of results."`
+}
+
+// TransformSchema implements huma.SchemaTransformer: it says what each type of event needs.
+func (eventParam) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
+	text := map[string]any{"type": "string", "minLength": 1, "pattern": textPattern}
+	types := make([]any, 0, len(clientEvents))
+	for _, t := range clientEvents {
+		types = append(types, string(t))
+	}
+	s.Properties["type"].Extensions = map[string]any{"enum": types}
+	needs := func(t session.EventType, members map[string]any) map[string]any {
+		return map[string]any{
+			"if":   map[string]any{"properties": map[string]any{"type": map[string]any{"const": string(t)}}},
+			"then": map[string]any{"required": slices.Sorted(maps.Keys(members)), "properties": members},
+		}
+	}
+	content := contentSchema(r)
+	s.Extensions = map[string]any{"allOf": []any{
+		needs(session.UserMessage, map[string]any{"content": content}),
+		needs(session.SystemMessage, map[string]any{"content": contentSchema(r)}),
+		needs(session.UserToolConfirmation, map[string]any{
+			"tool_use_id": text, "result": map[string]any{"enum": []string{session.PermissionAllow, session.PermissionDeny}},
+		}),
+		needs(session.UserToolResult, map[string]any{"tool_use_id": text}),
+		needs(session.UserCustomToolResult, map[string]any{"custom_tool_use_id": text}),
+	}}
+	return s
+}
+
+// clientEvents are the types of events that clients send.
+var clientEvents = []session.EventType{
+	session.UserMessage, session.UserInterrupt, session.UserToolConfirmation, session.UserCustomToolResult, session.UserToolResult,
+	session.SystemMessage,
+}
+
+// initialEvent is an event that a session begins with: a user's message.
+type initialEvent eventParam
+
+// Schema implements huma.SchemaProvider.
+func (initialEvent) Schema(r huma.Registry) *huma.Schema {
+	s := told(map[string]any{"required": []string{"type", "content"}}, "")
+	s.Type, s.AdditionalProperties = huma.TypeObject, true
+	s.Properties = map[string]*huma.Schema{
+		"type": {Type: huma.TypeString, Extensions: map[string]any{"enum": []any{string(session.UserMessage)}}}, "content": contentSchema(r),
+	}
+	return s
 }
 
 // read decodes an event; path says where it stands in the body.
@@ -241,8 +265,8 @@ type StreamQuery struct {
 	Include     []string `query:"include,explode" doc:"chunks adds token chunks and lifecycle events that are not part of the closed union of event types."`
 	Deltas      []string `query:"event_deltas[],explode" doc:"agent.message adds event_start and event_delta previews of messages."`
 	PlainDeltas []string `query:"event_deltas,explode" doc:"Another name of event_deltas[]."`
-	Replay      string   `query:"replay" doc:"1 shows the whole history first."`
-	LastEventID string   `header:"Last-Event-ID" doc:"Shows the history after this number first."`
+	Replay      string   `query:"replay" enum:"0,1,false,true" doc:"1 shows the whole history first."`
+	LastEventID string   `header:"Last-Event-ID" pattern:"^[0-9]{1,18}$" patternDescription:"the number of an event" doc:"Shows the history after this number first."`
 }
 
 // streamView is what a StreamQuery asks for.
@@ -265,16 +289,10 @@ func (q *StreamQuery) read(afterSeq int64) (streamView, error) {
 			v.deltas = v.deltas || strings.TrimSpace(word) == string(session.AgentMessage)
 		}
 	}
-	switch q.Replay {
-	case "", "0", "false":
-	case "1", "true":
-		v.replay = true
-	default:
-		return streamView{}, fault.Invalidf("query.replay", "must be 1 or 0")
-	}
+	v.replay = v.replay || q.Replay == "1" || q.Replay == "true"
 	if q.LastEventID != "" {
-		n, err := strconv.ParseInt(strings.TrimSpace(q.LastEventID), 10, 64)
-		if err != nil || n < 0 {
+		n, err := strconv.ParseInt(q.LastEventID, 10, 64)
+		if err != nil {
 			return streamView{}, fault.Invalidf("header.last-event-id", "must be the number of an event")
 		}
 		v.replay, v.after = true, n
@@ -368,7 +386,7 @@ func (f *face) registerSessionEvents() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "sendSessionEvents", Method: http.MethodPost, Path: "/v1/sessions/{session_id}/events", Tag: "sessions", Status: http.StatusAccepted,
-		Summary: "Send events to a session", Permission: account.Chat, Statuses: []int{http.StatusNotImplemented},
+		Summary: "Send events to a session", Permission: account.Chat,
 		Description: "Every `user.message` is queued for a turn of its own and has no `processed_at` until that turn begins. The other types take " +
 			"effect at once. A `user.tool_confirmation` of an act that a policy parked needs the scope `approvals`.",
 	}, func(ctx context.Context, in *sendEventsInput) (*output[sentWire], error) {
