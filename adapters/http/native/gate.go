@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/gate"
@@ -153,34 +155,42 @@ type actWire struct {
 type createPaymentInput struct {
 	AgentInput
 	Body struct {
-		Amount      moneyInput `json:"amount" doc:"Above zero. Its currency chooses the wallet."`
-		Payee       string     `json:"payee,omitempty" maxLength:"1024" doc:"Whom to pay: a host name, a URL, an e-mail address or a name."`
-		Description string     `json:"description,omitempty" maxLength:"16384"`
-		Category    string     `json:"category,omitempty" maxLength:"1024"`
+		Amount      positiveInput `json:"amount" doc:"Above zero. Its currency chooses the wallet."`
+		Payee       string        `json:"payee,omitempty" maxLength:"1024" doc:"Whom to pay: a host name, a URL, an e-mail address or a name."`
+		Description string        `json:"description,omitempty" maxLength:"16384"`
+		Category    string        `json:"category,omitempty" maxLength:"1024"`
 	}
 }
 
 type createTransferInput struct {
 	Body struct {
-		FromAgentID string     `json:"from_agent_id"`
-		ToAgentID   string     `json:"to_agent_id"`
-		Amount      moneyInput `json:"amount"`
-		Description string     `json:"description,omitempty" maxLength:"16384"`
+		FromAgentID string        `json:"from_agent_id"`
+		ToAgentID   string        `json:"to_agent_id"`
+		Amount      positiveInput `json:"amount"`
+		Description string        `json:"description,omitempty" maxLength:"16384"`
 	}
 }
 
-type simulateInput struct {
-	Body struct {
-		AgentID     string         `json:"agent_id"`
-		Action      string         `json:"action,omitempty" enum:"payment,transfer,model_call,tool_call,run_start" default:"payment"`
-		Amount      moneyInput     `json:"amount,omitempty" doc:"What would be moved, or what a model call would cost at most."`
-		Payee       string         `json:"payee,omitempty" maxLength:"1024" doc:"For a transfer the receiving agent's id."`
-		Category    string         `json:"category,omitempty" maxLength:"1024"`
-		Description string         `json:"description,omitempty" maxLength:"16384"`
-		Tool        string         `json:"tool,omitempty" maxLength:"1024"`
-		Arguments   map[string]any `json:"arguments,omitempty"`
-		Tokens      int64          `json:"tokens,omitempty" minimum:"0"`
-	}
+type simulateInput struct{ Body simulateBody }
+
+type simulateBody struct {
+	AgentID     string         `json:"agent_id"`
+	Action      string         `json:"action,omitempty" enum:"payment,transfer,model_call,tool_call,run_start" default:"payment"`
+	Amount      moneyInput     `json:"amount,omitempty" doc:"What would be moved, or what a model call would cost at most."`
+	Payee       string         `json:"payee,omitempty" maxLength:"1024" doc:"For a transfer the receiving agent's id."`
+	Category    string         `json:"category,omitempty" maxLength:"1024"`
+	Description string         `json:"description,omitempty" maxLength:"16384"`
+	Tool        string         `json:"tool,omitempty" maxLength:"1024"`
+	Arguments   map[string]any `json:"arguments,omitempty"`
+	Tokens      int64          `json:"tokens,omitempty" minimum:"0"`
+}
+
+// TransformSchema implements huma.SchemaTransformer.
+func (simulateBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Extensions = when("action", []string{string(rule.ActionPayment), string(rule.ActionTransfer)}, map[string]any{
+		"required": []string{"amount"}, "properties": map[string]any{"amount": moneySchema(positivePattern)},
+	})
+	return s
 }
 
 func (f *face) registerPayments() {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/knowledge"
@@ -80,13 +82,16 @@ func readSpace(agentID, swarmID string) (knowledge.Space, error) {
 	return s, nil
 }
 
-type ingestInput struct {
-	Body struct {
-		AgentID string       `json:"agent_id,omitempty" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm."`
-		SwarmID string       `json:"swarm_id,omitempty"`
-		Chunks  []chunkParam `json:"chunks" minItems:"1" maxItems:"100" nullable:"false"`
-	}
+type ingestInput struct{ Body ingestBody }
+
+type ingestBody struct {
+	AgentID string       `json:"agent_id,omitempty" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm."`
+	SwarmID string       `json:"swarm_id,omitempty"`
+	Chunks  []chunkParam `json:"chunks" minItems:"1" maxItems:"100" nullable:"false"`
 }
+
+// TransformSchema implements huma.SchemaTransformer.
+func (ingestBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return oneSpace(s) }
 
 type chunkParam struct {
 	Text     string          `json:"text" minLength:"1" maxLength:"4000"`
@@ -110,13 +115,18 @@ type deleteKnowledgeInput struct {
 	Confirm bool   `query:"confirm"`
 }
 
-type searchKnowledgeInput struct {
-	Body struct {
-		AgentID string `json:"agent_id,omitempty" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm and itself."`
-		SwarmID string `json:"swarm_id,omitempty"`
-		Query   string `json:"query" minLength:"1" maxLength:"4000"`
-		Limit   int    `json:"limit,omitempty" minimum:"1" maximum:"100" default:"10"`
-	}
+type searchKnowledgeInput struct{ Body searchKnowledgeBody }
+
+type searchKnowledgeBody struct {
+	AgentID string `json:"agent_id,omitempty" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm and itself."`
+	SwarmID string `json:"swarm_id,omitempty"`
+	Query   string `json:"query" minLength:"1" maxLength:"4000"`
+	Limit   int    `json:"limit,omitempty" minimum:"1" maximum:"100" default:"10"`
+}
+
+// TransformSchema implements huma.SchemaTransformer.
+func (searchKnowledgeBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return oneSpace(s)
 }
 
 func (f *face) registerKnowledge() {

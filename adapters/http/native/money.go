@@ -38,14 +38,22 @@ type moneyInput struct {
 	currency string
 }
 
-const decimalPattern = `^-?[0-9]+(\.[0-9]{1,6})?$`
+// What the document says of amounts; money.Parse and the services refuse the rest, in better words than a pattern has. Twelve digits
+// before the point fit into any wallet.
+const (
+	amountPattern   = `^0*[0-9]{1,12}(\.[0-9]{1,6})?$`
+	positivePattern = `^0*([1-9][0-9]{0,11}(\.[0-9]{1,6})?` +
+		`|0\.([1-9][0-9]{0,5}|0[1-9][0-9]{0,4}|00[1-9][0-9]{0,3}|000[1-9][0-9]{0,2}|0000[1-9][0-9]?|00000[1-9]))$`
+	currencyPattern = `^[A-Z0-9]{3,8}$`
+)
 
 // Schema implements huma.SchemaProvider.
-func (moneyInput) Schema(huma.Registry) *huma.Schema {
+func (moneyInput) Schema(huma.Registry) *huma.Schema { return moneySchema(amountPattern) }
+
+func moneySchema(pattern string) *huma.Schema {
 	decimal := func() *huma.Schema {
 		s := &huma.Schema{
-			Type: huma.TypeString, Pattern: decimalPattern, PatternDescription: "a decimal with up to six places", MaxLength: ptr(40),
-			Examples: []any{"20.00"},
+			Type: huma.TypeString, MaxLength: ptr(40), Examples: []any{"20.00"}, Extensions: map[string]any{"pattern": pattern},
 		}
 		s.PrecomputeMessages()
 		return s
@@ -53,8 +61,10 @@ func (moneyInput) Schema(huma.Registry) *huma.Schema {
 	object := &huma.Schema{
 		Type: huma.TypeObject, Nullable: true, Required: []string{"amount"}, AdditionalProperties: false,
 		Properties: map[string]*huma.Schema{
-			"amount":   decimal(),
-			"currency": {Type: huma.TypeString, MaxLength: ptr(8), Examples: []any{"USDC"}},
+			"amount": decimal(),
+			"currency": {
+				Type: huma.TypeString, MaxLength: ptr(8), Examples: []any{"USDC"}, Extensions: map[string]any{"pattern": currencyPattern},
+			},
 		},
 	}
 	object.PrecomputeMessages()
@@ -63,6 +73,17 @@ func (moneyInput) Schema(huma.Registry) *huma.Schema {
 		Description: `An amount of money: {"amount":"20.00","currency":"USDC"}, or the decimal alone.`,
 	}
 }
+
+// positiveInput is an amount above zero.
+type positiveInput moneyInput
+
+// Schema implements huma.SchemaProvider.
+func (positiveInput) Schema(huma.Registry) *huma.Schema { return moneySchema(positivePattern) }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *positiveInput) UnmarshalJSON(b []byte) error { return (*moneyInput)(p).UnmarshalJSON(b) }
+
+func (p positiveInput) read(path string) (money.Amount, error) { return moneyInput(p).read(path) }
 
 // UnmarshalJSON implements json.Unmarshaler for what the schema lets through.
 func (m *moneyInput) UnmarshalJSON(b []byte) error {
@@ -118,7 +139,7 @@ func at(err error, path string) error {
 
 // CurrencyQuery is embedded in the input of what concerns the wallet of one currency.
 type CurrencyQuery struct {
-	Currency string `query:"currency" doc:"Which of the agent's wallets; USDC when left out."`
+	Currency string `query:"currency" pattern:"^[A-Z0-9]{3,8}$" patternDescription:"3 to 8 upper-case letters or digits, such as USDC" doc:"Which of the agent's wallets; USDC when left out."`
 }
 
 // read returns the currency; "" is the default one.

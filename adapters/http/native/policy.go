@@ -32,7 +32,7 @@ type policyScopeWire struct {
 }
 
 type policyRuleWire struct {
-	Plugin string         `json:"plugin" minLength:"1" maxLength:"64" doc:"The name of an enabled rule."`
+	Plugin string         `json:"plugin" minLength:"1" maxLength:"64" pattern:"^[a-z0-9_]+$" patternDescription:"lower-case letters, digits and _" doc:"The name of an enabled rule."`
 	Config map[string]any `json:"config,omitempty" doc:"As the rule's schema wants it."`
 }
 
@@ -102,7 +102,7 @@ type limitsInput struct {
 	MonthlyLimit         moneyInput    `json:"monthly_limit,omitempty" doc:"Per calendar month, UTC."`
 	AllTimeLimit         moneyInput    `json:"all_time_limit,omitempty" doc:"For ever."`
 	RequireApprovalAbove moneyInput    `json:"require_approval_above,omitempty" doc:"At or above this amount a person must approve. Not over max_per_transaction."`
-	ApprovalTTL          opt[int64]    `json:"approval_ttl,omitempty" doc:"Seconds until an approval expires into a denial; null is a day."`
+	ApprovalTTL          opt[int64]    `json:"approval_ttl,omitempty" minimum:"1" maximum:"2592000" doc:"Seconds until an approval expires into a denial; null is a day."`
 	BlockedCategories    opt[[]string] `json:"blocked_categories,omitempty" doc:"Of payments. Case does not matter, and '-', '_' and space are the same."`
 	AllowedCategories    opt[[]string] `json:"allowed_categories,omitempty" doc:"When not empty, payments of other categories are denied."`
 	AllowedPayees        opt[[]string] `json:"allowed_payees,omitempty" doc:"When not empty, other payees are denied; for transfers, ids of agents."`
@@ -111,8 +111,8 @@ type limitsInput struct {
 	BlockedDomains       opt[[]string] `json:"blocked_domains,omitempty" doc:"Hosts with their subdomains. They beat allowed_domains."`
 	DailyCostLimit       moneyInput    `json:"daily_cost_limit,omitempty" doc:"What models and tools may cost in a day, in USD."`
 	MonthlyCostLimit     moneyInput    `json:"monthly_cost_limit,omitempty" doc:"What models and tools may cost in a month, in USD."`
-	DailyTokenLimit      opt[int64]    `json:"daily_token_limit,omitempty" doc:"Tokens of model calls in a day."`
-	MonthlyTokenLimit    opt[int64]    `json:"monthly_token_limit,omitempty" doc:"Tokens of model calls in a month."`
+	DailyTokenLimit      opt[int64]    `json:"daily_token_limit,omitempty" minimum:"0" doc:"Tokens of model calls in a day."`
+	MonthlyTokenLimit    opt[int64]    `json:"monthly_token_limit,omitempty" minimum:"0" doc:"Tokens of model calls in a month."`
 }
 
 // apply merges the request into limits: what it leaves out stays, null clears.

@@ -146,8 +146,8 @@ type listPluginsInput struct {
 }
 
 type installPluginInput struct {
-	SHA256 string `query:"sha256" required:"true" doc:"The digest that the file must have, in hexadecimal."`
-	Name   string `query:"name" doc:"What to call it; the default is what it calls itself."`
+	SHA256 string `query:"sha256" required:"true" pattern:"^[0-9a-fA-F]{64}$" patternDescription:"64 hexadecimal digits" doc:"The digest that the file must have, in hexadecimal."`
+	Name   string `query:"name" pattern:"^[a-z0-9_-]{1,64}$" patternDescription:"1 to 64 of the characters a-z, 0-9, _ and -" doc:"What to call it; the default is what it calls itself."`
 }
 
 type pluginInput struct {

@@ -204,12 +204,12 @@ type reportUsageInput struct {
 		AgentID            string  `json:"agent_id" doc:"Who used it."`
 		Model              string  `json:"model" minLength:"1" maxLength:"200" doc:"The model that answered, with or without its provider's prefix."`
 		Provider           string  `json:"provider,omitempty" maxLength:"100" doc:"Such as anthropic; left out, the model's price decides."`
-		TokensInput        int64   `json:"tokens_input,omitempty" minimum:"0" doc:"As the provider counts: with cached tokens, but for Anthropic."`
-		TokensOutput       int64   `json:"tokens_output,omitempty" minimum:"0"`
-		CachedTokens       int64   `json:"cached_tokens,omitempty" minimum:"0"`
-		CacheWriteTokens   int64   `json:"cache_write_tokens,omitempty" minimum:"0"`
-		CacheWrite1hTokens int64   `json:"cache_write_1h_tokens,omitempty" minimum:"0"`
-		ReasoningTokens    int64   `json:"reasoning_tokens,omitempty" minimum:"0" doc:"What of the output was reasoning."`
+		TokensInput        int64   `json:"tokens_input,omitempty" minimum:"0" maximum:"1000000000000" doc:"As the provider counts: with cached tokens, but for Anthropic."`
+		TokensOutput       int64   `json:"tokens_output,omitempty" minimum:"0" maximum:"1000000000000"`
+		CachedTokens       int64   `json:"cached_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
+		CacheWriteTokens   int64   `json:"cache_write_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
+		CacheWrite1hTokens int64   `json:"cache_write_1h_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
+		ReasoningTokens    int64   `json:"reasoning_tokens,omitempty" minimum:"0" maximum:"1000000000000" doc:"What of the output was reasoning."`
 		APICalls           int64   `json:"api_calls,omitempty" minimum:"1" maximum:"1000000" default:"1"`
 		AvgLatencyMS       int64   `json:"avg_latency_ms,omitempty" minimum:"0" maximum:"86400000"`
 		Cost               *string `json:"cost,omitempty" maxLength:"32" doc:"What the client thinks that it cost: a decimal number of dollars."`

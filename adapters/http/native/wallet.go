@@ -72,8 +72,8 @@ type walletInput struct {
 type depositInput struct {
 	AgentID string `path:"agent_id" doc:"The agent's id."`
 	Body    struct {
-		Amount      moneyInput `json:"amount" doc:"Above zero. Its currency chooses the wallet."`
-		Description string     `json:"description,omitempty" maxLength:"1000" doc:"For people."`
+		Amount      positiveInput `json:"amount" doc:"Above zero. Its currency chooses the wallet."`
+		Description string        `json:"description,omitempty" maxLength:"1000" doc:"For people."`
 	}
 }
 
