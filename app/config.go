@@ -14,7 +14,7 @@ import (
 // else below ./data, the offline model, the hashing embedder. Environment and files are read by cmd/bureau only.
 type Config struct {
 	// DataDir holds the database, blobs, the root secret and plugin files. Default "./data". With DatabaseURL it still holds the
-	// plugin files that run.
+	// plugin files that run; every process has a directory of its own.
 	DataDir string
 	// DatabaseURL is a postgres:// URL; "" is SQLite in DataDir.
 	DatabaseURL string

@@ -43,7 +43,7 @@ func WithLLM(p llm.Provider) Option { return func(o *options) { o.llm = p } }
 // WithEmbedder replaces the embedding model of knowledge.
 func WithEmbedder(e embedding.Embedder) Option { return func(o *options) { o.embedder = e } }
 
-// WithBlobs replaces the store of plugin binaries, by default files in the data directory.
+// WithBlobs replaces the store of plugin binaries: by default files in the data directory, with Postgres the database.
 func WithBlobs(s blob.Store) Option { return func(o *options) { o.blobs = s } }
 
 // WithBus replaces the bus: by default the process's memory, with Postgres LISTEN/NOTIFY.

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/bureau-agents/bureau/adapters/blob/gocloud"
+	blobpostgres "github.com/bureau-agents/bureau/adapters/blob/postgres"
 	busmemory "github.com/bureau-agents/bureau/adapters/bus/memory"
 	buspostgres "github.com/bureau-agents/bureau/adapters/bus/postgres"
 	"github.com/bureau-agents/bureau/adapters/jobs/river"
@@ -69,8 +70,8 @@ func storeModule(ctx context.Context) fx.Option {
 			}
 			return otel.WrapBus(b, t), nil
 		},
-		func(cfg Config, o options, t *otel.Telemetry) (blob.Store, error) {
-			b, err := openBlobs(ctx, cfg, o)
+		func(cfg Config, o options, s *bunstore.Store, t *otel.Telemetry) (blob.Store, error) {
+			b, err := openBlobs(ctx, cfg, o, s)
 			if err != nil {
 				return nil, err
 			}
@@ -146,9 +147,13 @@ func openBus(ctx context.Context, cfg Config, o options, s *bunstore.Store, cl *
 	return b, nil
 }
 
-func openBlobs(ctx context.Context, cfg Config, o options) (blob.Store, error) {
-	if o.blobs != nil {
+// openBlobs keeps plugin binaries where every server that may run them finds them.
+func openBlobs(ctx context.Context, cfg Config, o options, s *bunstore.Store) (blob.Store, error) {
+	switch {
+	case o.blobs != nil:
 		return o.blobs, nil
+	case cfg.DatabaseURL != "":
+		return blobpostgres.Open(ctx, blobpostgres.Config{Store: s.SQL()})
 	}
 	return gocloud.Open(ctx, gocloud.Config{Dir: filepath.Join(cfg.DataDir, "blobs")})
 }

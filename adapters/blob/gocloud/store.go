@@ -24,14 +24,12 @@ import (
 	"gocloud.dev/gcerrors"
 
 	"github.com/bureau-agents/bureau/ports/blob"
-	"github.com/bureau-agents/bureau/ports/fault"
 )
 
 const (
 	suffix      = "~"
 	magic       = "bureaub1"
 	trailerSize = len(magic) + sha256.Size
-	maxKey      = 512
 	// abandoned is the age at which an unfinished file cannot be another process's any more.
 	abandoned = 24 * time.Hour
 )
@@ -97,16 +95,8 @@ func (s *Store) sweep() error {
 
 // object returns the name of the object that holds key.
 func object(key string) (string, error) {
-	bad := key == "" || len(key) > maxKey
-	for seg := range strings.SplitSeq(key, "/") {
-		bad = bad || seg == "" || seg == "." || seg == ".." || len(seg) > 200
-		for i := range len(seg) {
-			c := seg[i]
-			bad = bad || !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-')
-		}
-	}
-	if bad {
-		return "", fault.Invalidf("key", "%.80q is not a blob key", key)
+	if err := blob.CheckKey(key); err != nil {
+		return "", err
 	}
 	return key + suffix, nil
 }
