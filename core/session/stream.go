@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -122,6 +123,10 @@ func (st *Stream) forward(ctx context.Context, target int64, queue []Chunk, yiel
 		}
 		if len(events) == 0 {
 			return flush(true), nil
+		}
+		if st.opt.Chunks {
+			// What came meanwhile has its chunks in the mailbox, which is looked into first.
+			events = slices.DeleteFunc(events, func(e Event) bool { return e.Seq > target })
 		}
 		for i := range events {
 			st.cursor = events[i].Seq
