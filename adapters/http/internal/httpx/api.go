@@ -3,9 +3,12 @@ package httpx
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -56,12 +59,51 @@ func serverURL(cfg Config) string {
 // Negotiate answers JSON whatever the caller accepts: official clients ask for other types by mistake.
 func (a *api) Negotiate(string) (string, error) { return contentJSON, nil }
 
-// Unmarshal decodes a body that the guard has found to be JSON.
+// Unmarshal decodes a body that the guard has found to be JSON. JSON does not tell 2 from 2.0, and Go does: a body with such an
+// integer is decoded once more with all of them written plainly.
 func (a *api) Unmarshal(_ string, data []byte, v any) error {
-	if err := json.Unmarshal(data, v); err != nil {
-		return decodeError(err)
+	err := json.Unmarshal(data, v)
+	if err == nil {
+		return nil
 	}
-	return nil
+	var typ *json.UnmarshalTypeError
+	if errors.As(err, &typ) && strings.HasPrefix(typ.Value, "number ") {
+		if plain := plainIntegers(data); json.Unmarshal(plain, v) == nil {
+			return nil
+		}
+	}
+	return decodeError(err)
+}
+
+// plainIntegers writes the integers of a JSON text without point and exponent, as far as a float64 holds them exactly.
+func plainIntegers(data []byte) []byte {
+	const exact = 1 << 53
+	out := make([]byte, 0, len(data))
+	for i := 0; i < len(data); {
+		start := i
+		switch b := data[i]; {
+		case b == '"':
+			for i++; i < len(data) && data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+			i = min(i+1, len(data))
+		case b == '-' || b >= '0' && b <= '9':
+			for i < len(data) && strings.IndexByte("+-.eE0123456789", data[i]) >= 0 {
+				i++
+			}
+			if n, err := strconv.ParseFloat(string(data[start:i]), 64); err == nil && n == math.Trunc(n) && math.Abs(n) <= exact &&
+				bytes.ContainsAny(data[start:i], ".eE") {
+				out = strconv.AppendInt(out, int64(n), 10)
+				continue
+			}
+		default:
+			i++
+		}
+		out = append(out, data[start:i]...)
+	}
+	return out
 }
 
 // Transform puts errors into the face's envelope.

@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"math"
 	"net/http"
+	"reflect"
 	"slices"
 	"sort"
 	"strconv"
@@ -71,7 +72,7 @@ func (f *Face) buildDocs() {
 var unusedSchemas = []string{"ErrorModel", "ErrorDetail"}
 
 // encodeDocument writes the document, with what the face does beyond the schemas: an optional property of a body may be null, no
-// text holds U+0000, and integers have a size.
+// text holds U+0000, integers have a size, and a pointer to an object that is always written may be null.
 func encodeDocument(doc *huma.OpenAPI) []byte {
 	b, err := json.Marshal(doc)
 	var tree map[string]any
@@ -85,6 +86,15 @@ func encodeDocument(doc *huma.OpenAPI) []byte {
 	schemas, _ := components["schemas"].(map[string]any)
 	for _, name := range unusedSchemas {
 		delete(schemas, name)
+	}
+	for name, props := range nullable(doc.Components.Schemas) {
+		schema, _ := schemas[name].(map[string]any)
+		all, _ := schema["properties"].(map[string]any)
+		for _, prop := range props {
+			if p, ok := all[prop].(map[string]any); ok && p["$ref"] != nil {
+				all[prop] = orNull(p)
+			}
+		}
 	}
 	n := accepted{schemas: schemas, seen: make(map[string]bool)}
 	paths, _ := tree["paths"].(map[string]any)
@@ -114,6 +124,24 @@ func encodeDocument(doc *huma.OpenAPI) []byte {
 		panic(err)
 	}
 	return buf.Bytes()
+}
+
+// nullable lists the properties of each schema that its Go type always writes and that may be nil. huma says so of plain values only.
+func nullable(reg huma.Registry) map[string][]string {
+	found := make(map[string][]string)
+	for name := range reg.Map() {
+		t := reg.TypeFromRef(schemaPrefix + name)
+		if t == nil || t.Kind() != reflect.Struct {
+			continue
+		}
+		for _, f := range reflect.VisibleFields(t) {
+			prop, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if f.Type.Kind() == reflect.Pointer && prop != "" && prop != "-" && !strings.Contains(options, "omitempty") {
+				found[name] = append(found[name], prop)
+			}
+		}
+	}
+	return found
 }
 
 // accepted completes the schemas of what callers send.

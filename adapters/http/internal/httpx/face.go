@@ -195,11 +195,21 @@ var (
 func (f *Face) unrouted(w http.ResponseWriter, r *http.Request) {
 	c := callOf(w)
 	var allow []string
+	nearest := ""
 	for _, m := range []string{
 		http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 	} {
 		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
-		if _, pattern := f.mux.Handler(probe); pattern != "/" && pattern != "" {
+		_, pattern := f.mux.Handler(probe)
+		_, path, ok := strings.Cut(pattern, " ")
+		if !ok {
+			continue
+		}
+		// /things/special is a resource of its own although GET /things/{id} takes that address, too.
+		switch depth := strings.Count(path, "{") - strings.Count(nearest, "{"); {
+		case nearest == "" || depth < 0:
+			nearest, allow = path, []string{m}
+		case path == nearest:
 			allow = append(allow, m)
 		}
 	}

@@ -262,6 +262,72 @@ func TestDecoding(t *testing.T) {
 	}
 }
 
+func TestIntegersAsFloats(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil, createThing(echo))
+	for body, want := range map[string]string{
+		`{"n":2.0,"name":"a \\ \" 1.0"}`: `{"name":"a \\ \" 1.0","n":2}`, `{"name":"x","n":1.2e1}`: `{"name":"x","n":12}`,
+		`{"name":"x","n":-3.000}`: `{"name":"x","n":-3}`,
+	} {
+		if w := b.do(http.MethodPost, "/compat/test/things", body); w.Code != 201 || strings.TrimSpace(w.Body.String()) != want {
+			t.Errorf("%s: %d %s", body, w.Code, w.Body)
+		}
+	}
+	for _, body := range []string{`{"name":"x","n":2.5}`, `{"name":"x","n":1e3}`, `{"name":"x","n":1e400}`} {
+		wantCode(t, b.do(http.MethodPost, "/compat/test/things", body), 400, "invalid_request")
+	}
+}
+
+// TestAllow proves that an address with a name of its own does not claim the methods of the ones with ids that it looks like.
+func TestAllow(t *testing.T) {
+	t.Parallel()
+	type byID struct {
+		ID string `path:"id"`
+	}
+	b := newBench(t, nil, func(f *Face) {
+		for method, path := range map[string]string{"GET": "/things/{id}", "DELETE": "/things/{id}", "POST": "/things/{id}/special"} {
+			Register(f, Op{
+				ID: method, Method: method, Path: path, Tag: "things", Summary: "x", AnyKey: true,
+			}, func(context.Context, *byID) (*thingOutput, error) { return nil, nil })
+		}
+		Register(f, Op{ID: "import", Method: "POST", Path: "/things/import", Tag: "things", Summary: "x", AnyKey: true}, echo)
+	})
+	for path, want := range map[string]string{
+		"/things/7": "GET, DELETE, HEAD", "/things/import": "POST", "/things/7/special": "POST",
+	} {
+		w := b.do(http.MethodPut, "/compat/test"+path, "")
+		if got := w.Header().Get("Allow"); w.Code != 405 || got != want {
+			t.Errorf("%s: %d, Allow %q, want %q", path, w.Code, got, want)
+		}
+	}
+}
+
+func TestDocumentOfPointers(t *testing.T) {
+	t.Parallel()
+	type whole struct {
+		Always  *thing `json:"always"`
+		Perhaps *thing `json:"perhaps,omitempty"`
+	}
+	type output struct{ Body whole }
+	b := newBench(t, nil, func(f *Face) {
+		Register(f, Op{ID: "getWhole", Method: "GET", Path: "/whole", Tag: "things", Summary: "x", AnyKey: true},
+			func(context.Context, *struct{}) (*output, error) { return nil, nil })
+	})
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]any }
+		}
+	}
+	if err := json.Unmarshal(encodeDocument(b.api.OpenAPI()), &doc); err != nil {
+		t.Fatal(err)
+	}
+	ref := map[string]any{"$ref": "#/components/schemas/Thing"}
+	want := map[string]any{"always": map[string]any{"anyOf": []any{ref, map[string]any{"type": "null"}}}, "perhaps": ref}
+	if diff := cmp.Diff(want, doc.Components.Schemas["Whole"].Properties); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
 func TestRegistrationFaults(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil, func(*Face) {})
