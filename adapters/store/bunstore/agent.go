@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/uptrace/bun"
 	"golang.org/x/text/cases"
@@ -21,13 +20,7 @@ import (
 )
 
 // AgentRepo keeps agents. It implements agent.Repository and agent.Standings.
-type AgentRepo struct {
-	s *Store
-
-	prepare sync.Once
-	get     *sql.Stmt // SQLite only
-	prepErr error
-}
+type AgentRepo struct{ s *Store }
 
 var (
 	_ agent.Repository = (*AgentRepo)(nil)
@@ -35,7 +28,7 @@ var (
 )
 
 // Agents returns the repository of agents.
-func (s *Store) Agents() *AgentRepo { return &AgentRepo{s: s} }
+func (s *Store) Agents() *AgentRepo { return &AgentRepo{s} }
 
 const agentColumns = "a.id, a.version, a.standing, a.swarm_id, a.config, a.created_at, a.updated_at, a.archived_at"
 
@@ -113,20 +106,9 @@ func insertVersion(ctx context.Context, db bun.IDB, sc account.Scope, a agent.Ag
 	return mapErr(err)
 }
 
-// Get implements agent.Repository. On SQLite, whose preparing of a statement costs more than running it, the statement is
-// prepared once and bun stays out of the way.
+// Get implements agent.Repository.
 func (r *AgentRepo) Get(ctx context.Context, sc account.Scope, agentID id.Agent) (agent.Agent, error) {
-	var row scanner
-	if r.s.postgres() || r.s.current(ctx) != nil {
-		row = r.s.read(ctx).QueryRowContext(ctx, agentByID, sc.Tenant, agentID)
-	} else {
-		r.prepare.Do(func() { r.get, r.prepErr = r.s.reader.DB.PrepareContext(context.WithoutCancel(ctx), agentByID) })
-		if r.prepErr != nil {
-			return agent.Agent{}, mapErr(r.prepErr)
-		}
-		row = r.get.QueryRowContext(ctx, sc.Tenant, agentID)
-	}
-	a, err := scanAgent(sc.Tenant, row)
+	a, err := scanAgent(sc.Tenant, r.s.read(ctx).QueryRowContext(ctx, agentByID, sc.Tenant, agentID))
 	if err != nil {
 		return agent.Agent{}, agentErr(err, agentID)
 	}

@@ -73,10 +73,21 @@ func (c conn) prepared(q string, args []any) (string, []any, bool) {
 			return q, args, false
 		}
 	}
-	if c.postgres {
-		return numbered(q), append([]any{pgx.QueryExecModeCacheStatement}, args...), true
+	if !c.postgres {
+		return q, args, true
 	}
-	return q, args, true
+	pgArgs := make([]any, 0, len(args)+1)
+	pgArgs = append(pgArgs, pgx.QueryExecModeCacheStatement)
+	for _, a := range args {
+		// pgx would first try the binary form of the column's type on what turns out to be a text.
+		if v, ok := a.(driver.Valuer); ok {
+			if value, err := v.Value(); err == nil {
+				a = value
+			}
+		}
+		pgArgs = append(pgArgs, a)
+	}
+	return numbered(q), pgArgs, true
 }
 
 // plain reports whether a driver stores the argument as bun would.
