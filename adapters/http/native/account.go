@@ -164,6 +164,7 @@ func (f *face) registerAccount() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createAPIKey", Method: http.MethodPost, Path: "/v1/api_keys", Tag: "account", Status: http.StatusCreated,
+		Example: `{"name":"ci","scopes":["agents:read","chat"]}`,
 		Summary: "Make an API key", Permission: account.Admin, Strict: true, Secret: true,
 	}, func(ctx context.Context, in *createAPIKeyInput) (*output[createdAPIKeyWire], error) {
 		req := account.CreateKeyRequest{Name: in.Body.Name, ExpiresAt: in.Body.ExpiresAt}
@@ -204,6 +205,7 @@ func (f *face) registerAccount() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createTenant", Method: http.MethodPost, Path: "/v1/tenants", Tag: "account", Status: http.StatusCreated,
+		Example: `{"name":"acme","plan":"team"}`,
 		Summary: "Make a tenant with an admin key", Permission: account.Operator, Strict: true, Secret: true,
 	}, func(ctx context.Context, in *createTenantInput) (*output[createdTenantWire], error) {
 		t, _, secret, err := f.deps.Account.CreateTenant(ctx, httpx.Scope(ctx), in.Body.Name, account.Plan(in.Body.Plan))

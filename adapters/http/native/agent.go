@@ -583,6 +583,7 @@ func timeRange(gte, gt, lte, lt time.Time) (from, until time.Time) {
 func (f *face) registerAgents() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createAgent", Method: http.MethodPost, Path: "/v1/agents", Tag: "agents", Status: http.StatusCreated,
+		Example: `{"name":"buyer","model":"default","system":"You buy what the team needs."}`,
 		Summary: "Create an agent", Permission: account.AgentsWrite,
 	}, func(ctx context.Context, in *createAgentInput) (*output[agentWire], error) {
 		p, err := in.Body.patch()
@@ -631,6 +632,7 @@ func (f *face) registerAgents() {
 	for method, op := range map[string]string{http.MethodPatch: "patchAgent", http.MethodPost: "updateAgent", http.MethodPut: "putAgent"} {
 		httpx.Register(f.Face, httpx.Op{
 			ID: op, Method: method, Path: "/v1/agents/{agent_id}", Tag: "agents", Summary: "Change an agent",
+			Example: `{"version":1,"system":"You buy what the team needs, and nothing twice."}`,
 			Description: "Changes what the body names. What it leaves out stays; null or an empty list clears, but not `name` and `model`; lists " +
 				"are replaced as a whole. A change makes the next version, and an update that changes nothing keeps the current one. POST, PATCH " +
 				"and PUT do the same.",

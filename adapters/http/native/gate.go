@@ -199,6 +199,7 @@ func (f *face) registerPayments() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createPayment", Method: http.MethodPost, Path: "/v1/agents/{agent_id}/wallet/payments", Tag: "wallets", Strict: true,
+		Example: `{"amount":{"amount":"20.00","currency":"USDC"},"payee":"vendor.example","description":"seats","category":"software"}`,
 		Summary: "Pay out of an agent's wallet", Description: how, Permission: account.WalletsWrite, OwnIdempotency: true,
 	}, func(ctx context.Context, in *createPaymentInput) (*output[paymentWire], error) {
 		agent, err := id.Parse[id.AgentKind](in.AgentID)
@@ -221,6 +222,7 @@ func (f *face) registerPayments() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createTransfer", Method: http.MethodPost, Path: "/v1/transfers", Tag: "wallets", Strict: true,
+		Example: `{"from_agent_id":"agent_01h...","to_agent_id":"agent_01h...","amount":{"amount":"20.00","currency":"USDC"}}`,
 		Summary: "Move money between two agents' wallets", Description: how + " A transfer counts towards the sender's limits.",
 		Permission: account.WalletsWrite, OwnIdempotency: true,
 	}, func(ctx context.Context, in *createTransferInput) (*output[paymentWire], error) {
@@ -244,6 +246,7 @@ func (f *face) registerPayments() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "simulateDecision", Method: http.MethodPost, Path: "/v1/policies/simulate", Tag: "policies", Strict: true,
+		Example: `{"agent_id":"agent_01h...","amount":{"amount":"20.00","currency":"USDC"},"payee":"vendor.example"}`,
 		Summary: "Ask what would be decided about an act", Permission: account.PoliciesRead,
 		Description: "Everything is judged as it is at this moment: standing, policies, plugin rules, windows and funds. Nothing is done or kept.",
 	}, f.simulate)
@@ -368,6 +371,7 @@ func (f *face) registerApprovals() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "denyApproval", Method: http.MethodPost, Path: "/v1/approvals/{approval_id}/deny", Tag: "approvals",
+		Example: `{"reason":"not this month"}`,
 		Summary: "Deny what waits", Permission: account.Approvals,
 	}, func(ctx context.Context, in *denyApprovalInput) (*output[decidedApprovalWire], error) {
 		a, err := id.Parse[id.ApprovalKind](in.ApprovalID)

@@ -132,6 +132,7 @@ func (searchKnowledgeBody) TransformSchema(_ huma.Registry, s *huma.Schema) *hum
 func (f *face) registerKnowledge() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "ingestKnowledge", Method: http.MethodPost, Path: "/v1/knowledge/ingest", Tag: "knowledge", Status: http.StatusCreated,
+		Example: `{"agent_id":"agent_01h...","chunks":[{"text":"Refunds are granted within 30 days.","source":"handbook.md"}]}`,
 		Summary: "Store texts that agents answer from",
 		Description: "Texts that are twins of stored ones, or of earlier ones in the same request, are skipped, and the answer names the twin. " +
 			"Twins have a cosine similarity of 0.95 or more. One bad chunk refuses the request, and nothing is stored.",
@@ -194,6 +195,7 @@ func (f *face) registerKnowledge() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "searchKnowledge", Method: http.MethodPost, Path: "/v1/knowledge/search", Tag: "knowledge",
+		Example: `{"agent_id":"agent_01h...","query":"how long are refunds granted?","limit":3}`,
 		Summary: "Find the entries that are most like a query", Permission: account.KnowledgeRead,
 	}, func(ctx context.Context, in *searchKnowledgeInput) (*output[hitsWire], error) {
 		space, err := readSpace(in.Body.AgentID, in.Body.SwarmID)

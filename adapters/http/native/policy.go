@@ -241,6 +241,7 @@ type listPoliciesInput struct {
 func (f *face) registerPolicies() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createPolicy", Method: http.MethodPost, Path: "/v1/policies", Tag: "policies", Status: http.StatusCreated, Strict: true,
+		Example: `{"scope":{"agent_id":"agent_01h..."},"limits":{"daily_limit":{"amount":"60","currency":"USDC"},"allowed_domains":["*.vendor.example"]},"rules":[{"plugin":"approval_threshold","config":{"threshold":"30","currency":"USDC"}}]}`,
 		Summary: "Limit what agents may do", Permission: account.PoliciesWrite, Statuses: []int{http.StatusServiceUnavailable},
 		Description: "Every policy whose scope includes an agent applies to it, and the strictest wins: deny beats approval beats allow. " +
 			"Without any policy an agent may talk and may not pay.",
@@ -295,6 +296,7 @@ func (f *face) registerPolicies() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "updatePolicy", Method: http.MethodPatch, Path: "/v1/policies/{policy_id}", Tag: "policies", Strict: true,
+		Example: `{"limits":{"daily_limit":{"amount":"100","currency":"USDC"}}}`,
 		Summary: "Change a policy", Permission: account.PoliciesWrite, Statuses: []int{http.StatusConflict, http.StatusServiceUnavailable},
 		Description: "No act that is decided after the answer is decided by the version before.",
 	}, f.updatePolicy)

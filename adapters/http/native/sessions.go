@@ -307,6 +307,7 @@ type sessionListWire struct {
 func (f *face) registerSessions() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createSession", Method: http.MethodPost, Path: "/v1/sessions", Tag: "sessions", Status: http.StatusCreated,
+		Example: `{"agent":"agent_01h..."}`,
 		Summary: "Create a session", Permission: account.Chat,
 		Description: "A session is a conversation with one version of an agent. Send the first message afterwards with " +
 			"`POST /v1/sessions/{session_id}/messages`, which streams the answer, or with `POST /v1/sessions/{session_id}/events`.",
@@ -337,6 +338,7 @@ func (f *face) registerSessions() {
 	for method, op := range map[string]string{http.MethodPatch: "patchSession", http.MethodPost: "updateSession", http.MethodPut: "putSession"} {
 		httpx.Register(f.Face, httpx.Op{
 			ID: op, Method: method, Path: "/v1/sessions/{session_id}", Tag: "sessions", Summary: "Change a session's title or metadata",
+			Example: `{"title":"renewals"}`,
 			Description: "Changes what the body names. POST, PATCH and PUT do the same.", Permission: account.Chat,
 			Statuses: []int{http.StatusConflict},
 		}, func(ctx context.Context, in *updateSessionInput) (*output[sessionWire], error) {

@@ -386,6 +386,7 @@ func (f *face) registerSessionEvents() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "sendSessionEvents", Method: http.MethodPost, Path: "/v1/sessions/{session_id}/events", Tag: "sessions", Status: http.StatusAccepted,
+		Example: `{"events":[{"type":"user.message","content":[{"type":"text","text":"What is 17 * 23?"}]}]}`,
 		Summary: "Send events to a session", Permission: account.Chat,
 		Description: "Every `user.message` is queued for a turn of its own and has no `processed_at` until that turn begins. The other types take " +
 			"effect at once. A `user.tool_confirmation` of an act that a policy parked needs the scope `approvals`.",
@@ -411,6 +412,7 @@ func (f *face) registerSessionEvents() {
 
 	httpx.RegisterStream(f.Face, httpx.Op{
 		ID: "sendSessionMessage", Method: http.MethodPost, Path: "/v1/sessions/{session_id}/messages", Tag: "sessions",
+		Example: `{"content":"Pay 20 USDC to vendor.example for the SendGrid renewal"}`,
 		Summary: "Send a message and stream the answer", Permission: account.Chat, Produces: httpx.ContentEvents,
 		Description: "The stream begins with the message, has token chunks, and ends with the turn's `session.status_idle`. A caller who leaves " +
 			"does not end the turn.",

@@ -332,6 +332,7 @@ func (f *face) registerSkills() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "installAgentSkill", Method: http.MethodPost, Path: "/v1/agents/{agent_id}/skills", Tag: "skills", Status: http.StatusCreated,
+		Example: `{"skill_id":"calculator"}`,
 		Summary: "Give an agent a skill", Permission: account.Skills,
 		Description: "The release in force is pinned: an upgrade of the server does not change what the agent runs. Installing a skill that it " +
 			"has takes the release in force now.",

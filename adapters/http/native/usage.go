@@ -219,6 +219,7 @@ type reportUsageInput struct {
 func (f *face) registerUsage() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "reportUsage", Method: http.MethodPost, Path: "/v1/usage", Tag: "usage", Status: http.StatusCreated,
+		Example: `{"agent_id":"agent_01h...","model":"claude-sonnet-4-20250514","provider":"anthropic","tokens_input":1500,"tokens_output":800}`,
 		Summary: "Report what a model call used", Permission: account.TelemetryWrite,
 		Description: "For agents that call models by themselves. What agents use on this server is recorded without a report.",
 	}, func(ctx context.Context, in *reportUsageInput) (*output[usageWire], error) {

@@ -106,7 +106,8 @@ func (f *face) registerWallets() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createDeposit", Method: http.MethodPost, Path: "/v1/agents/{agent_id}/wallet/deposits", Tag: "wallets",
-		Status: http.StatusCreated, Summary: "Put money into an agent's wallet", Permission: account.WalletsWrite, Strict: true,
+		Example: `{"amount":{"amount":"100.00","currency":"USDC"},"description":"budget"}`,
+		Status:  http.StatusCreated, Summary: "Put money into an agent's wallet", Permission: account.WalletsWrite, Strict: true,
 		Description: "The operator's word that the money is there: no payment provider is asked. A frozen or archived agent receives nothing.",
 	}, func(ctx context.Context, in *depositInput) (*output[depositWire], error) {
 		agent, err := id.Parse[id.AgentKind](in.AgentID)

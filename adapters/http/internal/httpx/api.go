@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,7 +33,7 @@ func newAPI(f *Face) *api {
 		},
 		Servers: []*huma.Server{{URL: serverURL(f.cfg), Description: "this server"}},
 		Components: &huma.Components{
-			Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+			Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"ApiKey": {Type: "apiKey", In: "header", Name: "x-api-key", Description: "An API key."},
 				"Bearer": {Type: "http", Scheme: "bearer", Description: "The same API key as a bearer token."},
@@ -47,6 +48,11 @@ func newAPI(f *Face) *api {
 	a := &api{face: f}
 	a.API = huma.NewAPI(cfg, adapter{f})
 	return a
+}
+
+// schemaName leaves out of a schema's name what only our own names need: that the type is of the wire.
+func schemaName(t reflect.Type, hint string) string {
+	return strings.ReplaceAll(huma.DefaultSchemaNamer(t, hint), "Wire", "")
 }
 
 func serverURL(cfg Config) string {

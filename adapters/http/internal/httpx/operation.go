@@ -28,6 +28,7 @@ type Op struct {
 	Path        string // without the face's prefix: "/v1/agents/{id}"
 	Summary     string // a short sentence without a full stop
 	Description string // Markdown; "" repeats Summary
+	Example     string // a JSON body for the page; "" shows what the schema requires
 	Tag         string
 
 	// Permission is what the caller's key needs. "" is allowed with AnyKey and on public routes only.
