@@ -338,7 +338,7 @@ func (f *face) registerSessions() {
 	for method, op := range map[string]string{http.MethodPatch: "patchSession", http.MethodPost: "updateSession", http.MethodPut: "putSession"} {
 		httpx.Register(f.Face, httpx.Op{
 			ID: op, Method: method, Path: "/v1/sessions/{session_id}", Tag: "sessions", Summary: "Change a session's title or metadata",
-			Example: `{"title":"renewals"}`,
+			Example:     `{"title":"renewals"}`,
 			Description: "Changes what the body names. POST, PATCH and PUT do the same.", Permission: account.Chat,
 			Statuses: []int{http.StatusConflict},
 		}, func(ctx context.Context, in *updateSessionInput) (*output[sessionWire], error) {

@@ -168,15 +168,15 @@ func (b docsBuilder) example(path string, op *huma.Operation) string {
 		if contentType != contentJSON {
 			return cmd.String() + " -H 'content-type: " + contentType + "' --data-binary @FILE"
 		}
-		body := op.Metadata[metaOperation].(*operation).Example
-		if body == "" {
-			sample, err := json.Marshal(b.sample(m.Schema, 0))
-			if err != nil {
-				panic(err) // it is made of maps, slices, texts and numbers
-			}
-			body = string(sample)
+		body := m.Example
+		if body == nil {
+			body = b.sample(m.Schema, 0)
 		}
-		cmd.WriteString(" -H 'content-type: application/json' \\\n  -d '" + strings.ReplaceAll(body, "'", `'\''`) + "'")
+		text, err := json.Marshal(body)
+		if err != nil {
+			panic(err) // it is made of maps, slices, texts and numbers
+		}
+		cmd.WriteString(" -H 'content-type: application/json' \\\n  -d '" + strings.ReplaceAll(string(text), "'", `'\''`) + "'")
 	}
 	return cmd.String()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +29,7 @@ type Op struct {
 	Path        string // without the face's prefix: "/v1/agents/{id}"
 	Summary     string // a short sentence without a full stop
 	Description string // Markdown; "" repeats Summary
-	Example     string // a JSON body for the page; "" shows what the schema requires
+	Example     string // a JSON body for the document; without one the page shows what the schema requires
 	Tag         string
 
 	// Permission is what the caller's key needs. "" is allowed with AnyKey and on public routes only.
@@ -246,6 +247,12 @@ func (f *Face) finishDocument(o *operation) {
 		for _, m := range o.huma.RequestBody.Content {
 			closeSchema(reg, m.Schema, make(map[*huma.Schema]bool))
 		}
+	}
+	if o.Example != "" {
+		if !json.Valid([]byte(o.Example)) {
+			panic("Example is not JSON")
+		}
+		o.huma.RequestBody.Content[contentJSON].Example = json.RawMessage(o.Example)
 	}
 	if o.Upload != "" {
 		schema := o.UploadSchema
