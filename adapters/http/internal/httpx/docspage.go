@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"maps"
 	"net/http"
@@ -288,8 +289,17 @@ func typeName(s *huma.Schema) (typ, ref string) {
 		return "any", ""
 	}
 	typ = s.Type
-	if s.Format != "" {
+	if s.Format != "" && s.Type == huma.TypeString { // of numbers it is their size in memory
 		typ += " (" + s.Format + ")"
+	}
+	number := func(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+	switch {
+	case s.Minimum != nil && s.Maximum != nil:
+		typ += ", " + number(*s.Minimum) + " to " + number(*s.Maximum)
+	case s.Minimum != nil:
+		typ += ", at least " + number(*s.Minimum)
+	case s.Maximum != nil:
+		typ += ", at most " + number(*s.Maximum)
 	}
 	for i, e := range s.Enum {
 		if i == 0 {
@@ -300,8 +310,11 @@ func typeName(s *huma.Schema) (typ, ref string) {
 		if text, ok := e.(string); ok {
 			typ += text
 		} else if n, ok := e.(float64); ok {
-			typ += strconv.FormatFloat(n, 'f', -1, 64)
+			typ += number(n)
 		}
+	}
+	if s.Default != nil {
+		typ += fmt.Sprintf("; default %v", s.Default)
 	}
 	return typ, ""
 }
