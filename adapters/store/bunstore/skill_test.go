@@ -9,9 +9,10 @@ import (
 
 func TestSkills(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, s *Store) {
+	eachStore(t, func(t *testing.T, like *Store) {
 		skilltest.Run(t, skilltest.Config{New: func(t *testing.T) skilltest.Store {
-			if s.postgres() {
+			var s *Store // plugins belong to the server and not to a tenant, so every test needs a store of its own
+			if like.postgres() {
 				s = openStore(t, Config{URL: pgtest.URL(t), PoolSize: 4})
 			} else {
 				s = openSQLiteStore(t)
