@@ -226,7 +226,7 @@ func (w *crashWorld) check() {
 	events := w.log(w.v)
 	ids, results, spans := map[id.Event]bool{}, map[id.Event][]string{}, map[id.Event]int{}
 	names := map[id.Event]string{}
-	tokens, answers, paid, payments := int64(0), 0, int64(0), 0
+	tokens, answers, cut, paid, payments := int64(0), 0, 0, int64(0), 0
 	for i, e := range events {
 		if e.Seq != int64(i+1) || ids[e.ID] {
 			w.t.Errorf("event %d has the number %d and an id that is seen: %v", i+1, e.Seq, ids[e.ID])
@@ -250,6 +250,8 @@ func (w *crashWorld) check() {
 			if b.IsError != nil && !*b.IsError {
 				answers++
 				tokens += 15
+			} else {
+				cut++
 			}
 		case e.Type == session.SessionError && !w.cutShort:
 			w.t.Errorf("a session.error: %s", e.Data)
@@ -288,10 +290,12 @@ func (w *crashWorld) check() {
 			w.t.Errorf("the span %s has %d ends", span, ends)
 		}
 	}
-	if n := len(w.model.Requests()); answers != 5 && !w.cutShort || n > w.tries {
+	// A holder that was too slow for its lease is cut off while it settles: its answer is asked for again, and what this meter, which is
+	// no part of the store, has noted stays.
+	if n := len(w.model.Requests()); answers != 5 && !w.cutShort || n > w.tries+cut {
 		w.t.Errorf("%d model calls brought %d answers, want 5", n, answers)
 	}
-	if len(w.meter.calls) != answers {
+	if n := len(w.meter.calls); n < answers || n > answers+cut {
 		w.t.Errorf("%d usage rows for %d answers", len(w.meter.calls), answers)
 	}
 	if payments != 3 && !w.cutShort || payments == 3 && paid != 51*money.MicrosPerUnit {
