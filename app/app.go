@@ -26,16 +26,16 @@ import (
 // App is a server without its listener: the services of core, wired to their adapters, and the HTTP handler over them. The services
 // may be called from Go directly; each checks what it is given and takes the account.Scope on whose behalf it acts.
 type App struct {
-	Accounts  *account.Service
-	Agents    *agent.Service
-	Audit     *audit.Service
-	Gate      *gate.Gate
-	Knowledge *knowledge.Service
-	Policies  *policy.Service
-	Sessions  *session.Service
-	Skills    *skill.Service
-	Usage     *usage.Service
-	Wallets   *wallet.Service
+	Accounts  *account.Service   // tenants and API keys
+	Agents    *agent.Service     // agents and their versions
+	Audit     *audit.Service     // the trail of what was done
+	Gate      *gate.Gate         // payments, transfers, approvals, freezing
+	Knowledge *knowledge.Service // the texts that agents answer from
+	Policies  *policy.Service    // what agents may do
+	Sessions  *session.Service   // conversations and their streams
+	Skills    *skill.Service     // plugins, and who has which
+	Usage     *usage.Service     // tokens and what they cost
+	Wallets   *wallet.Service    // money
 
 	fx       *fx.App
 	closers  *closers

@@ -1,8 +1,12 @@
 package app
 
 import (
+	"context"
+	"slices"
+
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/ports/blob"
 	"github.com/bureau-agents/bureau/ports/bus"
@@ -12,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/keeper"
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/rule"
+	"github.com/bureau-agents/bureau/ports/tool"
 )
 
 // Option replaces a port, or adds to one.
@@ -37,7 +42,9 @@ func WithClock(c clock.Clock) Option { return func(o *options) { o.clock = c } }
 // WithIDs replaces the generator of ids.
 func WithIDs(g id.Generator) Option { return func(o *options) { o.ids = g } }
 
-// WithLLM makes p the default model provider, in place of what Config.LLM says.
+// WithLLM makes p the default model provider, in place of what Config.LLM says: agents get it by the handle "default", with
+// Config.LLM.Model or p's own model, and by every handle that nothing else resolves, as the name of p's model. What a model costs is
+// looked up by p.Name; a model without a price runs, save where a cost limit applies.
 func WithLLM(p llm.Provider) Option { return func(o *options) { o.llm = p } }
 
 // WithEmbedder replaces the embedding model of knowledge.
@@ -52,10 +59,29 @@ func WithBus(b bus.Bus) Option { return func(o *options) { o.bus = b } }
 // WithKeeper replaces the sealing of secrets, by default AES-256-GCM under Config.RootSecret.
 func WithKeeper(k keeper.Keeper) Option { return func(o *options) { o.keeper = k } }
 
-// WithTools offers further tools to agents, beside the built-in ones and installed skills.
+// WithTool offers tools to every agent. A tool of a name that an installed skill or a built-in tool has is not offered. The Tool of a
+// sdk.Skill's Served is one whose schema comes from a Go type.
+func WithTool(tools ...tool.Tool) Option {
+	offer := make(fixedTools, len(tools))
+	for i, t := range tools {
+		offer[i] = run.BoundTool{Tool: t}
+	}
+	return WithTools(offer)
+}
+
+// fixedTools are the same for every agent.
+type fixedTools []run.BoundTool
+
+// Tools implements run.ToolSource.
+func (f fixedTools) Tools(context.Context, account.Scope, run.Env) ([]run.BoundTool, error) {
+	return slices.Clone(f), nil
+}
+
+// WithTools offers tools that depend on the agent or the session, beside the built-in ones and installed skills.
 func WithTools(s run.ToolSource) Option { return func(o *options) { o.tools = append(o.tools, s) } }
 
-// WithRule adds a policy rule that runs in this process, under the name that policies give. It beats a plugin of that name.
+// WithRule adds a policy rule that runs in this process, under the name that policies give. It beats a plugin of that name. The Rule
+// of a sdk.Rule's Served is one whose configuration is a Go type.
 func WithRule(name string, r rule.Evaluator) Option {
 	return func(o *options) {
 		if o.rules == nil {

@@ -20,5 +20,5 @@
 //
 // A plugin runs as a process of the server's user, with an almost empty environment, no arguments and a memory limit. It is
 // started at its first use and stopped when nobody has used it for a while, so it must keep nothing that matters in memory. What
-// it prints on the standard error goes to the server's log.
+// it prints on the standard error goes to the server's log. "bureau plugin new NAME" writes a module to begin with.
 package sdk

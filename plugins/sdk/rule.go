@@ -93,7 +93,10 @@ func Invalid(field, format string, args ...any) error {
 
 // Validator is implemented by a rule's configuration that must hold more than its JSON schema can say. Its error is shown to who
 // writes the policy; Invalid names the field.
-type Validator interface{ Validate() error }
+type Validator interface {
+	// Validate returns what is wrong with the configuration, or nil.
+	Validate() error
+}
 
 // Rule makes a rule of a function. Its configuration is Config, a struct; its JSON schema comes from the fields and tags as for
 // Skill. A configuration is checked when a policy is written: unknown fields are refused, and a Config that is a Validator has its
