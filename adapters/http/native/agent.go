@@ -428,7 +428,7 @@ type AgentFields struct {
 	Multiagent        opt[map[string]json.RawMessage] `json:"multiagent,omitempty" doc:"Whom the agent may delegate to."`
 	CallableAgents    opt[[]json.RawMessage]          `json:"callable_agents,omitempty" doc:"Another way to write a multiagent of type coordinator."`
 	ExecutionIdentity opt[identityWire]               `json:"execution_identity,omitempty"`
-	Metadata          opt[map[string]*string]         `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
+	Metadata          opt[metadataPatch]              `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
 }
 
 // patch returns what the fields change.
@@ -494,9 +494,9 @@ type createAgentInput struct {
 type updateAgentInput struct {
 	AgentID string `path:"agent_id" doc:"The agent's id."`
 	Body    struct {
-		Version int             `json:"version,omitempty" minimum:"1" doc:"The version that is to be changed; another one is a 409."`
-		Name    opt[string]     `json:"name,omitempty" minLength:"1" maxLength:"256"`
-		Model   opt[modelParam] `json:"model,omitempty" doc:"A model's handle, or an object."`
+		Version int              `json:"version,omitempty" minimum:"1" doc:"The version that is to be changed; another one is a 409."`
+		Name    kept[string]     `json:"name,omitempty" minLength:"1" maxLength:"256"`
+		Model   kept[modelParam] `json:"model,omitempty" doc:"A model's handle, or an object."`
 		AgentFields
 	}
 }

@@ -187,7 +187,7 @@ type simulateBody struct {
 
 // TransformSchema implements huma.SchemaTransformer.
 func (simulateBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	s.Extensions = when("action", []string{string(rule.ActionPayment), string(rule.ActionTransfer)}, map[string]any{
+	s.Extensions = when("action", []any{string(rule.ActionPayment), string(rule.ActionTransfer), nil}, map[string]any{
 		"required": []string{"amount"}, "properties": map[string]any{"amount": moneySchema(positivePattern)},
 	})
 	return s

@@ -44,7 +44,7 @@ const (
 	amountPattern   = `^0*[0-9]{1,12}(\.[0-9]{1,6})?$`
 	positivePattern = `^0*([1-9][0-9]{0,11}(\.[0-9]{1,6})?` +
 		`|0\.([1-9][0-9]{0,5}|0[1-9][0-9]{0,4}|00[1-9][0-9]{0,3}|000[1-9][0-9]{0,2}|0000[1-9][0-9]?|00000[1-9]))$`
-	currencyPattern = `^[A-Z0-9]{3,8}$`
+	currencyPattern = `^([A-Z0-9]{3,8})?$`
 )
 
 // Schema implements huma.SchemaProvider.
@@ -66,6 +66,9 @@ func moneySchema(pattern string) *huma.Schema {
 				Type: huma.TypeString, MaxLength: ptr(8), Examples: []any{"USDC"}, Extensions: map[string]any{"pattern": currencyPattern},
 			},
 		},
+	}
+	if pattern == positivePattern {
+		object.Extensions = map[string]any{"type": huma.TypeObject} // the handlers say better than a schema that null is no amount
 	}
 	object.PrecomputeMessages()
 	return &huma.Schema{

@@ -5,6 +5,8 @@ import (
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 )
 
 // opt is a field of a body that may be missing, null, or a value, which are three different things in an update.
@@ -33,5 +35,22 @@ func (opt[T]) Schema(r huma.Registry) *huma.Schema {
 	}
 	own := *s
 	own.Nullable = own.Type != ""
+	return &own
+}
+
+// kept is an opt that no null clears.
+type kept[T any] opt[T]
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (k *kept[T]) UnmarshalJSON(b []byte) error { return (*opt[T])(k).UnmarshalJSON(b) }
+
+// Schema implements huma.SchemaProvider. The service refuses null in better words.
+func (kept[T]) Schema(r huma.Registry) *huma.Schema {
+	own := *r.Schema(reflect.TypeFor[T](), true, "")
+	own.Nullable = own.Type != ""
+	own.Extensions = map[string]any{httpx.NotNull: true}
+	if own.Type != "" {
+		own.Extensions["type"] = own.Type
+	}
 	return &own
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -29,6 +31,11 @@ type policyScopeWire struct {
 	Tenant  bool   `json:"tenant,omitempty" doc:"For every agent of the tenant, together."`
 	SwarmID string `json:"swarm_id,omitempty" doc:"For every agent of the swarm, together."`
 	AgentID string `json:"agent_id,omitempty" doc:"For one agent."`
+}
+
+// TransformSchema implements huma.SchemaTransformer.
+func (policyScopeWire) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return oneOf(s, map[string]any{"tenant": map[string]any{"const": true}, "swarm_id": given(), "agent_id": given()})
 }
 
 type policyRuleWire struct {

@@ -2,7 +2,9 @@ package native
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -32,23 +34,19 @@ func (unoffered) Schema(huma.Registry) *huma.Schema {
 type metadataParam map[string]string
 
 // Schema implements huma.SchemaProvider.
-func (metadataParam) Schema(huma.Registry) *huma.Schema { return metadataSchema(huma.TypeString) }
+func (metadataParam) Schema(huma.Registry) *huma.Schema { return metadataSchema(false) }
 
-// metadataPatch changes a client's own pairs.
+// metadataPatch changes a client's own pairs; null removes one.
 type metadataPatch map[string]*string
 
 // Schema implements huma.SchemaProvider.
-func (metadataPatch) Schema(huma.Registry) *huma.Schema {
-	return metadataSchema(huma.TypeString, "null")
-}
+func (metadataPatch) Schema(huma.Registry) *huma.Schema { return metadataSchema(true) }
 
-func metadataSchema(types ...string) *huma.Schema {
-	value := &huma.Schema{Extensions: map[string]any{
-		"type": types, "maxLength": session.MaxMetadataValue, "pattern": textPattern,
-	}}
-	if len(types) == 1 {
-		value.Type = types[0]
+func metadataSchema(null bool) *huma.Schema {
+	value := &huma.Schema{
+		Type: huma.TypeString, Nullable: null, Extensions: map[string]any{"maxLength": session.MaxMetadataValue, "pattern": textPattern},
 	}
+	value.PrecomputeMessages()
 	return &huma.Schema{
 		Type: huma.TypeObject, AdditionalProperties: value,
 		Extensions: map[string]any{
@@ -116,19 +114,33 @@ func contentSchema(r huma.Registry) *huma.Schema {
 	}}, "A text, or an array of blocks.")
 }
 
-// oneSpace says that exactly one of agent_id and swarm_id must be given; an empty one is not.
-func oneSpace(s *huma.Schema) *huma.Schema {
-	given := map[string]any{"type": "string", "minLength": 1, "pattern": textPattern}
-	none := map[string]any{"enum": []any{nil, ""}}
-	one := func(name, other string) any {
-		return map[string]any{"required": []string{name}, "properties": map[string]any{name: given, other: none}}
+// oneOf says that exactly one of an object's members must be given, with a value of this schema; null and empty ones are not.
+func oneOf(s *huma.Schema, members map[string]any) *huma.Schema {
+	var each []any
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		props := map[string]any{}
+		for other := range members {
+			props[other] = map[string]any{"enum": []any{nil, "", false}}
+		}
+		props[name] = members[name]
+		each = append(each, map[string]any{"required": []string{name}, "properties": props})
 	}
-	s.Extensions = map[string]any{"oneOf": []any{one("agent_id", "swarm_id"), one("swarm_id", "agent_id")}}
+	s.Extensions = map[string]any{"oneOf": each}
 	return s
 }
 
+// given is a text that is not empty.
+func given() map[string]any {
+	return map[string]any{"type": "string", "minLength": 1, "pattern": textPattern}
+}
+
+// oneSpace says that knowledge belongs to an agent or to a swarm.
+func oneSpace(s *huma.Schema) *huma.Schema {
+	return oneOf(s, map[string]any{"agent_id": given(), "swarm_id": given()})
+}
+
 // when says what more an object must have when one of its members has one of the values.
-func when(member string, values []string, then map[string]any) map[string]any {
+func when(member string, values []any, then map[string]any) map[string]any {
 	return map[string]any{
 		"if":   map[string]any{"properties": map[string]any{member: map[string]any{"enum": values}}},
 		"then": then,

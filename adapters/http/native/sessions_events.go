@@ -133,7 +133,7 @@ type eventParam struct {
 
 // TransformSchema implements huma.SchemaTransformer: it says what each type of event needs.
 func (eventParam) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
-	text := map[string]any{"type": "string", "minLength": 1, "pattern": textPattern}
+	text := given()
 	types := make([]any, 0, len(clientEvents))
 	for _, t := range clientEvents {
 		types = append(types, string(t))

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/usage"
@@ -17,6 +19,14 @@ import (
 type costWire struct {
 	Amount   string `json:"amount" doc:"A decimal with up to twelve places, such as 0.01656."`
 	Currency string `json:"currency" enum:"USD"`
+}
+
+// dollars is a cost in a body.
+type dollars string
+
+// Schema implements huma.SchemaProvider.
+func (dollars) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Extensions: map[string]any{"pattern": `^0*[0-9]{1,6}(\.[0-9]{1,12})?$`}}
 }
 
 func showCost(p *money.Pico) *costWire {
@@ -201,18 +211,18 @@ type usageSummaryInput struct {
 
 type reportUsageInput struct {
 	Body struct {
-		AgentID            string  `json:"agent_id" doc:"Who used it."`
-		Model              string  `json:"model" minLength:"1" maxLength:"200" doc:"The model that answered, with or without its provider's prefix."`
-		Provider           string  `json:"provider,omitempty" maxLength:"100" doc:"Such as anthropic; left out, the model's price decides."`
-		TokensInput        int64   `json:"tokens_input,omitempty" minimum:"0" maximum:"1000000000000" doc:"As the provider counts: with cached tokens, but for Anthropic."`
-		TokensOutput       int64   `json:"tokens_output,omitempty" minimum:"0" maximum:"1000000000000"`
-		CachedTokens       int64   `json:"cached_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
-		CacheWriteTokens   int64   `json:"cache_write_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
-		CacheWrite1hTokens int64   `json:"cache_write_1h_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
-		ReasoningTokens    int64   `json:"reasoning_tokens,omitempty" minimum:"0" maximum:"1000000000000" doc:"What of the output was reasoning."`
-		APICalls           int64   `json:"api_calls,omitempty" minimum:"1" maximum:"1000000" default:"1"`
-		AvgLatencyMS       int64   `json:"avg_latency_ms,omitempty" minimum:"0" maximum:"86400000"`
-		Cost               *string `json:"cost,omitempty" maxLength:"32" doc:"What the client thinks that it cost: a decimal number of dollars."`
+		AgentID            string   `json:"agent_id" doc:"Who used it."`
+		Model              string   `json:"model" minLength:"1" maxLength:"200" doc:"The model that answered, with or without its provider's prefix."`
+		Provider           string   `json:"provider,omitempty" maxLength:"100" doc:"Such as anthropic; left out, the model's price decides."`
+		TokensInput        int64    `json:"tokens_input,omitempty" minimum:"0" maximum:"1000000000000" doc:"As the provider counts: with cached tokens, but for Anthropic."`
+		TokensOutput       int64    `json:"tokens_output,omitempty" minimum:"0" maximum:"1000000000000"`
+		CachedTokens       int64    `json:"cached_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
+		CacheWriteTokens   int64    `json:"cache_write_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
+		CacheWrite1hTokens int64    `json:"cache_write_1h_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
+		ReasoningTokens    int64    `json:"reasoning_tokens,omitempty" minimum:"0" maximum:"1000000000000" doc:"What of the output was reasoning."`
+		APICalls           int64    `json:"api_calls,omitempty" minimum:"1" maximum:"1000000" default:"1"`
+		AvgLatencyMS       int64    `json:"avg_latency_ms,omitempty" minimum:"0" maximum:"86400000"`
+		Cost               *dollars `json:"cost,omitempty" maxLength:"32" doc:"What the client thinks that it cost: a decimal number of dollars."`
 	}
 }
 
@@ -236,7 +246,7 @@ func (f *face) registerUsage() {
 			},
 		}
 		if b.Cost != nil {
-			cost, err := money.ParsePico(*b.Cost)
+			cost, err := money.ParsePico(string(*b.Cost))
 			if err != nil {
 				return nil, at(err, "cost")
 			}

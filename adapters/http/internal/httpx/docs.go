@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"html/template"
+	"maps"
 	"math"
 	"net/http"
 	"reflect"
@@ -95,6 +96,7 @@ func encodeDocument(doc *huma.OpenAPI) []byte {
 	}
 	n := accepted{schemas: schemas, seen: make(map[string]bool)}
 	paths, _ := tree["paths"].(map[string]any)
+	addLinks(paths)
 	for _, item := range paths {
 		ops, _ := item.(map[string]any)
 		for _, op := range ops {
@@ -121,6 +123,64 @@ func encodeDocument(doc *huma.OpenAPI) []byte {
 		panic(err)
 	}
 	return buf.Bytes()
+}
+
+// addLinks says which operations take what an answer names: those below the address of a collection take the id of what was made or
+// listed there. A list does not lead to deletions, so that whoever follows links by machine does not delete what others have made.
+func addLinks(paths map[string]any) {
+	for path, item := range paths {
+		at := strings.LastIndexByte(path, '{')
+		if at < 1 {
+			continue
+		}
+		collection, rest := path[:at-1], path[at+1:]
+		param, _, ok := strings.Cut(rest, "}")
+		field := param
+		if strings.HasSuffix(param, "_id") {
+			field = "id"
+		}
+		parent, _ := paths[collection].(map[string]any)
+		ops, _ := item.(map[string]any)
+		if !ok || parent == nil {
+			continue
+		}
+		given := make(map[string]any)
+		for _, outer := range strings.Split(collection, "{")[1:] {
+			name, _, _ := strings.Cut(outer, "}")
+			given[name] = "$request.path." + name
+		}
+		for method, op := range ops {
+			o, _ := op.(map[string]any)
+			for from, pointer := range map[string]string{"post": "/" + field, "get": "/data/0/" + field} {
+				if from == "get" && method == "delete" {
+					continue
+				}
+				params := maps.Clone(given)
+				params[param] = "$response.body#" + pointer
+				link(parent[from], o["operationId"], params)
+			}
+		}
+	}
+}
+
+// link adds a link to the successful JSON answers of an operation.
+func link(op, to any, params map[string]any) {
+	o, _ := op.(map[string]any)
+	id, _ := to.(string)
+	responses, _ := o["responses"].(map[string]any)
+	for status, response := range responses {
+		r, _ := response.(map[string]any)
+		content, _ := r["content"].(map[string]any)
+		if status[0] != '2' || content[contentJSON] == nil {
+			continue
+		}
+		links, _ := r["links"].(map[string]any)
+		if links == nil {
+			links = make(map[string]any)
+			r["links"] = links
+		}
+		links[id] = map[string]any{"operationId": id, "parameters": params}
+	}
 }
 
 // nullable lists the properties of each schema that its Go type always writes and that may be nil. huma says so of plain values only.
@@ -197,7 +257,14 @@ func (n *accepted) open(schema any) {
 	}
 }
 
+// NotNull is an extension of a schema that keeps an optional property of a body from being documented as nullable.
+const NotNull = "x-not-null"
+
 func orNull(s map[string]any) map[string]any {
+	if s[NotNull] != nil {
+		delete(s, NotNull)
+		return s
+	}
 	null := map[string]any{"type": "null"}
 	if alternatives, ok := s["anyOf"].([]any); ok {
 		s["anyOf"] = append(alternatives, null)

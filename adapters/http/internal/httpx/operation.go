@@ -263,12 +263,24 @@ func (f *Face) finishDocument(o *operation) {
 	}
 	if o.stream {
 		status := strconv.Itoa(cmp.Or(o.Status, http.StatusOK))
-		content := map[string]*huma.MediaType{o.Produces: {Schema: &huma.Schema{Type: huma.TypeString}}}
+		schema := &huma.Schema{Type: huma.TypeString}
+		if o.Produces == ContentEvents {
+			schema = reg.Schema(reflect.TypeFor[eventDoc](), true, "ServerSentEvent")
+		}
+		content := map[string]*huma.MediaType{o.Produces: {Schema: schema}}
 		if o.Alternative != nil {
 			content[contentJSON] = &huma.MediaType{Schema: reg.Schema(o.Alternative, true, o.ID+"Response")}
 		}
 		o.huma.Responses[status].Content = content
 	}
+}
+
+// eventDoc documents each event of a stream.
+type eventDoc struct {
+	Event string `json:"event,omitempty" doc:"What happened: the type of the data."`
+	ID    string `json:"id,omitempty" doc:"Where to go on from, as Last-Event-ID; not every event has one."`
+	Data  string `json:"data,omitempty" doc:"JSON."`
+	Retry int    `json:"retry,omitempty" doc:"After how many milliseconds to come back."`
 }
 
 // closeSchema forbids unknown properties in s and below.
