@@ -24,12 +24,12 @@ func main() {
 	defer stop()
 	connections := flag.Int("connections", 32, "concurrent callers")
 	span := flag.Duration("time", 5*time.Second, "how long each figure is measured")
-	database := flag.String("database", "", "postgres:// URL of an empty database; default: SQLite")
+	server := flag.String("database", "", "postgres:// URL of a server on which a database is made and dropped again; default: SQLite")
 	bin := flag.String("bin", "", "a binary with its plugins beside it; default: built from this module")
 	flag.Parse()
 	if err := run(ctx, bench{
-		out: os.Stdout, connections: *connections, span: *span, database: *database,
-	}, *bin); err != nil {
+		out: os.Stdout, connections: *connections, span: *span,
+	}, *bin, *server); err != nil {
 		fmt.Fprintln(os.Stderr, "bureau-load:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has been called
@@ -42,12 +42,12 @@ type bench struct {
 	server      *process.Server
 	model       *fakeModel
 	dir         string
-	database    string
+	database    string // URL; "" is SQLite
 	connections int
 	span        time.Duration
 }
 
-func run(ctx context.Context, b bench, bin string) (err error) {
+func run(ctx context.Context, b bench, bin, server string) (err error) {
 	if b.dir, err = os.MkdirTemp("", "bureau-load-"); err != nil {
 		return err
 	}
@@ -60,7 +60,12 @@ func run(ctx context.Context, b bench, bin string) (err error) {
 	b.model = newFakeModel()
 	defer b.model.close()
 	env := []string{"BUREAU_LLM_PROVIDER=openai", "BUREAU_LLM_BASE_URL=" + b.model.url(), "BUREAU_LLM_API_KEY=none", "BUREAU_LLM_MODEL=fake"}
-	if b.database != "" {
+	if server != "" {
+		var drop func()
+		if b.database, drop, err = makeDatabase(ctx, server); err != nil {
+			return err
+		}
+		defer drop()
 		env = append(env, "BUREAU_DATABASE_URL="+b.database, "BUREAU_ROOT_SECRET="+strings.Repeat("5a", 32))
 	}
 	log, err := os.Create(filepath.Join(b.dir, "log"))

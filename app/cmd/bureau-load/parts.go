@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the bare limit on Postgres
 	_ "modernc.org/sqlite"             // the bare limit on SQLite
@@ -101,6 +102,27 @@ func (b *bench) creates(ctx context.Context) error {
 	defer db.Close()
 	return b.compare(ctx, "agent creates", plainName,
 		b.request("POST", b.server.URL+"/v1/agents", []byte(`{"name":"load","model":"offline","system":"You help."}`)), plainInsert(db))
+}
+
+// makeDatabase makes an empty database on a Postgres server, and returns its URL and what drops it.
+func makeDatabase(ctx context.Context, server string) (address string, drop func(), err error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return "", nil, errors.New("the URL of the database cannot be read")
+	}
+	db, err := sql.Open("pgx", server)
+	if err != nil {
+		return "", nil, err
+	}
+	name := fmt.Sprintf("bureau_load_%d", time.Now().UnixNano())
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
+		return "", nil, errors.Join(err, db.Close())
+	}
+	u.Path = "/" + name
+	return u.String(), func() {
+		_, _ = db.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+name+" WITH (FORCE)")
+		_ = db.Close()
+	}, nil
 }
 
 const plainName = "plain single-row transaction, same database"
