@@ -84,25 +84,39 @@ func (r *AgentRepo) Insert(ctx context.Context, sc account.Scope, a agent.Agent)
 	if err != nil {
 		return err
 	}
+	row := []any{
+		sc.Tenant, a.ID, a.Version, a.Config.Name, nameKey(a.Config.Name), string(a.Standing), a.Swarm, metadata, config,
+		at(a.CreatedAt), at(a.UpdatedAt),
+	}
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		_, err := db.ExecContext(ctx, `INSERT INTO agents
-			(tenant_id, id, version, name, name_key, standing, swarm_id, metadata, config, created_at, updated_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			sc.Tenant, a.ID, a.Version, a.Config.Name, nameKey(a.Config.Name), string(a.Standing), a.Swarm, metadata, config,
-			at(a.CreatedAt), at(a.UpdatedAt))
-		if isUnique(err) {
-			return agent.ErrExists.Wrap(err)
+		if r.s.postgres() { // both rows for one round trip
+			_, err := db.ExecContext(ctx, "WITH made AS ("+insertAgent+") "+insertVersion, append(row, versionRow(sc, a, config)...)...)
+			return insertErr(err)
 		}
-		if err != nil {
-			return mapErr(err)
+		if _, err := db.ExecContext(ctx, insertAgent, row...); err != nil {
+			return insertErr(err)
 		}
-		return insertVersion(ctx, db, sc, a, config)
+		_, err := db.ExecContext(ctx, insertVersion, versionRow(sc, a, config)...)
+		return mapErr(err)
 	})
 }
 
-func insertVersion(ctx context.Context, db bun.IDB, sc account.Scope, a agent.Agent, config string) error {
-	_, err := db.ExecContext(ctx, "INSERT INTO agent_versions (tenant_id, agent_id, version, config, created_at) VALUES (?, ?, ?, ?, ?)",
-		sc.Tenant, a.ID, a.Version, config, at(a.UpdatedAt))
+const (
+	insertAgent = `INSERT INTO agents
+		(tenant_id, id, version, name, name_key, standing, swarm_id, metadata, config, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertVersion = "INSERT INTO agent_versions (tenant_id, agent_id, version, config, created_at) VALUES (?, ?, ?, ?, ?)"
+)
+
+// versionRow is what insertVersion stores of a.
+func versionRow(sc account.Scope, a agent.Agent, config string) []any {
+	return []any{sc.Tenant, a.ID, a.Version, config, at(a.UpdatedAt)}
+}
+
+func insertErr(err error) error {
+	if isUnique(err) {
+		return agent.ErrExists.Wrap(err)
+	}
 	return mapErr(err)
 }
 
@@ -271,7 +285,8 @@ func (r *AgentRepo) Update(
 			a.Version, a.Config.Name, nameKey(a.Config.Name), metadata, config, at(a.UpdatedAt), sc.Tenant, agentID); err != nil {
 			return mapErr(err)
 		}
-		return insertVersion(ctx, db, sc, a, config)
+		_, err = db.ExecContext(ctx, insertVersion, versionRow(sc, a, config)...)
+		return mapErr(err)
 	})
 	if err != nil {
 		return agent.Agent{}, err
