@@ -56,7 +56,7 @@ const maxLine = 16 << 20
 
 // VerifyExport checks what Export wrote, with nothing but the text: every hash, the order, and that nothing is missing
 // at the end. Removed, reordered, added and changed entries are a Report that is not Valid, and no error; ErrNotExport
-// is returned for input without an export's header, and r's own error when it fails. It holds one line in memory.
+// is returned for input that is no export, and r's own error when it fails. It holds one line in memory.
 func VerifyExport(r io.Reader) (Report, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
@@ -65,6 +65,9 @@ func VerifyExport(r io.Reader) (Report, error) {
 	}
 	var h exportHeader
 	if err := json.Unmarshal(lines.Bytes(), &h); err != nil || h.Format != exportFormat {
+		if e, err := decodeLine(lines.Bytes()); err == nil {
+			return Report{First: &Broken{Index: 1, ID: e.ID, Reason: "the header before it is missing"}}, nil
+		}
 		return Report{}, ErrNotExport
 	}
 	tenant, err := id.ParseUUID(h.Tenant)

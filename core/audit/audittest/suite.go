@@ -472,6 +472,7 @@ func testExportTampered(t *testing.T, b *bench) {
 			l[2] = strings.Replace(l[2], `{"action"`, `{"action":"innocent","action"`, 1)
 			return l
 		}, 2, es[1], "canonical"},
+		"no header": {func(l []string) []string { return l[1:] }, 1, es[0], "header"},
 		"an unknown member": {func(l []string) []string {
 			l[2] = strings.Replace(l[2], `{"action"`, `{"note":1,"action"`, 1)
 			return l
