@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+)
+
+var example = filepath.Join("..", "..", "..", "testdata", "bureau.yaml")
+
+// loaded returns the settings of a command line.
+func loaded(t *testing.T, args ...string) (settings, error) {
+	t.Helper()
+	cmd, _, err := root().Find(append([]string{"serve"}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	return load(cmd)
+}
+
+// The example file names every setting with its default, and nothing else.
+func TestExampleFile(t *testing.T) {
+	raw, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]any{}
+	if err := yaml.Unmarshal(raw, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, s := range table {
+		want[s.name] = s.value
+	}
+	shown := map[string]string{}
+	for name, v := range got {
+		if shown[name], err = plain(v); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if d := cmp.Diff(want, shown); d != "" {
+		t.Errorf("(-the table +the file)\n%s", d)
+	}
+	fromFile, err := loaded(t, "--config", example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare, err := loaded(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := fromFile.WithDefaults(), bare.WithDefaults()
+	if a.DataDir != b.DataDir || fromFile.Addr != bare.Addr || a.LLM != b.LLM || *a.RateLimitScale != *b.RateLimitScale || a.Plan != b.Plan {
+		t.Errorf("the file changes something:\n%+v\n%+v", fromFile, bare)
+	}
+}
+
+// A flag beats the environment, which beats the file.
+func TestPrecedence(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte("addr: file:1\ndata: file\nBUREAU_PLAN: free\ntrusted_proxies: [10.0.0.0/8, 127.0.0.1]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("BUREAU_ADDR", "env:1")
+	t.Setenv("BUREAU_PLAN", "team")
+	t.Setenv("BUREAU_LLM_API_KEY", "sk-secret")
+	s, err := loaded(t, "--config", file, "--addr", "flag:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(s.Addr, s.DataDir, s.Plan, s.LLM.APIKey, s.TrustedProxies)
+	want := fmt.Sprint("flag:1", "file", "team", "sk-secret",
+		[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")})
+	if got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if v, ok := os.LookupEnv("BUREAU_LLM_API_KEY"); ok {
+		t.Errorf("child processes would inherit %q", v)
+	}
+}
+
+func TestBadSettings(t *testing.T) {
+	for _, c := range []struct{ env, value, want string }{
+		{"BUREAU_PLAN", "gold", `BUREAU_PLAN: "gold" is none of free, pro, team, unlimited`},
+		{"BUREAU_RATE_LIMIT_SCALE", "-1", "not negative"},
+		{"BUREAU_RATE_LIMIT_SCALE", "nan", "not negative"},
+		{"BUREAU_ROOT_SECRET", "short", "32 bytes"},
+		{"BUREAU_DATABASE_URL", "mysql://u:hunter2@h", "must begin with postgres://"},
+		{"BUREAU_DATABASE_URL", "postgres://u:hunter2@h/d", "needs BUREAU_ROOT_SECRET"},
+		{"BUREAU_LLM_PROVIDER", "x", "none of offline, openai"},
+		{"BUREAU_LLM_BASE_URL", "localhost:1", "http://"},
+		{"BUREAU_EMBEDDER_DIMENSIONS", "0", "above zero"},
+		{"BUREAU_TRUSTED_PROXIES", "10.0.0.0/8, x", `"x" is neither`},
+		{"BUREAU_EGRESS_ALLOW", "a:b:c", "host:port"},
+		{"BUREAU_DEFAULT_POLICY", "maybe", "none of deny, allow"},
+	} {
+		t.Run(c.env+" "+c.value, func(t *testing.T) {
+			t.Setenv(c.env, c.value)
+			_, err := loaded(t)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+	for text, want := range map[string]string{
+		"adr: x":             "adr is not a setting",
+		"data: {a: b}":       "data: must be one value",
+		"- a":                "must hold lines like",
+		"data: /x\ndata: /y": "already defined",
+	} {
+		file := filepath.Join(t.TempDir(), "c.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loaded(t, "--config", file); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+}
