@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -240,10 +241,9 @@ func (t *turn) ended(ctx context.Context, rec gate.Record, u session.ToolUse, re
 		body = session.ToolResultBody{Content: session.Text(cut(res.Text, tool.MaxResultBytes))}
 	}
 	if err != nil && ctx.Err() != nil {
-		// Cut off. When the turn was ended from outside the log has a result already; when the process stops, the next holder finds
-		// the act begun and knows what to do.
+		// Cut off, because the turn was lost or because the process stops.
 		if errors.Is(context.Cause(ctx), errEnded) {
-			return t.settle(ctx, rec, s)
+			return t.settleUse(ctx, rec, u, s)
 		}
 		return nil
 	}
@@ -259,9 +259,19 @@ func (t *turn) end(ctx context.Context, rec gate.Record, u session.ToolUse, s ga
 	})
 	if errors.Is(err, session.ErrFenced) {
 		s.Fence = nil
-		return errors.Join(err, t.settle(ctx, rec, s))
+		return errors.Join(err, t.settleUse(ctx, rec, u, s))
 	}
 	return err
+}
+
+// settleUse ends the act of a tool use of a turn that is not held any more, when the turn was ended: then the log has a result
+// already. When somebody else goes on with the turn, the use is open, and the act stays begun: its new holder knows what to do.
+func (t *turn) settleUse(ctx context.Context, rec gate.Record, u session.ToolUse, s gate.Settlement) error {
+	uses, err := t.s.d.Journal.Open(context.WithoutCancel(ctx), t.t)
+	if err != nil || slices.ContainsFunc(uses, func(o session.ToolUse) bool { return o.ID == u.ID }) {
+		return err
+	}
+	return t.settle(ctx, rec, s)
 }
 
 // cut bounds a text, at the border of a character, and says that it did.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/gate/gatetest"
@@ -98,6 +100,28 @@ type crashWorld struct {
 	calls map[string]map[string]int // by tool, by key
 }
 
+// letGo is a slog.Handler that hears when a process lets a turn go until its lease runs out.
+type letGo chan struct{}
+
+func (letGo) Enabled(context.Context, slog.Level) bool { return true }
+func (h letGo) WithAttrs([]slog.Attr) slog.Handler     { return h }
+func (h letGo) WithGroup(string) slog.Handler          { return h }
+func (h letGo) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "turn put off" || r.Message == "turn not claimed" {
+		h <- struct{}{}
+	}
+	return nil
+}
+
+// expire lets the lease of a session's turn run out.
+func (l *runLab) expire(v session.Session) {
+	l.t.Helper()
+	l.must(l.store.write(context.Background(), func(ctx context.Context, db bun.IDB) error {
+		_, err := db.ExecContext(ctx, "UPDATE session_turns SET lease_until = ? WHERE session_id = ? AND state = 'running'", at(time.Unix(0, 0)), v.ID)
+		return err
+	}))
+}
+
 // newCrashWorld makes a session with two messages. The first one makes the agent pay 20, call a tool that may be repeated and one
 // that may not; then pay 30, which waits for an approval, and ask the client; the second makes it pay 1.
 func newCrashWorld(t *testing.T, s *Store) *crashWorld {
@@ -125,6 +149,25 @@ func (w *crashWorld) count(name string) func(context.Context, tool.Call) (tool.R
 		defer w.mu.Unlock()
 		w.calls[name][c.Key]++
 		return tool.Result{Text: "done"}, nil
+	}
+}
+
+// lose takes a session's turn from its holder. The holder may be about to renew its lease, hence the repetition.
+func (l *runLab) lose(v session.Session) {
+	l.t.Helper()
+	epoch := func() (n int64) {
+		l.must(l.store.read(context.Background()).QueryRowContext(context.Background(),
+			"SELECT max(epoch) FROM session_turns WHERE session_id = ?", v.ID).Scan(&n))
+		return n
+	}
+	for before := epoch(); ; {
+		l.expire(v)
+		for range 20 {
+			if epoch() > before {
+				return
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
 	}
 }
 
@@ -161,7 +204,8 @@ func crashAnswer(req llm.Request) llmtest.Answer {
 // once the conversation is over.
 func (w *crashWorld) play(d *dyingTx, client *runNode) {
 	w.t.Helper()
-	w.dying = d
+	gone := make(letGo, 100)
+	w.dying, w.logs = d, gone
 	first := w.node(w.store)
 	w.dying = nil
 	current := first
@@ -183,6 +227,10 @@ func (w *crashWorld) play(d *dyingTx, client *runNode) {
 			if d.fault == nil {
 				current = w.node(w.store)
 				stop(first)
+			}
+		case <-gone:
+			if d.fault != nil { // otherwise it is a dead process that talks
+				w.expire(w.v)
 			}
 		case <-tick.C:
 			if w.act(client) {
@@ -398,7 +446,7 @@ func TestEveryFailingTransaction(t *testing.T) {
 				w := newCrashWorld(t, s)
 				w.cfg.Scan = time.Hour // the client's node runs nothing by itself
 				client := w.idleNode()
-				w.cfg.Scan, w.cfg.Lease = 5*time.Millisecond, 150*time.Millisecond
+				w.cfg.Scan = 5 * time.Millisecond
 				w.tries, w.budget = 5, nil
 				w.begin(client)
 				d := &dyingTx{Runner: s, at: at, after: after, fault: errBusy, died: make(chan struct{})}
@@ -427,7 +475,7 @@ func TestEveryFatalTransaction(t *testing.T) {
 				w := newCrashWorld(t, s)
 				w.cfg.Scan = time.Hour // the client's node runs nothing by itself
 				client := w.idleNode()
-				w.cfg.Scan, w.cfg.Lease, w.cutShort = 5*time.Millisecond, 150*time.Millisecond, true
+				w.cfg.Scan, w.cutShort = 5*time.Millisecond, true
 				w.begin(client)
 				d := &dyingTx{Runner: s, at: at, after: after, fault: errors.New("a defect"), died: make(chan struct{})}
 				w.play(d, client)

@@ -144,13 +144,14 @@ type runLab struct {
 	cfg   run.Config
 	tools testTools
 	trail policy.Trail
+	logs  slog.Handler
 	dying *dyingTx // the transactions of the nodes that are started from now on; nil are the store's own
 }
 
 func newRunLab(t *testing.T, s *Store, answers ...llmtest.Answer) *runLab {
 	t.Helper()
 	return &runLab{
-		Lab: gatetest.NewLab(t, gateStore(s), gatetest.Options{}), t: t, model: llmtest.NewScripted(answers...), meter: &testMeter{tx: s}, bus: &testBus{}, trail: quietTrail{},
+		Lab: gatetest.NewLab(t, gateStore(s), gatetest.Options{}), t: t, model: llmtest.NewScripted(answers...), meter: &testMeter{tx: s}, bus: &testBus{}, trail: quietTrail{}, logs: slog.DiscardHandler,
 		cfg:     run.Config{SingleProcess: !s.postgres(), Backoff: time.Millisecond, Lease: time.Minute, Scan: 50 * time.Millisecond},
 		runNode: runNode{store: s},
 	}
@@ -209,7 +210,7 @@ func (l *runLab) node(s *Store) *runNode {
 	models, err := model.NewRegistry(model.Deps{Offline: l.model}, model.Config{})
 	l.must(err)
 	n.run, err = run.NewService(run.Deps{
-		Clock: real, IDs: l.IDs, Logger: quiet, Journal: n.journal, Sessions: s.Sessions(), Agents: agents, Gate: n.gate, Models: models,
+		Clock: real, IDs: l.IDs, Logger: slog.New(l.logs), Journal: n.journal, Sessions: s.Sessions(), Agents: agents, Gate: n.gate, Models: models,
 		Meter: l.meter, Sources: []run.ToolSource{l.tools},
 	}, l.cfg)
 	l.must(err)
@@ -1096,6 +1097,43 @@ func TestStaleHolder(t *testing.T) {
 	if got := l.log(v); len(got) != len(events) || strings.Contains(string(find(got, session.AgentMessage).Data), "stale") {
 		t.Errorf("the stale holder wrote: %v", kinds(got))
 	}
+}
+
+// TestTakenOverWhileAToolWorks lets a process lose a turn while a tool of it works: the tool is cut off, and whoever goes on repeats
+// it or says that nobody knows, but does not say that it failed.
+func TestTakenOverWhileAToolWorks(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		use := llmtest.Call("a", "again", `{}`)
+		use.Blocks = append(use.Blocks, llmtest.Call("b", "once", `{}`).Blocks...)
+		l := newRunLab(t, s, use, llmtest.Text("over"))
+		var again, once atomic.Int32
+		working := make(chan struct{}, 2)
+		cutOff := func(n *atomic.Int32) func(context.Context, tool.Call) (tool.Result, error) {
+			return func(ctx context.Context, _ tool.Call) (tool.Result, error) {
+				if n.Add(1) > 1 {
+					return tool.Result{Text: "done"}, nil
+				}
+				working <- struct{}{}
+				<-ctx.Done()
+				return tool.Result{}, ctx.Err()
+			}
+		}
+		l.tools = testTools{newTool("again", true, cutOff(&again)), newTool("once", false, cutOff(&once))}
+		l.start()
+		v := l.session(0)
+		l.send(v, say("Go."))
+		for range 2 {
+			<-working
+			l.lose(v)
+		}
+		events := l.idles(v, 1)
+		l.want(events, began, asked, "agent.tool_use allow, agent.tool_use allow, span.model_request_end",
+			"agent.tool_result, agent.tool_result error", spoke, ended)
+		if !strings.Contains(string(events[7].Data), "outcome is unknown") || again.Load() != 2 || once.Load() != 1 {
+			t.Errorf("called %d and %d times: %s", again.Load(), once.Load(), events[7].Data)
+		}
+	})
 }
 
 // TestDrain hands running turns over when a process stops.
