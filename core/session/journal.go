@@ -523,6 +523,14 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 		return 0, err
 	}
 	entries := h.first
+	flush := func() error {
+		if len(entries) == 0 {
+			return nil
+		}
+		_, err := j.append(ctx, sc, Append{Session: session}, entries)
+		entries = nil
+		return err
+	}
 	stopped := 0
 	now := j.now()
 	for _, t := range turns {
@@ -532,7 +540,14 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 		}
 		stopped++
 		if queued {
-			entries = append(entries, Entry{ID: t.Input.ID, Type: t.Input.Type, Body: t.Input.Data, Dequeued: true})
+			data, err := j.d.Turns.Message(ctx, sc, t.ID)
+			if err != nil {
+				return 0, err
+			}
+			entries = append(entries, Entry{ID: t.Input.ID, Type: t.Input.Type, Body: data, Dequeued: true})
+			if err := flush(); err != nil { // one message after the other: they may be long
+				return 0, err
+			}
 			j.d.TX.AfterCommit(ctx, func() {
 				j.d.Hub.Publish(session, Chunk{Kind: ChunkCancelled, ID: t.Input.ID, Number: t.Number, At: now})
 			})
@@ -566,10 +581,8 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 		entries = append(entries, Entry{Type: SessionIdle, Body: IdleBody{StopReason: StopReason{Type: StopEndTurn}}})
 	}
 	entries = append(entries, h.last...)
-	if len(entries) > 0 {
-		if _, err := j.append(ctx, sc, Append{Session: session}, entries); err != nil {
-			return 0, err
-		}
+	if err := flush(); err != nil {
+		return 0, err
 	}
 	if stopped > 0 {
 		j.kickAfterCommit(ctx, Ref{sc.Tenant, session})

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -114,15 +115,17 @@ type ToolUses interface {
 
 // Turns stores turns.
 type Turns interface {
-	// Enqueue adds queued turns to a session, numbers them in order, and counts them in Queued. It returns id.NotFound or ErrArchived,
-	// and the number of the last one.
+	// Enqueue adds queued turns to a session, numbers them in order, and counts them in Queued. It returns the number of the last one,
+	// or id.NotFound, ErrArchived, or ErrQueueFull.
 	Enqueue(ctx context.Context, sc account.Scope, session id.Session, turns []Turn) (int64, error)
 	// Claim takes the session's ready turn, or its oldest queued one when none is active, and makes it running: Owner and LeaseUntil
 	// of the lease, Epoch raised. false: there is none. ErrFenced: somebody else was faster, and the transaction is lost.
 	Claim(ctx context.Context, sc account.Scope, session id.Session, lease Lease) (Turn, bool, error)
 	// LockSession returns the active turn and the queued ones of a session, by number, and holds them against every other change
-	// until the transaction ends.
+	// until the transaction ends. Inputs come without Data: see Message.
 	LockSession(ctx context.Context, sc account.Scope, session id.Session) ([]Turn, error)
+	// Message returns Input.Data of a turn; nil when it is not there.
+	Message(ctx context.Context, sc account.Scope, turn id.Turn) (json.RawMessage, error)
 	// Save stores State, Owner, Epoch, LeaseUntil, Calls, Span and EndedAt of a locked turn.
 	Save(ctx context.Context, sc account.Scope, t Turn) error
 	// Check returns ErrFenced unless the fence's turn is running at that epoch, and holds the turn like LockSession.

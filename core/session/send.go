@@ -82,7 +82,7 @@ func (in Input) body() any {
 // Send accepts events of a client, in order, and returns them with their ids. Messages are queued, each for a turn of its own,
 // and have no Seq and no ProcessedAt yet; the other types take effect at once. All are checked before the first takes effect.
 //
-// It returns id.NotFound, ErrArchived, ErrNoSuchToolUse, a fault.Invalid, or account.ErrForbidden for a confirmation of an act that
+// It returns id.NotFound, ErrArchived, ErrQueueFull, ErrNoSuchToolUse, a fault.Invalid, or account.ErrForbidden for a confirmation of an act that
 // a policy parked by a key without the permission account.Approvals, in which case the act stays parked.
 func (s *Service) Send(ctx context.Context, sc account.Scope, session id.Session, inputs []Input) ([]Event, error) {
 	if len(inputs) == 0 {

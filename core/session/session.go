@@ -16,6 +16,7 @@ const (
 	MaxMetadataValue = 512
 	MaxInitialEvents = 50
 	MaxBatch         = 100 // events of one Send
+	MaxQueued        = 500 // messages that wait for their turns
 )
 
 // Session is a conversation with one version of an agent.

@@ -509,7 +509,10 @@ func (r *ToolUseRepo) SetState(ctx context.Context, sc account.Scope, use id.Eve
 // SessionTurnRepo keeps turns. It implements session.Turns and session.Leases.
 type SessionTurnRepo struct{ s *Store }
 
-const turnColumns = `id, tenant_id, session_id, agent_id, number, state, input_id, input_type, input_data, owner, epoch, lease_until,
+const turnColumns = "input_data, " + slimTurnColumns
+
+// slimTurnColumns are turnColumns without the message, which may be long.
+const slimTurnColumns = `id, tenant_id, session_id, agent_id, number, state, input_id, input_type, owner, epoch, lease_until,
 	takeovers, calls, span, created_at, started_at, ended_at`
 
 func scanTurn(row scanner) (session.Turn, error) {
@@ -517,7 +520,7 @@ func scanTurn(row scanner) (session.Turn, error) {
 	var state, typ string
 	var data []byte
 	var lease, created, started, ended stamp
-	err := row.Scan(&t.ID, &t.Tenant, &t.Session, &t.Agent, &t.Number, &state, &t.Input.ID, &typ, &data, &t.Owner, &t.Epoch, &lease,
+	err := row.Scan(&data, &t.ID, &t.Tenant, &t.Session, &t.Agent, &t.Number, &state, &t.Input.ID, &typ, &t.Owner, &t.Epoch, &lease,
 		&t.Takeovers, &t.Calls, &t.Span, &created, &started, &ended)
 	if err != nil {
 		return session.Turn{}, err
@@ -532,13 +535,17 @@ func (r *SessionTurnRepo) Enqueue(ctx context.Context, sc account.Scope, session
 	var last int64
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		err := db.QueryRowContext(ctx, `UPDATE sessions SET last_turn = last_turn + ?, queued = queued + ?
-			WHERE id = ? AND tenant_id = ? AND deleted_at IS NULL AND archived_at IS NULL RETURNING last_turn`,
-			len(turns), len(turns), sessionID, sc.Tenant).Scan(&last)
+			WHERE id = ? AND tenant_id = ? AND deleted_at IS NULL AND archived_at IS NULL AND queued <= ? RETURNING last_turn`,
+			len(turns), len(turns), sessionID, sc.Tenant, session.MaxQueued-len(turns)).Scan(&last)
 		if errors.Is(err, sql.ErrNoRows) {
-			if _, err := (&SessionRepo{r.s}).Get(ctx, sc, sessionID); err != nil {
+			v, err := (&SessionRepo{r.s}).Get(ctx, sc, sessionID)
+			switch {
+			case err != nil:
 				return err
+			case v.ArchivedAt != nil:
+				return session.ErrArchived
 			}
-			return session.ErrArchived
+			return session.ErrQueueFull
 		}
 		if err != nil {
 			return mapErr(err)
@@ -593,12 +600,22 @@ func (r *SessionTurnRepo) Claim(ctx context.Context, sc account.Scope, sessionID
 
 // LockSession implements session.Turns.
 func (r *SessionTurnRepo) LockSession(ctx context.Context, sc account.Scope, sessionID id.Session) ([]session.Turn, error) {
-	return r.list(ctx, "session_id = ? AND tenant_id = ? AND state IN ('queued', 'running', 'parked', 'ready') ORDER BY number"+
+	return r.list(ctx, "NULL, "+slimTurnColumns, "session_id = ? AND tenant_id = ? AND state IN ('queued', 'running', 'parked', 'ready') ORDER BY number"+
 		r.s.forUpdate(), sessionID, sc.Tenant)
 }
 
-func (r *SessionTurnRepo) list(ctx context.Context, where string, args ...any) ([]session.Turn, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+turnColumns+" FROM session_turns WHERE "+where, args...)
+// Message implements session.Turns.
+func (r *SessionTurnRepo) Message(ctx context.Context, sc account.Scope, turn id.Turn) (json.RawMessage, error) {
+	var data []byte
+	err := r.s.read(ctx).QueryRowContext(ctx, "SELECT input_data FROM session_turns WHERE id = ? AND tenant_id = ?", turn, sc.Tenant).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return data, mapErr(err)
+}
+
+func (r *SessionTurnRepo) list(ctx context.Context, columns, where string, args ...any) ([]session.Turn, error) {
+	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+columns+" FROM session_turns WHERE "+where, args...)
 	if err != nil {
 		return nil, mapErr(err)
 	}

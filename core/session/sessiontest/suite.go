@@ -83,6 +83,7 @@ func Run(t *testing.T, cfg Config) {
 		"fence":               fence,
 		"queue":               queue,
 		"queue of archived":   queueArchived,
+		"queue is full":       queueFull,
 		"one active turn":     oneActive,
 		"claims race":         claimsRace,
 		"lock session":        lockSession,
@@ -634,6 +635,31 @@ func queue(t *testing.T, e *env) {
 	}
 	if _, ok, err := e.Turns.Claim(e.ctx, e.sc, v.ID, lease("a")); ok || err != nil {
 		t.Errorf("an empty queue: %v, %v", ok, err)
+	}
+}
+
+func queueFull(t *testing.T, e *env) {
+	v := e.session(t)
+	turns := e.enqueue(t, v, session.MaxQueued-1)
+	if _, err := e.Turns.Enqueue(e.ctx, e.sc, v.ID, []session.Turn{e.turn(v), e.turn(v)}); !errors.Is(err, session.ErrQueueFull) {
+		t.Errorf("two messages for one place: %v", err)
+	}
+	e.enqueue(t, v, 1)
+	if _, err := e.Turns.Enqueue(e.ctx, e.sc, v.ID, []session.Turn{e.turn(v)}); !errors.Is(err, session.ErrQueueFull) {
+		t.Errorf("a message too many: %v", err)
+	}
+	locked, err := e.Turns.LockSession(e.ctx, e.sc, v.ID)
+	must(t, err)
+	if len(locked) != session.MaxQueued || locked[0].Input.Data != nil || locked[0].Input.ID != turns[0].Input.ID {
+		t.Errorf("%d turns, the first %+v", len(locked), locked[0])
+	}
+	data, err := e.Turns.Message(e.ctx, e.sc, turns[0].ID)
+	if err != nil || string(data) != string(turns[0].Input.Data) {
+		t.Errorf("%s, %v", data, err)
+	}
+	other := account.System(id.New[id.TenantKind](ids))
+	if data, err := e.Turns.Message(e.ctx, other, turns[0].ID); err != nil || data != nil {
+		t.Errorf("another tenant's: %s, %v", data, err)
 	}
 }
 
