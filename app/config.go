@@ -56,8 +56,8 @@ type Config struct {
 type LLMConfig struct {
 	Provider string // "offline" (default), "openai", "anthropic", "google"
 	BaseURL  string // default: the provider's own
-	APIKey   string
-	Model    string // default: the provider's
+	APIKey   string // required with the provider's own BaseURL
+	Model    string // default: gpt-5-mini, claude-sonnet-4-5 or gemini-2.5-flash; with another BaseURL none is sent
 }
 
 // EmbedderConfig chooses the embedding model of knowledge.
@@ -69,6 +69,9 @@ type EmbedderConfig struct {
 	Dimensions int    // of the model's vectors; default 1536
 }
 
+// defaultModels are asked when the operator names a provider and no model.
+var defaultModels = map[string]string{"openai": "gpt-5-mini", "anthropic": "claude-sonnet-4-5", "google": "gemini-2.5-flash"}
+
 // WithDefaults returns c with its defaults filled in.
 func (c Config) WithDefaults() Config {
 	if c.DataDir == "" {
@@ -79,6 +82,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.LLM.Provider == "" {
 		c.LLM.Provider = "offline"
+	}
+	if c.LLM.Model == "" && c.LLM.BaseURL == "" { // what another server calls its models is its own affair
+		c.LLM.Model = defaultModels[c.LLM.Provider]
 	}
 	if c.Embedder.Provider == "" {
 		c.Embedder.Provider = "hashing"

@@ -89,7 +89,7 @@ var table = []setting{
 		return checkURL(v)
 	}},
 	{"llm_api_key", "", "", "key for the provider", text(func(s *settings) *string { return &s.LLM.APIKey })},
-	{"llm_model", "", "", "the model that agents with the handle default get; without one, the provider's own", text(func(s *settings) *string { return &s.LLM.Model })},
+	{"llm_model", "", "", "the model that agents with the handle default get; without one, a current one of the provider's own", text(func(s *settings) *string { return &s.LLM.Model })},
 	{"embedder", "", "hashing", "embedding provider: hashing, openai", oneOf(
 		text(func(s *settings) *string { return &s.Embedder.Provider }), "hashing", "openai")},
 	{"embedder_base_url", "", "", "base URL of the embedding provider", func(s *settings, v string) error {
