@@ -2,6 +2,7 @@ package run
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -201,5 +202,34 @@ func TestSchemas(t *testing.T) {
 	}
 	if got := s.check(paySpec().InputSchema, json.RawMessage(`{"amount":20,"payee":"x"}`)); got != "" {
 		t.Errorf("pay: %q", got)
+	}
+}
+
+// TestSchemasThatTakeForever: a schema of two kilobytes can ask for 2^60 comparisons.
+func TestSchemasThatTakeForever(t *testing.T) {
+	t.Parallel()
+	var doubling strings.Builder
+	doubling.WriteString(`{"$ref":"#/$defs/a60","$defs":{"a0":{"type":"object"}`)
+	for i := range 60 {
+		fmt.Fprintf(&doubling, `,"a%d":{"allOf":[{"$ref":"#/$defs/a%d"},{"$ref":"#/$defs/a%d"}]}`, i+1, i, i)
+	}
+	doubling.WriteString(`}}`)
+	deep := strings.Repeat(`{"a":`, 200) + `{}` + strings.Repeat(`}`, 200)
+	s := newSchemas()
+	for schema, inputs := range map[string]map[string]bool{ // whether the input is let through
+		doubling.String(): {`{}`: true},
+		`{"anyOf":[{"properties":{"a":{"$ref":"#"}},"required":["b"]},{"properties":{"a":{"$ref":"#"}},"required":["c"]}]}`: {deep: true, `{}`: false},
+		`{"properties":{"a":{"$ref":"#"}},"required":["a"]}`:                                                                {deep: false, `{}`: false},
+		`{"properties":{"a":{"items":{"$ref":"#"}}},"additionalProperties":false}`: {
+			`{"a":[{"a":[{}]},{}]}`: true, `{"a":[{"a":[{"b":1}]}]}`: false,
+		},
+		`{"patternProperties":{"^x":{"type":"integer"}},"propertyNames":{"maxLength":2}}`: {`{"xa":1}`: true, `{"xa":"1"}`: false, `{"long":1}`: false},
+		`{"$dynamicAnchor":"n","properties":{"a":{"$dynamicRef":"#n"}}}`:                  {`{"a":{"a":{}}}`: true},
+	} {
+		for input, want := range inputs {
+			if got := s.check(json.RawMessage(schema), json.RawMessage(input)); (got == "") != want {
+				t.Errorf("%.60s over %.40s: %q", schema, input, got)
+			}
+		}
 	}
 }

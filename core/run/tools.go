@@ -297,7 +297,8 @@ type schemas struct {
 
 func newSchemas() *schemas { return &schemas{byID: map[[sha256.Size]byte]*jsonschema.Schema{}} }
 
-// check returns what is wrong with an input; "" is nothing. A schema that cannot be compiled allows every object.
+// check returns what is wrong with an input; "" is nothing. A schema that cannot be compiled, or
+// that would take too long, allows every object.
 func (s *schemas) check(schema, input json.RawMessage) string {
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(input))
 	if err != nil {
@@ -307,7 +308,7 @@ func (s *schemas) check(schema, input json.RawMessage) string {
 		return "must be a JSON object"
 	}
 	c := s.compiled(schema)
-	if c == nil {
+	if c == nil || tooDear(c, v) {
 		return ""
 	}
 	if err := c.Validate(v); err != nil {
