@@ -94,8 +94,8 @@ type ingestBody struct {
 func (ingestBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return oneSpace(s) }
 
 type chunkParam struct {
-	Text     string          `json:"text" minLength:"1" maxLength:"4000"`
-	Source   string          `json:"source" minLength:"1" maxLength:"512" doc:"Where the text is from, such as a file name."`
+	Text     string          `json:"text" minLength:"1" maxLength:"4000" pattern:"\\S" patternDescription:"more than blanks"`
+	Source   string          `json:"source" minLength:"1" maxLength:"512" pattern:"\\S" patternDescription:"more than blanks" doc:"Where the text is from, such as a file name."`
 	Metadata json.RawMessage `json:"metadata,omitempty" doc:"An object of your own, up to 16 KiB."`
 }
 
@@ -120,7 +120,7 @@ type searchKnowledgeInput struct{ Body searchKnowledgeBody }
 type searchKnowledgeBody struct {
 	AgentID string `json:"agent_id,omitempty" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm and itself."`
 	SwarmID string `json:"swarm_id,omitempty"`
-	Query   string `json:"query" minLength:"1" maxLength:"4000"`
+	Query   string `json:"query" minLength:"1" maxLength:"4000" pattern:"\\S" patternDescription:"more than blanks"`
 	Limit   int    `json:"limit,omitempty" minimum:"1" maximum:"100" default:"10"`
 }
 

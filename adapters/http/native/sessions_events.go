@@ -266,7 +266,7 @@ type StreamQuery struct {
 	Deltas      []string `query:"event_deltas[],explode" doc:"agent.message adds event_start and event_delta previews of messages."`
 	PlainDeltas []string `query:"event_deltas,explode" doc:"Another name of event_deltas[]."`
 	Replay      string   `query:"replay" enum:"0,1,false,true" doc:"1 shows the whole history first."`
-	LastEventID string   `header:"Last-Event-ID" pattern:"^[0-9]{1,18}$" patternDescription:"the number of an event" doc:"Shows the history after this number first."`
+	LastEventID string   `header:"Last-Event-ID" pattern:"^[0-9]{0,18}$" patternDescription:"the number of an event" doc:"Shows the history after this number first."`
 }
 
 // streamView is what a StreamQuery asks for.
