@@ -4,6 +4,7 @@
 //	fault      error kinds and codes          (vocabulary)
 //	id         typed ids                      (vocabulary)
 //	money      integer amounts                (vocabulary)
+//	page       lists that are read in parts   (vocabulary)
 //	blob       bytes by key
 //	bus        hints between processes
 //	clock      the time
