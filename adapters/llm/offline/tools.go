@@ -82,7 +82,7 @@ func (noLoader) Load(string) (any, error) {
 	return nil, errors.New("offline: schemas are not loaded from elsewhere")
 }
 
-// newToolView returns nil for a tool whose schema is none.
+// newToolView returns nil for a tool whose schema is none, or takes too long.
 func newToolView(v *vocabulary, spec tool.Spec) *toolView {
 	raw := spec.InputSchema
 	if len(bytes.TrimSpace(raw)) == 0 {
@@ -102,9 +102,13 @@ func newToolView(v *vocabulary, spec tool.Spec) *toolView {
 	if err != nil {
 		return nil
 	}
+	if (effort{}).of(schema, 0) > maxEffort {
+		return nil
+	}
 	root, _ := doc.(map[string]any)
+	left := maxLooked
 	t := &toolView{
-		spec: spec, schema: schema, input: newNode("", root, root, 0), name: words(spec.Name), verbs: map[string]bool{},
+		spec: spec, schema: schema, input: newNode("", root, root, 0, &left), name: words(spec.Name), verbs: map[string]bool{},
 		classes: map[class]bool{}, nameStems: map[string]bool{}, descStems: map[string]bool{}, propStems: map[string]bool{},
 	}
 	for _, w := range t.name {
@@ -254,10 +258,11 @@ func base(v *vocabulary, w string) string {
 // maxNodes bounds how deep schemas are looked into.
 const maxNodes = 6
 
-func newNode(name string, schema, root map[string]any, depth int) node {
+// newNode reads schema; left counts down how much of the tool's schema may still be read.
+func newNode(name string, schema, root map[string]any, depth int, left *int) node {
 	schema = follow(schema, root, 0)
 	n := node{name: name, required: map[string]bool{}}
-	if schema == nil {
+	if *left--; schema == nil || *left < 0 {
 		return n
 	}
 	switch t := schema["type"].(type) {
@@ -277,7 +282,7 @@ func newNode(name string, schema, root map[string]any, depth int) node {
 			if branch == nil || branch["type"] == "null" || depth > maxNodes {
 				continue
 			}
-			inner := newNode(name, branch, root, depth+1)
+			inner := newNode(name, branch, root, depth+1, left)
 			if len(n.types) == 0 {
 				n.types = inner.types
 			}
@@ -320,7 +325,7 @@ func newNode(name string, schema, root map[string]any, depth int) node {
 		return n
 	}
 	if items, ok := schema["items"].(map[string]any); ok {
-		inner := newNode(name, items, root, depth+1)
+		inner := newNode(name, items, root, depth+1, left)
 		n.items = &inner
 	}
 	required, _ := schema["required"].([]any)
@@ -341,7 +346,7 @@ func newNode(name string, schema, root map[string]any, depth int) node {
 	sort.Strings(rest)
 	for _, p := range append(order, rest...) {
 		inner, _ := props[p].(map[string]any)
-		n.props = append(n.props, newNode(p, inner, root, depth+1))
+		n.props = append(n.props, newNode(p, inner, root, depth+1, left))
 	}
 	if len(n.types) == 0 && len(n.props) > 0 {
 		n.types = []string{"object"}
