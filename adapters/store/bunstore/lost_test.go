@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 
 	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/llm"
+	"github.com/bureau-agents/bureau/ports/llm/llmtest"
+	"github.com/bureau-agents/bureau/ports/tool"
 )
 
 // wire carries the connections to a Postgres and can go wrong.
@@ -94,6 +98,21 @@ func (w *wire) cut() {
 	defer w.mu.Unlock()
 	for _, c := range w.conns {
 		_ = c.Close()
+	}
+}
+
+// down ends every connection and lets no further one through until up is called.
+func (w *wire) down() (up func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.alone = true
+	for _, c := range w.conns {
+		_ = c.Close()
+	}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.alone = false
 	}
 }
 
@@ -197,4 +216,51 @@ func TestNobodyWaits(t *testing.T) {
 			t.Errorf("%v, and %d rows", err, s.countItems(t.Context(), t))
 		}
 	})
+}
+
+// TestTurnOutlivesTheDatabase takes the database away while a model speaks and while a tool works: the turn goes on when it is back,
+// and neither is asked again.
+func TestTurnOutlivesTheDatabase(t *testing.T) {
+	t.Parallel()
+	w, address := newWire(t)
+	s := openStore(t, Config{URL: address, PoolSize: 8})
+	l := newRunLab(t, s)
+	speak, speaking := make(chan struct{}), make(chan struct{})
+	work, working := make(chan struct{}), make(chan struct{})
+	var asked, called atomic.Int32
+	l.model.AnswerFunc = func(llm.Request) llmtest.Answer {
+		if asked.Add(1) == 1 {
+			close(speaking)
+			a := llmtest.Call("a", "once", `{}`)
+			a.Hold = speak
+			return a
+		}
+		return llmtest.Text("done")
+	}
+	l.tools = testTools{newTool("once", false, func(context.Context, tool.Call) (tool.Result, error) {
+		called.Add(1)
+		close(working)
+		<-work
+		return tool.Result{Text: "worked"}, nil
+	})}
+	l.cfg.Lease = time.Hour
+	l.start()
+	v := l.session(0)
+	l.send(v, say("Go."))
+	for _, at := range []struct{ begun, goOn chan struct{} }{{speaking, speak}, {working, work}} {
+		<-at.begun
+		up := w.down()
+		close(at.goOn)
+		if err := s.Ping(t.Context()); err == nil {
+			t.Error("the database is still there")
+		}
+		up()
+		s.reader.SetMaxIdleConns(0) // what reads next gets a new connection
+		s.reader.SetMaxIdleConns(8)
+	}
+	events := l.idles(v, 1)
+	l.want(events, began, "span.model_request_start, agent.tool_use allow, span.model_request_end, agent.tool_result", spoke, ended)
+	if asked.Load() != 2 || called.Load() != 1 {
+		t.Errorf("the model was asked %d times, the tool called %d times", asked.Load(), called.Load())
+	}
 }
