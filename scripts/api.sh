@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Holds a fresh server to its own OpenAPI document: spectral (npm) reads the document, schemathesis (PyPI) plays it.
-# Versions are pinned here; both are installed into the cache. EXAMPLES sets how many cases an operation gets.
+# Versions are pinned here; both are installed into the cache. EXAMPLES sets how many cases an operation gets, SEED which ones;
+# arguments go to `st run`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/bureau
@@ -29,16 +30,64 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 url=http://127.0.0.1:$port
 BUREAU_RATE_LIMIT_SCALE=0 "$work/bureau" serve --addr "127.0.0.1:$port" --data "$work/data" >"$work/log" 2>&1 &
 server=$!
+fail() {
+  echo "$1"
+  tail -n 40 "$work/log"
+  exit 1
+}
 for _ in $(seq 300); do
   curl -fsS "$url/healthz" >/dev/null 2>&1 && break
-  kill -0 "$server" 2>/dev/null || { cat "$work/log"; exit 1; }
+  kill -0 "$server" 2>/dev/null || fail "the server did not start"
   sleep 0.1
 done
 
 curl -fsS "$url/openapi.json" >"$work/openapi.json"
 echo 'extends: ["spectral:oas"]' >"$work/ruleset.yaml"
 "$cache/spectral-$spectral/node_modules/.bin/spectral" lint --fail-severity error --ruleset "$work/ruleset.yaml" "$work/openapi.json"
-"$cache/schemathesis-$schemathesis/bin/st" run "$work/openapi.json" --url "$url" --header "x-api-key: $BUREAU_API_KEY" \
-  --max-examples "${EXAMPLES:-20}" --checks all --seed 1 --workers 2 --request-timeout 20 --config-file "$PWD/scripts/schemathesis.toml" 2>/dev/null \
-  || { tail -n 20 "$work/log"; exit 1; }
-kill -0 "$server" || { echo "the server died:"; tail -n 40 "$work/log"; exit 1; }
+
+# call METHOD PATH [BODY] prints the answer, make PATH BODY the id of what was made.
+call() {
+  curl -fsS -X "$1" "$url$2" -H "x-api-key: $BUREAU_API_KEY" -H 'content-type: application/json' ${3+-d "$3"} ||
+    fail "$1 $2 ${3-} failed"
+}
+ids() { grep -o '"id":"[^"]*"' | cut -d'"' -f4; }
+make() { call POST "$1" "$2" | ids | head -n 1; }
+# know NAME writes a dictionary for schemathesis, one value a line.
+know() { sed 's/.*/"&"/' >>"$work/$1.dict"; }
+
+# From a checkout the shipped plugins are compiled first; until then a policy with a rule is a 503.
+for _ in $(seq 600); do
+  call GET /v1/plugins | grep -q '"state":"building"\|"data":\[\]' || break
+  sleep 0.5
+done
+
+# Things to play with, several of each kind, because some of them are archived, deleted and frozen on the way.
+for i in 1 2 3 4 5 6; do
+  agent=$(make /v1/agents "{\"name\":\"agent $i\",\"model\":\"offline\"}")
+  echo "$agent" | know agents
+  make "/v1/agents/$agent/wallet/deposits" '{"amount":"1000"}' >/dev/null
+  make /v1/policies "{\"scope\":{\"agent_id\":\"$agent\"},\"limits\":{\"require_approval_above\":\"30\"}}" | know policies
+  make "/v1/agents/$agent/skills" '{"skill_id":"calculator"}' | know skills
+  call POST /v1/knowledge/ingest "{\"agent_id\":\"$agent\",\"chunks\":[{\"text\":\"Refunds are granted within 30 days.\",\"source\":\"a.md\"}]}" >/dev/null
+  for _ in 1 2; do
+    session=$(make /v1/sessions "{\"agent\":\"$agent\"}")
+    echo "$session" | know sessions
+    call POST "/v1/sessions/$session/messages" '{"content":"Pay 35 USDC to vendor.example for the renewal"}' >/dev/null
+  done
+  make /v1/api_keys '{"scopes":["chat"]}' | know keys
+  make /v1/tenants '{"name":"another"}' | know tenants
+done
+call GET /v1/approvals | ids | know approvals
+call GET /v1/audit | ids | know entries
+call GET /v1/skills | ids | know skills
+echo http_fetch | know plugins
+printf '%s\n' 1 | know versions
+
+cp scripts/schemathesis.toml "$work/"
+"$cache/schemathesis-$schemathesis/bin/st" --config-file "$work/schemathesis.toml" run "$work/openapi.json" --url "$url" \
+  --header "x-api-key: $BUREAU_API_KEY" --checks all --max-examples "${EXAMPLES:-30}" --seed "${SEED:-1}" --workers 1 \
+  --request-timeout 20 "$@" || fail "schemathesis found something"
+
+# The run means nothing if it has locked itself out on the way.
+call GET /v1/account | grep -q '"standing":"active"' || fail "the tenant was frozen during the run"
+if grep -E '"level":"ERROR"|panic' "$work/log"; then fail "the server logged errors"; fi

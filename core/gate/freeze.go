@@ -39,8 +39,9 @@ func (g *Gate) freeze(
 	ctx context.Context, sc account.Scope, f Unstarted, agents []id.Agent, reason string, set func(context.Context) error,
 ) (FreezeReport, error) {
 	var r FreezeReport
+	var parked map[id.Session]bool
 	err := g.d.TX.Do(ctx, func(ctx context.Context) error {
-		r = FreezeReport{}
+		r, parked = FreezeReport{}, map[id.Session]bool{}
 		if err := set(ctx); err != nil {
 			return err
 		}
@@ -49,8 +50,10 @@ func (g *Gate) freeze(
 			return err
 		}
 		for _, rec := range voided {
-			if rec.Act.Session.IsZero() { // the turns of the others are counted as they are ended
+			if rec.Act.Session.IsZero() {
 				r.Stopped++
+			} else {
+				parked[rec.Act.Session] = true
 			}
 		}
 		r.InFlight, err = g.d.Acts.InFlight(ctx, sc, f.Agent)
@@ -59,14 +62,17 @@ func (g *Gate) freeze(
 	if err != nil {
 		return FreezeReport{}, err
 	}
+	stopped := 0
 	if g.stopper != nil {
 		n, err := g.stopper.InterruptAgents(ctx, sc, agents, reason)
 		if err != nil {
 			// The freeze itself stands: whatever goes on running is denied its next act.
 			g.d.Logger.LogAttrs(ctx, slog.LevelError, "turns not interrupted after a freeze", slog.Any("error", err))
 		}
-		r.Stopped += n
+		stopped = n
 	}
+	// A turn whose act was voided may have found its own end before it could be ended from outside.
+	r.Stopped += max(stopped, len(parked))
 	return r, nil
 }
 

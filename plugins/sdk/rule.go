@@ -141,7 +141,7 @@ func (r *ruleOf[Config]) config(config json.RawMessage) (Config, error) {
 		config = json.RawMessage("{}")
 	}
 	if err := decodeStrict(config, &cfg); err != nil {
-		return cfg, fault.Invalidf("config", "%v", err)
+		return cfg, badConfig(err)
 	}
 	if v, ok := any(cfg).(Validator); ok {
 		return cfg, asInvalid(v.Validate())
@@ -157,8 +157,11 @@ func asInvalid(err error) error {
 	if err == nil || fault.KindOf(err) == fault.Invalid {
 		return err
 	}
-	return fault.Invalidf("config", "%v", err)
+	return badConfig(err)
 }
+
+// badConfig is the fault of a configuration as a whole: it names no field, so that the host names the configuration.
+func badConfig(err error) error { return fault.New(fault.Invalid, "invalid_request", err.Error()) }
 
 func (r *ruleOf[Config]) Evaluate(ctx context.Context, act rule.Input) (v rule.Verdict, err error) {
 	defer recovered(r.desc.Name, &err)

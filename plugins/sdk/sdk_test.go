@@ -97,12 +97,12 @@ func TestSkillAnswers(t *testing.T) {
 		`{"do":"fail"}`:               {Text: `no luck with "fail"`, IsError: true},
 		`{"do":"invalid"}`:            {Text: "do: must be something else", IsError: true},
 		`{"do":7}`:                    {Text: "the input is not valid: do must not be of the type number", IsError: true},
-		`{"do":"x","dp":"y"}`:         {Text: `the input is not valid: json: unknown field "dp"`, IsError: true},
+		`{"do":"x","dp":"y"}`:         {Text: `the input is not valid: unknown field "dp"`, IsError: true},
 		`{"do":"x"} {}`:               {Text: "the input is not valid: there is more after the JSON value", IsError: true},
 		`[1]`:                         {Text: "the input is not valid: it must not be of the type array", IsError: true},
 		``:                            {Text: "the input is not valid: it is not a whole JSON object", IsError: true},
 		`{"do":`:                      {Text: "the input is not valid: it is not a whole JSON object", IsError: true},
-		`{"do":"x","inner":{"e":1}}`:  {Text: `the input is not valid: json: unknown field "e"`, IsError: true},
+		`{"do":"x","inner":{"e":1}}`:  {Text: `the input is not valid: unknown field "e"`, IsError: true},
 		`{"do":"x","count":99999e99}`: {Text: "the input is not valid: count must not be of the type number 99999e99", IsError: true},
 	} {
 		got, err := s.Call(t.Context(), sdk.Call{Key: "key", AgentID: "agent_x", Input: json.RawMessage(in)})

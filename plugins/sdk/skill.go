@@ -9,6 +9,7 @@ import (
 	"io"
 	"reflect"
 	"regexp"
+	"strings"
 
 	"github.com/bureau-agents/bureau/plugins/wire"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -133,7 +134,7 @@ func trimJSON(err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "it is not a whole JSON object"
 	}
-	return err.Error()
+	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 // broken reports whether err is a defect rather than something that the model can mend.

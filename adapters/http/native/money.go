@@ -36,6 +36,8 @@ type moneyInput struct {
 	null     bool
 	amount   string
 	currency string
+
+	nullCurrency bool
 }
 
 // What the document says of amounts; money.Parse and the services refuse the rest, in better words than a pattern has. Twelve digits
@@ -98,11 +100,19 @@ func (m *moneyInput) UnmarshalJSON(b []byte) error {
 	case len(b) > 0 && b[0] == '"':
 		return json.Unmarshal(b, &m.amount)
 	}
-	var w moneyWire
+	var w struct {
+		Amount   string  `json:"amount"`
+		Currency *string `json:"currency"`
+	}
+	w.Currency = new(string) // left out is another matter than null
 	if err := json.Unmarshal(b, &w); err != nil {
 		return err
 	}
-	m.amount, m.currency = w.Amount, w.Currency
+	if w.Currency == nil {
+		m.nullCurrency = true
+		return nil
+	}
+	m.amount, m.currency = w.Amount, *w.Currency
 	return nil
 }
 
@@ -115,6 +125,9 @@ func (m moneyInput) read(path string) (money.Amount, error) {
 func (m moneyInput) readIn(path string, def money.Currency) (money.Amount, error) {
 	if !m.set || m.null {
 		return money.Amount{}, fault.Invalidf(path, "is required")
+	}
+	if m.nullCurrency {
+		return money.Amount{}, fault.Invalidf(path+".currency", "must not be null; leave it out for %s", def)
 	}
 	c := def
 	if m.currency != "" {

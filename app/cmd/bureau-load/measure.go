@@ -36,16 +36,24 @@ func (s sample) String() string {
 	return text
 }
 
+// add joins two measurements of the same thing.
+func (s *sample) add(more sample) {
+	s.span += more.span
+	s.cpu += more.cpu
+	s.times = append(s.times, more.times...)
+	slices.Sort(s.times)
+}
+
 // hammer calls fn from many goroutines for span, after a warm-up of a fifth of it.
-func (b *bench) hammer(ctx context.Context, callers int, fn func(context.Context) error) (sample, error) {
-	if _, err := loop(ctx, callers, b.span/5, fn); err != nil {
+func (b *bench) hammer(ctx context.Context, callers int, span time.Duration, fn func(context.Context) error) (sample, error) {
+	if _, err := loop(ctx, callers, span/5, fn); err != nil {
 		return sample{}, err
 	}
 	before, err := b.cpu()
 	if err != nil {
 		return sample{}, err
 	}
-	s, err := loop(ctx, callers, b.span, fn)
+	s, err := loop(ctx, callers, span, fn)
 	if err != nil {
 		return sample{}, err
 	}
