@@ -267,7 +267,7 @@ func (l *runLab) log(s session.Session) []session.Event {
 // until reads the session's stream from its beginning until an event satisfies stop, and returns what came.
 func (n *runNode) until(l *runLab, s session.Session, after int64, stop func(session.Event) bool) []session.Event {
 	l.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	st, err := n.sessions.Stream(ctx, l.Scope, s.ID, session.StreamOptions{Replay: true, AfterSeq: after})
 	l.must(err)
