@@ -509,10 +509,14 @@ func checkAudit(t *testing.T, j *job) {
 	for _, e := range apptest.All[entry](j.api, "/v1/audit?agent_id="+j.agent) {
 		count[e.Action]++
 	}
+	// Of the frozen agent's model calls: that of the message, and that of the stopped turn, if it still comes to one.
+	if n := count["policy_violation"]; n < 1 || n > 2 {
+		t.Errorf("%d model calls were denied, want 1 or 2", n)
+	}
+	delete(count, "policy_violation")
 	same(t, map[string]int{
 		"agent_frozen": 1, "agent_unfrozen": 1, "policy_created": 1, "policy_updated": 1, "skill_installed": 1, "tool_called": 2,
 		"approval_requested": 2, "approval_approved": 1, "approval_voided": 1, // by the freeze
 		"transaction_completed": 5, "transaction_blocked": 5, // the deposit is one, too
-		"policy_violation": 1, // the model call of the frozen agent
 	}, count)
 }

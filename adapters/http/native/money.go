@@ -5,6 +5,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/money"
@@ -65,7 +66,8 @@ func moneySchema(pattern string) *huma.Schema {
 		Properties: map[string]*huma.Schema{
 			"amount": decimal(),
 			"currency": {
-				Type: huma.TypeString, MaxLength: ptr(8), Examples: []any{"USDC"}, Extensions: map[string]any{"pattern": currencyPattern},
+				Type: huma.TypeString, MaxLength: ptr(8), Examples: []any{"USDC"},
+				Extensions: map[string]any{"pattern": currencyPattern, httpx.NotNull: true},
 			},
 		},
 	}
