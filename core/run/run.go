@@ -67,8 +67,15 @@ type Call struct {
 
 // Env is where tools are offered.
 type Env struct {
-	Agent   agent.Agent
-	Session id.Session
+	Agent   agent.Agent // Config is what the session uses, its overrides included
+	Session session.Session
+}
+
+// PromptSource adds to what a model is told before the conversation. Implementations are safe for concurrent use.
+type PromptSource interface {
+	// Prompt returns a paragraph for the agent in the session; "" adds nothing. It should change seldom, since providers cache what
+	// stands before a conversation.
+	Prompt(ctx context.Context, sc account.Scope, env Env) (string, error)
 }
 
 // ToolSource offers tools to an agent. Implementations are safe for concurrent use.

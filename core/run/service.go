@@ -14,7 +14,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/money"
 )
 
-// Deps is what a Service needs. All fields but Sources are required.
+// Deps is what a Service needs. All fields but Sources and Prompts are required.
 type Deps struct {
 	Clock    clock.Clock
 	IDs      id.Generator
@@ -26,6 +26,7 @@ type Deps struct {
 	Models   Models
 	Meter    Meter
 	Sources  []ToolSource // beside the built-in tools and the agent's custom ones
+	Prompts  []PromptSource
 }
 
 // Config tunes a Service; the zero value is the default.

@@ -38,7 +38,7 @@ func (t *turn) offerTools(ctx context.Context) error {
 	for _, c := range t.c.agent.Config.CustomTools() {
 		add(BoundTool{Spec: tool.Spec{Name: c.Name, Description: c.Description, InputSchema: c.InputSchema}})
 	}
-	env := Env{Agent: t.c.agent, Session: t.ref.Session}
+	env := Env{Agent: t.c.agent, Session: t.sess}
 	for _, src := range t.s.d.Sources {
 		bound, err := src.Tools(ctx, t.sc, env)
 		if err != nil {

@@ -3,6 +3,7 @@ package session
 import (
 	"time"
 
+	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/money"
@@ -24,10 +25,18 @@ type Session struct {
 	ID           id.Session
 	Tenant       id.Tenant
 	Agent        id.Agent
-	AgentVersion int            // pinned when the session was created
-	Environment  id.Environment // zero: none
-	Title        string         // "": none
-	Metadata     map[string]string
+	AgentVersion int // pinned when the session was created
+	// Overrides replaces parts of that version's configuration for this session alone; nil: nothing.
+	Overrides   *agent.Overrides
+	Environment id.Environment // zero: none
+	Vaults      []id.Vault     // whose credentials the session's tools use, the first that fits
+	Resources   []Resource
+	Budget      *Budget // nil: none
+	// Parent is the session whose agent delegated to this one, which is then one of its threads and is not listed; zero: a session of
+	// its own.
+	Parent   id.Session
+	Title    string // "": none
+	Metadata map[string]string
 
 	// LastSeq is the number of the newest event; 0 is an empty log.
 	LastSeq int64

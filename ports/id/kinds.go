@@ -48,6 +48,34 @@ type (
 	PluginKind struct{}
 	// SwarmKind marks the id of a group of agents.
 	SwarmKind struct{}
+	// VaultKind marks the id of a collection of credentials.
+	VaultKind struct{}
+	// CredentialKind marks the id of a credential in a vault.
+	CredentialKind struct{}
+	// FileKind marks the id of an uploaded or produced file.
+	FileKind struct{}
+	// ResourceKind marks the id of what is mounted into a session.
+	ResourceKind struct{}
+	// ThreadKind marks the id of a thread of a session: its own, or a subagent's.
+	ThreadKind struct{}
+	// MemoryStoreKind marks the id of a memory store.
+	MemoryStoreKind struct{}
+	// MemoryKind marks the id of an entry of a memory store.
+	MemoryKind struct{}
+	// MemoryVersionKind marks the id of one version of a memory.
+	MemoryVersionKind struct{}
+	// SkillVersionKind marks the id of one version of an uploaded skill.
+	SkillVersionKind struct{}
+	// ModelCardKind marks the id of a tenant's own credentials for a model.
+	ModelCardKind struct{}
+	// OutcomeKind marks the id of what a session was asked to reach.
+	OutcomeKind struct{}
+	// InstallationKind marks the id of an integration's installation in a workspace.
+	InstallationKind struct{}
+	// PublicationKind marks the id of the binding of an agent to a workspace.
+	PublicationKind struct{}
+	// EvalRunKind marks the id of a run of an evaluation.
+	EvalRunKind struct{}
 )
 
 // One alias per kind.
@@ -98,6 +126,34 @@ type (
 	Plugin = ID[PluginKind]
 	// Swarm is the id of a group of agents: "swarm_...".
 	Swarm = ID[SwarmKind]
+	// Vault is the id of a collection of credentials: "vlt_...".
+	Vault = ID[VaultKind]
+	// Credential is the id of a credential in a vault: "vcrd_...".
+	Credential = ID[CredentialKind]
+	// File is the id of an uploaded or produced file: "file_...".
+	File = ID[FileKind]
+	// Resource is the id of what is mounted into a session: "sesrsc_...".
+	Resource = ID[ResourceKind]
+	// Thread is the id of a thread of a session: its own, or a subagent's: "sthr_...".
+	Thread = ID[ThreadKind]
+	// MemoryStore is the id of a memory store: "memstore_...".
+	MemoryStore = ID[MemoryStoreKind]
+	// Memory is the id of an entry of a memory store: "mem_...".
+	Memory = ID[MemoryKind]
+	// MemoryVersion is the id of one version of a memory: "memver_...".
+	MemoryVersion = ID[MemoryVersionKind]
+	// SkillVersion is the id of one version of an uploaded skill: "skillver_...".
+	SkillVersion = ID[SkillVersionKind]
+	// ModelCard is the id of a tenant's own credentials for a model: "mcard_...".
+	ModelCard = ID[ModelCardKind]
+	// Outcome is the id of what a session was asked to reach: "outc_...".
+	Outcome = ID[OutcomeKind]
+	// Installation is the id of an integration's installation in a workspace: "inst_...".
+	Installation = ID[InstallationKind]
+	// Publication is the id of the binding of an agent to a workspace: "pub_...".
+	Publication = ID[PublicationKind]
+	// EvalRun is the id of a run of an evaluation: "evrun_...".
+	EvalRun = ID[EvalRunKind]
 )
 
 func (TenantKind) spec() kindSpec         { return kindSpec{"tenant", "tnt", nil} }
@@ -123,3 +179,17 @@ func (SkillKind) spec() kindSpec          { return kindSpec{"skill", "skill", ni
 func (InstalledSkillKind) spec() kindSpec { return kindSpec{"installed_skill", "as", nil} }
 func (PluginKind) spec() kindSpec         { return kindSpec{"plugin", "plg", nil} }
 func (SwarmKind) spec() kindSpec          { return kindSpec{"swarm", "swarm", nil} }
+func (VaultKind) spec() kindSpec          { return kindSpec{"vault", "vlt", []string{"vault"}} }
+func (CredentialKind) spec() kindSpec     { return kindSpec{"vault_credential", "vcrd", []string{"cred"}} }
+func (FileKind) spec() kindSpec           { return kindSpec{"file", "file", nil} }
+func (ResourceKind) spec() kindSpec       { return kindSpec{"session_resource", "sesrsc", nil} }
+func (ThreadKind) spec() kindSpec         { return kindSpec{"session_thread", "sthr", nil} }
+func (MemoryStoreKind) spec() kindSpec    { return kindSpec{"memory_store", "memstore", nil} }
+func (MemoryKind) spec() kindSpec         { return kindSpec{"memory", "mem", nil} }
+func (MemoryVersionKind) spec() kindSpec  { return kindSpec{"memory_version", "memver", nil} }
+func (SkillVersionKind) spec() kindSpec   { return kindSpec{"skill_version", "skillver", nil} }
+func (ModelCardKind) spec() kindSpec      { return kindSpec{"model_card", "mcard", nil} }
+func (OutcomeKind) spec() kindSpec        { return kindSpec{"outcome", "outc", nil} }
+func (InstallationKind) spec() kindSpec   { return kindSpec{"installation", "inst", nil} }
+func (PublicationKind) spec() kindSpec    { return kindSpec{"publication", "pub", nil} }
+func (EvalRunKind) spec() kindSpec        { return kindSpec{"eval_run", "evrun", []string{"eval"}} }

@@ -115,9 +115,10 @@ var levels = map[string]int{
 	"environment": 2, "integration": 2, "usage": 2, "policy": 2, "skill": 2,
 	"agent":     3,
 	"gate":      4,
-	"knowledge": 5, "session": 5, "hosting": 5,
-	"run":   6,
-	"swarm": 7, "eval": 7,
+	"knowledge": 5, "session": 5, "hosting": 5, "memory": 5,
+	"sandbox": 6,
+	"run":     7,
+	"swarm":   8, "eval": 8,
 }
 
 func TestCoreLevels(t *testing.T) {
