@@ -14,14 +14,14 @@ import (
 // Repository stores sessions. Deleted sessions are kept and behave as missing. All methods are safe for concurrent use and join
 // the transaction in ctx.
 type Repository interface {
-	// Create stores a new session with an empty log.
+	// Create stores a new session, its resources included, with an empty log.
 	Create(ctx context.Context, sc account.Scope, s Session) error
 	// Get returns id.NotFound for a session that is missing, deleted or another tenant's.
 	Get(ctx context.Context, sc account.Scope, session id.Session) (Session, error)
-	// List lists by CreatedAt, newest first unless req says otherwise.
+	// List lists by CreatedAt, newest first unless req says otherwise. Sessions that work for others are left out.
 	List(ctx context.Context, sc account.Scope, req ListRequest) (page.Page[Session], error)
-	// Update locks the session, lets fn change Title, Metadata, ArchivedAt and UpdatedAt, and stores those. An error of fn is
-	// returned and nothing is stored.
+	// Update locks the session, lets fn change Title, Metadata, Overrides, Vaults, Budget, Resources, ArchivedAt and UpdatedAt, and
+	// stores those. fn replaces slices and maps instead of changing them. An error of fn is returned and nothing is stored.
 	Update(ctx context.Context, sc account.Scope, session id.Session, fn func(*Session) error) (Session, error)
 	// Delete marks the session as deleted; id.NotFound when it is not there any more.
 	Delete(ctx context.Context, sc account.Scope, session id.Session, at time.Time) error

@@ -34,7 +34,9 @@ type Session struct {
 	Budget      *Budget // nil: none
 	// Parent is the session whose agent delegated to this one, which is then one of its threads and is not listed; zero: a session of
 	// its own.
-	Parent   id.Session
+	Parent id.Session
+	// Root is the session of its own at the top of its parents, whose budget it spends from; zero: itself.
+	Root     id.Session
 	Title    string // "": none
 	Metadata map[string]string
 
@@ -98,4 +100,6 @@ type Usage struct {
 	Cost   money.Pico
 	// Unpriced counts the calls whose cost is not known and therefore not in Cost.
 	Unpriced int64
+	// Unknown is what calls that were cut off have cost at most, since nobody knows. A budget counts it; Cost does not.
+	Unknown money.Pico
 }

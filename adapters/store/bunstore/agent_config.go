@@ -78,25 +78,7 @@ type (
 func encodeAgentConfig(c agent.Config) (config, metadata string, err error) {
 	r := agentConfigRow{
 		Name: c.Name, Description: c.Description, System: c.System, Metadata: c.Metadata,
-		Model: agentModelRow{c.Model.ID, string(c.Model.Speed), string(c.Model.Effort), c.Model.InferenceGeo},
-	}
-	for _, t := range c.Tools {
-		tr := agentToolRow{
-			Type: string(t.Type), Enabled: t.Default.Enabled, Permission: string(t.Default.Permission), MCPServer: t.MCPServer,
-			Name: t.Name, Description: t.Description, InputSchema: t.InputSchema,
-		}
-		for _, k := range t.Configs {
-			tr.Configs = append(tr.Configs, agentToolCfgRow{
-				k.Name, k.Enabled, string(k.Permission), k.AllowedDomains, k.BlockedDomains, k.MaxContentTokens, k.URLSources, k.UserLocation,
-			})
-		}
-		r.Tools = append(r.Tools, tr)
-	}
-	for _, v := range c.MCPServers {
-		r.MCPServers = append(r.MCPServers, agentServerRow(v))
-	}
-	for _, v := range c.Skills {
-		r.Skills = append(r.Skills, agentSkillRow(v))
+		Model: modelRowOf(c.Model), Tools: toolRowsOf(c.Tools), MCPServers: serverRowsOf(c.MCPServers), Skills: skillRowsOf(c.Skills),
 	}
 	if m := c.Multiagent; m != nil {
 		mr := &multiagentRow{Type: m.Type, Rest: m.Rest}
@@ -134,28 +116,7 @@ func decodeAgentConfig(config []byte) (agent.Config, error) {
 	}
 	c := agent.Config{
 		Name: r.Name, Description: r.Description, System: r.System, Metadata: r.Metadata,
-		Model: agent.Model{
-			ID: r.Model.ID, Speed: agent.Speed(r.Model.Speed), Effort: agent.Effort(r.Model.Effort), InferenceGeo: r.Model.InferenceGeo,
-		},
-	}
-	for _, t := range r.Tools {
-		tool := agent.Tool{
-			Type: agent.ToolType(t.Type), Default: agent.ToolDefault{Enabled: t.Enabled, Permission: agent.Permission(t.Permission)},
-			MCPServer: t.MCPServer, Name: t.Name, Description: t.Description, InputSchema: t.InputSchema,
-		}
-		for _, k := range t.Configs {
-			tool.Configs = append(tool.Configs, agent.ToolConfig{
-				Name: k.Name, Enabled: k.Enabled, Permission: agent.Permission(k.Permission), AllowedDomains: k.AllowedDomains,
-				BlockedDomains: k.BlockedDomains, MaxContentTokens: k.MaxContentTokens, URLSources: k.URLSources, UserLocation: k.UserLocation,
-			})
-		}
-		c.Tools = append(c.Tools, tool)
-	}
-	for _, v := range r.MCPServers {
-		c.MCPServers = append(c.MCPServers, agent.MCPServer(v))
-	}
-	for _, v := range r.Skills {
-		c.Skills = append(c.Skills, agent.SkillRef(v))
+		Model: r.Model.model(), Tools: toolsOf(r.Tools), MCPServers: serversOf(r.MCPServers), Skills: skillsOf(r.Skills),
 	}
 	if m := r.Multiagent; m != nil {
 		out := &agent.Multiagent{Type: m.Type, Rest: m.Rest}
@@ -177,4 +138,79 @@ func decodeAgentConfig(config []byte) (agent.Config, error) {
 		c.Identity = &v
 	}
 	return c, nil
+}
+
+func modelRowOf(m agent.Model) agentModelRow {
+	return agentModelRow{m.ID, string(m.Speed), string(m.Effort), m.InferenceGeo}
+}
+
+func (r agentModelRow) model() agent.Model {
+	return agent.Model{ID: r.ID, Speed: agent.Speed(r.Speed), Effort: agent.Effort(r.Effort), InferenceGeo: r.InferenceGeo}
+}
+
+func toolRowsOf(tools []agent.Tool) []agentToolRow {
+	var out []agentToolRow
+	for _, t := range tools {
+		tr := agentToolRow{
+			Type: string(t.Type), Enabled: t.Default.Enabled, Permission: string(t.Default.Permission), MCPServer: t.MCPServer,
+			Name: t.Name, Description: t.Description, InputSchema: t.InputSchema,
+		}
+		for _, k := range t.Configs {
+			tr.Configs = append(tr.Configs, agentToolCfgRow{
+				k.Name, k.Enabled, string(k.Permission), k.AllowedDomains, k.BlockedDomains, k.MaxContentTokens, k.URLSources, k.UserLocation,
+			})
+		}
+		out = append(out, tr)
+	}
+	return out
+}
+
+func toolsOf(rows []agentToolRow) []agent.Tool {
+	var out []agent.Tool
+	for _, t := range rows {
+		tool := agent.Tool{
+			Type: agent.ToolType(t.Type), Default: agent.ToolDefault{Enabled: t.Enabled, Permission: agent.Permission(t.Permission)},
+			MCPServer: t.MCPServer, Name: t.Name, Description: t.Description, InputSchema: t.InputSchema,
+		}
+		for _, k := range t.Configs {
+			tool.Configs = append(tool.Configs, agent.ToolConfig{
+				Name: k.Name, Enabled: k.Enabled, Permission: agent.Permission(k.Permission), AllowedDomains: k.AllowedDomains,
+				BlockedDomains: k.BlockedDomains, MaxContentTokens: k.MaxContentTokens, URLSources: k.URLSources, UserLocation: k.UserLocation,
+			})
+		}
+		out = append(out, tool)
+	}
+	return out
+}
+
+func serverRowsOf(servers []agent.MCPServer) []agentServerRow {
+	var out []agentServerRow
+	for _, v := range servers {
+		out = append(out, agentServerRow(v))
+	}
+	return out
+}
+
+func serversOf(rows []agentServerRow) []agent.MCPServer {
+	var out []agent.MCPServer
+	for _, v := range rows {
+		out = append(out, agent.MCPServer(v))
+	}
+	return out
+}
+
+func skillRowsOf(skills []agent.SkillRef) []agentSkillRow {
+	var out []agentSkillRow
+	for _, v := range skills {
+		out = append(out, agentSkillRow(v))
+	}
+	return out
+}
+
+func skillsOf(rows []agentSkillRow) []agent.SkillRef {
+	var out []agent.SkillRef
+	for _, v := range rows {
+		out = append(out, agent.SkillRef(v))
+	}
+	return out
 }

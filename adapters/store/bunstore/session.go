@@ -40,43 +40,60 @@ func (s *Store) ToolUses() *ToolUseRepo { return &ToolUseRepo{s} }
 
 const sessionColumns = `id, agent_id, agent_version, environment_id, title, metadata, last_seq, active, stop_reason, queued, last_turn,
 	tok_input, tok_cache_read, tok_write_5m, tok_write_1h, tok_output, tok_reasoning, cost_picos, unpriced,
-	active_micros, running_since, created_at, updated_at, archived_at`
+	active_micros, running_since, created_at, updated_at, archived_at,
+	overrides, vaults, budget_micros, parent_id, root_id, resources, unknown_picos`
 
-func scanSession(tenant id.Tenant, row scanner) (session.Session, error) {
+// scanSession reads a session without its resources, and how many of those there are.
+func scanSession(tenant id.Tenant, row scanner) (session.Session, int, error) {
 	v := session.Session{Tenant: tenant}
-	var metadata []byte
+	var metadata, overrides, vaults []byte
 	var reason sql.NullString
 	var active string
-	var micros, cost int64
-	var since sql.NullInt64
+	var micros, cost, unknown int64
+	var since, budget sql.NullInt64
+	var resources int
 	var created, updated, archived stamp
 	u := &v.Usage.Tokens
 	err := row.Scan(&v.ID, &v.Agent, &v.AgentVersion, &v.Environment, &v.Title, &metadata, &v.LastSeq, &active, &reason, &v.Queued,
 		&v.LastTurn, &u.Input, &u.CacheRead, &u.CacheWrite5m, &u.CacheWrite1h, &u.Output, &u.Reasoning, &cost, &v.Usage.Unpriced,
-		&micros, &since, &created, &updated, &archived)
+		&micros, &since, &created, &updated, &archived,
+		&overrides, &vaults, &budget, &v.Parent, &v.Root, &resources, &unknown)
 	if err != nil {
-		return session.Session{}, err
+		return session.Session{}, 0, err
+	}
+	broken := func(err error) (session.Session, int, error) {
+		return session.Session{}, 0, fmt.Errorf("bunstore: session %s: %w", v.ID, err)
 	}
 	if err := json.Unmarshal(metadata, &v.Metadata); err != nil {
-		return session.Session{}, fmt.Errorf("bunstore: session %s: %w", v.ID, err)
+		return broken(err)
+	}
+	if v.Vaults, err = decodeVaults(vaults); err != nil {
+		return broken(err)
+	}
+	if v.Overrides, err = decodeOverrides(overrides); err != nil {
+		return broken(err)
 	}
 	if reason.Valid {
 		v.StopReason = &session.StopReason{}
 		if err := json.Unmarshal([]byte(reason.String), v.StopReason); err != nil {
-			return session.Session{}, fmt.Errorf("bunstore: session %s: %w", v.ID, err)
+			return broken(err)
 		}
 	}
 	if since.Valid {
 		t := time.UnixMicro(since.Int64).UTC()
 		v.RunningSince = &t
 	}
-	v.Active, v.ActiveFor, v.Usage.Cost = session.Status(active), time.Duration(micros)*time.Microsecond, money.Pico(cost)
+	if budget.Valid {
+		v.Budget = &session.Budget{MaxListCost: money.Of(budget.Int64, money.USD)}
+	}
+	v.Active, v.ActiveFor = session.Status(active), time.Duration(micros)*time.Microsecond
+	v.Usage.Cost, v.Usage.Unknown = money.Pico(cost), money.Pico(unknown)
 	v.CreatedAt, v.UpdatedAt = created.Time(), updated.Time()
 	if !archived.IsZero() {
 		t := archived.Time()
 		v.ArchivedAt = &t
 	}
-	return v, nil
+	return v, resources, nil
 }
 
 func sessionErr(err error, sessionID id.Session) error {
@@ -97,18 +114,48 @@ func encodeMetadata(m map[string]string) (string, error) {
 	return string(b), nil
 }
 
+// setup is the stored form of what a session is set up with.
+type setup struct {
+	metadata, vaults string
+	overrides        sql.NullString
+	budget           sql.NullInt64
+}
+
+func setupOf(v session.Session) (setup, error) {
+	var out setup
+	var err error
+	if out.metadata, err = encodeMetadata(v.Metadata); err != nil {
+		return setup{}, err
+	}
+	if out.vaults, err = encodeVaults(v.Vaults); err != nil {
+		return setup{}, err
+	}
+	if out.overrides, err = encodeOverrides(v.Overrides); err != nil {
+		return setup{}, err
+	}
+	if v.Budget != nil {
+		out.budget = sql.NullInt64{Int64: v.Budget.MaxListCost.Micros, Valid: true}
+	}
+	return out, nil
+}
+
 // Create implements session.Repository.
 func (r *SessionRepo) Create(ctx context.Context, sc account.Scope, v session.Session) error {
-	metadata, err := encodeMetadata(v.Metadata)
+	set, err := setupOf(v)
 	if err != nil {
 		return err
 	}
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		_, err := db.ExecContext(ctx, `INSERT INTO sessions
-			(id, tenant_id, agent_id, agent_version, environment_id, title, metadata, active, created_at, updated_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			v.ID, sc.Tenant, v.Agent, v.AgentVersion, v.Environment, v.Title, metadata, string(session.StatusIdle), at(v.CreatedAt), at(v.UpdatedAt))
-		return mapErr(err)
+			(id, tenant_id, agent_id, agent_version, environment_id, title, metadata, active, created_at, updated_at,
+			overrides, vaults, budget_micros, parent_id, root_id, resources)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			v.ID, sc.Tenant, v.Agent, v.AgentVersion, v.Environment, v.Title, set.metadata, string(session.StatusIdle), at(v.CreatedAt), at(v.UpdatedAt),
+			set.overrides, set.vaults, set.budget, v.Parent, v.Root, len(v.Resources))
+		if err != nil {
+			return mapErr(err)
+		}
+		return saveResources(ctx, db, v.ID, nil, v.Resources)
 	})
 }
 
@@ -118,17 +165,24 @@ func (r *SessionRepo) Get(ctx context.Context, sc account.Scope, sessionID id.Se
 }
 
 func (r *SessionRepo) get(ctx context.Context, sc account.Scope, sessionID id.Session, lock string) (session.Session, error) {
-	v, err := scanSession(sc.Tenant, r.s.read(ctx).QueryRowContext(ctx, "SELECT "+sessionColumns+
+	v, resources, err := scanSession(sc.Tenant, r.s.read(ctx).QueryRowContext(ctx, "SELECT "+sessionColumns+
 		" FROM sessions WHERE id = ? AND tenant_id = ? AND deleted_at IS NULL"+lock, sessionID, sc.Tenant))
 	if err != nil {
 		return session.Session{}, sessionErr(err, sessionID)
+	}
+	if resources > 0 {
+		all, err := r.resources(ctx, []id.Session{sessionID})
+		if err != nil {
+			return session.Session{}, err
+		}
+		v.Resources = all[sessionID]
 	}
 	return v, nil
 }
 
 // List implements session.Repository.
 func (r *SessionRepo) List(ctx context.Context, sc account.Scope, req session.ListRequest) (page.Page[session.Session], error) {
-	q := newWhere("tenant_id = ? AND deleted_at IS NULL", sc.Tenant)
+	q := newWhere("tenant_id = ? AND deleted_at IS NULL AND parent_id IS NULL", sc.Tenant)
 	if !req.Agent.IsZero() {
 		q.and("agent_id = ?", req.Agent)
 	}
@@ -154,21 +208,47 @@ func (r *SessionRepo) List(ctx context.Context, sc account.Scope, req session.Li
 	if err != nil {
 		return page.Page[session.Session]{}, mapErr(err)
 	}
-	defer rows.Close()
-	var all []session.Session
-	for rows.Next() {
-		v, err := scanSession(sc.Tenant, rows)
-		if err != nil {
-			return page.Page[session.Session]{}, mapErr(err)
-		}
-		all = append(all, v)
-	}
-	if err := rows.Err(); err != nil {
-		return page.Page[session.Session]{}, mapErr(err)
+	all, err := r.scanSessions(ctx, sc, rows)
+	if err != nil {
+		return page.Page[session.Session]{}, err
 	}
 	return pageOf(all, size, func(v session.Session) (session.Session, error) { return v, nil }, func(v session.Session) []string {
 		return []string{at(v.CreatedAt).String(), v.ID.String()}
 	})
+}
+
+// scanSessions reads and closes rows, and adds the resources.
+func (r *SessionRepo) scanSessions(ctx context.Context, sc account.Scope, rows *sql.Rows) ([]session.Session, error) {
+	defer rows.Close()
+	var all []session.Session
+	var having []id.Session
+	for rows.Next() {
+		v, resources, err := scanSession(sc.Tenant, rows)
+		if err != nil {
+			return nil, mapErr(err)
+		}
+		if resources > 0 {
+			having = append(having, v.ID)
+		}
+		all = append(all, v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, mapErr(err)
+	}
+	if err := rows.Close(); err != nil { // a transaction has one connection
+		return nil, mapErr(err)
+	}
+	if having == nil {
+		return all, nil
+	}
+	resources, err := r.resources(ctx, having)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].Resources = resources[all[i].ID]
+	}
+	return all, nil
 }
 
 // statusFilter says in SQL what session.Session.Status computes.
@@ -202,10 +282,11 @@ func (r *SessionRepo) Update(ctx context.Context, sc account.Scope, sessionID id
 		if err != nil {
 			return err
 		}
+		before := v.Resources
 		if err := fn(&v); err != nil {
 			return err
 		}
-		metadata, err := encodeMetadata(v.Metadata)
+		set, err := setupOf(v)
 		if err != nil {
 			return err
 		}
@@ -213,10 +294,14 @@ func (r *SessionRepo) Update(ctx context.Context, sc account.Scope, sessionID id
 		if v.ArchivedAt != nil {
 			archived = at(*v.ArchivedAt)
 		}
-		_, err = db.ExecContext(ctx, "UPDATE sessions SET title = ?, metadata = ?, archived_at = ?, updated_at = ? WHERE id = ? AND tenant_id = ?",
-			v.Title, metadata, archived, at(v.UpdatedAt), sessionID, sc.Tenant)
+		_, err = db.ExecContext(ctx, `UPDATE sessions SET title = ?, metadata = ?, overrides = ?, vaults = ?, budget_micros = ?, resources = ?,
+			archived_at = ?, updated_at = ? WHERE id = ? AND tenant_id = ?`,
+			v.Title, set.metadata, set.overrides, set.vaults, set.budget, len(v.Resources), archived, at(v.UpdatedAt), sessionID, sc.Tenant)
+		if err != nil {
+			return mapErr(err)
+		}
 		out = v
-		return mapErr(err)
+		return saveResources(ctx, db, sessionID, before, v.Resources)
 	})
 	return out, err
 }
@@ -238,7 +323,7 @@ func (r *SessionRepo) Destroy(ctx context.Context, sc account.Scope, agentID id.
 	total := 0
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		const own = " WHERE session_id IN (SELECT id FROM sessions WHERE tenant_id = ? AND agent_id = ?)"
-		for _, table := range []string{"session_tool_uses", "session_turns", "session_events"} {
+		for _, table := range []string{"session_tool_uses", "session_turns", "session_events", "session_resources"} {
 			if _, err := db.ExecContext(ctx, "DELETE FROM "+table+own, sc.Tenant, agentID); err != nil {
 				return mapErr(err)
 			}

@@ -71,6 +71,9 @@ func Run(t *testing.T, cfg Config) {
 		"missing":             missing,
 		"foreign tenant":      foreign,
 		"update":              update,
+		"setup":               setup,
+		"resources":           resources,
+		"work for others":     workForOthers,
 		"delete":              remove,
 		"destroy":             destroy,
 		"list":                list,
@@ -180,7 +183,7 @@ func roundTrip(t *testing.T, e *env) {
 	}
 	must(t, e.Sessions.Create(e.ctx, e.sc, want))
 	got := e.get(t, want)
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(id.Session{}, id.Tenant{}, id.Agent{}, id.Environment{})); d != "" {
+	if d := cmp.Diff(want, got, exported); d != "" {
 		t.Error(d)
 	}
 	if err := e.Sessions.Create(e.ctx, e.sc, want); fault.KindOf(err) != fault.Conflict {
