@@ -74,6 +74,10 @@ type (
 	InstallationKind struct{}
 	// PublicationKind marks the id of the binding of an agent to a workspace.
 	PublicationKind struct{}
+	// DeliveryKind marks the id of an event that an integration was told of.
+	DeliveryKind struct{}
+	// PostKind marks the id of what an integration has to say in a workspace.
+	PostKind struct{}
 	// EvalRunKind marks the id of a run of an evaluation.
 	EvalRunKind struct{}
 )
@@ -152,6 +156,10 @@ type (
 	Installation = ID[InstallationKind]
 	// Publication is the id of the binding of an agent to a workspace: "pub_...".
 	Publication = ID[PublicationKind]
+	// Delivery is the id of an event that an integration was told of: "dlv_...".
+	Delivery = ID[DeliveryKind]
+	// Post is the id of what an integration has to say in a workspace: "post_...".
+	Post = ID[PostKind]
 	// EvalRun is the id of a run of an evaluation: "evrun_...".
 	EvalRun = ID[EvalRunKind]
 )
@@ -192,4 +200,6 @@ func (ModelCardKind) spec() kindSpec      { return kindSpec{"model_card", "mcard
 func (OutcomeKind) spec() kindSpec        { return kindSpec{"outcome", "outc", nil} }
 func (InstallationKind) spec() kindSpec   { return kindSpec{"installation", "inst", nil} }
 func (PublicationKind) spec() kindSpec    { return kindSpec{"publication", "pub", nil} }
+func (DeliveryKind) spec() kindSpec       { return kindSpec{"delivery", "dlv", nil} }
+func (PostKind) spec() kindSpec           { return kindSpec{"post", "post", nil} }
 func (EvalRunKind) spec() kindSpec        { return kindSpec{"eval_run", "evrun", []string{"eval"}} }
