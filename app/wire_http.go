@@ -13,6 +13,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/environment"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -36,21 +37,22 @@ func newRegistry() *prometheus.Registry {
 type httpParts struct {
 	fx.In
 
-	Config    Config
-	Store     *bunstore.Store
-	Registry  *prometheus.Registry
-	Telemetry *otel.Telemetry
-	Operator  *operator
-	Accounts  *account.Service
-	Agents    *agent.Service
-	Audit     *audit.Service
-	Gate      *gate.Gate
-	Knowledge *knowledge.Service
-	Policies  *policy.Service
-	Sessions  *session.Service
-	Skills    *skill.Service
-	Usage     *usage.Service
-	Wallets   *wallet.Service
+	Config       Config
+	Store        *bunstore.Store
+	Registry     *prometheus.Registry
+	Telemetry    *otel.Telemetry
+	Operator     *operator
+	Accounts     *account.Service
+	Agents       *agent.Service
+	Audit        *audit.Service
+	Environments *environment.Service
+	Gate         *gate.Gate
+	Knowledge    *knowledge.Service
+	Policies     *policy.Service
+	Sessions     *session.Service
+	Skills       *skill.Service
+	Usage        *usage.Service
+	Wallets      *wallet.Service
 }
 
 func provideHandler(b base, p httpParts) (http.Handler, error) {
@@ -60,7 +62,7 @@ func provideHandler(b base, p httpParts) (http.Handler, error) {
 			PublicURL: p.Config.PublicURL, RateScale: *p.Config.RateLimitScale, TrustedProxies: p.Config.TrustedProxies,
 		},
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Gate: p.Gate, Knowledge: p.Knowledge, Policies: p.Policies,
+		Agents: p.Agents, Audit: p.Audit, Environments: p.Environments, Gate: p.Gate, Knowledge: p.Knowledge, Policies: p.Policies,
 		Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
 	}, native.Config{})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/environment"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -29,16 +30,17 @@ type Settings = httpx.Settings
 // Deps are the services behind the API. All are required unless they say otherwise; Settings.Accounts may be left to Account.
 type Deps struct {
 	Settings
-	Account   *account.Service
-	Agents    *agent.Service
-	Audit     *audit.Service
-	Gate      *gate.Gate
-	Knowledge *knowledge.Service
-	Policies  *policy.Service
-	Sessions  *session.Service
-	Skills    *skill.Service
-	Usage     *usage.Service
-	Wallets   *wallet.Service
+	Account      *account.Service
+	Agents       *agent.Service
+	Audit        *audit.Service
+	Environments *environment.Service
+	Gate         *gate.Gate
+	Knowledge    *knowledge.Service
+	Policies     *policy.Service
+	Sessions     *session.Service
+	Skills       *skill.Service
+	Usage        *usage.Service
+	Wallets      *wallet.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
 	Ready func(context.Context) error
 	// Gatherer is what /metrics shows; nil shows nothing.
@@ -71,6 +73,7 @@ var tags = []httpx.Tag{
 	{Name: "agents", Description: "Agents and their versions."},
 	{Name: "approvals", Description: "Acts that wait for a person."},
 	{Name: "audit", Description: "What was done, by whom, in a chain that nobody can change unnoticed."},
+	{Name: "environments", Description: "What the sandboxes of sessions hold and reach."},
 	{Name: "knowledge", Description: "Texts that agents answer from."},
 	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
@@ -113,6 +116,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerAgents()
 	f.registerApprovals()
 	f.registerAudit()
+	f.registerEnvironments()
 	f.registerKnowledge()
 	f.registerPayments()
 	f.registerPlugins()
@@ -138,6 +142,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Agents is required")
 	case d.Audit == nil:
 		return errors.New("native: Deps.Audit is required")
+	case d.Environments == nil:
+		return errors.New("native: Deps.Environments is required")
 	case d.Gate == nil:
 		return errors.New("native: Deps.Gate is required")
 	case d.Knowledge == nil:
