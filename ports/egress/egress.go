@@ -211,6 +211,24 @@ func (c *Client) allows(host, port string, ip netip.Addr) bool {
 	return false
 }
 
+// Dial connects to addr, "host:port", over TCP, under the same rules as a request: for proxies and protocols that are not HTTP. The
+// limits of Config on bodies, redirects and time do not apply.
+func (c *Client) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || host == "" {
+		return nil, ErrBlocked.Withf("%q is not host:port", addr)
+	}
+	if c.cfg.Domains != nil && !matchDomain(c.cfg.Domains, host) {
+		return nil, ErrBlocked.Withf("the host %q is not among the declared domains", host)
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if err := c.checkIP(host, port, ip); err != nil {
+			return nil, err
+		}
+	}
+	return c.dial(ctx, "tcp", addr)
+}
+
 // dial connects to the first address of the name that may be reached. The check runs in the dialer's Control, on the address
 // that the kernel is about to connect to: there is no second look-up that could answer differently.
 func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"io/fs"
@@ -19,17 +20,36 @@ var (
 	ErrPath = fault.New(fault.Invalid, "sandbox_path", "the path does not lie in the sandbox")
 	// ErrDiskFull is returned when writing would pass Limits.Disk.
 	ErrDiskFull = fault.New(fault.TooLarge, "sandbox_disk_full", "the sandbox is full")
+	// ErrProgram is returned for a program that is not there or cannot be executed, and for a directory to run it in that is not there.
+	ErrProgram = fault.New(fault.Invalid, "sandbox_program", "the program cannot be run")
 )
 
 // Runtime makes sandboxes. Implementations are safe for concurrent use.
 type Runtime interface {
 	// Name is how the configuration calls it, such as "process".
 	Name() string
-	// Open returns the sandbox called spec.ID. When there is none it is made, with empty /workspace, /tmp and /mnt/session; when there
-	// is one its files are as they were left, and spec's limits and network hold from now on. It returns ErrIsolation where spec cannot be kept.
+	// Open returns the sandbox called spec.ID. When there is none it is made, with its directories (Dirs) empty; when there is one its
+	// files are as they were left, and spec holds from its next program on, for everybody who has it open. It returns ErrIsolation where
+	// spec cannot be kept.
 	Open(ctx context.Context, spec Spec) (Sandbox, error)
 	// Remove ends whatever runs in a sandbox and deletes its files. Removing one that is not there changes nothing.
 	Remove(ctx context.Context, id string) error
+}
+
+// The directories that every sandbox has. Nothing else in it can be written, and nothing else is kept.
+const (
+	WorkspaceDir = "/workspace" // programs start here
+	TempDir      = "/tmp"
+	HomeDir      = "/home/agent" // HOME
+	UploadsDir   = "/mnt/session/uploads"
+	OutputsDir   = "/mnt/session/outputs"
+	MemoryDir    = "/mnt/memory"
+	SkillsDir    = "/mnt/skills"
+)
+
+// Dirs returns the directories that every sandbox has.
+func Dirs() []string {
+	return []string{WorkspaceDir, TempDir, HomeDir, UploadsDir, OutputsDir, MemoryDir, SkillsDir}
 }
 
 // Spec describes a sandbox.
@@ -38,6 +58,8 @@ type Spec struct {
 	Network Network
 	Limits  Limits
 	Env     map[string]string // of every program, beside PATH, HOME, LANG, TMPDIR and the proxy's; never the server's own
+	// ReadOnly are directories below Dirs, or some of these, in which programs cannot change anything; Sandbox.Write still can.
+	ReadOnly []string
 }
 
 // NetworkMode says where a sandbox's programs may connect to.
@@ -60,8 +82,27 @@ type Network struct {
 type Limits struct {
 	Memory    int64 // bytes of all its programs together; 0 is 1 GiB
 	Processes int   // at a time; 0 is 64
-	Disk      int64 // bytes of files; 0 is 1 GiB
+	Disk      int64 // bytes of files, as the disk counts them; 0 is 1 GiB
 }
+
+// WithDefaults returns l with zero fields replaced by d's, or by the defaults where d has none either.
+func (l Limits) WithDefaults(d Limits) Limits {
+	return Limits{
+		Memory:    cmp.Or(l.Memory, d.Memory, DefaultMemory),
+		Processes: cmp.Or(l.Processes, d.Processes, DefaultProcesses),
+		Disk:      cmp.Or(l.Disk, d.Disk, DefaultDisk),
+	}
+}
+
+// The defaults of Limits and Command.
+const (
+	DefaultMemory    = 1 << 30
+	DefaultProcesses = 64
+	DefaultDisk      = 1 << 30
+	DefaultTimeout   = 30 * time.Second
+	MaxTimeout       = 10 * time.Minute
+	DefaultMaxOutput = 1 << 20
+)
 
 // Sandbox is one sandbox. Paths are absolute, slash-separated, as its programs see them; links in it never lead out of it.
 // Methods are safe for concurrent use.
@@ -101,7 +142,8 @@ type Result struct {
 	Truncated bool   // there was more than Command.MaxOutput
 	Code      int    // exit status; -1 when it was killed
 	TimedOut  bool
-	Memory    bool // it was killed because it used more than Limits.Memory
+	Memory    bool // it, or a process of its own, was killed because the sandbox used more than Limits.Memory
+	Disk      bool // it was killed because its files passed Limits.Disk
 	Duration  time.Duration
 }
 
