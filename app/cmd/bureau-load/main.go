@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,10 +26,11 @@ func main() {
 	connections := flag.Int("connections", 32, "concurrent callers")
 	span := flag.Duration("time", 5*time.Second, "how long each figure is measured")
 	server := flag.String("database", "", "postgres:// URL of a server on which a database is made and dropped again; default: SQLite")
+	chosen := flag.String("parts", strings.Join(partNames(), ","), "which figures to measure")
 	bin := flag.String("bin", "", "a binary with its plugins beside it; default: built from this module")
 	flag.Parse()
 	if err := run(ctx, bench{
-		out: os.Stdout, connections: *connections, span: *span,
+		out: os.Stdout, connections: *connections, span: *span, parts: strings.Split(*chosen, ","),
 	}, *bin, *server); err != nil {
 		fmt.Fprintln(os.Stderr, "bureau-load:", err)
 		stop()
@@ -45,6 +47,24 @@ type bench struct {
 	database    string // URL; "" is SQLite
 	connections int
 	span        time.Duration
+	parts       []string
+}
+
+// parts are the figures, in the order in which they are taken.
+var parts = []struct {
+	name    string
+	measure func(*bench, context.Context) error
+}{
+	{"reads", (*bench).reads}, {"creates", (*bench).creates}, {"first", (*bench).firstRequest}, {"payments", (*bench).payments},
+	{"streams", (*bench).streams}, {"replicas", (*bench).replicas},
+}
+
+func partNames() []string {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
 }
 
 func run(ctx context.Context, b bench, bin, server string) (err error) {
@@ -104,9 +124,12 @@ func (b *bench) measure(ctx context.Context, options process.Options) error {
 	if err := b.memory("memory, idle for 5 s"); err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{b.reads, b.creates, b.firstRequest, b.payments} {
-		if err := part(ctx); err != nil {
-			return err
+	for _, p := range parts {
+		if !slices.Contains(b.parts, p.name) {
+			continue
+		}
+		if err := p.measure(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
 	return b.memory("memory, after the load")
