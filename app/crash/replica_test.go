@@ -1,8 +1,9 @@
 package crash
 
 import (
+	"bufio"
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/app/internal/process"
@@ -80,7 +83,7 @@ func TestCapHoldsAcrossProcesses(t *testing.T) {
 }
 
 // TestReplicaTakesOver kills the process that holds a turn, in the middle of a model call, and expects the other one to end the turn
-// within ten seconds.
+// within ten seconds. A subscriber of the other one sees the whole turn, whoever runs it.
 func TestReplicaTakesOver(t *testing.T) {
 	model := newStuckModel(t)
 	env := append(overPostgres(t), "BUREAU_LLM_PROVIDER=openai", "BUREAU_LLM_BASE_URL="+model.URL, "BUREAU_LLM_MODEL=stuck", "BUREAU_LLM_API_KEY=none")
@@ -96,6 +99,7 @@ func TestReplicaTakesOver(t *testing.T) {
 	}
 	must(t, fleet[0].Call(ctx, "POST", "/v1/agents", "", map[string]any{"name": "talker", "model": "stuck"}, &agent))
 	must(t, fleet[0].Call(ctx, "POST", "/v1/sessions", "", map[string]any{"agent": agent.ID}, &session))
+	seen := follow(ctx, t, other, session.ID)
 	event := map[string]any{"type": "user.message", "content": "How are you?"}
 	must(t, fleet[0].Call(ctx, "POST", "/v1/sessions/"+session.ID+"/events", "", map[string]any{"events": []any{event}}, nil))
 	select {
@@ -106,23 +110,49 @@ func TestReplicaTakesOver(t *testing.T) {
 	fleet[0].Kill()
 	killed := time.Now()
 
-	l := &load{fleet: []*process.Server{other}, promised: map[string]bool{}, sessions: map[string][]string{session.ID: nil}}
-	for {
-		events := all[logged](ctx, t, l, "/v1/sessions/"+session.ID+"/events?order=asc")
-		if n := len(events); n > 0 && events[n-1].Type == "session.status_idle" {
-			break
-		}
-		if ctx.Err() != nil {
-			t.Fatal(errors.Join(errors.New("nobody ended the turn"), ctx.Err()))
-		}
-		pause(ctx, 50*time.Millisecond)
-	}
+	streamed := seen()
 	took := time.Since(killed)
+	l := &load{fleet: []*process.Server{other}, promised: map[string]bool{}, sessions: map[string][]string{session.ID: nil}}
+	var kept []string
+	for _, e := range all[logged](ctx, t, l, "/v1/sessions/"+session.ID+"/events?order=asc") {
+		kept = append(kept, e.ID)
+	}
+	if diff := cmp.Diff(kept, streamed); diff != "" {
+		t.Errorf("the log and what the subscriber saw (-log +seen):\n%s", diff)
+	}
 	t.Logf("the other replica ended the turn %s after the kill", took.Round(time.Millisecond))
 	if took > 10*time.Second {
 		t.Errorf("it took %s, want at most 10 s", took)
 	}
 	l.checkLog(ctx, t, session.ID)
+}
+
+// follow subscribes to a session. What it returns waits for the end of the turn and gives the ids of all events in between.
+func follow(ctx context.Context, t *testing.T, s *process.Server, session string) func() []string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/v1/sessions/"+session+"/events/stream", nil)
+	must(t, err)
+	req.Header.Set("X-Api-Key", s.Key)
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	t.Cleanup(func() { _ = res.Body.Close() })
+	return func() (ids []string) {
+		t.Helper()
+		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+			data, ok := strings.CutPrefix(lines.Text(), "data: ")
+			if !ok {
+				continue
+			}
+			var e logged
+			must(t, json.Unmarshal([]byte(data), &e))
+			ids = append(ids, e.ID)
+			if e.Type == "session.status_idle" {
+				return ids
+			}
+		}
+		t.Fatalf("the stream ended before the turn: %v", ctx.Err())
+		return nil
+	}
 }
 
 // stuckModel is an OpenAI-compatible server whose first answer never comes.

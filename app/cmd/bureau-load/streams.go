@@ -66,7 +66,7 @@ func (b *bench) converse(ctx context.Context, what string, sessions []string, id
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
+			defer func() { _ = conn.Close() }()
 		}
 		for range readers {
 			s, err := subscribe(ctx, b.server.URL, b.server.Key, session)
@@ -152,7 +152,7 @@ func subscribe(ctx context.Context, server, key, session string) (*subscriber, e
 		return nil, err
 	}
 	req.Header.Set("X-Api-Key", key)
-	res, err := streaming.Do(req) //nolint:bodyclose // read closes it
+	res, err := streaming.Do(req)
 	if err != nil {
 		return nil, err
 	}
