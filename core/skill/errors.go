@@ -28,4 +28,15 @@ var (
 	ErrBuild = fault.New(fault.Unavailable, "plugin_build_failed", "the shipped plugins cannot be built")
 	// ErrExists is returned by a repository that holds a plugin of this name already.
 	ErrExists = fault.New(fault.Conflict, "plugin_exists", "a plugin of this name exists")
+
+	// ErrBundle is returned for an upload that is no skill; its Fields name the file.
+	ErrBundle = fault.New(fault.Invalid, "skill_invalid", "the files are not a skill")
+	// ErrHandle is returned when the tenant or the server has a skill of this handle.
+	ErrHandle = fault.New(fault.Conflict, "skill_exists", "a skill of this id exists")
+	// ErrVersionNotFound is returned for a version that a skill does not have, or has no more.
+	ErrVersionNotFound = fault.New(fault.NotFound, "skill_version_not_found", "the skill has no such version")
+	// ErrFileNotFound is returned for a file that a skill does not have.
+	ErrFileNotFound = fault.New(fault.NotFound, "skill_file_not_found", "the skill has no such file")
+	// ErrBuiltin is returned when a skill that comes with the server is to be changed.
+	ErrBuiltin = fault.New(fault.Forbidden, "skill_builtin", "the skill comes with the server and cannot be changed or deleted")
 )
