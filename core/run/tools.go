@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -236,9 +237,9 @@ func (t *turn) ended(ctx context.Context, rec gate.Record, u session.ToolUse, re
 		body = session.ErrorResult("the tool failed: " + text)
 	case res.IsError:
 		s = gate.Settlement{State: gate.Failed, Error: cut(res.Text, 1000)}
-		body = session.ErrorResult(cut(res.Text, tool.MaxResultBytes))
+		body = session.ToolResultBody{Content: contentOf(*res), IsError: true}
 	default:
-		body = session.ToolResultBody{Content: session.Text(cut(res.Text, tool.MaxResultBytes))}
+		body = session.ToolResultBody{Content: contentOf(*res)}
 	}
 	if err != nil && ctx.Err() != nil {
 		// Cut off, because the turn was lost or because the process stops.
@@ -248,6 +249,36 @@ func (t *turn) ended(ctx context.Context, rec gate.Record, u session.ToolUse, re
 		return nil
 	}
 	return t.end(ctx, rec, u, s, body)
+}
+
+// contentOf makes blocks of what a tool answered, within the limits of package tool.
+func contentOf(res tool.Result) []session.Block {
+	text := cut(res.Text, tool.MaxResultBytes)
+	var media []session.Block
+	for _, m := range res.Media {
+		typ := session.BlockImage
+		switch {
+		case len(m.Data) > tool.MaxMediaBytes:
+			text += fmt.Sprintf("\n[left out: %s of %d bytes]", m.MediaType, len(m.Data))
+			continue
+		case m.MediaType == "application/pdf":
+			typ = session.BlockDocument
+		case !slices.Contains(session.ImageTypes(), m.MediaType):
+			text += fmt.Sprintf("\n[left out: %q cannot be shown]", cut(m.MediaType, 100))
+			continue
+		}
+		b := session.Block{Type: typ, Source: &session.Source{
+			Type: session.SourceBase64, MediaType: m.MediaType, Data: base64.StdEncoding.EncodeToString(m.Data),
+		}}
+		if typ == session.BlockDocument {
+			b.Title = m.Title
+		}
+		media = append(media, b)
+	}
+	if text == "" && media != nil {
+		return media
+	}
+	return append(session.Text(text), media...)
 }
 
 // end settles the act of a tool use together with its result.

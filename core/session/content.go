@@ -44,6 +44,9 @@ const (
 	SourceText   = "text" // documents only
 )
 
+// ImageTypes returns the media types of images that models see.
+func ImageTypes() []string { return []string{"image/png", "image/jpeg", "image/gif", "image/webp"} }
+
 // Text makes the content of a plain text.
 func Text(s string) []Block { return []Block{{Type: BlockText, Text: s}} }
 

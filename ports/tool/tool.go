@@ -43,7 +43,18 @@ type Call struct {
 // an error.
 type Result struct {
 	Text    string
+	Media   []Media // shown to the model after Text
 	IsError bool
+}
+
+// MaxMediaBytes bounds the Data of one Media; callers leave longer ones out, with a note.
+const MaxMediaBytes = 5 << 20
+
+// Media is an image or a document that a tool answers with.
+type Media struct {
+	MediaType string // image/png, image/jpeg, image/gif, image/webp or application/pdf; callers leave others out, with a note
+	Data      []byte
+	Title     string // of a document; "": none
 }
 
 // Tool can be called. Implementations are safe for concurrent use.
