@@ -17,7 +17,7 @@ type world struct {
 	name string
 	api  *apptest.Client // with an admin key of the tenant
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment string
 }
 
 // newWorld makes a tenant and fills it.
@@ -61,6 +61,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	create("/v1/agents/"+w.agent+"/wallet/payments", m{"amount": usdc("5"), "payee": name + ".example", "description": name})
 	w.transaction = first("/v1/agents/" + w.agent + "/wallet/transactions")
 	w.usage = create("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
+	w.environment = create("/v1/environments", w.environmentBody())
 	w.entry = first("/v1/audit")
 	return w
 }
@@ -70,7 +71,7 @@ func (w *world) ids() map[string]string {
 	return map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
-		"usage_id": w.usage, "installed_id": w.installed,
+		"usage_id": w.usage, "installed_id": w.installed, "environment_id": w.environment,
 	}
 }
 
@@ -134,6 +135,10 @@ func (w *world) body(t *testing.T, op operation) any {
 		"updateSession":      m{"title": w.name + " again", "metadata": m{"more": w.name}},
 		"patchSession":       m{"title": w.name + " again", "metadata": m{"more": w.name}},
 		"putSession":         m{"title": w.name + " again", "metadata": m{"more": w.name}},
+		"createEnvironment":  w.environmentBody(),
+		"updateEnvironment":  w.environmentBody(),
+		"patchEnvironment":   w.environmentBody(),
+		"putEnvironment":     w.environmentBody(),
 		"sendSessionMessage": m{"content": w.name},
 		"sendSessionEvents": m{"events": []m{
 			say, {"type": "user.tool_confirmation", "tool_use_id": w.toolUse, "result": "deny", "deny_message": w.name},
@@ -156,6 +161,23 @@ func (w *world) agentBody() m {
 			{"type": "custom", "name": "look_up", "description": "Looks up.", "input_schema": m{"type": "object"}},
 		},
 		"multiagent": m{"type": "coordinator", "agents": []any{m{"type": "agent", "id": w.helper}}},
+	}
+}
+
+// environmentBody names everything that an environment can have.
+func (w *world) environmentBody() m {
+	return m{
+		"name": w.name, "description": w.name, "metadata": m{"of": w.name}, "scope": "account",
+		"config": m{
+			"type": "cloud",
+			"networking": m{
+				"type": "limited", "allowed_hosts": []string{w.name + ".example"}, "allow_mcp_servers": true, "allow_package_managers": true,
+			},
+			"packages": m{
+				"type": "packages", "apt": []string{"ffmpeg"}, "cargo": []string{"ripgrep"}, "gem": []string{"rails:7.1.0"},
+				"go": []string{"example.com/x@v1"}, "npm": []string{"@a/b@1"}, "pip": []string{"requests==2.31"},
+			},
+		},
 	}
 }
 

@@ -159,8 +159,8 @@ func hostOf(h string) (stored, problem string) {
 	if h == "*" {
 		return "", "must name a host; to reach all of them use networking of the type unrestricted"
 	}
-	ascii, err := idna.Lookup.ToASCII(name)
-	if err != nil || len(ascii) > 253 || !hostPattern.MatchString(ascii) {
+	ascii, err := names.ToASCII(name)
+	if err != nil || len(ascii) > 253 || !hostPattern.MatchString(ascii) || !utf8.ValidString(name) {
 		return "", want
 	}
 	if wildcard {
@@ -168,6 +168,9 @@ func hostOf(h string) (stored, problem string) {
 	}
 	return ascii, ""
 }
+
+// names turns names to ASCII; which characters are left is hostPattern's affair, since that allows for underscores.
+var names = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.BidiRule(), idna.StrictDomainName(false))
 
 // hostPattern is that of RFC 1123, with the underscore that some names have; the last label is no number, or the name would be read as
 // an address.

@@ -91,7 +91,7 @@ func listed(l []string) []string {
 
 // environmentConfigParam is a config in a body. Null is the same as nothing, everywhere in it.
 type environmentConfigParam struct {
-	Type       opt[string]          `json:"type,omitempty" enum:"cloud,self_hosted" doc:"cloud when left out. It cannot be changed."`
+	Type       string               `json:"type,omitempty" enum:"cloud,self_hosted" doc:"cloud when left out. It cannot be changed."`
 	Networking opt[networkingParam] `json:"networking,omitempty" doc:"Of cloud; unrestricted when left out of a creation."`
 	Packages   opt[packagesParam]   `json:"packages,omitempty" doc:"Of cloud: what is installed in the sandbox."`
 	// Dockerfile is known only to be refused.
@@ -99,14 +99,14 @@ type environmentConfigParam struct {
 }
 
 type networkingParam struct {
-	Type                 opt[string]   `json:"type,omitempty" enum:"unrestricted,limited"`
+	Type                 string        `json:"type,omitempty" enum:"unrestricted,limited"`
 	AllowedHosts         opt[[]string] `json:"allowed_hosts,omitempty" maxItems:"256" doc:"Of limited: names, *.example.com, IP addresses."`
 	AllowMCPServers      opt[bool]     `json:"allow_mcp_servers,omitempty" doc:"Of limited: the hosts of the agent's MCP servers, too."`
 	AllowPackageManagers opt[bool]     `json:"allow_package_managers,omitempty" doc:"Of limited: the registries of packages, too."`
 }
 
 type packagesParam struct {
-	Type  opt[string]   `json:"type,omitempty" enum:"packages"`
+	Type  string        `json:"type,omitempty" enum:"packages"`
 	Apt   opt[[]string] `json:"apt,omitempty" maxItems:"100" doc:"ffmpeg=7:6.1-1"`
 	Cargo opt[[]string] `json:"cargo,omitempty" maxItems:"100" doc:"ripgrep@14.1.0"`
 	Gem   opt[[]string] `json:"gem,omitempty" maxItems:"100" doc:"rails:7.1.0"`
@@ -123,14 +123,22 @@ func (o opt[T]) given() *T {
 	return &o.value
 }
 
+// unlessEmpty returns s, and nil for "".
+func unlessEmpty[S ~string](s S) *S {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
 func (p environmentConfigParam) patch() (*environment.ConfigPatch, error) {
 	if d := bytes.TrimSpace(p.Dockerfile); len(d) > 0 && string(d) != "null" {
 		return nil, fault.Invalidf("config.dockerfile", "is not offered: this server's sandboxes are not built from images; use config.packages")
 	}
-	out := &environment.ConfigPatch{Type: (*environment.Type)(p.Type.given())}
+	out := &environment.ConfigPatch{Type: unlessEmpty(environment.Type(p.Type))}
 	if n := p.Networking.given(); n != nil {
 		out.Networking = &environment.NetworkingPatch{
-			Type: (*environment.NetworkingType)(n.Type.given()), AllowedHosts: n.AllowedHosts.given(),
+			Type: unlessEmpty(environment.NetworkingType(n.Type)), AllowedHosts: n.AllowedHosts.given(),
 			AllowMCPServers: n.AllowMCPServers.given(), AllowPackageManagers: n.AllowPackageManagers.given(),
 		}
 	}
@@ -147,7 +155,7 @@ type EnvironmentFields struct {
 	Description opt[string]                 `json:"description,omitempty" maxLength:"2048"`
 	Config      opt[environmentConfigParam] `json:"config,omitempty" doc:"An open cloud environment without packages when left out of a creation."`
 	Metadata    opt[environmentMetadata]    `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
-	Scope       opt[string]                 `json:"scope,omitempty" enum:"organization,account" doc:"A label; organization when left out."`
+	Scope       string                      `json:"scope,omitempty" enum:"organization,account" doc:"A label; organization when left out."`
 }
 
 // environmentMetadata is metadata whose limits the service checks, because the API has an error code of its own for them.
@@ -160,7 +168,7 @@ func (environmentMetadata) Schema(huma.Registry) *huma.Schema {
 
 func (f EnvironmentFields) patch() (environment.Patch, error) {
 	p := environment.Patch{
-		ClearMetadata: f.Metadata.null, Metadata: f.Metadata.value, Scope: (*environment.Scope)(f.Scope.given()),
+		ClearMetadata: f.Metadata.null, Metadata: f.Metadata.value, Scope: unlessEmpty(environment.Scope(f.Scope)),
 	}
 	if f.Description.set {
 		p.Description = &f.Description.value
