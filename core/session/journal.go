@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/ports/clock"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/rule"
 	"github.com/bureau-agents/bureau/ports/tx"
@@ -26,6 +28,9 @@ type JournalDeps struct {
 	Uses   ToolUses
 	Turns  Turns
 	Leases Leases
+	// Repository and Threads are for sessions that work for others.
+	Repository Repository
+	Threads    Threads
 }
 
 // Journal appends to logs and moves turns. It is what the run loop writes through, and how the gate learns who holds a turn and
@@ -53,6 +58,10 @@ func NewJournal(d JournalDeps) (*Journal, error) {
 		return nil, errors.New("session: JournalDeps.Turns is required")
 	case d.Leases == nil:
 		return nil, errors.New("session: JournalDeps.Leases is required")
+	case d.Repository == nil:
+		return nil, errors.New("session: JournalDeps.Repository is required")
+	case d.Threads == nil:
+		return nil, errors.New("session: JournalDeps.Threads is required")
 	}
 	return &Journal{d}, nil
 }
@@ -75,6 +84,8 @@ type Entry struct {
 	Usage Usage
 	// Dequeued is set for a user.message that comes from the queue.
 	Dequeued bool
+
+	crossed bool // it tells what is open in another session's log
 }
 
 // Step is one append by a turn's holder.
@@ -207,19 +218,19 @@ func (j *Journal) Park(ctx context.Context, t Turn) (bool, error) {
 		if err != nil {
 			return err
 		}
-		reason := StopReason{Type: StopRequiresAction}
-		for _, u := range uses {
-			if u.State.Blocks() {
-				reason.Events = append(reason.Events, u.ID)
-			}
-		}
-		if len(reason.Events) == 0 {
+		if !slices.ContainsFunc(uses, func(u ToolUse) bool { return u.State.Blocks() }) {
 			return nil
 		}
 		parked = true
-		_, err = j.append(ctx, sc, Append{
-			Session: t.Session, Fence: t.Fence(), Turn: &TurnChange{State: TurnParked},
-		}, []Entry{{Type: SessionIdle, Body: IdleBody{StopReason: reason}}})
+		need, err := j.needed(ctx, sc, t.Session, uses)
+		if err != nil {
+			return err
+		}
+		var entries []Entry // none while only threads work: then the session is not idle
+		if len(need) > 0 {
+			entries = []Entry{{Type: SessionIdle, Body: IdleBody{StopReason: StopReason{Type: StopRequiresAction, Events: need}}}}
+		}
+		_, err = j.append(ctx, sc, Append{Session: t.Session, Fence: t.Fence(), Turn: &TurnChange{State: TurnParked}}, entries)
 		return err
 	})
 	return parked, err
@@ -330,6 +341,7 @@ func (j *Journal) project(a *Append, e Entry, data json.RawMessage) error {
 			return errors.New("session: session.status_idle needs an IdleBody")
 		}
 		a.Active, a.StopReason = StatusIdle, &body.StopReason
+	case e.crossed:
 	case e.Type.IsToolUse():
 		body, ok := e.Body.(ToolUseBody)
 		if !ok {
@@ -475,16 +487,23 @@ func (j *Journal) resume(ctx context.Context, sc account.Scope, t Turn, before, 
 			if err := j.d.Turns.Save(ctx, sc, t); err != nil {
 				return err
 			}
-			entries = append(entries, Entry{Type: SessionRunning})
+			v, err := j.d.Repository.Get(ctx, sc, t.Session)
+			if err != nil && fault.KindOf(err) != fault.NotFound {
+				return err
+			}
+			if v.Active != StatusRunning { // while only threads worked it was
+				entries = append(entries, Entry{Type: SessionRunning})
+			}
 			j.kickAfterCommit(ctx, Ref{t.Tenant, t.Session})
 		}
 	}
 	entries = append(entries, after...)
-	if len(entries) == 0 {
-		return nil
+	if len(entries) > 0 {
+		if _, err := j.append(ctx, sc, Append{Session: t.Session}, entries); err != nil {
+			return err
+		}
 	}
-	_, err := j.append(ctx, sc, Append{Session: t.Session}, entries)
-	return err
+	return j.reflect(ctx, sc, t.Session, []Turn{t})
 }
 
 // confirmation travels in the context of an approval that a user.tool_confirmation asked for, so that the event stands before
@@ -602,7 +621,7 @@ func (j *Journal) InterruptAgents(ctx context.Context, sc account.Scope, agents 
 		n := 0
 		err := j.d.TX.Do(ctx, func(ctx context.Context) error {
 			var err error
-			n, err = j.stop(ctx, sc, session, halt{
+			n, err = j.stopTree(ctx, sc, session, halt{
 				reason: reason, drop: true, idle: true,
 				err: &ErrorDetail{Type: ErrTypeUnknown, Message: reason, RetryStatus: RetryStatus{Terminal}},
 			})

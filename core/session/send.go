@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"unicode/utf8"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -24,6 +25,8 @@ type Input struct {
 	Allow       bool
 	DenyMessage string
 	IsError     bool
+	// Thread narrows an interrupt to one thread; zero is the session with all of them. Answers find their thread by ToolUse.
+	Thread id.Thread
 }
 
 func (in Input) check(path string) error {
@@ -96,19 +99,44 @@ func (s *Service) Send(ctx context.Context, sc account.Scope, session id.Session
 			return nil, err
 		}
 	}
-	current, err := s.d.Repository.Get(ctx, sc, session)
+	current, err := s.own(ctx, sc, session)
 	if err != nil {
 		return nil, err
 	}
 	if current.ArchivedAt != nil {
 		return nil, ErrArchived
 	}
-	parked, err := s.parkedUses(ctx, sc, session, inputs)
+	groups, err := s.route(ctx, sc, current, inputs)
 	if err != nil {
 		return nil, err
 	}
+	parked := map[id.Event]ToolUse{}
+	for _, g := range groups {
+		of, err := s.parkedUses(ctx, sc, g.to.ID, g.inputs, g.first)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(parked, of)
+	}
+	out := make([]Event, 0, len(inputs))
+	for _, g := range groups {
+		events, err := s.sendTo(ctx, sc, g.to, g.inputs, parked)
+		if err != nil {
+			return nil, err
+		}
+		if g.to.ID != current.ID {
+			events = s.tellRoot(ctx, g.to, events)
+		}
+		out = append(out, events...)
+	}
+	return out, nil
+}
+
+// sendTo takes checked inputs of one session; parked are the uses among them that wait for an approval of the gate.
+func (s *Service) sendTo(ctx context.Context, sc account.Scope, current Session, inputs []Input, parked map[id.Event]ToolUse) ([]Event, error) {
 	out := make([]Event, 0, len(inputs))
 	for len(inputs) > 0 {
+		var err error
 		var events []Event
 		n := 1
 		if u, ok := parked[inputs[0].ToolUse]; ok {
@@ -135,10 +163,13 @@ func (s *Service) Send(ctx context.Context, sc account.Scope, session id.Session
 
 // parkedUses finds the uses among inputs that wait for an approval of the gate, and refuses the whole batch when one of the inputs
 // answers nothing, or answers what its sender may not.
-func (s *Service) parkedUses(ctx context.Context, sc account.Scope, session id.Session, inputs []Input) (map[id.Event]ToolUse, error) {
+func (s *Service) parkedUses(
+	ctx context.Context, sc account.Scope, session id.Session, inputs []Input, first int,
+) (map[id.Event]ToolUse, error) {
 	var open map[id.Event]ToolUse
 	parked := map[id.Event]ToolUse{}
 	for i, in := range inputs {
+		i += first
 		if in.ToolUse.IsZero() {
 			continue
 		}
@@ -284,6 +315,9 @@ func (s *Service) enqueue(ctx context.Context, sc account.Scope, session id.Sess
 // What is queued runs afterwards.
 func (s *Service) interrupt(ctx context.Context, sc account.Scope, session id.Session, in Input) ([]Event, error) {
 	e := Entry{ID: s.d.Journal.NewEventID(), Type: in.Type, Body: json.RawMessage("{}")}
+	if err := s.endThreads(ctx, sc, session, "interrupted by the user", false); err != nil {
+		return nil, err
+	}
 	if _, err := s.d.Journal.stop(ctx, sc, session, halt{first: []Entry{e}, reason: "interrupted by the user", idle: true}); err != nil {
 		return nil, err
 	}

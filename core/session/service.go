@@ -151,7 +151,7 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateReques
 
 // Get returns a session, or id.NotFound.
 func (s *Service) Get(ctx context.Context, sc account.Scope, session id.Session) (Session, error) {
-	return s.d.Repository.Get(ctx, sc, session)
+	return s.own(ctx, sc, session)
 }
 
 // List lists sessions, newest first unless req says otherwise.
@@ -176,6 +176,9 @@ func (s *Service) Update(ctx context.Context, sc account.Scope, session id.Sessi
 		if err := checkTitle(*p.Title); err != nil {
 			return Session{}, err
 		}
+	}
+	if _, err := s.own(ctx, sc, session); err != nil {
+		return Session{}, err
 	}
 	var out Session
 	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
@@ -260,7 +263,7 @@ func (s *Service) Delete(ctx context.Context, sc account.Scope, session id.Sessi
 func (s *Service) end(ctx context.Context, sc account.Scope, session id.Session, reason string, last EventType,
 	mark func(ctx context.Context, now time.Time) (bool, error),
 ) error {
-	if _, err := s.d.Repository.Get(ctx, sc, session); err != nil {
+	if _, err := s.own(ctx, sc, session); err != nil {
 		return err
 	}
 	return s.d.TX.Do(ctx, func(ctx context.Context) error {
@@ -270,6 +273,9 @@ func (s *Service) end(ctx context.Context, sc account.Scope, session id.Session,
 		}
 		fresh, err := mark(ctx, clock.Stored(s.d.Clock.Now()))
 		if err != nil || !fresh {
+			return err
+		}
+		if err := s.endThreads(ctx, sc, session, reason, true); err != nil {
 			return err
 		}
 		if _, err := s.d.Journal.stop(ctx, sc, session, halt{reason: reason, drop: true, idle: true, last: []Entry{{Type: last}}}); err != nil {
@@ -295,9 +301,14 @@ const maxEventBytes = 4 << 20
 // Events reads a part of a session's log. q.Limit must be positive, and long events make it fewer; more says whether there is more
 // in that direction.
 func (s *Service) Events(ctx context.Context, sc account.Scope, session id.Session, q EventQuery) (events []Event, more bool, err error) {
-	if _, err := s.d.Repository.Get(ctx, sc, session); err != nil {
+	if _, err := s.own(ctx, sc, session); err != nil {
 		return nil, false, err
 	}
+	return s.events(ctx, sc, session, q)
+}
+
+// events is Events of a session that is known to be there.
+func (s *Service) events(ctx context.Context, sc account.Scope, session id.Session, q EventQuery) (events []Event, more bool, err error) {
 	limit := q.Limit
 	q.Limit, q.MaxBytes = limit+1, maxEventBytes
 	events, err = s.d.Log.Events(ctx, sc, session, q)
@@ -322,7 +333,7 @@ func (s *Service) Events(ctx context.Context, sc account.Scope, session id.Sessi
 
 // OpenUses lists the tool uses of a session that have no result yet.
 func (s *Service) OpenUses(ctx context.Context, sc account.Scope, session id.Session) ([]ToolUse, error) {
-	if _, err := s.d.Repository.Get(ctx, sc, session); err != nil {
+	if _, err := s.own(ctx, sc, session); err != nil {
 		return nil, err
 	}
 	return s.d.Uses.Open(ctx, sc, session)

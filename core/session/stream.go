@@ -44,12 +44,18 @@ type Stream struct {
 
 // Stream subscribes to a session. The caller must Close the stream.
 func (s *Service) Stream(ctx context.Context, sc account.Scope, session id.Session, opt StreamOptions) (*Stream, error) {
+	return s.stream(ctx, sc, session, opt, s.own)
+}
+
+func (s *Service) stream(ctx context.Context, sc account.Scope, session id.Session, opt StreamOptions,
+	get func(context.Context, account.Scope, id.Session) (Session, error),
+) (*Stream, error) {
 	// Subscribing comes before reading how far the log is: what is appended in between is both behind the cursor and in the mailbox.
 	sub, err := s.d.Hub.subscribe(session, opt.Chunks)
 	if err != nil {
 		return nil, err
 	}
-	current, err := s.d.Repository.Get(ctx, sc, session)
+	current, err := get(ctx, sc, session)
 	if err != nil {
 		s.d.Hub.unsubscribe(session, sub)
 		return nil, err
