@@ -131,6 +131,8 @@ type (
 		Message     string      `json:"message"`
 		RetryStatus RetryStatus `json:"retry_status"`
 		Rule        string      `json:"rule,omitempty"` // the policy field or rule that refused, if one did
+		// RepositoryURL belongs to the ErrTypeRepository types.
+		RepositoryURL string `json:"repository_url,omitempty"`
 	}
 	// RetryStatus says whether the server tries again.
 	RetryStatus struct {
@@ -187,6 +189,12 @@ const (
 	ErrTypeRequestFailed ErrorType = "model_request_failed_error"
 	ErrTypeBilling       ErrorType = "billing_error"
 	ErrTypeToolUseLimit  ErrorType = "tool_use_limit_reached_error"
+
+	ErrTypeRepositoryAuth      ErrorType = "repository_authentication_error"
+	ErrTypeRepositoryForbidden ErrorType = "repository_forbidden_error"
+	ErrTypeRepositoryNotFound  ErrorType = "repository_not_found_error"
+	ErrTypeRepositoryCheckout  ErrorType = "repository_checkout_error"
+	ErrTypeRepositoryClone     ErrorType = "repository_clone_error"
 )
 
 // RetryState says what happens after an error.
