@@ -189,7 +189,9 @@ func (j *Journal) FindThread(ctx context.Context, root Ref, thread id.Thread) (T
 }
 
 // Lagging is Threads.Lagging.
-func (j *Journal) Lagging(ctx context.Context, limit int) ([]Ref, error) { return j.d.Threads.Lagging(ctx, limit) }
+func (j *Journal) Lagging(ctx context.Context, limit int) ([]Ref, error) {
+	return j.d.Threads.Lagging(ctx, limit)
+}
 
 // NewThread makes a thread of a parent, which is not stored yet.
 func (j *Journal) NewThread(parent Session, typ ThreadType, depth int) Thread {
@@ -567,8 +569,8 @@ func (j *Journal) reflect(ctx context.Context, sc account.Scope, session id.Sess
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(uses, func(u ToolUse) bool { return u.State.Blocks() }) {
-		return nil // it has been made ready
+	if !slices.ContainsFunc(uses, func(u ToolUse) bool { return u.State == UseThread }) {
+		return nil
 	}
 	need, err := j.needed(ctx, sc, session, uses)
 	if err != nil {
