@@ -22,7 +22,7 @@ const (
 
 // conversationTypes are the events that models see.
 var conversationTypes = []session.EventType{
-	session.UserMessage, session.AgentMessage, session.AgentThinking,
+	session.UserMessage, session.AgentThreadReceived, session.AgentMessage, session.AgentThinking,
 	session.AgentToolUse, session.AgentMCPToolUse, session.AgentCustomToolUse,
 	session.AgentToolResult, session.AgentMCPToolResult, session.UserCustomToolResult, session.UserToolResult, session.SystemMessage,
 }
@@ -94,7 +94,7 @@ func (c *conversation) load(ctx context.Context, j *session.Journal, ref session
 	}
 	slices.Reverse(events)
 	for _, e := range events {
-		if len(c.exchanges) == 0 && e.Type != session.UserMessage {
+		if len(c.exchanges) == 0 && !begins(e) {
 			continue // the rest of an exchange whose beginning is out of reach
 		}
 		if err := c.add(e); err != nil {
@@ -107,11 +107,18 @@ func (c *conversation) load(ctx context.Context, j *session.Journal, ref session
 	return nil
 }
 
+// begins reports whether an event begins an exchange: a message of the user, or of the thread that delegated.
+func begins(e session.Event) bool {
+	return e.Type == session.UserMessage || e.Type == session.AgentThreadReceived && e.Ref.IsZero()
+}
+
 func (c *conversation) add(e session.Event) error {
 	c.last = e.Seq
 	size := len(e.Data)
 	switch {
-	case e.Type == session.UserMessage:
+	case e.Crossed(), e.Type == session.AgentThreadReceived && !e.Ref.IsZero():
+		return nil // another thread's, or an answer that stands in a tool result, too
+	case begins(e):
 		var body session.MessageBody
 		if err := e.Body(&body); err != nil {
 			return err

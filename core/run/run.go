@@ -95,10 +95,11 @@ type BoundTool struct {
 	// MCPServer is the name of the server that offers it; "" for other tools.
 	MCPServer string
 
-	pay bool
+	pay      bool
+	delegate bool // to a thread
 }
 
-func (b BoundTool) client() bool { return b.Tool == nil && !b.pay }
+func (b BoundTool) client() bool { return b.Tool == nil && !b.pay && !b.delegate }
 
 // eventType is how uses of the tool appear in the log.
 func (b BoundTool) eventType() session.EventType {

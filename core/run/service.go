@@ -258,6 +258,7 @@ func (s *Service) scan(ctx context.Context) {
 		return
 	}
 	s.adopt(turns)
+	s.followThreads(ctx)
 	refs, err := s.d.Journal.Waiting(ctx, s.cfg.Scan, waitingMost)
 	if err != nil {
 		s.warn(ctx, "waiting turns not found", err)

@@ -28,6 +28,9 @@ type turn struct {
 	byName map[string]BoundTool
 	after  int64 // number of the newest event that this holder knows of, for chunks
 
+	thread *session.Thread // that the session is; nil for a session of its own
+	roster []member        // whom the agent may delegate to
+
 	inherited id.Event // the model call that the holder before had begun, if any
 }
 
@@ -38,6 +41,9 @@ func (s *Service) run(ctx context.Context, c session.Claimed) {
 		inherited: c.Span,
 	}
 	err := t.guarded(ctx, c.Fresh)
+	if t.thread != nil {
+		defer s.leaveThread(ctx, t.ref)
+	}
 	if err == nil || errors.Is(err, session.ErrFenced) || ctx.Err() != nil {
 		s.memory.put(c.Session, t.c)
 		return
@@ -84,6 +90,11 @@ func (t *turn) loop(ctx context.Context, fresh bool) error {
 	if err := t.closeSpan(ctx, "the process that asked the model went away"); err != nil {
 		return err
 	}
+	if fresh {
+		if err := t.warnOfRoster(ctx); err != nil {
+			return err
+		}
+	}
 	for check := !fresh; ; check = true {
 		if ctx.Err() != nil || t.s.isDraining() {
 			return nil //nolint:nilerr // the lease is given up; whoever holds the turn next goes on from the log
@@ -122,6 +133,11 @@ func (t *turn) prepare(ctx context.Context) error {
 	t.after = t.sess.LastSeq
 	if t.c.agent.ID.IsZero() {
 		if t.c.agent, err = t.s.d.Agents.GetVersion(ctx, t.sc, t.sess.Agent, t.sess.AgentVersion); err != nil {
+			return err
+		}
+	}
+	if !t.sess.Parent.IsZero() {
+		if err := t.enterThread(ctx); err != nil {
 			return err
 		}
 	}
