@@ -92,6 +92,10 @@ type BoundTool struct {
 	Spec tool.Spec
 	// Ask makes every use wait for a user.tool_confirmation.
 	Ask bool
+	// Toolset marks the tools of the agent toolset: their uses are an agent.tool_use also when the client executes them.
+	Toolset bool
+	// Timeout bounds a call; 0 is Config.ToolTimeout.
+	Timeout time.Duration
 	// MCPServer is the name of the server that offers it; "" for other tools.
 	MCPServer string
 
@@ -104,7 +108,7 @@ func (b BoundTool) client() bool { return b.Tool == nil && !b.pay && !b.delegate
 // eventType is how uses of the tool appear in the log.
 func (b BoundTool) eventType() session.EventType {
 	switch {
-	case b.client():
+	case b.client() && !b.Toolset:
 		return session.AgentCustomToolUse
 	case b.MCPServer != "":
 		return session.AgentMCPToolUse

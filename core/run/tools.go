@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -35,17 +36,7 @@ func (t *turn) offerTools(ctx context.Context) error {
 			t.tools = append(t.tools, b)
 		}
 	}
-	if t.thread != nil && t.thread.Type == session.ThreadAdvisor {
-		return nil
-	}
 	add(BoundTool{pay: true, Spec: paySpec()})
-	delegations, err := t.delegations(ctx)
-	if err != nil {
-		return fmt.Errorf("run: roster: %w", err)
-	}
-	for _, b := range delegations {
-		add(b)
-	}
 	for _, c := range t.c.agent.Config.CustomTools() {
 		add(BoundTool{Spec: tool.Spec{Name: c.Name, Description: c.Description, InputSchema: c.InputSchema}})
 	}
@@ -116,8 +107,6 @@ func (t *turn) use(ctx context.Context, u session.ToolUse) (blocked bool, err er
 	switch rec.State {
 	case gate.Started:
 		switch {
-		case b.delegate:
-			return t.handle(ctx, rec, u)
 		case b.client():
 			return true, t.handOver(ctx, rec, u)
 		case rec.Found && !b.Spec.Idempotent:
@@ -205,7 +194,7 @@ func (t *turn) handOver(ctx context.Context, rec gate.Record, u session.ToolUse)
 
 // call calls the tool with its deadline. A panic of the tool is an error of this call.
 func (t *turn) call(ctx context.Context, b BoundTool, u session.ToolUse) (res *tool.Result, err error) {
-	ctx, cancel := context.WithTimeout(ctx, t.s.cfg.ToolTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(b.Timeout, t.s.cfg.ToolTimeout))
 	defer cancel()
 	type outcome struct {
 		res tool.Result
@@ -240,7 +229,7 @@ func (t *turn) ended(ctx context.Context, rec gate.Record, u session.ToolUse, re
 	case err != nil:
 		text := publicText(err)
 		if errors.Is(err, context.DeadlineExceeded) {
-			text = "the tool did not answer within " + t.s.cfg.ToolTimeout.String()
+			text = "the tool did not answer within " + cmp.Or(t.byName[u.Name].Timeout, t.s.cfg.ToolTimeout).String()
 		}
 		if _, ok := fault.As(err); !ok && !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			t.s.d.Logger.WarnContext(ctx, "tool failed", "session_id", t.ref.Session, "tool", u.Name, "error", err)
