@@ -103,7 +103,7 @@ func (s *Service) clone(ctx context.Context, u *scene, r session.Resource) error
 	}
 	token := ""
 	if s.d.Tokens != nil {
-		if token, err = s.d.Tokens.RepositoryToken(ctx, u.sc, u.sess, r); err != nil {
+		if token, err = s.d.Tokens.RepositoryToken(ctx, u.sc, r); err != nil {
 			return err
 		}
 	}

@@ -32,10 +32,10 @@ type Journal interface {
 	Note(ctx context.Context, ref session.Ref, entries ...session.Entry) error
 }
 
-// Tokens opens the tokens with which repositories are cloned.
+// Tokens opens the tokens with which repositories are cloned; session.Service does.
 type Tokens interface {
-	// RepositoryToken returns the token of a resource of the session; "" when it has none.
-	RepositoryToken(ctx context.Context, sc account.Scope, sess session.Session, r session.Resource) (string, error)
+	// RepositoryToken returns the token of a resource; "" when it has none.
+	RepositoryToken(ctx context.Context, sc account.Scope, r session.Resource) (string, error)
 }
 
 // Variables knows the credentials that programs get by their environment.
