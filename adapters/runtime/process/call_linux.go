@@ -1,0 +1,296 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/bureau-agents/bureau/adapters/runtime/process/internal/child"
+	"github.com/bureau-agents/bureau/ports/runtime"
+)
+
+// call is a program that runs in a sandbox.
+type call struct {
+	sandbox *sandbox
+	kill    func()
+	ended   chan struct{} // closed when it and all that it started are dead
+
+	code   int // once ended is closed
+	memory atomic.Bool
+	disk   atomic.Bool
+}
+
+func (c *call) result() runtime.Result {
+	return runtime.Result{Code: c.code, Memory: c.memory.Load(), Disk: c.disk.Load()}
+}
+
+// begin starts a program. It is killed when ctx ends. The files stay the caller's.
+func (s *sandbox) begin(ctx context.Context, c runtime.Command, stdin, stdout, stderr *os.File) (*call, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	set, err := s.now()
+	if err != nil {
+		return nil, err
+	}
+	full := s.usage() >= set.limits.Disk
+	running := &call{sandbox: s, kill: func() {}, ended: make(chan struct{}), code: -1}
+	if s.runtime.machine.isolation() != nil {
+		return running, s.beginUnsafe(ctx, running, set, c, [3]*os.File{stdin, stdout, stderr})
+	}
+	group, err := s.enter(running, set)
+	if err != nil {
+		return nil, err
+	}
+	var kills int
+	place := func(int) error { return nil }
+	if group != nil {
+		kills = group.kills()
+		place = group.add
+	}
+	h, err := s.runtime.machine.spawn([3]*os.File{stdin, stdout, stderr}, place)
+	if err != nil {
+		s.leave(running, group)
+		close(running.ended)
+		return nil, runtime.ErrIsolation.Withf("the sandbox cannot be started: %v", err).Wrap(err)
+	}
+	s.mu.Lock()
+	running.kill = h.kill
+	closed := s.gone
+	s.mu.Unlock()
+	if closed {
+		h.kill()
+	}
+	stop := context.AfterFunc(ctx, h.kill)
+	listener, err := h.build(s.setup(set, full))
+	if err != nil {
+		err = runtime.ErrIsolation.Withf("the sandbox cannot be built: %v", err).Wrap(err)
+	} else if err = h.run(child.Program{Args: c.Args, Env: variables(set, c), Dir: c.Dir}); err != nil && !errors.Is(err, runtime.ErrProgram) {
+		err = runtime.ErrIsolation.Withf("the program cannot be started: %v", err).Wrap(err)
+	}
+	var server *http.Server
+	if err == nil && listener != nil {
+		server = set.proxy.serve(listener)
+	}
+	if err != nil {
+		h.kill()
+	}
+	finish := func() {
+		if err == nil {
+			if status, err := h.status(); err == nil {
+				running.code = status.Code
+			}
+		}
+		h.wait()
+		stop()
+		if server != nil {
+			_ = server.Close()
+		} else if listener != nil {
+			_ = listener.Close()
+		}
+		if group != nil && group.kills() > kills {
+			running.memory.Store(true)
+		}
+		s.leave(running, group)
+		close(running.ended)
+	}
+	if err != nil {
+		finish()
+		if _, closed := s.now(); closed != nil {
+			return nil, closed
+		}
+		return nil, err
+	}
+	go finish()
+	go s.watch(running, h.cmd.Process.Pid, set, full, group == nil)
+	return running, nil
+}
+
+// isolation returns the reason why programs are not isolated here, if they are not.
+func (m *machine) isolation() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.checked {
+		return nil
+	}
+	return m.err
+}
+
+// enter counts a call in, and returns the sandbox's control group.
+func (s *sandbox) enter(c *call, set settings) (*group, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return nil, runtime.ErrGone
+	}
+	if groups := s.runtime.machine.groups; s.group == nil && groups != nil {
+		g, err := groups.make(s.id, set.limits)
+		if err != nil {
+			return nil, runtime.ErrIsolation.Withf("the sandbox's control group cannot be made: %v", err).Wrap(err)
+		}
+		s.group = g
+	}
+	s.calls[c] = struct{}{}
+	if s.group != nil {
+		s.group.processes(set.limits.Processes, len(s.calls))
+	}
+	return s.group, nil
+}
+
+// leave counts a call out.
+func (s *sandbox) leave(c *call, g *group) {
+	s.mu.Lock()
+	delete(s.calls, c)
+	left := len(s.calls)
+	limit := s.settings.limits.Processes
+	s.mu.Unlock()
+	if g != nil {
+		g.processes(limit, left)
+	}
+	s.recount()
+}
+
+// How often a running call's files are counted; more seldom where counting takes long.
+const (
+	firstCount = 250 * time.Millisecond
+	nextCount  = 500 * time.Millisecond
+	countShare = 10
+)
+
+// watch ends a call that fills the disk, or, without control groups, the memory.
+func (s *sandbox) watch(c *call, pid int, set settings, full, memory bool) {
+	wait := firstCount
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-c.ended:
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		began := time.Now()
+		if used := s.count(); used > set.limits.Disk && !full {
+			c.disk.Store(true)
+			c.kill()
+		}
+		if memory && resident(pid) > set.limits.Memory {
+			c.memory.Store(true)
+			c.kill()
+		}
+		wait = max(nextCount, countShare*time.Since(began))
+	}
+}
+
+// resident returns the memory that a process and its descendants have for themselves.
+func resident(pid int) int64 {
+	var sum int64
+	if raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid)); err == nil {
+		if f := strings.Fields(string(raw)); len(f) >= 3 {
+			all, _ := strconv.ParseInt(f[1], 10, 64)
+			shared, _ := strconv.ParseInt(f[2], 10, 64)
+			sum = (all - shared) * int64(os.Getpagesize())
+		}
+	}
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // the pattern is well-formed
+	for _, file := range tasks {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for text := range strings.FieldsSeq(string(raw)) {
+			if child, err := strconv.Atoi(text); err == nil {
+				sum += resident(child)
+			}
+		}
+	}
+	return sum
+}
+
+// helperTasks is how many threads a helper has, at most: they count, too.
+const helperTasks = 16
+
+// limits of each process. A sandbox that is full may not write any file.
+func limits(l runtime.Limits, full, counted bool) []child.Limit {
+	size := uint64(l.Disk)
+	if full {
+		size = 0
+	}
+	list := []child.Limit{
+		{Resource: unix.RLIMIT_CORE},
+		{Resource: unix.RLIMIT_FSIZE, Value: size},
+		{Resource: unix.RLIMIT_NOFILE, Value: openFiles},
+		{Resource: unix.RLIMIT_MEMLOCK, Value: 64 << 10},
+		{Resource: unix.RLIMIT_MSGQUEUE, Value: 1 << 20},
+	}
+	if !counted {
+		list = append(list,
+			child.Limit{Resource: unix.RLIMIT_NPROC, Value: uint64(l.Processes + helperTasks)},
+			child.Limit{Resource: unix.RLIMIT_DATA, Value: uint64(l.Memory)})
+	}
+	return list
+}
+
+// beginUnsafe starts a program with the server's rights.
+func (s *sandbox) beginUnsafe(ctx context.Context, c *call, set settings, command runtime.Command, files [3]*os.File) error {
+	dir := command.Dir
+	if mount, rest := mountOf(dir); mount != "" {
+		dir = filepath.Join(s.host(mount), rest)
+	}
+	set.proxy = nil // it would have to listen where everybody can connect
+	env := variables(set, command)
+	for i, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		if mount, rest := mountOf(value); mount != "" && (name == "HOME" || name == "TMPDIR") {
+			env[i] = name + "=" + filepath.Join(s.host(mount), rest)
+		}
+	}
+	if _, err := s.enter(c, set); err != nil {
+		return err
+	}
+	cmd := exec.Command(command.Args[0], command.Args[1:]...)
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, env, files[0], files[1], files[2]
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		s.leave(c, nil)
+		close(c.ended)
+		return runtime.ErrProgram.Withf("%s: %v", command.Args[0], err).Wrap(err)
+	}
+	kill := func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
+	s.mu.Lock()
+	c.kill = kill
+	closed := s.gone
+	s.mu.Unlock()
+	if closed {
+		kill()
+	}
+	stop := context.AfterFunc(ctx, kill)
+	go func() {
+		_ = cmd.Wait()
+		kill() // what it has left behind
+		stop()
+		c.code = cmd.ProcessState.ExitCode()
+		s.leave(c, nil)
+		close(c.ended)
+	}()
+	go s.watch(c, cmd.Process.Pid, set, false, true)
+	return nil
+}
+
+// serve answers a sandbox's programs until the server is closed.
+func (p *proxy) serve(l net.Listener) *http.Server {
+	server := &http.Server{Handler: p, ReadHeaderTimeout: 30 * time.Second, ErrorLog: p.errors}
+	go func() { _ = server.Serve(l) }()
+	return server
+}

@@ -1,0 +1,316 @@
+package child
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"runtime"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// This runs before the inits of everything else that a server links, and before its main: those take longer than all the rest of a
+// call, and a program that embeds Bureau has nothing to remember.
+func init() { //nolint:gochecknoinits // see above
+	if len(os.Args) == 0 {
+		return
+	}
+	runtime.LockOSThread() // rights and filters belong to threads, and main starts on this one
+	switch os.Args[0] {
+	case NameInit:
+		initialize()
+	case NameProgram:
+		serve()
+	case NameLauncher:
+		launch()
+	default:
+		runtime.UnlockOSThread()
+		return
+	}
+	os.Exit(1)
+}
+
+// socket is the descriptor that leads to the server. It is read and written without the poller: nothing else goes on.
+type socket struct{}
+
+func (socket) Read(p []byte) (int, error) {
+	for {
+		n, err := unix.Read(SocketFD, p)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, errors.New("the server is gone")
+		default:
+			return n, nil
+		}
+	}
+}
+
+func (socket) Write(p []byte) (int, error) {
+	for written := 0; ; {
+		n, err := unix.Write(SocketFD, p[written:])
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return written, err
+		}
+		if written += max(n, 0); written == len(p) {
+			return written, nil
+		}
+	}
+}
+
+// fail tells the server what went wrong, and ends.
+func fail(refused bool, err error) {
+	_ = Send(socket{}, Status{Failed: err.Error(), Refused: refused})
+	os.Exit(1)
+}
+
+// initialize builds the sandbox and gives up the rights to do so.
+func initialize() {
+	var s Setup
+	if err := Receive(socket{}, &s); err != nil {
+		os.Exit(1)
+	}
+	if err := build(s); err != nil {
+		fail(false, err)
+	}
+	var proxy []int
+	if s.Proxy {
+		fd, err := listen()
+		if err != nil {
+			fail(false, fmt.Errorf("open the proxy's listener: %w", err))
+		}
+		proxy = []int{fd}
+	}
+	if err := limit(s); err != nil {
+		fail(false, err)
+	}
+	if err := drop(s); err != nil {
+		fail(false, err)
+	}
+	if err := ready(proxy); err != nil {
+		os.Exit(1)
+	}
+	if os.Getuid() == os.Geteuid() && rights() == 0 {
+		serve()
+		return
+	}
+	// Rights are each thread's own, and the Go runtime has made more threads: only executing a program ends all of them at once.
+	err := unix.Exec("/proc/self/exe", []string{NameProgram}, os.Environ())
+	fail(false, fmt.Errorf("begin anew: %w", err))
+}
+
+// ready says that the sandbox stands, and hands over the proxy's listener.
+func ready(fds []int) error {
+	if len(fds) == 0 {
+		return Send(socket{}, Status{})
+	}
+	// A byte carries the descriptors; the message follows it.
+	if err := unix.Sendmsg(SocketFD, []byte{0}, unix.UnixRights(fds...), nil, 0); err != nil {
+		return err
+	}
+	for _, fd := range fds {
+		_ = unix.Close(fd)
+	}
+	return Send(socket{}, Status{})
+}
+
+// listen opens the listener that the server serves the proxy on: a socket belongs to the network it was made in, wherever it is used.
+func listen() (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: ProxyPort, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return -1, err
+	}
+	return fd, unix.Listen(fd, 128)
+}
+
+// limit sets what the program may use at most; the helper itself needs little of it.
+func limit(s Setup) error {
+	for _, l := range s.Limits {
+		var now syscall.Rlimit
+		if err := syscall.Getrlimit(l.Resource, &now); err != nil {
+			return fmt.Errorf("limit %d: %w", l.Resource, err)
+		}
+		v := min(l.Value, now.Max)
+		if err := syscall.Setrlimit(l.Resource, &syscall.Rlimit{Cur: v, Max: v}); err != nil {
+			return fmt.Errorf("limit %d: %w", l.Resource, err)
+		}
+	}
+	// Courtesies to the server: it goes first, and it stays when the machine runs out of memory.
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, s.Nice)
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
+	return nil
+}
+
+// serve is what remains of the helper once it has no rights: it runs the program and buries whatever dies in the sandbox.
+func serve() {
+	unix.CloseOnExec(SocketFD)
+	var p Program
+	if err := Receive(socket{}, &p); err != nil {
+		os.Exit(1)
+	}
+	file, err := lookup(p)
+	if err != nil {
+		fail(true, err)
+	}
+	// A program has the helper's own user, and shall not see through it: neither its memory nor the file it was started from.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		fail(false, err)
+	}
+	pid, err := syscall.ForkExec(file, p.Args, &syscall.ProcAttr{
+		Dir: p.Dir, Env: p.Env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		fail(true, fmt.Errorf("%s: %w", p.Args[0], err))
+	}
+	if err := Send(socket{}, Status{}); err != nil {
+		os.Exit(1)
+	}
+	if null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
+		for fd := range 3 { // whoever reads the program's output waits for its last holder
+			_ = unix.Dup2(null, fd)
+		}
+	}
+	go func() {
+		_, _ = socket{}.Read(make([]byte, 1))
+		os.Exit(1) // the server has no use for the program any more, or is gone
+	}()
+	for {
+		var status unix.WaitStatus
+		got, err := unix.Wait4(-1, &status, 0, nil)
+		if errors.Is(err, unix.EINTR) || err == nil && got != pid {
+			continue
+		}
+		if err != nil {
+			os.Exit(1)
+		}
+		code := -1
+		if status.Exited() {
+			code = status.ExitStatus()
+		}
+		_ = Send(socket{}, Status{Code: code})
+		os.Exit(0)
+	}
+}
+
+// lookup finds the program.
+func lookup(p Program) (string, error) {
+	if err := unix.Access(p.Dir, unix.X_OK); err != nil {
+		return "", fmt.Errorf("the directory %s: %w", p.Dir, err)
+	}
+	name := p.Args[0]
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	dirs := ""
+	for _, v := range p.Env {
+		if value, ok := strings.CutPrefix(v, "PATH="); ok {
+			dirs = value
+		}
+	}
+	for dir := range strings.SplitSeq(dirs, ":") {
+		if dir == "" || dir[0] != '/' {
+			continue
+		}
+		file := path.Join(dir, name)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && unix.Access(file, unix.X_OK) == nil {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("there is no program %q in the sandbox", name)
+}
+
+// launch makes the namespaces for a server that is not root. The server cannot do it: it lets nobody see its memory, and therefore
+// may not say itself who is who in a namespace that it makes.
+func launch() {
+	err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
+	if err != nil {
+		fail(false, err)
+	}
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{NameInit}, &syscall.ProcAttr{
+		Dir: "/", Env: os.Environ(), Files: []uintptr{0, 1, 2, SocketFD},
+		Sys: &syscall.SysProcAttr{
+			Cloneflags:  unix.CLONE_NEWUSER | Namespaces,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: UserID, HostID: os.Geteuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: UserID, HostID: os.Getegid(), Size: 1}},
+			AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP},
+			Pdeathsig:   syscall.SIGKILL,
+		},
+	})
+	if err != nil {
+		fail(false, fmt.Errorf("make namespaces: %w", err))
+	}
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err == nil {
+		for fd := range SocketFD + 1 {
+			_ = unix.Dup2(null, fd)
+		}
+	}
+	var status unix.WaitStatus
+	for {
+		if _, err := unix.Wait4(pid, &status, 0, nil); !errors.Is(err, unix.EINTR) {
+			os.Exit(0)
+		}
+	}
+}
+
+// Namespaces are those of every sandbox. A server that is not root adds one for users.
+const Namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+
+// UserID is whom programs see themselves as where a server is not root; outside they are the server's own user.
+const UserID = 1000
+
+// rights returns the capabilities that this thread has.
+func rights() uint64 {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return ^uint64(0)
+	}
+	return uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted)
+}
+
+// drop gives up every right, for good.
+func drop(s Setup) error {
+	for c := uintptr(0); c <= 63; c++ {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); errors.Is(err, unix.EINVAL) {
+			break
+		} else if err != nil {
+			return fmt.Errorf("drop capability %d: %w", c, err)
+		}
+	}
+	if os.Getuid() != s.UID { // on all threads: these are the standard library's
+		if err := errors.Join(syscall.Setgroups(nil), syscall.Setresgid(s.GID, s.GID, s.GID), syscall.Setresuid(s.UID, s.UID, s.UID)); err != nil {
+			return fmt.Errorf("become user %d: %w", s.UID, err)
+		}
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return fmt.Errorf("clear the ambient capabilities: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("set no_new_privs: %w", err)
+	}
+	return filter()
+}
+
+// filter installs the filter of system calls on this thread, from where programs inherit it.
+func filter() error {
+	program, err := forbidden()
+	if err != nil || len(program) == 0 {
+		return err
+	}
+	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
+	if errno != 0 && errno != unix.ENOSYS && errno != unix.EINVAL { // a kernel without it: the namespaces hold all the same
+		return fmt.Errorf("filter system calls: %w", errno)
+	}
+	return nil
+}
