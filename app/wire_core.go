@@ -35,7 +35,7 @@ import (
 func coreModule() fx.Option {
 	return fx.Module("core",
 		fx.Provide(
-			provideAudit, provideAccounts, provideAgents, provideWallets, provideUsage, providePolicies, provideGate,
+			provideAudit, provideAccounts, provideAgents, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
 			provideEnvironments, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
@@ -78,10 +78,10 @@ type modelCheck struct{}
 
 func (modelCheck) CheckModel(context.Context, account.Scope, string) error { return nil }
 
-func provideAgents(b base, s *bunstore.Store) (*agent.Service, error) {
+func provideAgents(b base, s *bunstore.Store, library *skill.Library) (*agent.Service, error) {
 	return agent.NewService(agent.Deps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Agents(), Models: modelCheck{},
-	}, agent.ServiceConfig{Reserved: []string{run.PayTool, knowledge.ToolName}})
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Agents(), Models: modelCheck{}, Skills: skillCheck{library},
+	}, agent.ServiceConfig{Reserved: []string{run.PayTool, knowledge.ToolName, skill.ReadTool}})
 }
 
 // owners tells the contexts below agent about agents.
@@ -241,18 +241,19 @@ type runParts struct {
 	Models    *model.Registry
 	Usage     *usage.Service
 	Knowledge *knowledge.Service
+	Library   *skill.Library
 	Skills    *skill.Service
 	Telemetry *otel.Telemetry
 }
 
 func provideRun(b base, p runParts) (*run.Service, error) {
-	sources := append([]run.ToolSource{knowledgeTools{p.Knowledge}, skillTools{p.Skills}}, p.Options.tools...)
+	sources := append([]run.ToolSource{knowledgeTools{p.Knowledge}, libraryTools{p.Library}, skillTools{p.Skills}}, p.Options.tools...)
 	for i, s := range sources {
 		sources[i] = observedTools{s, p.Telemetry}
 	}
 	return run.NewService(run.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Sessions, Agents: p.Agents, Gate: p.Gate,
-		Models: p.Models, Meter: meter{p.Usage}, Sources: sources,
+		Models: p.Models, Meter: meter{p.Usage}, Sources: sources, Prompts: []run.PromptSource{libraryPrompt{p.Library}},
 	}, run.Config{SingleProcess: p.Config.DatabaseURL == ""})
 }
 

@@ -48,6 +48,7 @@ type httpParts struct {
 	Environments *environment.Service
 	Gate         *gate.Gate
 	Knowledge    *knowledge.Service
+	Library      *skill.Library
 	Policies     *policy.Service
 	Sessions     *session.Service
 	Skills       *skill.Service
@@ -62,7 +63,7 @@ func provideHandler(b base, p httpParts) (http.Handler, error) {
 			PublicURL: p.Config.PublicURL, RateScale: *p.Config.RateLimitScale, TrustedProxies: p.Config.TrustedProxies,
 		},
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Environments: p.Environments, Gate: p.Gate, Knowledge: p.Knowledge, Policies: p.Policies,
+		Agents: p.Agents, Audit: p.Audit, Environments: p.Environments, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Policies: p.Policies,
 		Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
 	}, native.Config{})
 	if err != nil {

@@ -17,7 +17,7 @@ type world struct {
 	name string
 	api  *apptest.Client // with an admin key of the tenant
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, skill string
 }
 
 // newWorld makes a tenant and fills it.
@@ -52,6 +52,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	})
 	w.installed = create("/v1/agents/"+w.agent+"/skills", m{"skill_id": "calculator"})
 	create("/v1/knowledge/ingest", m{"agent_id": w.agent, "chunks": []m{{"text": "The secret of " + name + " is a number.", "source": name + ".md"}}})
+	w.skill = create("/v1/skills", skillBody(name))
 	w.knowledge = first("/v1/knowledge?agent_id=" + w.agent)
 	w.session = create("/v1/sessions", m{"agent": w.agent, "title": name, "metadata": m{"of": name}})
 	talk := logged(t, w.api.Stream("POST", "/v1/sessions/"+w.session+"/messages",
@@ -71,15 +72,16 @@ func (w *world) ids() map[string]string {
 	return map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
-		"usage_id": w.usage, "installed_id": w.installed, "environment_id": w.environment,
+		"usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "environment_id": w.environment,
 	}
 }
 
 // plain are the path parameters that are not ids of a tenant's things.
 var plain = map[string]string{
-	"version":  "1",          // of an agent
+	"version":  "1",          // of an agent, and of a skill
 	"name":     "calculator", // of a plugin: the server's own
-	"skill_id": "calculator", // of the catalogue: the server's own
+	"skill":    "calculator", // of the catalogue: the server's own
+	"filename": "SKILL.md",
 }
 
 // path returns the address of an operation with the world's ids. It fails the test for a parameter that nobody has said anything about.
@@ -123,10 +125,11 @@ func (w *world) body(t *testing.T, op operation) any {
 			"scope":  m{"agent_id": w.agent},
 			"limits": m{"daily_limit": amount, "approval_ttl": 60, "blocked_domains": []string{"bad.example"}, "daily_token_limit": 1000},
 		},
-		"updatePolicy":       m{"limits": m{"daily_limit": amount, "blocked_categories": []string{w.name, "other"}}},
-		"simulateDecision":   m{"agent_id": w.agent, "amount": amount, "payee": w.name + ".example", "action": "payment"},
-		"denyApproval":       m{"reason": w.name},
-		"installAgentSkill":  m{"skill_id": "calculator"},
+		"updatePolicy":      m{"limits": m{"daily_limit": amount, "blocked_categories": []string{w.name, "other"}}},
+		"simulateDecision":  m{"agent_id": w.agent, "amount": amount, "payee": w.name + ".example", "action": "payment"},
+		"denyApproval":      m{"reason": w.name},
+		"installAgentSkill": m{"skill_id": "calculator"},
+		"createSkill":       skillBody(w.name), "uploadSkill": skillBody(w.name), "createSkillVersion": skillBody(w.name),
 		"installPlugin":      "not a program",
 		"ingestKnowledge":    m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
 		"searchKnowledge":    m{"agent_id": w.agent, "query": "the secret", "limit": 3},
@@ -152,6 +155,13 @@ func (w *world) body(t *testing.T, op operation) any {
 	return body
 }
 
+// skillBody is an uploaded skill.
+func skillBody(name string) m {
+	return m{"display_title": name, "files": []m{
+		{"filename": "s/SKILL.md", "content": "---\nname: notes\ndescription: Notes of " + name + ".\n---\nWrite notes.\n"},
+	}}
+}
+
 // agentBody names every kind of thing that an agent's configuration can.
 func (w *world) agentBody() m {
 	return m{
@@ -160,6 +170,7 @@ func (w *world) agentBody() m {
 			{"type": "agent_toolset_20260401", "configs": []m{{"name": "bash", "enabled": false}}},
 			{"type": "custom", "name": "look_up", "description": "Looks up.", "input_schema": m{"type": "object"}},
 		},
+		"skills":     []m{{"skill_id": w.skill, "type": "custom"}, {"skill_id": "builtin_pdf", "type": "anthropic", "version": "1"}},
 		"multiagent": m{"type": "coordinator", "agents": []any{m{"type": "agent", "id": w.helper}}},
 	}
 }

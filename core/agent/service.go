@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
+	"slices"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/clock"
@@ -21,7 +22,13 @@ type ModelChecker interface {
 	CheckModel(ctx context.Context, sc account.Scope, handle string) error
 }
 
-// Deps is what a Service needs. All fields are required.
+// SkillChecker decides whether an agent may name skills. app wires core/skill.
+type SkillChecker interface {
+	// CheckSkills returns refs with the ids in the server's own spelling, or an error whose Fields name what is not there.
+	CheckSkills(ctx context.Context, sc account.Scope, refs []SkillRef) ([]SkillRef, error)
+}
+
+// Deps is what a Service needs. All fields but Skills are required.
 type Deps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
@@ -29,6 +36,7 @@ type Deps struct {
 	Logger     *slog.Logger
 	Repository Repository
 	Models     ModelChecker
+	Skills     SkillChecker // nil: any may be named
 }
 
 // ServiceConfig is the service's configuration; Config is what an agent has. The zero value reserves nothing.
@@ -149,6 +157,9 @@ func (s *Service) Update(ctx context.Context, sc account.Scope, agent id.Agent, 
 	if p.Multiagent.set {
 		p.Multiagent = Set(admitted.Multiagent)
 	}
+	if p.Skills.set {
+		p.Skills = Set(admitted.Skills)
+	}
 	now := clock.Stored(s.d.Clock.Now())
 	var out Agent
 	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
@@ -211,8 +222,8 @@ func (s *Service) Archive(ctx context.Context, sc account.Scope, agent id.Agent)
 	return out, nil
 }
 
-// admit returns cfg with its defaults filled, after every check. was is what the agent had: a model that it names already is not
-// asked about again, so that an agent stays editable when its provider has been removed.
+// admit returns cfg with its defaults filled, after every check. was is what the agent had: a model and the skills that it names
+// already are not asked about again, so that an agent stays editable when its provider or a skill has been removed.
 func (s *Service) admit(ctx context.Context, sc account.Scope, cfg, was Config) (Config, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(s.cfg.Reserved); err != nil {
@@ -221,6 +232,12 @@ func (s *Service) admit(ctx context.Context, sc account.Scope, cfg, was Config) 
 	if cfg.Model.ID != "" && cfg.Model.ID != was.Model.ID {
 		if err := s.d.Models.CheckModel(ctx, sc, cfg.Model.ID); err != nil {
 			return Config{}, at(err, "model")
+		}
+	}
+	if s.d.Skills != nil && !slices.Equal(cfg.Skills, was.Skills) {
+		var err error
+		if cfg.Skills, err = s.d.Skills.CheckSkills(ctx, sc, cfg.Skills); err != nil {
+			return Config{}, err
 		}
 	}
 	if cfg.Multiagent == nil || reflect.DeepEqual(cfg.Multiagent, was.Multiagent) {

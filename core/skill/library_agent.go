@@ -23,7 +23,7 @@ type Ref struct {
 	Version string // an id, a number, or Latest
 }
 
-// CheckRefs returns refs with ids spelled as this server spells them. For a guide or a version that the tenant does not have it
+// CheckRefs returns refs with the ids of tenants' guides and versions spelled as this server spells them. For a guide or a version that the tenant does not have it
 // returns ErrSkillNotFound or ErrVersionNotFound, and a fault.Invalid for two guides of one name; the Fields name the place.
 func (l *Library) CheckRefs(ctx context.Context, sc account.Scope, refs []Ref) ([]Ref, error) {
 	out := make([]Ref, len(refs))
@@ -47,7 +47,10 @@ func (l *Library) CheckRefs(ctx context.Context, sc account.Scope, refs []Ref) (
 			return nil, at(ErrBundle.Withf("another skill of the agent has the name %q too", v.Name), "skill_id")
 		}
 		names[v.Name] = true
-		out[i] = Ref{g.Ref(), string(g.Source), ref.Version}
+		out[i] = ref
+		if g.Source == SourceCustom {
+			out[i].ID = g.Ref()
+		}
 		if of, err := id.Parse[id.SkillVersionKind](ref.Version); err == nil {
 			out[i].Version = of.String()
 		}
@@ -134,24 +137,19 @@ func Prompt(have []Attached, dir string) string {
 
 // Mounted is a file of an agent's guide for its sandbox.
 type Mounted struct {
-	Path string // below the folder of skills: "pdf/scripts/make_pdf.py"
+	Path string // in the guide's folder: "scripts/make_pdf.py"
 	Size int64
 	Open func(ctx context.Context) (io.ReadCloser, error)
 }
 
-// Files returns the files of the guides of an agent that can be used.
-func (l *Library) Files(sc account.Scope, have []Attached) []Mounted {
-	var out []Mounted
-	for _, a := range have {
-		if a.Problem != "" {
-			continue
-		}
-		for _, f := range a.Version.Files {
-			out = append(out, Mounted{a.Name + "/" + f.Path, f.Size, func(ctx context.Context) (io.ReadCloser, error) {
-				_, r, err := l.Open(ctx, sc, a.Guide, a.Version, f.Path)
-				return r, err
-			}})
-		}
+// Files returns the files of a guide that has no Problem.
+func (l *Library) Files(sc account.Scope, a Attached) []Mounted {
+	out := make([]Mounted, len(a.Version.Files))
+	for i, f := range a.Version.Files {
+		out[i] = Mounted{f.Path, f.Size, func(ctx context.Context) (io.ReadCloser, error) {
+			_, r, err := l.Open(ctx, sc, a.Guide, a.Version, f.Path)
+			return r, err
+		}}
 	}
 	return out
 }

@@ -29,7 +29,9 @@ type shippedGuide struct {
 	content map[string][]byte // by path
 }
 
-func (g shippedGuide) open(path string) io.ReadCloser { return io.NopCloser(bytes.NewReader(g.content[path])) }
+func (g shippedGuide) open(path string) io.ReadCloser {
+	return io.NopCloser(bytes.NewReader(g.content[path]))
+}
 
 // readShipped reads the embedded guides in the order of their folders' names.
 func readShipped() ([]shippedGuide, error) {

@@ -36,6 +36,7 @@ type Deps struct {
 	Environments *environment.Service
 	Gate         *gate.Gate
 	Knowledge    *knowledge.Service
+	Library      *skill.Library
 	Policies     *policy.Service
 	Sessions     *session.Service
 	Skills       *skill.Service
@@ -124,6 +125,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerServer()
 	f.registerSessions()
 	f.registerSkills()
+	f.registerSkillLibrary()
 	f.registerStanding()
 	f.registerUsage()
 	f.registerWallets()
@@ -148,6 +150,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Gate is required")
 	case d.Knowledge == nil:
 		return errors.New("native: Deps.Knowledge is required")
+	case d.Library == nil:
+		return errors.New("native: Deps.Library is required")
 	case d.Policies == nil:
 		return errors.New("native: Deps.Policies is required")
 	case d.Sessions == nil:

@@ -8,6 +8,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
@@ -55,7 +56,7 @@ func (f *face) showPlugin(p skill.Plugin) pluginWire {
 	return w
 }
 
-// skillWire is a skill of the catalogue. It carries the names of both generations of the official client libraries.
+// skillWire is a skill of any kind. It carries the names of both generations of the official client libraries.
 type skillWire struct {
 	ID              string          `json:"id" doc:"skill_..."`
 	Type            string          `json:"type" enum:"skill"`
@@ -63,13 +64,14 @@ type skillWire struct {
 	DisplayName     string          `json:"display_name"`
 	DisplayTitle    string          `json:"display_title" doc:"The same as display_name."`
 	Description     string          `json:"description"`
-	Kind            string          `json:"kind" enum:"plugin"`
+	Kind            string          `json:"kind" enum:"instructions,plugin"`
 	Source          skillSourceWire `json:"source"`
 	State           string          `json:"state" enum:"ready,building,failed"`
-	Version         *string         `json:"version" doc:"The author's."`
-	LatestVersionID *string         `json:"latest_version_id" doc:"SHA-256 of the release in force."`
-	LatestVersion   *string         `json:"latest_version" doc:"The same as latest_version_id."`
-	InputSchema     json.RawMessage `json:"input_schema" doc:"JSON Schema of its input; null until it is ready."`
+	Version         *string         `json:"version" doc:"The author's; of instructions the latest version's number."`
+	LatestVersionID *string         `json:"latest_version_id" doc:"Of a plugin the SHA-256 of the release in force; null when there is none."`
+	LatestVersion   *string         `json:"latest_version" doc:"The same; of instructions the number."`
+	Files           []skillFileWire `json:"files,omitempty" doc:"Of the latest version of instructions; left out of lists."`
+	InputSchema     json.RawMessage `json:"input_schema" doc:"JSON Schema of a plugin's input; null until it is ready."`
 	Domains         []string        `json:"domains" nullable:"false" doc:"Hosts that it reaches."`
 	Secrets         []string        `json:"secrets" nullable:"false" doc:"Names of secrets that it is given."`
 	CreatedAt       stamp           `json:"created_at"`
@@ -77,7 +79,7 @@ type skillWire struct {
 }
 
 type skillSourceWire struct {
-	Type string `json:"type" enum:"plugin"`
+	Type string `json:"type" enum:"custom,anthropic,plugin" doc:"custom was uploaded, anthropic comes with the server."`
 }
 
 func (f *face) showSkill(p skill.Plugin) skillWire {
@@ -177,7 +179,7 @@ type installSkillInput struct {
 
 type agentSkillInput struct {
 	AgentID string `path:"agent_id"`
-	SkillID string `path:"skill_id" doc:"The skill's id or name, or the installation's id."`
+	Skill   string `path:"skill" doc:"The skill's id or name, or the installation's id."`
 }
 
 func (f *face) registerPlugins() {
@@ -288,22 +290,23 @@ func (f *face) plugin(p skill.Plugin, err error) (*output[pluginWire], error) {
 func (f *face) registerSkills() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "listSkills", Method: http.MethodGet, Path: "/v1/skills", Tag: "skills",
-		Summary: "List the skills that agents can be given, by name", Permission: account.Skills,
-	}, func(ctx context.Context, in *listSkillsInput) (*output[httpx.List[skillWire]], error) {
-		if in.Source != "any" && in.Source != "plugin" {
-			return ok(httpx.List[skillWire]{Data: []skillWire{}}), nil
-		}
-		pg, err := f.deps.Skills.Skills(ctx, httpx.Scope(ctx), in.Search, in.Request())
-		if err != nil {
-			return nil, err
-		}
-		return ok(httpx.NewList(pg, f.showSkill)), nil
-	})
+		Summary: "List the skills that agents can be given", Permission: account.Skills,
+		Description: "Uploaded ones come first, newest first, then those that come with the server, then plugins by name.",
+	}, f.listSkills)
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "getSkill", Method: http.MethodGet, Path: "/v1/skills/{skill_id}", Tag: "skills",
 		Summary: "Read a skill", Permission: account.Skills,
 	}, func(ctx context.Context, in *skillInput) (*output[skillWire], error) {
+		if f.deps.Library != nil {
+			g, err := f.deps.Library.Get(ctx, httpx.Scope(ctx), in.SkillID)
+			if err == nil {
+				return ok(showGuideWhole(g)), nil
+			}
+			if fault.KindOf(err) != fault.NotFound {
+				return nil, err
+			}
+		}
 		p, err := f.deps.Skills.Skill(ctx, httpx.Scope(ctx), in.SkillID)
 		if err != nil {
 			return nil, err
@@ -349,16 +352,16 @@ func (f *face) registerSkills() {
 	})
 
 	httpx.Register(f.Face, httpx.Op{
-		ID: "uninstallAgentSkill", Method: http.MethodDelete, Path: "/v1/agents/{agent_id}/skills/{skill_id}", Tag: "skills",
+		ID: "uninstallAgentSkill", Method: http.MethodDelete, Path: "/v1/agents/{agent_id}/skills/{skill}", Tag: "skills",
 		Summary: "Take a skill from an agent", Permission: account.Skills,
 	}, func(ctx context.Context, in *agentSkillInput) (*output[httpx.Deleted], error) {
 		agentID, err := id.Parse[id.AgentKind](in.AgentID)
 		if err != nil {
 			return nil, err
 		}
-		if err := f.deps.Skills.UninstallFromAgent(ctx, httpx.Scope(ctx), agentID, in.SkillID); err != nil {
+		if err := f.deps.Skills.UninstallFromAgent(ctx, httpx.Scope(ctx), agentID, in.Skill); err != nil {
 			return nil, err
 		}
-		return ok(httpx.Deleted{ID: in.SkillID, Type: "installed_skill_deleted"}), nil
+		return ok(httpx.Deleted{ID: in.Skill, Type: "installed_skill_deleted"}), nil
 	})
 }

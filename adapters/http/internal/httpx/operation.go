@@ -26,7 +26,7 @@ import (
 type Op struct {
 	ID          string // operationId, lower camel case: "listAgents"; unique in the face
 	Method      string
-	Path        string // without the face's prefix: "/v1/agents/{id}"
+	Path        string // without the face's prefix: "/v1/agents/{id}"; "{name...}" at its end takes the slashes, too
 	Summary     string // a short sentence without a full stop
 	Description string // Markdown; "" repeats Summary
 	Example     string // a JSON body for the document; without one the page shows what the schema requires
@@ -177,7 +177,7 @@ func checkEmbedded(t reflect.Type, seen map[reflect.Type]bool) {
 // document returns the operation as huma is to document it.
 func (f *Face) document(o *operation) huma.Operation {
 	hop := huma.Operation{
-		OperationID: o.ID, Method: o.Method, Path: o.Path, Summary: o.Summary, Description: cmp.Or(o.Description, o.Summary+"."),
+		OperationID: o.ID, Method: o.Method, Path: strings.ReplaceAll(o.Path, "...}", "}"), Summary: o.Summary, Description: cmp.Or(o.Description, o.Summary+"."),
 		DefaultStatus: o.Status, Hidden: o.Hidden, MaxBodyBytes: o.maxBody + 1, BodyReadTimeout: -1,
 		Responses: make(map[string]*huma.Response), Metadata: map[string]any{metaOperation: o},
 	}

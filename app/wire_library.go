@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"path"
+
+	"github.com/bureau-agents/bureau/adapters/store/bunstore"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/run"
+	"github.com/bureau-agents/bureau/core/sandbox"
+	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/ports/blob"
+)
+
+func provideLibrary(b base, s *bunstore.Store, blobs blob.Store) (*skill.Library, error) {
+	return skill.NewLibrary(skill.LibraryDeps{
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Guides(), Blobs: blobs, Plugins: s.Skills(),
+	})
+}
+
+// skillCheck tells agents which skills there are.
+type skillCheck struct{ library *skill.Library }
+
+func (c skillCheck) CheckSkills(ctx context.Context, sc account.Scope, refs []agent.SkillRef) ([]agent.SkillRef, error) {
+	checked, err := c.library.CheckRefs(ctx, sc, skillRefs(refs))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]agent.SkillRef, len(checked))
+	for i, r := range checked {
+		out[i] = agent.SkillRef(r)
+	}
+	return out, nil
+}
+
+func skillRefs(refs []agent.SkillRef) []skill.Ref {
+	out := make([]skill.Ref, len(refs))
+	for i, r := range refs {
+		out[i] = skill.Ref(r)
+	}
+	return out
+}
+
+// libraryTools offers an agent the tool that reads the skills of its configuration.
+type libraryTools struct{ library *skill.Library }
+
+func (t libraryTools) Tools(ctx context.Context, sc account.Scope, env run.Env) ([]run.BoundTool, error) {
+	have, err := t.library.Attach(ctx, sc, skillRefs(env.Agent.Config.Skills))
+	if err != nil || len(have) == 0 {
+		return nil, err
+	}
+	read, err := t.library.Tool(sc, have)
+	if err != nil {
+		return nil, err
+	}
+	return []run.BoundTool{{Tool: read}}, nil
+}
+
+// libraryPrompt tells an agent of the skills of its configuration.
+type libraryPrompt struct{ library *skill.Library }
+
+func (p libraryPrompt) Prompt(ctx context.Context, sc account.Scope, env run.Env) (string, error) {
+	have, err := p.library.Attach(ctx, sc, skillRefs(env.Agent.Config.Skills))
+	if err != nil {
+		return "", err
+	}
+	dir := ""
+	if hasSandbox(env.Agent.Config) {
+		dir = session.SkillsDir
+	}
+	return skill.Prompt(have, dir), nil
+}
+
+// hasSandbox reports whether an agent has tools that see the files of a sandbox.
+func hasSandbox(c agent.Config) bool {
+	set, ok := c.Toolset()
+	if !ok {
+		return false
+	}
+	bash, _ := set.Lookup("bash")
+	read, _ := set.Lookup("read")
+	return bash || read
+}
+
+// libraryMounter shows the skills of an agent's configuration in its sandbox.
+type libraryMounter struct{ library *skill.Library }
+
+var _ sandbox.Mounter = libraryMounter{}
+
+// Mounts implements sandbox.Mounter.
+func (m libraryMounter) Mounts(ctx context.Context, sc account.Scope, _ session.Session, a agent.Agent) ([]sandbox.Mount, error) {
+	have, err := m.library.Attach(ctx, sc, skillRefs(a.Config.Skills))
+	if err != nil {
+		return nil, err
+	}
+	var out []sandbox.Mount
+	for _, h := range have {
+		if h.Problem != "" {
+			continue
+		}
+		out = append(out, sandbox.Mount{
+			Path: path.Join(session.SkillsDir, h.Name), Version: fmt.Sprintf("%s/%d", h.Guide.Ref(), h.Version.Number), ReadOnly: true,
+			Load: func(context.Context) ([]sandbox.File, error) {
+				var files []sandbox.File
+				for _, f := range m.library.Files(sc, h) {
+					files = append(files, sandbox.File{Path: f.Path, Open: f.Open})
+				}
+				return files, nil
+			},
+		})
+	}
+	return out, nil
+}
