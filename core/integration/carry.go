@@ -76,6 +76,7 @@ func (s *Service) Receive(ctx context.Context, name string, header func(string) 
 	if !addressed(m, i) || s.now().Sub(m.At) > maxAge {
 		return "", nil
 	}
+	m.Text = withoutMention(m.Text, i.BotLogin)
 	m.Text, m.Title, m.Name = cut(m.Text, MaxText), cut(m.Title, 300), cut(m.Name, 100)
 	now := s.now()
 	d := Delivery{
@@ -97,6 +98,22 @@ func addressed(m Message, i Installation) bool {
 		return false
 	}
 	return m.Addressed || i.BotLogin != "" && slices.Contains(m.Mentions, strings.ToLower(i.BotLogin))
+}
+
+// withoutMention drops the mention of the bot that a text begins with, unless there is nothing else.
+func withoutMention(text, login string) string {
+	text = strings.TrimSpace(text)
+	if login == "" || len(text) <= len(login)+1 || text[0] != '@' || !strings.EqualFold(text[1:len(login)+1], login) {
+		return text
+	}
+	rest := text[len(login)+1:]
+	if rest[0] == '-' || rest[0] >= '0' && rest[0] <= '9' || rest[0] >= 'A' && rest[0] <= 'Z' || rest[0] >= 'a' && rest[0] <= 'z' {
+		return text // a longer login
+	}
+	if rest = strings.TrimLeft(rest, ",: \t\r\n"); rest == "" {
+		return text
+	}
+	return rest
 }
 
 // Begin is the job that gives an event to an agent: the session of its conversation is found or made, and the message queued, in one
