@@ -2,6 +2,7 @@ package agent
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -69,6 +70,8 @@ const (
 	MaxMetadataValue = 512
 	MaxMCPServers    = 20
 	MaxMCPName       = 255
+	MaxCommand       = 1024
+	MaxArgs          = 64  // of a Stdio; its Env has at most as many
 	MaxTools         = 256 // over all toolsets
 	MaxToolName      = 128
 	MaxSkills        = 20
@@ -199,10 +202,26 @@ func (c Config) CustomTools() []Tool {
 	return out
 }
 
-// MCPServer is a remote server whose tools the agent may use. Its credentials live in a vault, not here.
+// MCPServer is a server whose tools the agent may use: a remote one, or a program. Its credentials live in a vault, not here.
 type MCPServer struct {
-	Name string // 1 to MaxMCPName characters, unique in its Config, named by one MCPToolset
-	URL  string // http or https
+	Name  string // 1 to MaxMCPName characters, unique in its Config, named by one MCPToolset
+	URL   string // http or https; "" for a program
+	Stdio *Stdio // nil for a remote server
+}
+
+// Stdio is an MCP server that runs in the session's sandbox and is talked to over standard input and output.
+type Stdio struct {
+	Command string            // a program in the sandbox's PATH, or its absolute path; 1 to MaxCommand characters
+	Args    []string          // at most MaxArgs, of MaxCommand characters each
+	Env     map[string]string // shown to everybody who may read the agent; secrets belong in a vault, as environment variables
+}
+
+func (s MCPServer) equal(o MCPServer) bool {
+	if s.Name != o.Name || s.URL != o.URL || (s.Stdio == nil) != (o.Stdio == nil) {
+		return false
+	}
+	return s.Stdio == nil ||
+		s.Stdio.Command == o.Stdio.Command && slices.Equal(s.Stdio.Args, o.Stdio.Args) && maps.Equal(s.Stdio.Env, o.Stdio.Env)
 }
 
 // SkillRef names a skill that the agent is given.

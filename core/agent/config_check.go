@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -79,7 +80,7 @@ func compact(raw json.RawMessage) json.RawMessage {
 // equal reports whether two configurations with defaults say the same; an empty list and none are the same.
 func (c Config) equal(o Config) bool {
 	return c.Name == o.Name && c.Description == o.Description && c.System == o.System && c.Model == o.Model &&
-		slices.EqualFunc(c.Tools, o.Tools, Tool.equal) && slices.Equal(c.MCPServers, o.MCPServers) && slices.Equal(c.Skills, o.Skills) &&
+		slices.EqualFunc(c.Tools, o.Tools, Tool.equal) && slices.EqualFunc(c.MCPServers, o.MCPServers, MCPServer.equal) && slices.Equal(c.Skills, o.Skills) &&
 		maps.Equal(c.Metadata, o.Metadata) && reflect.DeepEqual(c.Multiagent, o.Multiagent) && reflect.DeepEqual(c.Identity, o.Identity)
 }
 
@@ -334,10 +335,16 @@ func (k *checker) servers(c Config) {
 			k.addf(path+".name", "a second server of this name")
 		}
 		seen[s.Name] = true
-		k.text(path+".url", s.URL, 1, 2048)
 		u, err := url.Parse(s.URL)
+		if s.Stdio == nil {
+			k.text(path+".url", s.URL, 1, 2048)
+		} else {
+			k.program(path+".stdio", *s.Stdio)
+		}
 		switch {
 		case s.URL == "":
+		case s.Stdio != nil:
+			k.addf(path+".url", "must be left out with stdio")
 		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 			k.addf(path+".url", "must be an absolute http or https URL")
 		case u.User != nil:
@@ -348,6 +355,28 @@ func (k *checker) servers(c Config) {
 		}
 	}
 }
+
+func (k *checker) program(path string, s Stdio) {
+	k.text(path+".command", s.Command, 1, MaxCommand)
+	if len(s.Args) > MaxArgs {
+		k.addf(path+".args", "has %d entries; at most %d are allowed", len(s.Args), MaxArgs)
+	}
+	for i, a := range s.Args {
+		k.text(fmt.Sprintf("%s.args[%d]", path, i), a, 0, MaxCommand)
+	}
+	if len(s.Env) > MaxArgs {
+		k.addf(path+".env", "has %d entries; at most %d are allowed", len(s.Env), MaxArgs)
+	}
+	for name, value := range s.Env {
+		if !variable.MatchString(name) {
+			k.addf(path+".env", "%q is not the name of an environment variable", name)
+		}
+		k.text(path+".env."+name, value, 0, MaxCommand)
+	}
+}
+
+// variable matches the names of environment variables that every shell takes.
+var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
 func (k *checker) skills(skills []SkillRef) {
 	if len(skills) > MaxSkills {

@@ -84,6 +84,18 @@ type ToolSource interface {
 	Tools(ctx context.Context, sc account.Scope, env Env) ([]BoundTool, error)
 }
 
+// Trouble is returned by a ToolSource beside the tools that it has when others cannot be had: the turn goes on without them, and its
+// log says so.
+type Trouble struct{ Errors []session.ErrorDetail }
+
+// Error implements error.
+func (t *Trouble) Error() string {
+	if len(t.Errors) == 0 {
+		return "some tools cannot be had"
+	}
+	return t.Errors[0].Message
+}
+
 // BoundTool is a tool as it is offered in one session.
 type BoundTool struct {
 	// Tool does the work; nil for tools that the client executes.

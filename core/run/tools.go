@@ -31,7 +31,13 @@ func (t *turn) offerTools(ctx context.Context) error {
 	t.tools, t.byName = nil, map[string]BoundTool{}
 	add := func(b BoundTool) {
 		b.Spec = specOf(b)
-		if _, taken := t.byName[b.Spec.Name]; !taken && b.Spec.Name != "" {
+		_, taken := t.byName[b.Spec.Name]
+		if taken && b.MCPServer != "" {
+			// Servers do not know of each other's names.
+			b.Spec.Name = serverTool(b.MCPServer, b.Spec.Name)
+			_, taken = t.byName[b.Spec.Name]
+		}
+		if !taken && b.Spec.Name != "" {
 			t.byName[b.Spec.Name] = b
 			t.tools = append(t.tools, b)
 		}
@@ -43,6 +49,13 @@ func (t *turn) offerTools(ctx context.Context) error {
 	env := Env{Agent: t.c.agent, Session: t.sess}
 	for _, src := range t.s.d.Sources {
 		bound, err := src.Tools(ctx, t.sc, env)
+		if trouble, ok := errors.AsType[*Trouble](err); ok {
+			entries := make([]session.Entry, len(trouble.Errors))
+			for i, e := range trouble.Errors {
+				entries[i] = session.Entry{Type: session.SessionError, Body: session.ErrorBody{Error: e}}
+			}
+			err = t.append(ctx, entries...)
+		}
 		if err != nil {
 			return fmt.Errorf("run: tools: %w", err)
 		}
@@ -52,6 +65,17 @@ func (t *turn) offerTools(ctx context.Context) error {
 	}
 	return nil
 }
+
+// serverTool names a tool after its server too.
+func serverTool(server, name string) string {
+	name = unfitName.ReplaceAllString(server, "_") + "__" + name
+	return name[:min(len(name), maxToolName)]
+}
+
+var unfitName = regexp.MustCompile(`[^A-Za-z0-9_-]`)
+
+// maxToolName is how long the names of tools may be that providers take.
+const maxToolName = 64
 
 // useTools does what the open tool uses ask for, in the order of the log; waits means that the turn is parked.
 func (t *turn) useTools(ctx context.Context, uses []session.ToolUse) (waits bool, err error) {

@@ -32,6 +32,7 @@ const (
 	SessionIdle          EventType = "session.status_idle"
 	SessionTerminated    EventType = "session.status_terminated"
 	SessionUpdated       EventType = "session.updated"
+	SessionUsage         EventType = "session.usage"
 	SessionError         EventType = "session.error"
 	SessionDeleted       EventType = "session.deleted"
 	SessionWarning       EventType = "session.warning" // an extension: not part of the spec's union
@@ -131,6 +132,8 @@ type (
 		Message     string      `json:"message"`
 		RetryStatus RetryStatus `json:"retry_status"`
 		Rule        string      `json:"rule,omitempty"` // the policy field or rule that refused, if one did
+		// MCPServer belongs to the ErrTypeMCP types: the server's name.
+		MCPServer string `json:"mcp_server_name,omitempty"`
 		// RepositoryURL belongs to the ErrTypeRepository types.
 		RepositoryURL string `json:"repository_url,omitempty"`
 	}
@@ -164,11 +167,6 @@ type (
 		CacheRead     int64 `json:"cache_read_input_tokens"`
 		CacheCreation int64 `json:"cache_creation_input_tokens"`
 	}
-	// UpdatedBody is that of session.updated: what has changed.
-	UpdatedBody struct {
-		Title    *string           `json:"title,omitempty"`
-		Metadata map[string]string `json:"metadata,omitempty"`
-	}
 )
 
 // The values of ToolUseBody.Permission and ConfirmationBody.Result.
@@ -189,6 +187,9 @@ const (
 	ErrTypeRequestFailed ErrorType = "model_request_failed_error"
 	ErrTypeBilling       ErrorType = "billing_error"
 	ErrTypeToolUseLimit  ErrorType = "tool_use_limit_reached_error"
+
+	ErrTypeMCPConnection     ErrorType = "mcp_connection_failed_error"
+	ErrTypeMCPAuthentication ErrorType = "mcp_authentication_failed_error"
 
 	ErrTypeRepositoryAuth      ErrorType = "repository_authentication_error"
 	ErrTypeRepositoryForbidden ErrorType = "repository_forbidden_error"

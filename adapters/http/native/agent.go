@@ -53,9 +53,17 @@ type effortWire struct {
 }
 
 type mcpServerWire struct {
-	Name string `json:"name"`
-	Type string `json:"type" enum:"url"`
-	URL  string `json:"url"`
+	Name  string     `json:"name"`
+	Type  string     `json:"type" enum:"url,stdio"`
+	URL   string     `json:"url,omitempty" doc:"Of url."`
+	Stdio *stdioWire `json:"stdio,omitempty" doc:"Of stdio."`
+}
+
+// stdioWire is a program that speaks MCP over standard input and output.
+type stdioWire struct {
+	Command string            `json:"command" minLength:"1" maxLength:"1024" doc:"A program in the sandbox, such as npx."`
+	Args    []string          `json:"args,omitempty" maxItems:"64"`
+	Env     map[string]string `json:"env,omitempty" doc:"Shown to everybody who may read the agent; secrets belong in a vault."`
 }
 
 type skillRefWire struct {
@@ -138,7 +146,11 @@ func showAgent(a agent.Agent) agentWire {
 		w.Tools = append(w.Tools, showTool(t))
 	}
 	for _, s := range c.MCPServers {
-		w.MCPServers = append(w.MCPServers, mcpServerWire{s.Name, "url", s.URL})
+		server := mcpServerWire{Name: s.Name, Type: "url", URL: s.URL, Stdio: (*stdioWire)(s.Stdio)}
+		if s.Stdio != nil {
+			server.Type = "stdio"
+		}
+		w.MCPServers = append(w.MCPServers, server)
 	}
 	for _, s := range c.Skills {
 		w.Skills = append(w.Skills, skillRefWire{s.ID, s.Type, s.Version})
@@ -323,9 +335,10 @@ func readPermission(p *permissionWire) agent.Permission {
 }
 
 type mcpServerParam struct {
-	Name string `json:"name" minLength:"1" maxLength:"255"`
-	Type string `json:"type,omitempty" enum:"url" default:"url"`
-	URL  string `json:"url" minLength:"1" maxLength:"2048"`
+	Name  string     `json:"name" minLength:"1" maxLength:"255"`
+	Type  string     `json:"type,omitempty" enum:"url,stdio" default:"url"`
+	URL   string     `json:"url,omitempty" maxLength:"2048" doc:"Of url."`
+	Stdio *stdioWire `json:"stdio,omitempty" doc:"Of stdio: a program that runs in the session's sandbox."`
 	// AuthorizationToken is known only to be refused: an agent's configuration is shown to everybody who may read agents.
 	AuthorizationToken json.RawMessage `json:"authorization_token,omitempty" doc:"Refused; credentials belong in a vault."`
 }
@@ -336,7 +349,14 @@ func readServers(params []mcpServerParam) ([]agent.MCPServer, error) {
 		if len(p.AuthorizationToken) > 0 && string(p.AuthorizationToken) != "null" {
 			return nil, fault.Invalidf(fmt.Sprintf("mcp_servers[%d].authorization_token", i), "credentials belong in a vault, not in an agent")
 		}
-		out = append(out, agent.MCPServer{Name: p.Name, URL: p.URL})
+		server := agent.MCPServer{Name: p.Name, URL: p.URL, Stdio: (*agent.Stdio)(p.Stdio)}
+		switch {
+		case p.Type == "stdio" && p.Stdio == nil:
+			return nil, fault.Invalidf(fmt.Sprintf("mcp_servers[%d].stdio", i), "is required")
+		case p.Type == "url" && p.Stdio != nil:
+			return nil, fault.Invalidf(fmt.Sprintf("mcp_servers[%d].type", i), "must be stdio when stdio is given")
+		}
+		out = append(out, server)
 	}
 	return out, nil
 }

@@ -49,8 +49,14 @@ type (
 		UserLocation     json.RawMessage `json:"user_location,omitempty"`
 	}
 	agentServerRow struct {
-		Name string `json:"name"`
-		URL  string `json:"url"`
+		Name  string         `json:"name"`
+		URL   string         `json:"url,omitempty"`
+		Stdio *agentStdioRow `json:"stdio,omitempty"`
+	}
+	agentStdioRow struct {
+		Command string            `json:"command"`
+		Args    []string          `json:"args,omitempty"`
+		Env     map[string]string `json:"env,omitempty"`
 	}
 	agentSkillRow struct {
 		ID      string `json:"id"`
@@ -186,7 +192,7 @@ func toolsOf(rows []agentToolRow) []agent.Tool {
 func serverRowsOf(servers []agent.MCPServer) []agentServerRow {
 	var out []agentServerRow
 	for _, v := range servers {
-		out = append(out, agentServerRow(v))
+		out = append(out, agentServerRow{v.Name, v.URL, (*agentStdioRow)(v.Stdio)})
 	}
 	return out
 }
@@ -194,7 +200,7 @@ func serverRowsOf(servers []agent.MCPServer) []agentServerRow {
 func serversOf(rows []agentServerRow) []agent.MCPServer {
 	var out []agent.MCPServer
 	for _, v := range rows {
-		out = append(out, agent.MCPServer(v))
+		out = append(out, agent.MCPServer{Name: v.Name, URL: v.URL, Stdio: (*agent.Stdio)(v.Stdio)})
 	}
 	return out
 }
