@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
 // Config says where a server keeps its data and what it talks to. The zero value is the embedded default: SQLite and everything
@@ -30,6 +31,7 @@ type Config struct {
 
 	LLM      LLMConfig
 	Embedder EmbedderConfig
+	Runtime  RuntimeConfig
 
 	// TrustedProxies are the peers whose X-Forwarded-For counts; default none.
 	TrustedProxies []netip.Prefix
@@ -69,6 +71,22 @@ type EmbedderConfig struct {
 	Dimensions int    // of the model's vectors; default 1536
 }
 
+// RuntimeConfig chooses where the programs that agents choose are run, and what they may use.
+type RuntimeConfig struct {
+	// Provider is "process" (default): sandboxes on this machine, below DataDir; or "none": agents run no programs.
+	Provider string
+	// Limits of a sandbox; zero fields are the defaults of runtime.Limits.
+	Limits runtime.Limits
+	// Timeout of a program that names none; default 30 s, at most 10 minutes.
+	Timeout time.Duration
+	// MaxOutput is how many bytes of a program's output are kept; default 1 MiB.
+	MaxOutput int
+	// Paths are files and directories of this machine that programs may read beside /usr and its like.
+	Paths []string
+	// Unsafe runs programs with the server's own rights where the machine cannot isolate them; for development only.
+	Unsafe bool
+}
+
 // defaultModels are asked when the operator names a provider and no model.
 var defaultModels = map[string]string{"openai": "gpt-5-mini", "anthropic": "claude-sonnet-4-5", "google": "gemini-2.5-flash"}
 
@@ -88,6 +106,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Embedder.Provider == "" {
 		c.Embedder.Provider = "hashing"
+	}
+	if c.Runtime.Provider == "" {
+		c.Runtime.Provider = "process"
 	}
 	if c.RateLimitScale == nil {
 		one := 1.0
@@ -136,6 +157,17 @@ func (c Config) validate() error {
 	if c.Embedder.Provider != "hashing" && c.Embedder.APIKey == "" && c.Embedder.BaseURL == "" {
 		bad("Embedder.APIKey", "is required by %s's own service; a compatible server that wants none is named by Embedder.BaseURL",
 			c.Embedder.Provider)
+	}
+	switch c.Runtime.Provider {
+	case "process", "none":
+	default:
+		bad("Runtime.Provider", "%q is none of process, none", c.Runtime.Provider)
+	}
+	if l := c.Runtime.Limits; l.Memory < 0 || l.Processes < 0 || l.Disk < 0 || c.Runtime.Timeout < 0 || c.Runtime.MaxOutput < 0 {
+		bad("Runtime", "limits must not be negative")
+	}
+	if c.Runtime.Timeout > runtime.MaxTimeout {
+		bad("Runtime.Timeout", "must be at most %s", runtime.MaxTimeout)
 	}
 	return errors.Join(errs...)
 }

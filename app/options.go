@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/keeper"
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/rule"
+	"github.com/bureau-agents/bureau/ports/runtime"
 	"github.com/bureau-agents/bureau/ports/tool"
 )
 
@@ -31,6 +32,7 @@ type options struct {
 	blobs    blob.Store
 	bus      bus.Bus
 	keeper   keeper.Keeper
+	runtime  runtime.Runtime
 	tools    []run.ToolSource
 	rules    map[string]rule.Evaluator
 	tracer   trace.TracerProvider
@@ -58,6 +60,9 @@ func WithBus(b bus.Bus) Option { return func(o *options) { o.bus = b } }
 
 // WithKeeper replaces the sealing of secrets, by default AES-256-GCM under Config.RootSecret.
 func WithKeeper(k keeper.Keeper) Option { return func(o *options) { o.keeper = k } }
+
+// WithRuntime replaces the runtime that programs of agents run in: by default what Config.Runtime says.
+func WithRuntime(r runtime.Runtime) Option { return func(o *options) { o.runtime = r } }
 
 // WithTool offers tools to every agent. A tool of a name that an installed skill or a built-in tool has is not offered. The Tool of a
 // sdk.Skill's Served is one whose schema comes from a Go type.

@@ -45,6 +45,7 @@ type Telemetry struct {
 	bus       busMetrics
 	jobs      meter
 	egress    meter
+	runtime   meter
 	tx        *prometheus.HistogramVec
 
 	models, tools, rules, kinds *names
@@ -70,6 +71,8 @@ func New(cfg Config) (*Telemetry, error) {
 		egress: newMeter(r, "bureau_egress_requests_total", "bureau_egress_duration_seconds",
 			"Outgoing HTTP requests, until the headers of the answer; the outcome is hundreds of the status or what went wrong.",
 			callBuckets, "method"),
+		runtime: newMeter(r, "bureau_sandbox_calls_total", "bureau_sandbox_duration_seconds",
+			"Programs run and started in sandboxes, and sandboxes opened and removed.", callBuckets, "operation"),
 		tx:     newTxMetric(r),
 		models: newNames("model", 100, cfg.Logger),
 		tools:  newNames("tool", 200, cfg.Logger),

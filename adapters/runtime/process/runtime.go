@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bureau-agents/bureau/ports/egress"
 	"github.com/bureau-agents/bureau/ports/runtime"
@@ -26,6 +27,9 @@ type Config struct {
 	Dir string
 	// Limits of sandboxes whose Spec has none; zero fields are the port's defaults.
 	Limits runtime.Limits
+	// Timeout and MaxOutput of commands that have none; 0 is the port's default.
+	Timeout   time.Duration
+	MaxOutput int
 	// EgressAllow opens private addresses to sandboxes with a network, as egress.Config.Allow does.
 	EgressAllow []string
 	// Paths are further files and directories of this machine that programs may read, such as "/opt/python"; /usr and its like always

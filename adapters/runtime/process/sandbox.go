@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -235,7 +236,7 @@ func variables(set settings, c runtime.Command) []string {
 }
 
 // checked returns c with its defaults.
-func checked(c runtime.Command) (runtime.Command, error) {
+func checked(cfg Config, c runtime.Command) (runtime.Command, error) {
 	if len(c.Args) == 0 || c.Args[0] == "" {
 		return c, runtime.ErrProgram.Withf("no program is named")
 	}
@@ -245,13 +246,8 @@ func checked(c runtime.Command) (runtime.Command, error) {
 	if !path.IsAbs(c.Dir) {
 		return c, runtime.ErrPath.Withf("%q is not an absolute path", c.Dir)
 	}
-	if c.Timeout <= 0 {
-		c.Timeout = runtime.DefaultTimeout
-	}
-	c.Timeout = min(c.Timeout, runtime.MaxTimeout)
-	if c.MaxOutput <= 0 {
-		c.MaxOutput = runtime.DefaultMaxOutput
-	}
+	c.Timeout = min(cmp.Or(max(c.Timeout, 0), cfg.Timeout, runtime.DefaultTimeout), runtime.MaxTimeout)
+	c.MaxOutput = cmp.Or(max(c.MaxOutput, 0), cfg.MaxOutput, runtime.DefaultMaxOutput)
 	for _, text := range c.Args {
 		if strings.ContainsRune(text, 0) {
 			return c, runtime.ErrProgram.Withf("an argument holds a zero byte")
@@ -267,7 +263,7 @@ func checked(c runtime.Command) (runtime.Command, error) {
 
 // Run implements runtime.Sandbox.
 func (s *sandbox) Run(ctx context.Context, c runtime.Command) (runtime.Result, error) {
-	c, err := checked(c)
+	c, err := checked(s.runtime.cfg, c)
 	if err != nil {
 		return runtime.Result{}, err
 	}
@@ -359,7 +355,7 @@ func (s *sandbox) input(r io.Reader) (stdin, feed *os.File, err error) {
 
 // Start implements runtime.Sandbox.
 func (s *sandbox) Start(ctx context.Context, c runtime.Command) (runtime.Process, error) {
-	c, err := checked(c)
+	c, err := checked(s.runtime.cfg, c)
 	if err != nil {
 		return nil, err
 	}

@@ -7,9 +7,11 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -19,6 +21,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/egress"
 	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
 // settings is everything that can be configured, read from flags, the environment and a YAML file, in that order of precedence.
@@ -98,14 +101,7 @@ var table = []setting{
 	}},
 	{"embedder_api_key", "", "", "key for the embedding provider", text(func(s *settings) *string { return &s.Embedder.APIKey })},
 	{"embedder_model", "", "text-embedding-3-small", "embedding model", text(func(s *settings) *string { return &s.Embedder.Model })},
-	{"embedder_dimensions", "", "1536", "length of the embedding model's vectors", func(s *settings, v string) error {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			return errors.New("must be a whole number above zero")
-		}
-		s.Embedder.Dimensions = n
-		return nil
-	}},
+	{"embedder_dimensions", "", "1536", "length of the embedding model's vectors", count(func(s *settings) *int { return &s.Embedder.Dimensions })},
 	{"trusted_proxies", "", "", "comma-separated addresses or prefixes whose X-Forwarded-For counts", func(s *settings, v string) error {
 		for _, part := range list(v) {
 			prefix, err := parsePrefix(part)
@@ -116,7 +112,7 @@ var table = []setting{
 		}
 		return nil
 	}},
-	{"egress_allow", "", "", "comma-separated host:port of private addresses that plugins and tenants' URLs may reach", func(s *settings, v string) error {
+	{"egress_allow", "", "", "comma-separated host:port of private addresses that plugins, sandboxes and tenants' URLs may reach", func(s *settings, v string) error {
 		s.EgressAllow = list(v)
 		_, err := egress.New(egress.Config{Allow: s.EgressAllow})
 		if f, ok := fault.As(err); ok {
@@ -124,6 +120,33 @@ var table = []setting{
 		}
 		return err
 	}},
+	{"runtime", "", "process", "where programs that agents choose run: process (sandboxes on this machine), none", oneOf(
+		text(func(s *settings) *string { return &s.Runtime.Provider }), "process", "none")},
+	{"sandbox_memory", "", "1GiB", "memory of all programs of a sandbox together", size(func(s *settings, n int64) { s.Runtime.Limits.Memory = n })},
+	{"sandbox_disk", "", "1GiB", "files of a sandbox", size(func(s *settings, n int64) { s.Runtime.Limits.Disk = n })},
+	{"sandbox_processes", "", "64", "processes of a sandbox at a time", count(func(s *settings) *int { return &s.Runtime.Limits.Processes })},
+	{"sandbox_timeout", "", "30s", "how long a program runs that names no time of its own; at most 10m", func(s *settings, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d <= 0 || d > runtime.MaxTimeout {
+			return errors.New("must be a time like 30s or 2m, at most 10m")
+		}
+		s.Runtime.Timeout = d
+		return nil
+	}},
+	{"sandbox_output", "", "1MiB", "how much of a program's output is kept", size(func(s *settings, n int64) { s.Runtime.MaxOutput = int(n) })},
+	{"sandbox_paths", "", "", "comma-separated paths of this machine that programs may read beside /usr and its like", func(s *settings, v string) error {
+		s.Runtime.Paths = list(v)
+		for _, p := range s.Runtime.Paths {
+			if !filepath.IsAbs(p) || filepath.Clean(p) == "/" {
+				return fmt.Errorf("%q must be an absolute path below /", p)
+			}
+		}
+		return nil
+	}},
+	{"unsafe_sandbox", "", "0", "1 runs programs with the server's rights where the machine cannot isolate them", oneOf(func(s *settings, v string) error {
+		s.Runtime.Unsafe = v == "1" || v == "true"
+		return nil
+	}, "0", "1", "false", "true")},
 	{"rate_limit_scale", "", "1", "multiplies every rate limit; 0 switches them off", func(s *settings, v string) error {
 		f, err := strconv.ParseFloat(v, 64)
 		if err != nil || !(f >= 0) || math.IsInf(f, 1) {
@@ -137,6 +160,43 @@ var table = []setting{
 		return nil
 	}, "deny", "allow")},
 	{"source", "", "", "checkout of Bureau to build shipped plugins and new ones from; default: the one this binary was built from", text(func(s *settings) *string { return &s.CheckoutDir })},
+}
+
+// count reads a whole number above zero.
+func count(field func(*settings) *int) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return errors.New("must be a whole number above zero")
+		}
+		*field(s) = n
+		return nil
+	}
+}
+
+// sizes are the units of bytes, longest names first.
+var sizes = []struct {
+	unit  string
+	bytes int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"", 1}}
+
+// size reads a number of bytes like 512MiB.
+func size(set func(*settings, int64)) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		for _, u := range sizes {
+			number, ok := strings.CutSuffix(v, u.unit)
+			if !ok {
+				continue
+			}
+			n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+			if err != nil || n < 1 || n > math.MaxInt64/u.bytes {
+				break
+			}
+			set(s, n*u.bytes)
+			return nil
+		}
+		return errors.New("must be a number of bytes, or like 512MiB or 2GiB")
+	}
 }
 
 func checkURL(v string) error {
