@@ -42,7 +42,17 @@ func (t *turn) offerTools(ctx context.Context) error {
 			t.tools = append(t.tools, b)
 		}
 	}
+	if t.thread != nil && t.thread.Type == session.ThreadAdvisor {
+		return nil
+	}
 	add(BoundTool{pay: true, Spec: paySpec()})
+	delegations, err := t.delegations(ctx)
+	if err != nil {
+		return fmt.Errorf("run: roster: %w", err)
+	}
+	for _, b := range delegations {
+		add(b)
+	}
 	for _, c := range t.c.agent.Config.CustomTools() {
 		add(BoundTool{Spec: tool.Spec{Name: c.Name, Description: c.Description, InputSchema: c.InputSchema}})
 	}
@@ -131,6 +141,8 @@ func (t *turn) use(ctx context.Context, u session.ToolUse) (blocked bool, err er
 	switch rec.State {
 	case gate.Started:
 		switch {
+		case b.delegate:
+			return t.handle(ctx, rec, u)
 		case b.client():
 			return true, t.handOver(ctx, rec, u)
 		case rec.Found && !b.Spec.Idempotent:
