@@ -9,9 +9,11 @@ import (
 
 	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
+	"github.com/bureau-agents/bureau/adapters/tool/mcp"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/environment"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/model"
@@ -206,7 +208,7 @@ func provideHub(b base, cfg Config, s *bunstore.Store, bus bus.Bus) (*session.Hu
 func provideJournal(b base, s *bunstore.Store, h *session.Hub) (*session.Journal, error) {
 	return session.NewJournal(session.JournalDeps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Hub: h, Log: s.Sessions(), Uses: s.ToolUses(),
-		Turns: s.SessionTurns(), Leases: s.SessionTurns(), Repository: s.Sessions(), Threads: s.Threads(),
+		Turns: s.SessionTurns(), Leases: s.SessionTurns(), Repository: s.Sessions(), Threads: s.Threads(), Spendings: s.Spendings(),
 	})
 }
 
@@ -219,12 +221,16 @@ type sessionParts struct {
 	Hub     *session.Hub
 	Agents  *agent.Service
 	Gate    *gate.Gate
+	Keeper  keeper.Keeper
+
+	Environments *environment.Service
 }
 
 func provideSessions(b base, p sessionParts) (*session.Service, error) {
 	return session.NewService(session.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: p.Store.Sessions(), Log: p.Store.Sessions(),
 		Uses: p.Store.ToolUses(), Turns: p.Store.SessionTurns(), Journal: p.Journal, Hub: p.Hub, Agents: p.Agents, Gate: p.Gate,
+		Spendings: p.Store.Spendings(), Environments: p.Environments, Keeper: p.Keeper,
 	})
 }
 
@@ -242,12 +248,15 @@ type runParts struct {
 	Usage     *usage.Service
 	Knowledge *knowledge.Service
 	Library   *skill.Library
+	MCP       *mcp.Source
 	Skills    *skill.Service
 	Telemetry *otel.Telemetry
 }
 
 func provideRun(b base, p runParts) (*run.Service, error) {
-	sources := append([]run.ToolSource{knowledgeTools{p.Knowledge}, libraryTools{p.Library}, skillTools{p.Skills}}, p.Options.tools...)
+	sources := append([]run.ToolSource{
+		knowledgeTools{p.Knowledge}, libraryTools{p.Library}, skillTools{p.Skills}, p.MCP,
+	}, p.Options.tools...)
 	for i, s := range sources {
 		sources[i] = observedTools{s, p.Telemetry}
 	}
