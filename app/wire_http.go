@@ -17,6 +17,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/usage"
@@ -50,6 +51,7 @@ type httpParts struct {
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
 	Policies     *policy.Service
+	Secrets      *secret.Service
 	Sessions     *session.Service
 	Skills       *skill.Service
 	Usage        *usage.Service
@@ -63,7 +65,7 @@ func provideHandler(b base, p httpParts) (http.Handler, error) {
 			PublicURL: p.Config.PublicURL, RateScale: *p.Config.RateLimitScale, TrustedProxies: p.Config.TrustedProxies,
 		},
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Environments: p.Environments, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Policies: p.Policies,
+		Agents: p.Agents, Audit: p.Audit, Environments: p.Environments, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Policies: p.Policies, Secrets: p.Secrets,
 		Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
 	}, native.Config{})
 	if err != nil {

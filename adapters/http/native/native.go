@@ -17,6 +17,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/usage"
@@ -38,6 +39,7 @@ type Deps struct {
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
 	Policies     *policy.Service
+	Secrets      *secret.Service
 	Sessions     *session.Service
 	Skills       *skill.Service
 	Usage        *usage.Service
@@ -82,6 +84,7 @@ var tags = []httpx.Tag{
 	{Name: "server", Description: "Health and metrics."},
 	{Name: "skills", Description: "What agents can be given to do."},
 	{Name: "usage", Description: "Tokens and what they cost."},
+	{Name: "vaults", Description: "What agents sign in with, sealed."},
 	{Name: "wallets", Description: "Agents' money."},
 }
 
@@ -128,6 +131,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerSkillLibrary()
 	f.registerStanding()
 	f.registerUsage()
+	f.registerVaults()
 	f.registerWallets()
 	f.RegisterDocs()
 	if err := f.Build(); err != nil {
@@ -154,6 +158,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Library is required")
 	case d.Policies == nil:
 		return errors.New("native: Deps.Policies is required")
+	case d.Secrets == nil:
+		return errors.New("native: Deps.Secrets is required")
 	case d.Sessions == nil:
 		return errors.New("native: Deps.Sessions is required")
 	case d.Ready == nil:
