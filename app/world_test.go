@@ -17,7 +17,7 @@ type world struct {
 	name string
 	api  *apptest.Client // with an admin key of the tenant
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, skill string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, skill, vault, credential string
 }
 
 // newWorld makes a tenant and fills it.
@@ -63,6 +63,8 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.transaction = first("/v1/agents/" + w.agent + "/wallet/transactions")
 	w.usage = create("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
 	w.environment = create("/v1/environments", w.environmentBody())
+	w.vault = create("/v1/vaults", m{"display_name": name, "metadata": m{"of": name}, "token": name + "-token", "secret_name": "WORLD"})
+	w.credential = create("/v1/vaults/"+w.vault+"/credentials", w.credentialBody("https://mcp.invalid/"+name))
 	w.entry = first("/v1/audit")
 	return w
 }
@@ -72,7 +74,7 @@ func (w *world) ids() map[string]string {
 	return map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
-		"usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "environment_id": w.environment,
+		"usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "environment_id": w.environment, "vault_id": w.vault, "credential_id": w.credential,
 	}
 }
 
@@ -110,12 +112,16 @@ func (w *world) body(t *testing.T, op operation) any {
 	say := m{"type": "user.message", "content": []m{{"type": "text", "text": w.name}}}
 	amount := usdc("1.50")
 	bodies := map[string]any{
-		"createAPIKey":  m{"name": w.name, "scopes": []string{"chat"}, "expires_at": "2100-01-01T00:00:00Z"},
-		"createTenant":  m{"name": w.name, "plan": "free"},
-		"createAgent":   w.agentBody(),
-		"patchAgent":    w.agentBody(),
-		"updateAgent":   w.agentBody(),
-		"putAgent":      w.agentBody(),
+		"createAPIKey": m{"name": w.name, "scopes": []string{"chat"}, "expires_at": "2100-01-01T00:00:00Z"},
+		"createTenant": m{"name": w.name, "plan": "free"},
+		"createAgent":  w.agentBody(),
+		"patchAgent":   w.agentBody(),
+		"updateAgent":  w.agentBody(),
+		"putAgent":     w.agentBody(),
+		"createVault":  m{"display_name": w.name, "metadata": m{"of": w.name}, "auth": w.credentialBody("https://mcp.invalid/again")["auth"]},
+		"updateVault":  w.vaultPatch(), "patchVault": w.vaultPatch(), "putVault": w.vaultPatch(),
+		"createVaultCredential": w.credentialBody("https://mcp.invalid/another/" + w.name),
+		"updateVaultCredential": w.credentialPatch(), "patchVaultCredential": w.credentialPatch(), "putVaultCredential": w.credentialPatch(),
 		"createDeposit": m{"amount": amount, "description": w.name},
 		"createPayment": m{"amount": amount, "payee": w.name + ".example", "description": w.name, "category": "stamps"},
 		"createTransfer": m{
@@ -190,6 +196,28 @@ func (w *world) environmentBody() m {
 			},
 		},
 	}
+}
+
+// credentialBody has every field that a credential for an MCP server can.
+func (w *world) credentialBody(url string) m {
+	return m{"display_name": w.name, "metadata": m{"of": w.name}, "auth": m{
+		"type": "mcp_oauth", "access_token": w.name + "-access", "mcp_server_url": url, "expires_at": "2100-01-01T00:00:00Z",
+		"refresh": m{
+			"client_id": w.name, "refresh_token": w.name + "-refresh", "token_endpoint": "https://auth.invalid/token",
+			"token_endpoint_auth": m{"type": "client_secret_post", "client_secret": w.name + "-client"}, "resource": url, "scope": "read",
+		},
+	}}
+}
+
+func (w *world) credentialPatch() m {
+	return m{"display_name": w.name + " again", "metadata": m{"more": w.name}, "auth": m{
+		"type": "mcp_oauth", "access_token": w.name + "-access-2", "expires_at": "2100-01-01T00:00:00Z",
+		"refresh": m{"refresh_token": w.name + "-refresh-2", "scope": "write"},
+	}}
+}
+
+func (w *world) vaultPatch() m {
+	return m{"display_name": w.name + " again", "metadata": m{"more": w.name}, "token": w.name + "-token-2"}
 }
 
 // uuids returns the ids in their plain spelling, which every face accepts too.
