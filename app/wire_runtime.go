@@ -57,3 +57,5 @@ func (noRuntime) Open(context.Context, runtime.Spec) (runtime.Sandbox, error) {
 }
 
 func (noRuntime) Remove(context.Context, string) error { return nil }
+
+func (noRuntime) List(context.Context) ([]string, error) { return nil, nil }

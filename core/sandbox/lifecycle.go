@@ -10,13 +10,6 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
-// Lister is what a runtime that can name its sandboxes also implements. Without it, sandboxes whose end this process did not see
-// stay until somebody removes them.
-type Lister interface {
-	// List returns the ids of all sandboxes, open ones and those with nothing but files.
-	List(ctx context.Context) ([]string, error)
-}
-
 // Remove ends a session's sandbox on this machine and deletes its files. A session without one is no error. A sandbox on another
 // machine is removed by the sweep there.
 func (s *Service) Remove(ctx context.Context, of id.Session) error {
@@ -36,11 +29,7 @@ func (s *Service) Remove(ctx context.Context, of id.Session) error {
 
 // Sweep removes the sandboxes of sessions that are gone or archived, and what interrupted clones left behind. It returns how many.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
-	lister, ok := s.d.Runtime.(Lister)
-	if !ok {
-		return 0, nil
-	}
-	names, err := lister.List(ctx)
+	names, err := s.d.Runtime.List(ctx)
 	if err != nil {
 		return 0, err
 	}

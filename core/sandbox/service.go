@@ -14,6 +14,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/runtime"
+	"github.com/bureau-agents/bureau/ports/tool"
 )
 
 // Sessions reads sessions; session.Service and its repository do.
@@ -104,7 +105,8 @@ type Config struct {
 	Limits runtime.Limits
 	// Timeout is how long a command runs when the model does not say; 0 is 30 s. It can ask for ten minutes at most.
 	Timeout time.Duration
-	// MaxOutput is how many bytes of a command's output, or of a file, a model is shown; 0 is 128 KiB, at most tool.MaxResultBytes/2.
+	// MaxOutput is how many bytes of a command's output, or of a file, a model is shown; 0 is 128 KiB, and tool.MaxResultBytes, less
+	// what the notes take, the most.
 	MaxOutput int
 	// InstallTimeout bounds the packages of one package manager, and one repository; 0 is 10 minutes, which is the most.
 	InstallTimeout time.Duration
@@ -126,6 +128,7 @@ func (c Config) withDefaults() Config {
 	if c.MaxOutput <= 0 {
 		c.MaxOutput = 128 << 10
 	}
+	c.MaxOutput = min(c.MaxOutput, tool.MaxResultBytes-4<<10)
 	if c.InstallTimeout <= 0 || c.InstallTimeout > maxTimeout {
 		c.InstallTimeout = maxTimeout
 	}

@@ -107,7 +107,7 @@ func (s *Service) bash(ctx context.Context, u *scene, raw json.RawMessage) (tool
 	u.wrote = true
 	res, err := u.sandbox.Run(ctx, runtime.Command{
 		Args: []string{"bash", "--noprofile", "--norc", "-c", script, "bash", shellDir(u)}, Env: env, Stdin: strings.NewReader(in.Command),
-		Timeout: timeout, MaxOutput: tool.MaxResultBytes,
+		Timeout: timeout,
 	})
 	if err != nil {
 		return tool.Result{}, err

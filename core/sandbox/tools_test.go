@@ -273,7 +273,7 @@ func TestGlobGrep(t *testing.T) {
 	has(t, w.ok("grep", in{"pattern": "nowhere"}), "no line")
 	w.refused("grep", in{"pattern": "("}, "RE2")
 	w.refused("grep", in{"pattern": "a", "path": "/none"}, "/none")
-	w.bash("yes needle | head -5000 > hay; seq 2000 | xargs -I{} touch many{}")
+	w.bash("yes needle | head -5000 > hay; for i in {1..2000}; do : > many$i; done")
 	has(t, w.ok("grep", in{"pattern": "needle"}), "hay:1000:needle", "[cut after 1000 matches")
 	has(t, w.ok("glob", in{"pattern": "many*"}), "[cut: 1000 of 2000 files are shown]")
 }

@@ -34,6 +34,8 @@ type Runtime interface {
 	Open(ctx context.Context, spec Spec) (Sandbox, error)
 	// Remove ends whatever runs in a sandbox and deletes its files. Removing one that is not there changes nothing.
 	Remove(ctx context.Context, id string) error
+	// List returns the ids of all sandboxes on this machine, of those with nothing but files, too, in no order.
+	List(ctx context.Context) ([]string, error)
 }
 
 // The directories that every sandbox has. Nothing else in it can be written, and nothing else is kept.

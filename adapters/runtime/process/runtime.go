@@ -220,6 +220,24 @@ func (r *Runtime) Remove(ctx context.Context, id string) error {
 	return discard(trash)
 }
 
+// List implements runtime.Runtime.
+func (r *Runtime) List(ctx context.Context) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(r.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, e := range entries {
+		if e.IsDir() && checkID(e.Name()) == nil {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
+}
+
 // discard deletes a tree, also one whose directories its program has closed to its own user.
 func discard(dir string) error {
 	err := os.RemoveAll(dir)
