@@ -13,6 +13,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/rule"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
@@ -31,6 +32,7 @@ type JournalDeps struct {
 	// Repository and Threads are for sessions that work for others.
 	Repository Repository
 	Threads    Threads
+	Spendings  Spendings
 }
 
 // Journal appends to logs and moves turns. It is what the run loop writes through, and how the gate learns who holds a turn and
@@ -62,6 +64,8 @@ func NewJournal(d JournalDeps) (*Journal, error) {
 		return nil, errors.New("session: JournalDeps.Repository is required")
 	case d.Threads == nil:
 		return nil, errors.New("session: JournalDeps.Threads is required")
+	case d.Spendings == nil:
+		return nil, errors.New("session: JournalDeps.Spendings is required")
 	}
 	return &Journal{d}, nil
 }
@@ -93,6 +97,17 @@ type Step struct {
 	Turn    Turn
 	Entries []Entry
 	End     bool // the turn is done
+	// Reserve holds what the model call that begins with this step may cost against a budget; nil: there is none.
+	Reserve *Reservation
+}
+
+// Reservation asks for a part of a budget.
+type Reservation struct {
+	Root id.Session  // whose budget it is
+	Cost *money.Pico // what the call costs at most; nil: nobody knows
+	// Again is set when the turn's call is tried again after an attempt that may have cost something: what was held for that attempt
+	// counts as spent.
+	Again bool
 }
 
 // Claimed is a turn that this process runs now.
@@ -149,7 +164,7 @@ func (j *Journal) Claim(ctx context.Context, ref Ref, owner string, lease time.D
 }
 
 // Append writes entries of a turn that the caller holds and returns them as events. It joins the transaction in ctx. ErrFenced: the
-// turn is not held any more and nothing was written.
+// turn is not held any more and nothing was written. With a reservation it may return ErrBudgetReached or ErrPriceUnknown.
 func (j *Journal) Append(ctx context.Context, s Step) ([]Event, error) {
 	sc := account.System(s.Turn.Tenant)
 	a := Append{Session: s.Turn.Session, Fence: s.Turn.Fence(), Turn: &TurnChange{}}
@@ -171,6 +186,12 @@ func (j *Journal) Append(ctx context.Context, s Step) ([]Event, error) {
 	}
 	var out []Event
 	err := j.d.TX.Do(ctx, func(ctx context.Context) error {
+		a := a
+		turn := *a.Turn
+		a.Turn = &turn
+		if err := j.reserve(ctx, sc, s, &a); err != nil {
+			return err
+		}
 		var err error
 		if out, err = j.append(ctx, sc, a, s.Entries); err != nil {
 			return err
@@ -181,6 +202,31 @@ func (j *Journal) Append(ctx context.Context, s Step) ([]Event, error) {
 		return nil
 	})
 	return out, err
+}
+
+// reserve holds what a step asks for, unless the budget does not cover it.
+func (j *Journal) reserve(ctx context.Context, sc account.Scope, s Step, a *Append) error {
+	r := s.Reserve
+	if r == nil {
+		return nil
+	}
+	spent, err := j.d.Spendings.Spent(ctx, sc, r.Root)
+	switch {
+	case err != nil:
+		return err
+	case spent.Budget == nil: // it was removed
+		return nil
+	case r.Cost == nil:
+		return ErrPriceUnknown
+	case spent.left(*spent.Budget) < *r.Cost:
+		return ErrBudgetReached
+	}
+	a.Turn.Reserved = *r.Cost
+	if r.Again {
+		a.Turn.Span = &s.Turn.Span
+		a.Usage.Unknown += s.Turn.Reserved
+	}
+	return nil
 }
 
 // Answer appends the result of a tool use of a turn that the caller holds, together with what comes before it. false: the use has
@@ -202,6 +248,17 @@ func (j *Journal) Answer(ctx context.Context, t Turn, use id.Event, body ToolRes
 		return err
 	})
 	return answered, err
+}
+
+// Settle adds what an act cost that was under way when its turn was ended from outside. false: it is settled already, or its turn goes
+// on elsewhere. It joins the transaction in ctx.
+func (j *Journal) Settle(ctx context.Context, t Turn, key id.Event, used Usage) (bool, error) {
+	return j.d.Spendings.Settle(ctx, account.System(t.Tenant), key, used)
+}
+
+// Overdue lists acts whose turn was ended from outside and whose holder has vanished since.
+func (j *Journal) Overdue(ctx context.Context, limit int) ([]LooseEnd, error) {
+	return j.d.Spendings.Overdue(ctx, Lease{Now: j.now()}, limit)
 }
 
 // Park ends the holding of a turn that waits: its open uses that somebody else must act on are named in session.status_idle. false:
@@ -301,7 +358,7 @@ func (j *Journal) LockTurns(ctx context.Context, sc account.Scope, session id.Se
 // append writes entries with their projections and tells the readers after the commit. It must run in a transaction.
 func (j *Journal) append(ctx context.Context, sc account.Scope, a Append, entries []Entry) ([]Event, error) {
 	a.At = j.now()
-	for _, e := range entries {
+	for _, e := range withUsage(entries) {
 		if e.ID.IsZero() {
 			e.ID = j.NewEventID()
 		}
@@ -313,6 +370,11 @@ func (j *Journal) append(ctx context.Context, sc account.Scope, a Append, entrie
 			}
 		}
 		a.Events = append(a.Events, Event{ID: e.ID, Type: e.Type, Ref: e.Ref, Data: data, ProcessedAt: a.At})
+		if e.Type == SessionUsage {
+			if err := j.snapshot(ctx, sc, &a); err != nil {
+				return nil, err
+			}
+		}
 		if err := j.project(&a, e, data); err != nil {
 			return nil, err
 		}
@@ -359,14 +421,7 @@ func (j *Journal) project(a *Append, e Entry, data json.RawMessage) error {
 	if e.Dequeued {
 		a.Dequeued++
 	}
-	a.Usage.Tokens.Input += e.Usage.Tokens.Input
-	a.Usage.Tokens.CacheRead += e.Usage.Tokens.CacheRead
-	a.Usage.Tokens.CacheWrite5m += e.Usage.Tokens.CacheWrite5m
-	a.Usage.Tokens.CacheWrite1h += e.Usage.Tokens.CacheWrite1h
-	a.Usage.Tokens.Output += e.Usage.Tokens.Output
-	a.Usage.Tokens.Reasoning += e.Usage.Tokens.Reasoning
-	a.Usage.Cost += e.Usage.Cost
-	a.Usage.Unpriced += e.Usage.Unpriced
+	a.Usage = a.Usage.Plus(e.Usage)
 	return nil
 }
 
@@ -542,6 +597,7 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 		return 0, err
 	}
 	entries := h.first
+	var ends []LooseEnd
 	flush := func() error {
 		if len(entries) == 0 {
 			return nil
@@ -574,6 +630,7 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 			if !t.Span.IsZero() {
 				failed := true
 				entries = append(entries, Entry{Type: SpanModelEnd, Ref: t.Span, Body: SpanEndBody{IsError: &failed, Error: h.reason}})
+				ends = append(ends, LooseEnd{Tenant: t.Tenant, Session: session, Key: t.Span, Reserved: t.Reserved, Turn: t.ID})
 			}
 			uses, err := j.d.Uses.Open(ctx, sc, session)
 			if err != nil {
@@ -584,10 +641,16 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 					return 0, err
 				}
 				entries = append(entries, resultOf(u, ErrorResult(h.reason)))
+				if t.State == TurnRunning && u.State == UseOpen {
+					ends = append(ends, LooseEnd{Tenant: t.Tenant, Session: session, Key: u.ID, Turn: t.ID})
+				}
+			}
+			if err := j.d.Spendings.Leave(ctx, sc, ends); err != nil {
+				return 0, err
 			}
 			j.d.TX.AfterCommit(ctx, func() { j.d.Hub.cancelTurn(t.ID) })
 		}
-		t.State, t.Owner, t.EndedAt, t.Span = TurnCancelled, "", now, id.Event{}
+		t.State, t.Owner, t.EndedAt, t.Span, t.Reserved = TurnCancelled, "", now, id.Event{}, 0
 		t.Epoch++
 		if err := j.d.Turns.Save(ctx, sc, t); err != nil {
 			return 0, err

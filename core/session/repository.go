@@ -8,6 +8,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/page"
 )
 
@@ -70,13 +71,17 @@ type Append struct {
 	Usage      Usage       // added
 	Dequeued   int         // taken off Queued
 	Opened     []ToolUse   // Seq is set by the store
+	// Snapshot makes the body of every event of type SessionUsage from the session as it is after this append; nil without such events.
+	Snapshot func(after Session) (json.RawMessage, error)
 }
 
 // TurnChange is what a holder changes of its turn while it appends.
 type TurnChange struct {
 	State TurnState // "": stays running
 	Calls int       // added
-	Span  *id.Event // nil: unchanged; zero: none
+	Span  *id.Event // nil: unchanged; zero: none, and nothing reserved
+	// Reserved is what the call of Span may cost at most.
+	Reserved money.Pico
 }
 
 // EventQuery chooses events. The zero value is all of them, oldest first.
@@ -126,7 +131,7 @@ type Turns interface {
 	LockSession(ctx context.Context, sc account.Scope, session id.Session) ([]Turn, error)
 	// Message returns Input.Data of a turn; nil when it is not there.
 	Message(ctx context.Context, sc account.Scope, turn id.Turn) (json.RawMessage, error)
-	// Save stores State, Owner, Epoch, LeaseUntil, Calls, Span and EndedAt of a locked turn.
+	// Save stores State, Owner, Epoch, LeaseUntil, Calls, Span, Reserved and EndedAt of a locked turn.
 	Save(ctx context.Context, sc account.Scope, t Turn) error
 	// Check returns ErrFenced unless the fence's turn is running at that epoch, and holds the turn like LockSession.
 	Check(ctx context.Context, sc account.Scope, fence gate.Fence) error

@@ -43,6 +43,9 @@ type Resource struct {
 	Store        id.MemoryStore
 	ReadOnly     bool
 	Instructions string
+	// Name and Description are those of the store when it was attached.
+	Name        string
+	Description string
 
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -56,5 +59,7 @@ type Checkout struct {
 
 // Budget bounds what a session's model calls may cost at list prices.
 type Budget struct {
-	MaxListCost money.Amount // in USD
+	MaxListCost money.Amount // in USD, positive
+	// Cents is set when the client speaks of it in cents; faces answer alike.
+	Cents bool
 }

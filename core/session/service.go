@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/keeper"
 	"github.com/bureau-agents/bureau/ports/page"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
@@ -25,6 +26,8 @@ type Agents interface {
 	Get(ctx context.Context, sc account.Scope, agent id.Agent) (agent.Agent, error)
 	// GetVersion returns one version.
 	GetVersion(ctx context.Context, sc account.Scope, agent id.Agent, version int) (agent.Agent, error)
+	// Override checks what o makes of a's configuration and returns it with its defaults, or a fault.Invalid.
+	Override(ctx context.Context, sc account.Scope, a agent.Agent, o agent.Overrides) (agent.Overrides, error)
 }
 
 // Gate decides about parked acts; gate.Gate does.
@@ -37,7 +40,7 @@ type Gate interface {
 	VoidSession(ctx context.Context, sc account.Scope, session id.Session, reason string) (int, error)
 }
 
-// Deps is what a Service needs. All fields are required.
+// Deps is what a Service needs. All fields up to Spendings are required.
 type Deps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
@@ -51,6 +54,14 @@ type Deps struct {
 	Hub        *Hub
 	Agents     Agents
 	Gate       Gate
+	Spendings  Spendings
+
+	// What sessions are set up with. Without one of these, nothing of its kind is there, and without a Keeper no token can be kept.
+	Environments Environments
+	Vaults       Vaults
+	Files        Files
+	Stores       MemoryStores
+	Keeper       keeper.Keeper
 }
 
 // Service is what faces do with sessions. It is safe for concurrent use.
@@ -83,6 +94,8 @@ func NewService(d Deps) (*Service, error) {
 		return nil, errors.New("session: Deps.Agents is required")
 	case d.Gate == nil:
 		return nil, errors.New("session: Deps.Gate is required")
+	case d.Spendings == nil:
+		return nil, errors.New("session: Deps.Spendings is required")
 	}
 	return &Service{d}, nil
 }
@@ -90,15 +103,19 @@ func NewService(d Deps) (*Service, error) {
 // CreateRequest describes a new session.
 type CreateRequest struct {
 	Agent        id.Agent
-	AgentVersion int            // 0: the current one
-	Environment  id.Environment // zero: none
+	AgentVersion int              // 0: the current one
+	Overrides    *agent.Overrides // nil: none
+	Environment  id.Environment   // zero: none
+	Vaults       []id.Vault       // at most MaxVaults
+	Resources    []NewResource    // at most MaxResources, and MaxMemoryStores
+	Budget       *Budget          // nil: none
 	Title        string
 	Metadata     map[string]string
 	Initial      []Input // user messages to begin with, at most MaxInitialEvents
 }
 
-// Create makes a session and queues its initial messages. It returns id.NotFound for an agent or a version that is not there,
-// ErrAgentArchived, or a fault.Invalid.
+// Create makes a session and queues its initial messages. It returns id.NotFound for an agent, a version, or anything else that it
+// names and that is not there, ErrAgentArchived, what the environment or a vault says when it is archived, or a fault.Invalid.
 func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateRequest) (Session, error) {
 	if err := checkTitle(req.Title); err != nil {
 		return Session{}, err
@@ -117,6 +134,9 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateReques
 			return Session{}, err
 		}
 	}
+	if err := CheckBudget(req.Budget); err != nil {
+		return Session{}, err
+	}
 	a, err := s.d.Agents.Get(ctx, sc, req.Agent)
 	if err != nil {
 		return Session{}, err
@@ -129,12 +149,27 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateReques
 			return Session{}, err
 		}
 	}
+	overrides, err := s.override(ctx, sc, a, req.Overrides)
+	if err != nil {
+		return Session{}, err
+	}
+	if err := s.checkVaults(ctx, sc, req.Vaults); err != nil {
+		return Session{}, err
+	}
+	resources, err := s.attach(ctx, sc, nil, req.Resources, func(i int) string { return fmt.Sprintf("resources[%d].", i) })
+	if err != nil {
+		return Session{}, err
+	}
 	now := clock.Stored(s.d.Clock.Now())
 	out := Session{
-		ID: id.New[id.SessionKind](s.d.IDs), Tenant: sc.Tenant, Agent: a.ID, AgentVersion: a.Version, Environment: req.Environment,
+		ID: id.New[id.SessionKind](s.d.IDs), Tenant: sc.Tenant, Agent: a.ID, AgentVersion: a.Version, Overrides: overrides,
+		Environment: req.Environment, Vaults: req.Vaults, Resources: resources, Budget: req.Budget,
 		Title: req.Title, Metadata: req.Metadata, Active: StatusIdle, CreatedAt: now, UpdatedAt: now,
 	}
 	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
+		if err := s.useEnvironment(ctx, sc, out.Environment); err != nil {
+			return err
+		}
 		if err := s.d.Repository.Create(ctx, sc, out); err != nil {
 			return err
 		}
@@ -159,79 +194,14 @@ func (s *Service) List(ctx context.Context, sc account.Scope, req ListRequest) (
 	return s.d.Repository.List(ctx, sc, req)
 }
 
-// Agent returns the version of the agent that a session is held with.
+// Agent returns the version of the agent that a session is held with, the session's overrides included.
 func (s *Service) Agent(ctx context.Context, sc account.Scope, of Session) (agent.Agent, error) {
-	return s.d.Agents.GetVersion(ctx, sc, of.Agent, of.AgentVersion)
-}
-
-// Patch is a change to a session. nil fields stay.
-type Patch struct {
-	Title    *string            // "" clears it
-	Metadata map[string]*string // per key: nil removes it
-}
-
-// Update changes a session and says so in its log. It returns id.NotFound, ErrArchived or a fault.Invalid.
-func (s *Service) Update(ctx context.Context, sc account.Scope, session id.Session, p Patch) (Session, error) {
-	if p.Title != nil {
-		if err := checkTitle(*p.Title); err != nil {
-			return Session{}, err
-		}
+	a, err := s.d.Agents.GetVersion(ctx, sc, of.Agent, of.AgentVersion)
+	if err != nil {
+		return agent.Agent{}, err
 	}
-	if _, err := s.own(ctx, sc, session); err != nil {
-		return Session{}, err
-	}
-	var out Session
-	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
-		changed := UpdatedBody{}
-		var err error
-		out, err = s.d.Repository.Update(ctx, sc, session, func(v *Session) error {
-			if v.ArchivedAt != nil {
-				return ErrArchived
-			}
-			if p.Title != nil && *p.Title != v.Title {
-				v.Title, changed.Title = *p.Title, p.Title
-			}
-			if merged, differs := mergeMetadata(v.Metadata, p.Metadata); differs {
-				if err := checkMetadata(merged); err != nil {
-					return err
-				}
-				v.Metadata, changed.Metadata = merged, merged
-			}
-			if changed.Title != nil || changed.Metadata != nil {
-				v.UpdatedAt = clock.Stored(s.d.Clock.Now())
-			}
-			return nil
-		})
-		if err != nil || changed.Title == nil && changed.Metadata == nil {
-			return err
-		}
-		events, err := s.d.Journal.append(ctx, sc, Append{Session: session}, []Entry{{Type: SessionUpdated, Body: changed}})
-		if err == nil {
-			out.LastSeq = events[len(events)-1].Seq
-		}
-		return err
-	})
-	return out, err
-}
-
-func mergeMetadata(have map[string]string, patch map[string]*string) (map[string]string, bool) {
-	out := make(map[string]string, len(have)+len(patch))
-	for k, v := range have {
-		out[k] = v
-	}
-	differs := false
-	for k, v := range patch {
-		old, was := out[k]
-		switch {
-		case v == nil && was:
-			delete(out, k)
-			differs = true
-		case v != nil && (!was || old != *v):
-			out[k] = *v
-			differs = true
-		}
-	}
-	return out, differs
+	a.Config = a.Config.With(of.Overrides)
+	return a, nil
 }
 
 // Archive ends a session for good: what runs or waits in it is stopped, its log stays readable. Archiving again changes nothing.

@@ -18,6 +18,10 @@ const (
 	MaxInitialEvents = 50
 	MaxBatch         = 100 // events of one Send
 	MaxQueued        = 500 // messages that wait for their turns
+	MaxVaults        = 20
+	MaxResources     = 100
+	MaxMemoryStores  = 8
+	MaxInstructions  = 4096 // of a memory store
 )
 
 // Session is a conversation with one version of an agent.
@@ -102,4 +106,18 @@ type Usage struct {
 	Unpriced int64
 	// Unknown is what calls that were cut off have cost at most, since nobody knows. A budget counts it; Cost does not.
 	Unknown money.Pico
+}
+
+// Plus returns the sum of both.
+func (u Usage) Plus(o Usage) Usage {
+	u.Tokens.Input += o.Tokens.Input
+	u.Tokens.CacheRead += o.Tokens.CacheRead
+	u.Tokens.CacheWrite5m += o.Tokens.CacheWrite5m
+	u.Tokens.CacheWrite1h += o.Tokens.CacheWrite1h
+	u.Tokens.Output += o.Tokens.Output
+	u.Tokens.Reasoning += o.Tokens.Reasoning
+	u.Cost += o.Cost
+	u.Unpriced += o.Unpriced
+	u.Unknown += o.Unknown
+	return u
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
 )
 
 // TurnState is how far a turn came.
@@ -40,6 +41,8 @@ type Turn struct {
 	Calls int
 	// Span is the start of the model call that has begun and not ended in the log; zero is none.
 	Span id.Event
+	// Reserved is what that call may cost at most, in a session with a budget.
+	Reserved money.Pico
 
 	CreatedAt time.Time
 	StartedAt time.Time // zero while queued

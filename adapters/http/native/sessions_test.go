@@ -56,7 +56,7 @@ func withSessions(m *llmtest.Scripted) func(*fixture, *Deps) {
 		must(err)
 		journal, err := session.NewJournal(session.JournalDeps{
 			TX: s, Clock: real, IDs: ids, Logger: log, Hub: hub, Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(),
-			Repository: s.Sessions(), Threads: s.Threads(),
+			Repository: s.Sessions(), Threads: s.Threads(), Spendings: s.Spendings(),
 		})
 		must(err)
 		g, err := gate.New(gate.Deps{
@@ -69,7 +69,7 @@ func withSessions(m *llmtest.Scripted) func(*fixture, *Deps) {
 		d.Gate = g
 		d.Sessions, err = session.NewService(session.Deps{
 			TX: s, Clock: real, IDs: ids, Logger: log, Repository: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(),
-			Journal: journal, Hub: hub, Agents: d.Agents, Gate: g,
+			Journal: journal, Hub: hub, Agents: d.Agents, Gate: g, Spendings: s.Spendings(),
 		})
 		must(err)
 		models, err := model.NewRegistry(model.Deps{Offline: m}, model.Config{})

@@ -184,7 +184,7 @@ func (l *runLab) node(s *Store) *runNode {
 	n.hub, err = session.NewHub(session.HubDeps{Bus: l.bus, IDs: l.IDs, Logger: quiet, Repository: s.Sessions()}, session.HubConfig{Replicated: s.postgres()})
 	l.must(err)
 	n.journal, err = session.NewJournal(session.JournalDeps{
-		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Hub: n.hub, Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(), Repository: s.Sessions(), Threads: s.Threads(),
+		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Hub: n.hub, Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(), Repository: s.Sessions(), Threads: s.Threads(), Spendings: s.Spendings(),
 	})
 	l.must(err)
 	wallets, err := wallet.NewService(wallet.Deps{
@@ -204,7 +204,7 @@ func (l *runLab) node(s *Store) *runNode {
 	l.must(err)
 	n.sessions, err = session.NewService(session.Deps{
 		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Repository: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(),
-		Journal: n.journal, Hub: n.hub, Agents: agents, Gate: n.gate,
+		Journal: n.journal, Hub: n.hub, Agents: agents, Gate: n.gate, Spendings: s.Spendings(),
 	})
 	l.must(err)
 	models, err := model.NewRegistry(model.Deps{Offline: l.model}, model.Config{})
@@ -381,7 +381,8 @@ const (
 	began  = "user.message, session.status_running"
 	asked  = "span.model_request_start"
 	spoke  = "span.model_request_start, agent.message, span.model_request_end"
-	ended  = "session.status_idle end_turn"
+	used   = "session.usage"
+	ended  = "session.usage, session.status_idle end_turn"
 	waited = "session.status_idle requires_action"
 )
 
@@ -402,7 +403,7 @@ func TestTurn(t *testing.T) {
 		}
 		events := l.idles(v, 2)
 		l.want(events, began, spoke, ended, began, spoke, ended)
-		if events[0].ID != sent[0].ID || events[6].ID != sent[1].ID {
+		if events[0].ID != sent[0].ID || events[7].ID != sent[1].ID {
 			t.Error("the messages have other ids in the log")
 		}
 		if events[4].Ref != events[2].ID {
@@ -741,11 +742,11 @@ func TestModelErrors(t *testing.T) {
 			},
 			"down": {
 				[]llmtest.Answer{llmtest.Fail(503, ""), llmtest.Fail(503, ""), llmtest.Fail(503, ""), llmtest.Fail(503, "")},
-				[]string{began, asked, retrying, retrying, retrying, gone, exhausted, "session.status_idle retries_exhausted"}, 4,
+				[]string{began, asked, retrying, retrying, retrying, gone, exhausted, used, "session.status_idle retries_exhausted"}, 4,
 			},
 			"refused": {
 				[]llmtest.Answer{llmtest.Fail(400, "bad"), llmtest.Text("never")},
-				[]string{began, asked, gone, "session.error model_request_failed_error terminal", "session.status_idle retries_exhausted"}, 1,
+				[]string{began, asked, gone, "session.error model_request_failed_error terminal", used, "session.status_idle retries_exhausted"}, 1,
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -793,7 +794,7 @@ func TestModelErrors(t *testing.T) {
 func TestTurnOverBudget(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, s *Store) {
-		const refused = "session.error billing_error terminal, session.status_idle budget_reached"
+		const refused = "session.error billing_error terminal, session.usage, session.status_idle budget_reached"
 		l := newRunLab(t, s, llmtest.Text("never")).start()
 		v := l.session(0)
 		l.Policy(t, v.Agent, policy.Limits{DailyCostLimit: ptrTo(money.Of(1, money.USD))})
@@ -858,7 +859,7 @@ func TestFreezeEndsTurns(t *testing.T) {
 		}
 		l.must(l.gate.Unfreeze(t.Context(), l.Scope, v.Agent))
 		l.send(v, say("Now?"))
-		l.want(l.idles(v, 3)[11:], began, spoke, ended)
+		l.want(l.idles(v, 3)[13:], began, spoke, ended)
 	})
 }
 

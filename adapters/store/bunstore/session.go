@@ -41,7 +41,7 @@ func (s *Store) ToolUses() *ToolUseRepo { return &ToolUseRepo{s} }
 const sessionColumns = `id, agent_id, agent_version, environment_id, title, metadata, last_seq, active, stop_reason, queued, last_turn,
 	tok_input, tok_cache_read, tok_write_5m, tok_write_1h, tok_output, tok_reasoning, cost_picos, unpriced,
 	active_micros, running_since, created_at, updated_at, archived_at,
-	overrides, vaults, budget_micros, parent_id, root_id, resources, unknown_picos`
+	overrides, vaults, budget_micros, budget_cents, parent_id, root_id, resources, unknown_picos`
 
 // scanSession reads a session without its resources, and how many of those there are.
 func scanSession(tenant id.Tenant, row scanner) (session.Session, int, error) {
@@ -52,12 +52,13 @@ func scanSession(tenant id.Tenant, row scanner) (session.Session, int, error) {
 	var micros, cost, unknown int64
 	var since, budget sql.NullInt64
 	var resources int
+	var cents bool
 	var created, updated, archived stamp
 	u := &v.Usage.Tokens
 	err := row.Scan(&v.ID, &v.Agent, &v.AgentVersion, &v.Environment, &v.Title, &metadata, &v.LastSeq, &active, &reason, &v.Queued,
 		&v.LastTurn, &u.Input, &u.CacheRead, &u.CacheWrite5m, &u.CacheWrite1h, &u.Output, &u.Reasoning, &cost, &v.Usage.Unpriced,
 		&micros, &since, &created, &updated, &archived,
-		&overrides, &vaults, &budget, &v.Parent, &v.Root, &resources, &unknown)
+		&overrides, &vaults, &budget, &cents, &v.Parent, &v.Root, &resources, &unknown)
 	if err != nil {
 		return session.Session{}, 0, err
 	}
@@ -84,7 +85,7 @@ func scanSession(tenant id.Tenant, row scanner) (session.Session, int, error) {
 		v.RunningSince = &t
 	}
 	if budget.Valid {
-		v.Budget = &session.Budget{MaxListCost: money.Of(budget.Int64, money.USD)}
+		v.Budget = &session.Budget{MaxListCost: money.Of(budget.Int64, money.USD), Cents: cents}
 	}
 	v.Active, v.ActiveFor = session.Status(active), time.Duration(micros)*time.Microsecond
 	v.Usage.Cost, v.Usage.Unknown = money.Pico(cost), money.Pico(unknown)
@@ -119,6 +120,7 @@ type setup struct {
 	metadata, vaults string
 	overrides        sql.NullString
 	budget           sql.NullInt64
+	cents            bool
 }
 
 func setupOf(v session.Session) (setup, error) {
@@ -134,7 +136,7 @@ func setupOf(v session.Session) (setup, error) {
 		return setup{}, err
 	}
 	if v.Budget != nil {
-		out.budget = sql.NullInt64{Int64: v.Budget.MaxListCost.Micros, Valid: true}
+		out.budget, out.cents = sql.NullInt64{Int64: v.Budget.MaxListCost.Micros, Valid: true}, v.Budget.Cents
 	}
 	return out, nil
 }
@@ -148,10 +150,10 @@ func (r *SessionRepo) Create(ctx context.Context, sc account.Scope, v session.Se
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		_, err := db.ExecContext(ctx, `INSERT INTO sessions
 			(id, tenant_id, agent_id, agent_version, environment_id, title, metadata, active, created_at, updated_at,
-			overrides, vaults, budget_micros, parent_id, root_id, resources)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			overrides, vaults, budget_micros, budget_cents, parent_id, root_id, resources)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			v.ID, sc.Tenant, v.Agent, v.AgentVersion, v.Environment, v.Title, set.metadata, string(session.StatusIdle), at(v.CreatedAt), at(v.UpdatedAt),
-			set.overrides, set.vaults, set.budget, v.Parent, v.Root, len(v.Resources))
+			set.overrides, set.vaults, set.budget, set.cents, v.Parent, v.Root, len(v.Resources))
 		if err != nil {
 			return mapErr(err)
 		}
@@ -294,9 +296,9 @@ func (r *SessionRepo) Update(ctx context.Context, sc account.Scope, sessionID id
 		if v.ArchivedAt != nil {
 			archived = at(*v.ArchivedAt)
 		}
-		_, err = db.ExecContext(ctx, `UPDATE sessions SET title = ?, metadata = ?, overrides = ?, vaults = ?, budget_micros = ?, resources = ?,
+		_, err = db.ExecContext(ctx, `UPDATE sessions SET title = ?, metadata = ?, overrides = ?, vaults = ?, budget_micros = ?, budget_cents = ?, resources = ?,
 			archived_at = ?, updated_at = ? WHERE id = ? AND tenant_id = ?`,
-			v.Title, set.metadata, set.overrides, set.vaults, set.budget, len(v.Resources), archived, at(v.UpdatedAt), sessionID, sc.Tenant)
+			v.Title, set.metadata, set.overrides, set.vaults, set.budget, set.cents, len(v.Resources), archived, at(v.UpdatedAt), sessionID, sc.Tenant)
 		if err != nil {
 			return mapErr(err)
 		}
@@ -323,7 +325,7 @@ func (r *SessionRepo) Destroy(ctx context.Context, sc account.Scope, agentID id.
 	total := 0
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		const own = " WHERE session_id IN (SELECT id FROM sessions WHERE tenant_id = ? AND agent_id = ?)"
-		for _, table := range []string{"session_tool_uses", "session_turns", "session_events", "session_resources"} {
+		for _, table := range []string{"session_tool_uses", "session_turns", "session_events", "session_resources", "session_loose_ends"} {
 			if _, err := db.ExecContext(ctx, "DELETE FROM "+table+own, sc.Tenant, agentID); err != nil {
 				return mapErr(err)
 			}

@@ -24,14 +24,27 @@ func (r *SessionRepo) Append(ctx context.Context, sc account.Scope, a session.Ap
 				return err
 			}
 		}
-		if len(a.Events) == 0 {
+		if len(a.Events) == 0 && a.Usage == (session.Usage{}) {
 			return nil
 		}
 		set, args := appendSet(a)
 		args = append(args, a.Session, sc.Tenant)
-		err := db.QueryRowContext(ctx, "UPDATE sessions SET "+set+" WHERE id = ? AND tenant_id = ? RETURNING last_seq", args...).Scan(&last)
+		columns := "last_seq"
+		if a.Snapshot != nil {
+			columns = sessionColumns
+		}
+		row := db.QueryRowContext(ctx, "UPDATE sessions SET "+set+" WHERE id = ? AND tenant_id = ? RETURNING "+columns, args...)
+		var err error
+		if a.Snapshot == nil {
+			err = row.Scan(&last)
+		} else {
+			last, err = takeSnapshot(sc, row, a)
+		}
 		if err != nil {
 			return sessionErr(err, a.Session)
+		}
+		if len(a.Events) == 0 {
+			return nil
 		}
 		if err := insertEvents(ctx, db, a, last); err != nil {
 			return err
@@ -39,6 +52,23 @@ func (r *SessionRepo) Append(ctx context.Context, sc account.Scope, a session.Ap
 		return openUses(ctx, db, sc, a, last)
 	})
 	return last, err
+}
+
+// takeSnapshot writes the events that tell of the session as it is now.
+func takeSnapshot(sc account.Scope, row scanner, a session.Append) (int64, error) {
+	v, _, err := scanSession(sc.Tenant, row)
+	if err != nil {
+		return 0, err
+	}
+	for i := range a.Events {
+		if a.Events[i].Type != session.SessionUsage {
+			continue
+		}
+		if a.Events[i].Data, err = a.Snapshot(v); err != nil {
+			return 0, err
+		}
+	}
+	return v.LastSeq, nil
 }
 
 // advanceTurn checks the fence and changes the turn in one statement.
@@ -55,8 +85,8 @@ func advanceTurn(ctx context.Context, db bun.IDB, sc account.Scope, a session.Ap
 			}
 		}
 		if c.Span != nil {
-			set += ", span = ?"
-			args = append(args, *c.Span)
+			set += ", span = ?, reserved_picos = ?"
+			args = append(args, *c.Span, int64(c.Reserved))
 		}
 	}
 	args = append(args, a.Fence.Turn, sc.Tenant, a.Fence.Epoch)
@@ -93,13 +123,21 @@ func appendSet(a session.Append) (string, []any) {
 		args = append(args, typ, reason, a.At.UnixMicro(), a.At.UnixMicro(), at(a.At))
 	}
 	if a.Usage != (session.Usage{}) {
-		set += `, tok_input = tok_input + ?, tok_cache_read = tok_cache_read + ?, tok_write_5m = tok_write_5m + ?,
-			tok_write_1h = tok_write_1h + ?, tok_output = tok_output + ?, tok_reasoning = tok_reasoning + ?,
-			cost_picos = cost_picos + ?, unpriced = unpriced + ?`
-		u := a.Usage.Tokens
-		args = append(args, u.Input, u.CacheRead, u.CacheWrite5m, u.CacheWrite1h, u.Output, u.Reasoning, int64(a.Usage.Cost), a.Usage.Unpriced)
+		more, added := usageSet(a.Usage)
+		set += ", " + more
+		args = append(args, added...)
 	}
 	return set, args
+}
+
+// usageSet returns the part of a SET clause that adds u to a session's sums.
+func usageSet(u session.Usage) (string, []any) {
+	t := u.Tokens
+	return `tok_input = tok_input + ?, tok_cache_read = tok_cache_read + ?, tok_write_5m = tok_write_5m + ?,
+			tok_write_1h = tok_write_1h + ?, tok_output = tok_output + ?, tok_reasoning = tok_reasoning + ?,
+			cost_picos = cost_picos + ?, unpriced = unpriced + ?, unknown_picos = unknown_picos + ?`, []any{
+			t.Input, t.CacheRead, t.CacheWrite5m, t.CacheWrite1h, t.Output, t.Reasoning, int64(u.Cost), u.Unpriced, int64(u.Unknown),
+		}
 }
 
 func insertEvents(ctx context.Context, db bun.IDB, a session.Append, last int64) error {

@@ -93,7 +93,7 @@ func decodeVaults(b []byte) ([]id.Vault, error) {
 // resources reads those of the given sessions, in the order in which they were added.
 func (r *SessionRepo) resources(ctx context.Context, of []id.Session) (map[id.Session][]session.Resource, error) {
 	rows, err := r.s.read(ctx).QueryContext(ctx, `SELECT session_id, id, type, mount, file_id, url, branch, commit_sha, token_sealed,
-		memory_store_id, read_only, instructions, created_at, updated_at
+		memory_store_id, read_only, instructions, name, description, created_at, updated_at
 		FROM session_resources WHERE session_id IN (?) ORDER BY session_id, number`, bun.List(of))
 	if err != nil {
 		return nil, mapErr(err)
@@ -106,7 +106,7 @@ func (r *SessionRepo) resources(ctx context.Context, of []id.Session) (map[id.Se
 		var typ, branch, commit string
 		var created, updated stamp
 		if err := rows.Scan(&owner, &v.ID, &typ, &v.Mount, &v.File, &v.URL, &branch, &commit, &v.SealedToken,
-			&v.Store, &v.ReadOnly, &v.Instructions, &created, &updated); err != nil {
+			&v.Store, &v.ReadOnly, &v.Instructions, &v.Name, &v.Description, &created, &updated); err != nil {
 			return nil, mapErr(err)
 		}
 		v.Type, v.CreatedAt, v.UpdatedAt = session.ResourceType(typ), created.Time(), updated.Time()
@@ -147,10 +147,10 @@ func saveResources(ctx context.Context, db bun.IDB, owner id.Session, before, af
 			c = *v.Checkout
 		}
 		_, err := db.ExecContext(ctx, `INSERT INTO session_resources (id, session_id, number, type, mount, file_id, url, branch, commit_sha,
-			token_sealed, memory_store_id, read_only, instructions, created_at, updated_at)
-			VALUES (?, ?, (SELECT COALESCE(MAX(number), 0) + 1 FROM session_resources WHERE session_id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			token_sealed, memory_store_id, read_only, instructions, name, description, created_at, updated_at)
+			VALUES (?, ?, (SELECT COALESCE(MAX(number), 0) + 1 FROM session_resources WHERE session_id = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			v.ID, owner, owner, string(v.Type), v.Mount, v.File, v.URL, c.Branch, c.Commit,
-			v.SealedToken, v.Store, v.ReadOnly, v.Instructions, at(v.CreatedAt), at(v.UpdatedAt))
+			v.SealedToken, v.Store, v.ReadOnly, v.Instructions, v.Name, v.Description, at(v.CreatedAt), at(v.UpdatedAt))
 		if err != nil {
 			return mapErr(err)
 		}

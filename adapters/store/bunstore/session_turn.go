@@ -14,6 +14,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/money"
 )
 
 // SessionTurnRepo keeps turns. It implements session.Turns and session.Leases.
@@ -23,18 +24,20 @@ const turnColumns = "input_data, " + slimTurnColumns
 
 // slimTurnColumns are turnColumns without the message, which may be long.
 const slimTurnColumns = `id, tenant_id, session_id, agent_id, number, state, input_id, input_type, owner, epoch, lease_until,
-	takeovers, calls, span, created_at, started_at, ended_at`
+	takeovers, calls, span, reserved_picos, created_at, started_at, ended_at`
 
 func scanTurn(row scanner) (session.Turn, error) {
 	var t session.Turn
 	var state, typ string
 	var data []byte
+	var reserved int64
 	var lease, created, started, ended stamp
 	err := row.Scan(&data, &t.ID, &t.Tenant, &t.Session, &t.Agent, &t.Number, &state, &t.Input.ID, &typ, &t.Owner, &t.Epoch, &lease,
-		&t.Takeovers, &t.Calls, &t.Span, &created, &started, &ended)
+		&t.Takeovers, &t.Calls, &t.Span, &reserved, &created, &started, &ended)
 	if err != nil {
 		return session.Turn{}, err
 	}
+	t.Reserved = money.Pico(reserved)
 	t.State, t.Input.Type, t.Input.Data = session.TurnState(state), session.EventType(typ), data
 	t.LeaseUntil, t.CreatedAt, t.StartedAt, t.EndedAt = lease.Time(), created.Time(), started.Time(), ended.Time()
 	return t, nil
@@ -149,8 +152,8 @@ func scanTurns(rows *sql.Rows) ([]session.Turn, error) {
 func (r *SessionTurnRepo) Save(ctx context.Context, sc account.Scope, t session.Turn) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		_, err := db.ExecContext(ctx, `UPDATE session_turns SET state = ?, owner = ?, epoch = ?, lease_until = ?, calls = ?, span = ?,
-			ended_at = ? WHERE id = ? AND tenant_id = ?`,
-			string(t.State), t.Owner, t.Epoch, at(t.LeaseUntil), t.Calls, t.Span, at(t.EndedAt), t.ID, sc.Tenant)
+			reserved_picos = ?, ended_at = ? WHERE id = ? AND tenant_id = ?`,
+			string(t.State), t.Owner, t.Epoch, at(t.LeaseUntil), t.Calls, t.Span, int64(t.Reserved), at(t.EndedAt), t.ID, sc.Tenant)
 		return mapErr(err)
 	})
 }

@@ -1,0 +1,137 @@
+package session
+
+import (
+	"encoding/json"
+
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/ports/money"
+)
+
+// AgentSnapshot is the configuration of a session's agent as an event holds it, in the shape of the API. Ids in it are UUIDs.
+type AgentSnapshot struct {
+	ID          string              `json:"id"`
+	Type        string              `json:"type"`
+	Version     int                 `json:"version"`
+	Name        string              `json:"name"`
+	Description *string             `json:"description"`
+	System      *string             `json:"system"`
+	Model       modelSnapshot       `json:"model"`
+	Tools       []any               `json:"tools"`
+	MCPServers  []mcpServerSnapshot `json:"mcp_servers"`
+	Skills      []skillSnapshot     `json:"skills"`
+}
+
+type (
+	modelSnapshot struct {
+		ID           string        `json:"id"`
+		Speed        string        `json:"speed"`
+		Effort       *typeSnapshot `json:"effort,omitempty"`
+		InferenceGeo string        `json:"inference_geo,omitempty"`
+	}
+	typeSnapshot struct {
+		Type string `json:"type"`
+	}
+	mcpServerSnapshot struct {
+		Name string `json:"name"`
+		Type string `json:"type"`
+		URL  string `json:"url"`
+	}
+	skillSnapshot struct {
+		ID      string `json:"skill_id"`
+		Type    string `json:"type"`
+		Version string `json:"version"`
+	}
+	customToolSnapshot struct {
+		Type        agent.ToolType  `json:"type"`
+		Name        string          `json:"name"`
+		Description string          `json:"description"`
+		InputSchema json.RawMessage `json:"input_schema"`
+	}
+	toolsetSnapshot struct {
+		Type      agent.ToolType       `json:"type"`
+		MCPServer string               `json:"mcp_server_name,omitempty"`
+		Default   toolDefaultSnapshot  `json:"default_config"`
+		Configs   []toolConfigSnapshot `json:"configs"`
+	}
+	toolDefaultSnapshot struct {
+		Enabled    bool         `json:"enabled"`
+		Permission typeSnapshot `json:"permission_policy"`
+	}
+	toolConfigSnapshot struct {
+		Type             string          `json:"type,omitempty"`
+		Name             string          `json:"name"`
+		Enabled          bool            `json:"enabled"`
+		Permission       typeSnapshot    `json:"permission_policy"`
+		AllowedDomains   []string        `json:"allowed_domains,omitempty"`
+		BlockedDomains   []string        `json:"blocked_domains,omitempty"`
+		MaxContentTokens int             `json:"max_content_tokens,omitempty"`
+		URLSources       json.RawMessage `json:"url_sources,omitempty"`
+		UserLocation     json.RawMessage `json:"user_location,omitempty"`
+	}
+)
+
+func snapshotOf(a agent.Agent) *AgentSnapshot {
+	c := a.Config
+	out := &AgentSnapshot{
+		ID: a.ID.UUID().String(), Type: "agent", Version: a.Version, Name: c.Name,
+		Model: modelSnapshot{ID: c.Model.ID, Speed: string(c.Model.Speed), InferenceGeo: c.Model.InferenceGeo},
+		Tools: []any{}, MCPServers: []mcpServerSnapshot{}, Skills: []skillSnapshot{},
+	}
+	if c.Description != "" {
+		out.Description = &c.Description
+	}
+	if c.System != "" {
+		out.System = &c.System
+	}
+	if c.Model.Effort != "" {
+		out.Model.Effort = &typeSnapshot{string(c.Model.Effort)}
+	}
+	for _, t := range c.Tools {
+		if t.Type == agent.CustomTool {
+			out.Tools = append(out.Tools, customToolSnapshot{t.Type, t.Name, t.Description, t.InputSchema})
+			continue
+		}
+		set := toolsetSnapshot{
+			Type: t.Type, MCPServer: t.MCPServer, Default: toolDefaultSnapshot{t.Default.Enabled, typeSnapshot{string(t.Default.Permission)}},
+			Configs: []toolConfigSnapshot{},
+		}
+		for _, k := range t.Configs {
+			config := toolConfigSnapshot{
+				Name: k.Name, Enabled: k.Enabled, Permission: typeSnapshot{string(k.Permission)}, AllowedDomains: k.AllowedDomains,
+				BlockedDomains: k.BlockedDomains, MaxContentTokens: k.MaxContentTokens, URLSources: k.URLSources, UserLocation: k.UserLocation,
+			}
+			if t.Type == agent.AgentToolset {
+				config.Type = k.Name
+			}
+			set.Configs = append(set.Configs, config)
+		}
+		out.Tools = append(out.Tools, set)
+	}
+	for _, v := range c.MCPServers {
+		out.MCPServers = append(out.MCPServers, mcpServerSnapshot{v.Name, "url", v.URL})
+	}
+	for _, v := range c.Skills {
+		out.Skills = append(out.Skills, skillSnapshot{v.ID, v.Type, v.Version})
+	}
+	return out
+}
+
+// BudgetBody is a budget in the shape of the API.
+type BudgetBody struct {
+	Type        string     `json:"type"`
+	MaxListCost AmountBody `json:"max_list_cost"`
+}
+
+// AmountBody is an amount of money in the shape of the API.
+type AmountBody struct {
+	Amount   string         `json:"amount"`
+	Currency money.Currency `json:"currency"`
+}
+
+// budgetBody returns the shape of b; nil is none.
+func budgetBody(b *Budget) *BudgetBody {
+	if b == nil {
+		return nil
+	}
+	return &BudgetBody{Type: "limit", MaxListCost: AmountBody{b.Amount(), b.MaxListCost.Currency}}
+}
