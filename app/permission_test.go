@@ -39,7 +39,7 @@ func TestKeys(t *testing.T) {
 			continue
 		}
 		for key, want := range map[string]string{
-			"": "missing_api_key", "nonsense": "invalid_api_key", "bureau_" + strings.Repeat("0", 64): "invalid_api_key", made.Key: "invalid_api_key",
+			"": "missing_api_key", "nonsense": "invalid_api_key", "bur_" + strings.Repeat("0", 64): "invalid_api_key", made.Key: "invalid_api_key",
 		} {
 			code, _ := s.As(key).In(t).Refuse(401, op.Method, w.path(t, op), w.body(t, op))
 			if code != want {

@@ -101,11 +101,15 @@ func (a Answer) Error() (code, message string, err error) {
 	return e.Error.Details.ErrorCode, e.Error.Message, nil
 }
 
-// All reads a list to its end, over all its pages. path may have a query.
+// All reads a list to its end, over all its pages, of 100 unless the query of path says otherwise.
 func All[T any](c *Client, path string) []T {
 	c.tb.Helper()
 	sep := "?"
 	if strings.Contains(path, "?") {
+		sep = "&"
+	}
+	if !strings.Contains(path, "limit=") {
+		path += sep + "limit=100"
 		sep = "&"
 	}
 	items := []T{}
@@ -114,7 +118,7 @@ func All[T any](c *Client, path string) []T {
 			Data     []T
 			NextPage *string `json:"next_page"`
 		}
-		c.Call("GET", path+sep+"limit=100&cursor="+cursor, nil, &page)
+		c.Call("GET", path+sep+"cursor="+cursor, nil, &page)
 		items = append(items, page.Data...)
 		if page.NextPage == nil {
 			return items

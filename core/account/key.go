@@ -17,7 +17,7 @@ type Key struct {
 	ID          id.APIKey
 	Tenant      id.Tenant
 	Name        string // 1 to 100 characters; need not be unique
-	Prefix      string // the first 8 characters of the random part, so that people can tell keys apart
+	Prefix      string // its first 8 characters, so that people can tell keys apart
 	Permissions []Permission
 	Bootstrap   bool       // given by the operator's configuration; replaced when the configuration changes
 	CreatedBy   id.APIKey  // the key that made this one; zero for those made by the server or the command line
@@ -40,12 +40,12 @@ type Hash [sha256.Size]byte
 func HashSecret(secret string) Hash { return sha256.Sum256([]byte(secret)) }
 
 // secretPrefix starts every secret that the server makes, so that scanners of leaked credentials recognise it.
-const secretPrefix = "bureau_"
+const secretPrefix = "bur_"
 
 // prefixLength is how many characters of a secret are kept readable.
 const prefixLength = 8
 
-// NewSecret makes the secret of an API key: "bureau_" and 256 random bits in hexadecimal.
+// NewSecret makes the secret of an API key: "bur_" and 256 random bits in hexadecimal.
 func NewSecret() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails since Go 1.24
@@ -54,9 +54,6 @@ func NewSecret() string {
 
 // secretHint returns what may be shown of a secret. An operator's own secret may be short, so at most a quarter is shown.
 func secretHint(secret string) string {
-	if len(secret) > len(secretPrefix) && secret[:len(secretPrefix)] == secretPrefix {
-		secret = secret[len(secretPrefix):]
-	}
 	return secret[:min(prefixLength, len(secret)/4)]
 }
 

@@ -15,7 +15,7 @@ func TestAPIKeys(t *testing.T) {
 	f := newFixture(t)
 	made := f.want(201, http.MethodPost, "/v1/api_keys", `{"name":"ci","scopes":["agents:read"],"expires_at":"2027-01-01T00:00:00Z"}`)
 	secret, _ := made.get("key").(string)
-	if !strings.HasPrefix(secret, "bureau_") || !strings.HasPrefix(secret[7:], made.get("prefix").(string)) {
+	if !strings.HasPrefix(secret, "bur_") || !strings.HasPrefix(secret, made.get("prefix").(string)) {
 		t.Fatalf("%s", made.body)
 	}
 	want := map[string]any{

@@ -124,12 +124,12 @@ func TestKeysAndTenants(t *testing.T) {
 	if err := json.Unmarshal([]byte(c.must("key", "create", "ci", "--scope", "agents:read,chat")), &key); err != nil {
 		t.Fatal(err)
 	}
-	c.wants([]string{"agents:read,chat", key.Key[len("bureau_"):][:8]}, "key", "list")
+	c.wants([]string{"agents:read,chat", key.Key[:8]}, "key", "list")
 	c.wants([]string{"revoked " + key.ID}, "key", "revoke", key.ID)
 	if out := c.must("key", "list"); strings.Contains(out, key.ID) {
 		t.Errorf("the key is still there:\n%s", out)
 	}
-	c.wants([]string{`"plan": "team"`, `"api_key": "bureau_`}, "tenant", "create", "acme", "--plan", "team")
+	c.wants([]string{`"plan": "team"`, `"api_key": "bur_`}, "tenant", "create", "acme", "--plan", "team")
 }
 
 // A conversation: streamed text, an approval that is asked for, left, taken up again and given.

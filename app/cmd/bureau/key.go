@@ -122,7 +122,7 @@ func keyCommand() *cobra.Command {
 	create.Flags().DurationVar(&expires, "expires", 0, "how long it lives, a `DURATION` such as 720h; default: for ever")
 	ls := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the keys that are not revoked", Args: takes(0),
-		Long:    "List the keys that are not revoked, newest first. Of a key itself only the first eight characters after bureau_ are kept.",
+		Long:    "List the keys that are not revoked, newest first. Of a key itself only the first eight characters are kept.",
 		Example: "  bureau key list",
 		RunE: with(func(cmd *cobra.Command, c *client, _ []string) error {
 			keys, err := pages[keyView](cmd, c, "/v1/api_keys")

@@ -64,7 +64,7 @@ func Start(ctx context.Context, opts Options) (*Server, error) {
 	}
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret)
-	s := &Server{URL: "http://" + addr, Key: "bureau_" + hex.EncodeToString(secret), opts: opts, addr: addr}
+	s := &Server{URL: "http://" + addr, Key: "bur_" + hex.EncodeToString(secret), opts: opts, addr: addr}
 	return s, s.Restart(ctx)
 }
 

@@ -425,7 +425,7 @@ func admin(t *testing.T, e *env, s *account.Service) account.Scope {
 func authenticate(t *testing.T, e *env) {
 	s := e.service(t)
 	sc := admin(t, e, s)
-	for _, secret := range []string{"", "bureau_", "unknown"} {
+	for _, secret := range []string{"", "bur_", "unknown"} {
 		_, err := s.Authenticate(e.ctx, secret)
 		wantErr(t, err, account.ErrUnauthenticated)
 	}
@@ -434,7 +434,7 @@ func authenticate(t *testing.T, e *env) {
 		Name: "short", Permissions: []account.Permission{account.Chat, account.Chat}, ExpiresAt: &until,
 	})
 	must(t, err)
-	if len(secret) != len("bureau_")+64 || secret[7:15] != key.Prefix {
+	if len(secret) != len("bur_")+64 || secret[:8] != key.Prefix {
 		t.Fatalf("secret of %d characters, prefix %q", len(secret), key.Prefix)
 	}
 	got, err := s.Authenticate(e.ctx, secret)
