@@ -65,7 +65,10 @@ type Deps struct {
 }
 
 // Service is what faces do with sessions. It is safe for concurrent use.
-type Service struct{ d Deps }
+type Service struct {
+	d     Deps
+	ended func(context.Context, Ref) // see OnEnd
+}
 
 // NewService returns a Service, or an error that names the missing dependency.
 func NewService(d Deps) (*Service, error) {
@@ -97,7 +100,7 @@ func NewService(d Deps) (*Service, error) {
 	case d.Spendings == nil:
 		return nil, errors.New("session: Deps.Spendings is required")
 	}
-	return &Service{d}, nil
+	return &Service{d: d}, nil
 }
 
 // CreateRequest describes a new session.
@@ -250,6 +253,9 @@ func (s *Service) end(ctx context.Context, sc account.Scope, session id.Session,
 		}
 		if _, err := s.d.Journal.stop(ctx, sc, session, halt{reason: reason, drop: true, idle: true, last: []Entry{{Type: last}}}); err != nil {
 			return err
+		}
+		if s.ended != nil {
+			s.d.TX.AfterCommit(ctx, func() { s.ended(ctx, Ref{sc.Tenant, session}) })
 		}
 		_, err = s.d.Gate.VoidSession(ctx, sc, session, reason)
 		return err
