@@ -240,8 +240,8 @@ type runParts struct {
 
 	Config    Config
 	Options   options
+	Store     *bunstore.Store
 	Journal   *session.Journal
-	Sessions  *session.Service
 	Agents    *agent.Service
 	Gate      *gate.Gate
 	Models    *model.Registry
@@ -261,7 +261,7 @@ func provideRun(b base, p runParts) (*run.Service, error) {
 		sources[i] = observedTools{s, p.Telemetry}
 	}
 	return run.NewService(run.Deps{
-		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Sessions, Agents: p.Agents, Gate: p.Gate,
+		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Store.Sessions(), Agents: p.Agents, Gate: p.Gate,
 		Models: p.Models, Meter: meter{p.Usage}, Sources: sources, Prompts: []run.PromptSource{libraryPrompt{p.Library}},
 	}, run.Config{SingleProcess: p.Config.DatabaseURL == ""})
 }

@@ -93,16 +93,11 @@ func (f *face) sessionWith(s session.Session, a agentWire) sessionWire {
 		until = *s.ArchivedAt
 	}
 	active := seconds(s.ActiveTime(now))
-	u := s.Usage.Tokens
 	w := sessionWire{
 		ID: s.ID.String(), Type: "session", Status: string(s.Status()), StopReason: showStopReason(s.StopReason), Title: textOrNull(s.Title),
 		Agent: a, AgentID: s.Agent.String(), EnvironmentID: textOrNull(s.Environment.String()),
 		VaultIDs: []string{}, Resources: []any{}, Metadata: s.Metadata, OutcomeEvaluations: []any{},
-		Usage: sessionUsageWire{
-			InputTokens: u.Input, OutputTokens: u.Output, CacheReadInputTokens: u.CacheRead,
-			CacheCreation: cacheCreationWire{u.CacheWrite5m, u.CacheWrite1h}, ActiveSeconds: active,
-			ListCost: *showCost(&s.Usage.Cost), UnpricedCalls: s.Usage.Unpriced,
-		},
+		Usage:     showSpent(s.Usage, active),
 		Stats:     sessionStatsWire{active, seconds(until.Sub(s.CreatedAt))},
 		CreatedAt: stampOf(s.CreatedAt), UpdatedAt: stampOf(s.UpdatedAt), ArchivedAt: stampPtr(s.ArchivedAt),
 	}
@@ -110,6 +105,14 @@ func (f *face) sessionWith(s session.Session, a agentWire) sessionWire {
 		w.Metadata = map[string]string{}
 	}
 	return w
+}
+
+func showSpent(u session.Usage, active float64) sessionUsageWire {
+	return sessionUsageWire{
+		InputTokens: u.Tokens.Input, OutputTokens: u.Tokens.Output, CacheReadInputTokens: u.Tokens.CacheRead,
+		CacheCreation: cacheCreationWire{u.Tokens.CacheWrite5m, u.Tokens.CacheWrite1h}, ActiveSeconds: active,
+		ListCost: *showCost(&u.Cost), UnpricedCalls: u.Unpriced,
+	}
 }
 
 // seconds rounds to the millisecond, as times are shown.
@@ -397,6 +400,7 @@ func (f *face) registerSessions() {
 	})
 
 	f.registerSessionEvents()
+	f.registerThreads()
 }
 
 // answerSession writes what a service answered.
@@ -405,6 +409,11 @@ func (f *face) answerSession(ctx context.Context) func(session.Session, error) (
 		if err != nil {
 			return nil, err
 		}
+		below, err := f.deps.Sessions.ThreadUsage(ctx, httpx.Scope(ctx), []id.Session{s.ID})
+		if err != nil {
+			return nil, err
+		}
+		s.Usage = s.Usage.Add(below[s.ID])
 		w, err := f.showSession(ctx, s)
 		if err != nil {
 			return nil, err
@@ -427,6 +436,14 @@ func (f *face) listSessions(ctx context.Context, in *listSessionsInput) (*output
 		agent id.Agent
 		n     int
 	}
+	ids := make([]id.Session, len(sessions.Items))
+	for i, s := range sessions.Items {
+		ids[i] = s.ID
+	}
+	below, err := f.deps.Sessions.ThreadUsage(ctx, httpx.Scope(ctx), ids)
+	if err != nil {
+		return nil, err
+	}
 	agents := map[version]agentWire{} // most sessions of a page share a few
 	for _, s := range sessions.Items {
 		v := version{s.Agent, s.AgentVersion}
@@ -439,6 +456,7 @@ func (f *face) listSessions(ctx context.Context, in *listSessionsInput) (*output
 			a = showAgent(read)
 			agents[v] = a
 		}
+		s.Usage = s.Usage.Add(below[s.ID])
 		out.Data = append(out.Data, f.sessionWith(s, a))
 	}
 	if out.HasMore = sessions.Next != ""; out.HasMore {

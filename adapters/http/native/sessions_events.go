@@ -99,7 +99,7 @@ func shownBody(e session.Event) json.RawMessage {
 		}
 		shown = session.ThinkingBody{Text: body.Text}
 	default:
-		return e.Data
+		return spelled(e.Data)
 	}
 	b, err := json.Marshal(shown)
 	if err != nil { // strings always marshal
@@ -129,6 +129,7 @@ type eventParam struct {
 	Result          *string       `json:"result,omitempty" doc:"Of user.tool_confirmation: allow or deny."`
 	DenyMessage     *string       `json:"deny_message,omitempty"`
 	IsError         *bool         `json:"is_error,omitempty" doc:"Of results."`
+	SessionThreadID *string       `json:"session_thread_id,omitempty" doc:"Of user.interrupt: the one thread that is meant. Answers find theirs by the tool use."`
 }
 
 // TransformSchema implements huma.SchemaTransformer: it says what each type of event needs.
@@ -185,6 +186,7 @@ func (p *eventParam) read(path string) (session.Input, error) {
 	case session.UserMessage, session.SystemMessage:
 		in.Content, err = p.content(path)
 	case session.UserInterrupt:
+		in.Thread, err = readThread(p.SessionThreadID, path+".session_thread_id")
 	case session.UserToolConfirmation:
 		switch {
 		case p.Result == nil:
