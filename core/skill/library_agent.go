@@ -82,7 +82,8 @@ type Attached struct {
 	Problem string // why it cannot be used; "" when it can
 }
 
-// Attach looks up the guides of an agent. One that was deleted has a Problem and the name by which the agent refers to it.
+// Attach looks up the guides of an agent. One that was deleted has a Problem, and the
+// name by which the agent's configuration refers to it.
 func (l *Library) Attach(ctx context.Context, sc account.Scope, refs []Ref) ([]Attached, error) {
 	out := make([]Attached, 0, len(refs))
 	taken := map[string]bool{}
@@ -97,7 +98,9 @@ func (l *Library) Attach(ctx context.Context, sc account.Scope, refs []Ref) ([]A
 		case err == nil:
 			a.Name = a.Version.Name
 		case f != nil && f.Kind == fault.NotFound:
-			a.Problem = f.Message
+			if a.Problem = f.Message; a.Guide.Latest != nil {
+				a.Name = a.Guide.Latest.Name
+			}
 		default:
 			return nil, err
 		}

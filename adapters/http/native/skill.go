@@ -298,17 +298,22 @@ func (f *face) registerSkills() {
 		ID: "getSkill", Method: http.MethodGet, Path: "/v1/skills/{skill_id}", Tag: "skills",
 		Summary: "Read a skill", Permission: account.Skills,
 	}, func(ctx context.Context, in *skillInput) (*output[skillWire], error) {
+		var missing error
 		if f.deps.Library != nil {
 			g, err := f.deps.Library.Get(ctx, httpx.Scope(ctx), in.SkillID)
 			if err == nil {
 				return ok(showGuideWhole(g)), nil
 			}
-			if fault.KindOf(err) != fault.NotFound {
+			if missing = err; fault.KindOf(err) != fault.NotFound {
 				return nil, err
 			}
 		}
 		p, err := f.deps.Skills.Skill(ctx, httpx.Scope(ctx), in.SkillID)
-		if err != nil {
+		switch {
+		case err == nil:
+		case missing != nil && fault.KindOf(err) == fault.NotFound:
+			return nil, missing
+		default:
 			return nil, err
 		}
 		return ok(f.showSkill(p)), nil

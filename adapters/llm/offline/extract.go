@@ -301,10 +301,13 @@ func (f *filler) listed(p node) {
 			for n < len(ws) && i+n < len(f.toks) && !f.used[i+n] && sameWord(f.toks[i+n], ws[n], s) {
 				n++
 			}
+			score := 10 * len(ws)
 			if n < len(ws) {
-				continue
+				if f.used[i] || !strings.EqualFold(f.toks[i].text, s) { // "meeting-notes" is one word here and two there
+					continue
+				}
+				n = 1
 			}
-			score := 10 * n
 			// "to kilometers" goes to the property "to", "high priority" to "priority".
 			if i > 0 && f.toks[i-1].kind == word && (f.toks[i-1].norm == p.name || roleOf(p) == roleTo && f.toks[i-1].is("into", "to", "in")) {
 				score += 5

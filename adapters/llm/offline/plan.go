@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/bureau-agents/bureau/ports/tool"
 )
 
 // step is what the model does about one clause: call a tool, or say something.
@@ -225,6 +227,11 @@ func (m *model) named(c *clause, tools []*toolView) (found *toolView, used []boo
 			}
 		}
 	}
+	if found == nil {
+		if t, rest := m.chosen(c, tools); t != nil {
+			return t, rest, ""
+		}
+	}
 	if found != nil || len(c.toks) < 3 || !c.toks[0].is("use", "call", "invoke", "run") {
 		return found, used, ""
 	}
@@ -240,6 +247,41 @@ func (m *model) named(c *clause, tools []*toolView) (found *toolView, used []boo
 		}
 	}
 	return nil, used, ""
+}
+
+// chosen finds a tool that takes one of several named things, when the clause names one of them by what the tool calls it: "use the
+// invoices skill to ..." for a tool whose property "skill" may be "invoices". Everything but that name is marked: it is what the thing
+// is wanted for.
+func (m *model) chosen(c *clause, tools []*toolView) (*toolView, []bool) {
+	if len(c.toks) < 3 || !c.toks[0].is("use", "apply", "follow", "load", "open", "read", "with", "using", "try") {
+		return nil, nil
+	}
+	for _, t := range tools {
+		for _, p := range t.input.props {
+			if !t.input.required[p.name] || t.changes {
+				continue
+			}
+			for _, v := range p.enum {
+				text, ok := v.(string)
+				if !ok {
+					continue
+				}
+				thing := &toolView{spec: tool.Spec{Name: text}, name: words(text)}
+				for i := 1; i < len(c.toks); i++ {
+					n := nameAt(c.toks[i:], thing)
+					if n == 0 || !c.toks[i-1].is(p.name) && !(i+n < len(c.toks) && c.toks[i+n].is(p.name)) {
+						continue
+					}
+					used := make([]bool, len(c.toks))
+					for k := range used {
+						used[k] = k < i || k >= i+n
+					}
+					return t, used
+				}
+			}
+		}
+	}
+	return nil, nil
 }
 
 // heading finds a tool whose name begins the clause, before a colon or as only identifiers are spelled.
