@@ -83,6 +83,8 @@ type RuntimeConfig struct {
 	MaxOutput int
 	// Paths are files and directories of this machine that programs may read beside /usr and its like.
 	Paths []string
+	// Env are variables that programs get, such as PIP_INDEX_URL. They are no secrets: every agent can read them.
+	Env map[string]string
 	// Unsafe runs programs with the server's own rights where the machine cannot isolate them; for development only.
 	Unsafe bool
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,6 +144,18 @@ var table = []setting{
 		}
 		return nil
 	}},
+	{"sandbox_env", "", "", "comma-separated names of variables of the server that programs get, such as PIP_INDEX_URL; no secrets", func(s *settings, v string) error {
+		s.Runtime.Env = map[string]string{}
+		for _, name := range list(v) {
+			if !variable.MatchString(name) || strings.HasPrefix(name, "BUREAU_") {
+				return fmt.Errorf("%q is not the name of a variable that programs may get", name)
+			}
+			if value, ok := os.LookupEnv(name); ok {
+				s.Runtime.Env[name] = value
+			}
+		}
+		return nil
+	}},
 	{"unsafe_sandbox", "", "0", "1 runs programs with the server's rights where the machine cannot isolate them", oneOf(func(s *settings, v string) error {
 		s.Runtime.Unsafe = v == "1" || v == "true"
 		return nil
@@ -198,6 +211,9 @@ func size(set func(*settings, int64)) func(*settings, string) error {
 		return errors.New("must be a number of bytes, or like 512MiB or 2GiB")
 	}
 }
+
+// variable is the name of an environment variable.
+var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func checkURL(v string) error {
 	u, err := url.Parse(v)
