@@ -47,6 +47,10 @@ type Config struct {
 	// OTLPEndpoint is the base URL of an OpenTelemetry collector that takes traces by OTLP over HTTP, "http://localhost:4318"; "" traces
 	// nothing. Further standard variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, OTEL_SERVICE_NAME, ...) are read with it.
 	OTLPEndpoint string
+	// MaxUpload bounds an uploaded file in bytes; default 100 MiB.
+	MaxUpload int64
+	// FileQuota bounds the files of a tenant together, in bytes; default 10 GiB, -1 no bound.
+	FileQuota int64
 	// DrainTimeout bounds Stop; default 30 s.
 	DrainTimeout time.Duration
 	// Logger receives everything that the server has to say; default slog.Default().
@@ -116,6 +120,12 @@ func (c Config) WithDefaults() Config {
 		one := 1.0
 		c.RateLimitScale = &one
 	}
+	if c.MaxUpload == 0 {
+		c.MaxUpload = 100 << 20
+	}
+	if c.FileQuota == 0 {
+		c.FileQuota = 10 << 30
+	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 30 * time.Second
 	}
@@ -142,6 +152,9 @@ func (c Config) validate() error {
 	}
 	if *c.RateLimitScale < 0 {
 		bad("RateLimitScale", "must not be negative")
+	}
+	if c.MaxUpload < 0 || c.FileQuota < -1 {
+		bad("MaxUpload", "and FileQuota must not be negative, but for a FileQuota of -1")
 	}
 	switch c.LLM.Provider {
 	case "offline", "openai", "anthropic", "google":

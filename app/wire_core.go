@@ -38,7 +38,7 @@ func coreModule() fx.Option {
 	return fx.Module("core",
 		fx.Provide(
 			provideAudit, provideAccounts, provideAgents, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
-			provideEnvironments, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
+			provideEnvironments, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
 			background(lc, func(ctx context.Context) { _ = accounts.Run(ctx) })

@@ -14,6 +14,7 @@ import (
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/environment"
+	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -47,6 +48,7 @@ type httpParts struct {
 	Agents       *agent.Service
 	Audit        *audit.Service
 	Environments *environment.Service
+	Files        *file.Service
 	Gate         *gate.Gate
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
@@ -63,9 +65,10 @@ func provideHandler(b base, p httpParts) (http.Handler, error) {
 		Settings: native.Settings{
 			Accounts: p.Operator, Clock: b.Clock, Logger: b.Logger, Metrics: p.Registry, Version: Version(),
 			PublicURL: p.Config.PublicURL, RateScale: *p.Config.RateLimitScale, TrustedProxies: p.Config.TrustedProxies,
+			MaxUpload: p.Config.MaxUpload + formOverhead,
 		},
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Environments: p.Environments, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, Audit: p.Audit, Environments: p.Environments, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Policies: p.Policies, Secrets: p.Secrets,
 		Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
 	}, native.Config{})
 	if err != nil {

@@ -17,7 +17,7 @@ type world struct {
 	name string
 	api  *apptest.Client // with an admin key of the tenant
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, skill, vault, credential string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, skill, vault, credential string
 }
 
 // newWorld makes a tenant and fills it.
@@ -63,6 +63,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.transaction = first("/v1/agents/" + w.agent + "/wallet/transactions")
 	w.usage = create("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
 	w.environment = create("/v1/environments", w.environmentBody())
+	w.file = create("/v1/files", w.fileBody())
 	w.vault = create("/v1/vaults", m{"display_name": name, "metadata": m{"of": name}, "token": name + "-token", "secret_name": "WORLD"})
 	w.credential = create("/v1/vaults/"+w.vault+"/credentials", w.credentialBody("https://mcp.invalid/"+name))
 	w.entry = first("/v1/audit")
@@ -74,7 +75,7 @@ func (w *world) ids() map[string]string {
 	return map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
-		"usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "environment_id": w.environment, "vault_id": w.vault, "credential_id": w.credential,
+		"usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "environment_id": w.environment, "file_id": w.file, "vault_id": w.vault, "credential_id": w.credential,
 	}
 }
 
@@ -144,6 +145,7 @@ func (w *world) body(t *testing.T, op operation) any {
 		"updateSession":      m{"title": w.name + " again", "metadata": m{"more": w.name}},
 		"patchSession":       m{"title": w.name + " again", "metadata": m{"more": w.name}},
 		"putSession":         m{"title": w.name + " again", "metadata": m{"more": w.name}},
+		"uploadFile":         w.fileBody(),
 		"createEnvironment":  w.environmentBody(),
 		"updateEnvironment":  w.environmentBody(),
 		"patchEnvironment":   w.environmentBody(),
@@ -178,6 +180,14 @@ func (w *world) agentBody() m {
 		},
 		"skills":     []m{{"skill_id": w.skill, "type": "custom"}, {"skill_id": "builtin_pdf", "type": "anthropic", "version": "1"}},
 		"multiagent": m{"type": "coordinator", "agents": []any{m{"type": "agent", "id": w.helper}}},
+	}
+}
+
+// fileBody is an upload, as JSON rather than as a form.
+func (w *world) fileBody() m {
+	return m{
+		"filename": w.name + ".txt", "content": w.name, "media_type": "text/plain", "encoding": "utf8", "session_id": w.session,
+		"downloadable": true, "expires_in_seconds": 7776000,
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/bureau-agents/bureau/ports/blob"
 )
 
-// small is the size up to which content is read whole, and so verified, before any of it is given out.
-const small = 1 << 20
+// SmallSize is the size in bytes up to which content is read whole, and so verified, before any of it is given out.
+const SmallSize = 1 << 20
 
 // holdBack is how much of larger content is not given out before all of it was verified. So whoever reads to the end gets either
 // everything or an error before it.
@@ -74,6 +74,16 @@ func (c *Content) Verify() error {
 	if c.tail != nil {
 		return nil // the end was reached, and it was right
 	}
+	if c.f.Size <= SmallSize { // reading any of it reads all
+		at := c.pos
+		c.pos = 0
+		_, err := c.Read(make([]byte, 1))
+		c.pos = at
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	}
 	if c.src == nil || c.at > 0 {
 		if err := c.reopen(); err != nil {
 			return err
@@ -92,7 +102,7 @@ func (c *Content) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	if c.tail != nil && c.pos >= c.from {
-		n := copy(p, c.tail[c.pos-c.from:])
+		n := copy(p, c.tail[min(c.pos-c.from, int64(len(c.tail))):])
 		c.pos += int64(n)
 		if n == 0 {
 			return 0, io.EOF
@@ -106,7 +116,7 @@ func (c *Content) Read(p []byte) (int, error) {
 	}
 	if c.at < c.pos {
 		if _, err := io.CopyN(io.Discard, c.src, min(c.pos, c.safe())-c.at); err != nil {
-			return 0, c.judge(err)
+			return 0, c.judge(short(err))
 		}
 		c.at = min(c.pos, c.safe())
 	}
@@ -114,10 +124,7 @@ func (c *Content) Read(p []byte) (int, error) {
 		n, err := c.src.Read(p[:min(int64(len(p)), room)])
 		c.at += int64(n)
 		c.pos = c.at
-		if errors.Is(err, io.EOF) { // there is more to come
-			err = io.ErrUnexpectedEOF
-		}
-		return n, c.judge(err)
+		return n, c.judge(short(err))
 	}
 	rest, err := io.ReadAll(c.src) // verified by the blob store at its end
 	if err != nil {
@@ -131,9 +138,17 @@ func (c *Content) Read(p []byte) (int, error) {
 	return c.Read(p)
 }
 
+// short makes an end what it is where more has to come.
+func short(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
 // safe is how far bytes are given out before the end was verified.
 func (c *Content) safe() int64 {
-	if c.f.Size <= small {
+	if c.f.Size <= SmallSize {
 		return 0
 	}
 	return c.f.Size - holdBack

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/environment"
@@ -154,16 +152,8 @@ func (p environmentConfigParam) patch() (*environment.ConfigPatch, error) {
 type EnvironmentFields struct {
 	Description opt[string]                 `json:"description,omitempty" maxLength:"2048"`
 	Config      opt[environmentConfigParam] `json:"config,omitempty" doc:"An open cloud environment without packages when left out of a creation."`
-	Metadata    opt[environmentMetadata]    `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
+	Metadata    opt[metadataPatch]          `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
 	Scope       string                      `json:"scope,omitempty" enum:"organization,account" doc:"A label; organization when left out."`
-}
-
-// environmentMetadata is metadata whose limits the service checks, because the API has an error code of its own for them.
-type environmentMetadata map[string]*string
-
-// Schema implements huma.SchemaProvider.
-func (environmentMetadata) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: &huma.Schema{Type: huma.TypeString, Nullable: true}}
 }
 
 func (f EnvironmentFields) patch() (environment.Patch, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/environment"
+	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -35,6 +36,7 @@ type Deps struct {
 	Agents       *agent.Service
 	Audit        *audit.Service
 	Environments *environment.Service
+	Files        *file.Service
 	Gate         *gate.Gate
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
@@ -77,6 +79,7 @@ var tags = []httpx.Tag{
 	{Name: "approvals", Description: "Acts that wait for a person."},
 	{Name: "audit", Description: "What was done, by whom, in a chain that nobody can change unnoticed."},
 	{Name: "environments", Description: "What the sandboxes of sessions hold and reach."},
+	{Name: "files", Description: "What callers upload and sessions produce."},
 	{Name: "knowledge", Description: "Texts that agents answer from."},
 	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
@@ -121,6 +124,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerApprovals()
 	f.registerAudit()
 	f.registerEnvironments()
+	f.registerFiles()
 	f.registerKnowledge()
 	f.registerPayments()
 	f.registerPlugins()
@@ -150,6 +154,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Audit is required")
 	case d.Environments == nil:
 		return errors.New("native: Deps.Environments is required")
+	case d.Files == nil:
+		return errors.New("native: Deps.Files is required")
 	case d.Gate == nil:
 		return errors.New("native: Deps.Gate is required")
 	case d.Knowledge == nil:

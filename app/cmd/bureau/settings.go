@@ -160,6 +160,8 @@ var table = []setting{
 		s.Runtime.Unsafe = v == "1" || v == "true"
 		return nil
 	}, "0", "1", "false", "true")},
+	{"max_upload", "", "100MiB", "largest file that can be uploaded", size(func(s *settings, n int64) { s.MaxUpload = n })},
+	{"file_quota", "", "10GiB", "files of a tenant together", size(func(s *settings, n int64) { s.FileQuota = n })},
 	{"rate_limit_scale", "", "1", "multiplies every rate limit; 0 switches them off", func(s *settings, v string) error {
 		f, err := strconv.ParseFloat(v, 64)
 		if err != nil || !(f >= 0) || math.IsInf(f, 1) {
