@@ -273,7 +273,7 @@ func (r *Redactor) Stream() *Stream { return &Stream{r: r} }
 type Stream struct {
 	r       *Redactor
 	at      int32
-	pending string // what has not been returned
+	pending []byte // what has not been returned
 	pos     int    // the number of pending's first byte
 	spans   []span // within pending
 }
@@ -284,7 +284,7 @@ func (s *Stream) Write(piece string) string {
 		return piece
 	}
 	s.at, s.spans = s.r.scan(s.at, piece, s.pos+len(s.pending), s.spans)
-	s.pending += piece
+	s.pending = append(s.pending, piece...)
 	// No secret that is yet to be found begins before this.
 	return s.release(s.pos + len(s.pending) - int(s.r.nodes[s.at].depth))
 }
@@ -298,11 +298,14 @@ func (s *Stream) release(safe int) string {
 	if done < len(s.spans) {
 		safe = min(safe, s.spans[done].from)
 	}
-	out := s.pending[:safe-s.pos]
+	if safe == s.pos {
+		return ""
+	}
+	out := string(s.pending[:safe-s.pos])
 	if done > 0 {
 		out = s.r.replace(out, s.pos, s.spans[:done])
 	}
-	s.pending, s.pos = s.pending[safe-s.pos:], safe
+	s.pending, s.pos = append(s.pending[:0], s.pending[safe-s.pos:]...), safe
 	s.spans = append(s.spans[:0], s.spans[done:]...)
 	return out
 }
