@@ -27,6 +27,9 @@ const (
 
 // plan decides about every clause of a message. It depends on nothing else, so that each answer of a turn comes to the same plan.
 func (m *model) plan(message string, tools []*toolView) []step {
+	if steps := m.addressed(message, tools); steps != nil {
+		return steps
+	}
 	var steps []step
 	var clauses []*clause
 	toks := 0
