@@ -62,7 +62,7 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 		fx.WithLogger(func() fxevent.Logger { return quiet{cfg.Logger} }),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(cfg.DrainTimeout+stopGrace),
 		fx.Supply(cfg, o, a.closers),
-		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), httpModule(), jobModule(),
+		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), httpModule(), jobModule(),
 		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Gate, &a.Knowledge, &a.Policies, &a.Sessions, &a.Skills, &a.Usage, &a.Wallets,
 			&a.handler, &a.operator, &hub),
 	)

@@ -33,6 +33,9 @@ type Config struct {
 	Embedder EmbedderConfig
 	Runtime  RuntimeConfig
 
+	// OAuth holds the credentials of Slack, GitHub, and whoever people sign in with; default none.
+	OAuth OAuthConfig
+
 	// TrustedProxies are the peers whose X-Forwarded-For counts; default none.
 	TrustedProxies []netip.Prefix
 	// EgressAllow lists private addresses, "host:port", that URLs chosen by tenants may reach; default none.
@@ -184,5 +187,6 @@ func (c Config) validate() error {
 	if c.Runtime.Timeout > runtime.MaxTimeout {
 		bad("Runtime.Timeout", "must be at most %s", runtime.MaxTimeout)
 	}
+	c.OAuth.validate(bad)
 	return errors.Join(errs...)
 }

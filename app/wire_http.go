@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/core/environment"
 	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/integration"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/secret"
@@ -50,11 +51,13 @@ type httpParts struct {
 	Environments *environment.Service
 	Files        *file.Service
 	Gate         *gate.Gate
+	Integrations *integration.Service
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
 	Policies     *policy.Service
 	Secrets      *secret.Service
 	Sessions     *session.Service
+	SignIns      *account.SignIns
 	Skills       *skill.Service
 	Usage        *usage.Service
 	Wallets      *wallet.Service
@@ -69,7 +72,7 @@ func provideHandler(b base, p httpParts) (http.Handler, error) {
 		},
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
 		Agents: p.Agents, Audit: p.Audit, Environments: p.Environments, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Policies: p.Policies, Secrets: p.Secrets,
-		Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
+		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
 	}, native.Config{})
 	if err != nil {
 		return nil, err

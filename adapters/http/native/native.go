@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/core/environment"
 	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/integration"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/secret"
@@ -38,11 +39,13 @@ type Deps struct {
 	Environments *environment.Service
 	Files        *file.Service
 	Gate         *gate.Gate
+	Integrations *integration.Service
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
 	Policies     *policy.Service
 	Secrets      *secret.Service
 	Sessions     *session.Service
+	SignIns      *account.SignIns
 	Skills       *skill.Service
 	Usage        *usage.Service
 	Wallets      *wallet.Service
@@ -71,6 +74,13 @@ var public = []string{
 	"GET /readyz",
 	"GET /openapi.json",
 	"GET /docs",
+	"GET /v1/integrations/{integration_id}/callback",
+	"POST /v1/integrations/slack/events",
+	"POST /v1/integrations/github/webhooks",
+	"GET /v1/oauth/{provider}/authorize",
+	"GET /v1/oauth/{provider}/callback",
+	"POST /v1/oauth/logout",
+	"DELETE /v1/oauth/logout",
 }
 
 var tags = []httpx.Tag{
@@ -80,7 +90,9 @@ var tags = []httpx.Tag{
 	{Name: "audit", Description: "What was done, by whom, in a chain that nobody can change unnoticed."},
 	{Name: "environments", Description: "What the sandboxes of sessions hold and reach."},
 	{Name: "files", Description: "What callers upload and sessions produce."},
+	{Name: "integrations", Description: "Workspaces elsewhere in which agents answer: Slack, GitHub."},
 	{Name: "knowledge", Description: "Texts that agents answer from."},
+	{Name: "oauth", Description: "Signing in to the console."},
 	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
 	{Name: "sessions", Description: "Conversations with agents, their events and their streams."},
@@ -125,7 +137,9 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerAudit()
 	f.registerEnvironments()
 	f.registerFiles()
+	f.registerIntegrations()
 	f.registerKnowledge()
+	f.registerOAuth()
 	f.registerPayments()
 	f.registerPlugins()
 	f.registerPolicies()
@@ -141,7 +155,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	if err := f.Build(); err != nil {
 		return nil, err
 	}
-	return mount(f, cfg.Mount), nil
+	return mount(consoleKeys(f), cfg.Mount), nil
 }
 
 func (d *Deps) validate() error {
@@ -158,6 +172,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Files is required")
 	case d.Gate == nil:
 		return errors.New("native: Deps.Gate is required")
+	case d.Integrations == nil:
+		return errors.New("native: Deps.Integrations is required")
 	case d.Knowledge == nil:
 		return errors.New("native: Deps.Knowledge is required")
 	case d.Library == nil:
@@ -170,6 +186,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Sessions is required")
 	case d.Ready == nil:
 		return errors.New("native: Deps.Ready is required")
+	case d.SignIns == nil:
+		return errors.New("native: Deps.SignIns is required")
 	case d.Skills == nil:
 		return errors.New("native: Deps.Skills is required")
 	case d.Usage == nil:

@@ -103,6 +103,49 @@ var table = []setting{
 	{"embedder_api_key", "", "", "key for the embedding provider", text(func(s *settings) *string { return &s.Embedder.APIKey })},
 	{"embedder_model", "", "text-embedding-3-small", "embedding model", text(func(s *settings) *string { return &s.Embedder.Model })},
 	{"embedder_dimensions", "", "1536", "length of the embedding model's vectors", count(func(s *settings) *int { return &s.Embedder.Dimensions })},
+	{"oauth_slack_client_id", "", "", "the Slack app that connects workspaces; the next two come with it", text(func(s *settings) *string { return &s.OAuth.Slack.ClientID })},
+	{"oauth_slack_client_secret", "", "", "its secret", text(func(s *settings) *string { return &s.OAuth.Slack.ClientSecret })},
+	{"oauth_slack_signing_secret", "", "", "what it signs its events with", text(func(s *settings) *string { return &s.OAuth.Slack.SigningSecret })},
+	{"oauth_slack_base_url", "", "https://slack.com", "another Slack", func(s *settings, v string) error {
+		s.OAuth.Slack.BaseURL = v
+		return checkURL(v)
+	}},
+	{"oauth_github_client_id", "", "", "the OAuth app that connects GitHub accounts; the next two come with it", text(func(s *settings) *string { return &s.OAuth.GitHub.ClientID })},
+	{"oauth_github_client_secret", "", "", "its secret", text(func(s *settings) *string { return &s.OAuth.GitHub.ClientSecret })},
+	{"oauth_github_webhook_secret", "", "", "what webhooks are signed with", text(func(s *settings) *string { return &s.OAuth.GitHub.WebhookSecret })},
+	{"oauth_github_base_url", "", "https://github.com", "a GitHub Enterprise Server", func(s *settings, v string) error {
+		s.OAuth.GitHub.BaseURL = v
+		return checkURL(v)
+	}},
+	{"oauth_google_client_id", "", "", "the client by which people sign in to the console with Google", text(func(s *settings) *string { return &s.OAuth.Google.ClientID })},
+	{"oauth_google_client_secret", "", "", "its secret", text(func(s *settings) *string { return &s.OAuth.Google.ClientSecret })},
+	{"oauth_google_issuer", "", "https://accounts.google.com", "another issuer for the provider named google", func(s *settings, v string) error {
+		s.OAuth.Google.Issuer = v
+		return checkURL(v)
+	}},
+	{"oauth_oidc_client_id", "", "", "likewise with any OpenID provider", text(func(s *settings) *string { return &s.OAuth.OIDC.ClientID })},
+	{"oauth_oidc_client_secret", "", "", "its secret", text(func(s *settings) *string { return &s.OAuth.OIDC.ClientSecret })},
+	{"oauth_oidc_issuer", "", "", "its issuer", func(s *settings, v string) error {
+		s.OAuth.OIDC.Issuer = v
+		return checkURL(v)
+	}},
+	{"oauth_allowed_emails", "", "", "comma-separated addresses that may sign in to the console; with neither these nor domains, nobody may", func(s *settings, v string) error {
+		s.OAuth.AllowedEmails = list(v)
+		return nil
+	}},
+	{"oauth_allowed_domains", "", "", "comma-separated domains whose addresses may", func(s *settings, v string) error {
+		s.OAuth.AllowedDomains = list(v)
+		return nil
+	}},
+	{"oauth_scopes", "", "", "comma-separated scopes of whoever signs in; everything but admin when unset", func(s *settings, v string) error {
+		for _, p := range list(v) {
+			if !slices.Contains(account.AllPermissions(), account.Permission(p)) {
+				return fmt.Errorf("%q is not a scope", p)
+			}
+			s.OAuth.Permissions = append(s.OAuth.Permissions, account.Permission(p))
+		}
+		return nil
+	}},
 	{"trusted_proxies", "", "", "comma-separated addresses or prefixes whose X-Forwarded-For counts", func(s *settings, v string) error {
 		for _, part := range list(v) {
 			prefix, err := parsePrefix(part)
