@@ -309,7 +309,12 @@ type streamEventsInput struct {
 }
 
 type listEventsInput struct {
-	SessionID  string    `path:"session_id" doc:"The session's id."`
+	SessionID string `path:"session_id" doc:"The session's id."`
+	EventsQuery
+}
+
+// EventsQuery chooses events of a log.
+type EventsQuery struct {
 	Accept     string    `header:"Accept" doc:"text/event-stream answers with the stream."`
 	Limit      int       `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"Events on a page."`
 	Cursor     string    `query:"cursor" doc:"next_page of the page before."`
@@ -325,7 +330,7 @@ type listEventsInput struct {
 	StreamQuery
 }
 
-func (in *listEventsInput) query() (session.EventQuery, error) {
+func (in *EventsQuery) query() (session.EventQuery, error) {
 	q := session.EventQuery{AfterSeq: in.AfterSeq, Desc: in.Order == "desc", Limit: in.Limit}
 	cursor := in.Cursor
 	if cursor == "" {

@@ -142,7 +142,9 @@ type threadInput struct {
 	ThreadID  string `path:"thread_id" doc:"The thread's id."`
 }
 
-func (in *threadInput) ids() (id.Session, id.Thread, error) { return readThreadPath(in.SessionID, in.ThreadID) }
+func (in *threadInput) ids() (id.Session, id.Thread, error) {
+	return readThreadPath(in.SessionID, in.ThreadID)
+}
 
 func readThreadPath(sessionID, threadID string) (id.Session, id.Thread, error) {
 	s, err := id.Parse[id.SessionKind](sessionID)
@@ -161,8 +163,9 @@ type listThreadsInput struct {
 }
 
 type threadEventsInput struct {
-	ThreadID string `path:"thread_id" doc:"The thread's id."`
-	listEventsInput
+	SessionID string `path:"session_id" doc:"The session's id."`
+	ThreadID  string `path:"thread_id" doc:"The thread's id."`
+	EventsQuery
 }
 
 type streamThreadInput struct {
