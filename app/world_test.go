@@ -17,7 +17,7 @@ type world struct {
 	name string
 	api  *apptest.Client // with an admin key of the tenant
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, skill, vault, credential string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, skill, vault, credential, installation, publication string
 }
 
 // newWorld makes a tenant and fills it.
@@ -66,6 +66,8 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.file = create("/v1/files", w.fileBody())
 	w.vault = create("/v1/vaults", m{"display_name": name, "metadata": m{"of": name}, "token": name + "-token", "secret_name": "WORLD"})
 	w.credential = create("/v1/vaults/"+w.vault+"/credentials", w.credentialBody("https://mcp.invalid/"+name))
+	w.installation = w.api.Install("slack", "T-"+name)
+	w.publication = create("/v1/integrations/slack/publications", m{"agent_id": w.helper, "installation_id": w.installation, "persona": m{"name": name}})
 	w.entry = first("/v1/audit")
 	return w
 }
@@ -74,15 +76,17 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 func (w *world) ids() map[string]string {
 	return map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
+		"thread_id":   "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
-		"usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "environment_id": w.environment, "file_id": w.file, "vault_id": w.vault, "credential_id": w.credential,
+		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "environment_id": w.environment, "file_id": w.file, "vault_id": w.vault, "credential_id": w.credential,
 	}
 }
 
 // plain are the path parameters that are not ids of a tenant's things.
 var plain = map[string]string{
-	"version":  "1",          // of an agent, and of a skill
-	"name":     "calculator", // of a plugin: the server's own
+	"version":        "1",          // of an agent, and of a skill
+	"name":           "calculator", // of a plugin: the server's own
+	"integration_id": "slack", "provider": "google",
 	"skill":    "calculator", // of the catalogue: the server's own
 	"filename": "SKILL.md",
 }
@@ -113,6 +117,13 @@ func (w *world) body(t *testing.T, op operation) any {
 	say := m{"type": "user.message", "content": []m{{"type": "text", "text": w.name}}}
 	amount := usdc("1.50")
 	bodies := map[string]any{
+		"createPublication": m{
+			"agent_id": w.agent, "installation_id": w.installation, "environment_id": w.environment, "session_granularity": "per_channel", "mode": "full",
+			"persona": m{"name": w.name, "avatar_url": "https://example.com/a.png"}, "capabilities": []string{"mentions"}, "channels": []string{"C1"},
+		},
+		"updatePublication": w.publicationPatch(), "patchPublication": w.publicationPatch(), "putPublication": w.publicationPatch(),
+		"uninstallIntegration": m{"installation_id": w.installation},
+		"slackWebhook":         m{"type": "url_verification", "challenge": w.name}, "githubWebhook": m{"action": "created"},
 		"createAPIKey": m{"name": w.name, "scopes": []string{"chat"}, "expires_at": "2100-01-01T00:00:00Z"},
 		"createTenant": m{"name": w.name, "plan": "free"},
 		"createAgent":  w.agentBody(),
@@ -168,6 +179,10 @@ func skillBody(name string) m {
 	return m{"display_title": name, "files": []m{
 		{"filename": "s/SKILL.md", "content": "---\nname: notes\ndescription: Notes of " + name + ".\n---\nWrite notes.\n"},
 	}}
+}
+
+func (w *world) publicationPatch() m {
+	return m{"environment_id": w.environment, "session_granularity": "per_event", "persona": m{"name": w.name}, "channels": []string{"C2"}}
 }
 
 // agentBody names every kind of thing that an agent's configuration can.
@@ -262,7 +277,7 @@ func (w *world) snapshot(t *testing.T, d document) map[string]string {
 	t.Helper()
 	shown := map[string]string{}
 	for _, op := range d.ops {
-		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.Stream && op.ID != "listSessionEvents" {
+		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.ID == "installIntegration" || op.Stream && op.ID != "listSessionEvents" {
 			continue
 		}
 		path := w.path(t, op)
