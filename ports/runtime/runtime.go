@@ -145,7 +145,7 @@ type Result struct {
 	Code      int    // exit status; -1 when it was killed
 	TimedOut  bool
 	Memory    bool // it, or a process of its own, was killed because the sandbox used more than Limits.Memory
-	Disk      bool // it was killed because its files passed Limits.Disk
+	Disk      bool // it failed in a sandbox that was full, or was killed because its files passed Limits.Disk
 	Duration  time.Duration
 }
 

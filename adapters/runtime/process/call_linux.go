@@ -64,7 +64,7 @@ func (s *sandbox) begin(ctx context.Context, c runtime.Command, stdin, stdout, s
 	if err != nil {
 		s.leave(running, group)
 		close(running.ended)
-		return nil, runtime.ErrIsolation.Withf("the sandbox cannot be started: %v", err).Wrap(err)
+		return nil, runtime.ErrIsolation.Withf("the sandbox cannot be started: %v", err)
 	}
 	s.mu.Lock()
 	running.kill = h.kill
@@ -76,9 +76,9 @@ func (s *sandbox) begin(ctx context.Context, c runtime.Command, stdin, stdout, s
 	stop := context.AfterFunc(ctx, h.kill)
 	listener, err := h.build(s.setup(set, full))
 	if err != nil {
-		err = runtime.ErrIsolation.Withf("the sandbox cannot be built: %v", err).Wrap(err)
-	} else if err = h.run(child.Program{Args: c.Args, Env: variables(set, c), Dir: c.Dir}); err != nil && !errors.Is(err, runtime.ErrProgram) {
-		err = runtime.ErrIsolation.Withf("the program cannot be started: %v", err).Wrap(err)
+		err = runtime.ErrIsolation.Withf("the sandbox cannot be built: %v", err)
+	} else if err = h.run(program(set, c, group != nil)); err != nil && !errors.Is(err, runtime.ErrProgram) {
+		err = runtime.ErrIsolation.Withf("the program cannot be started: %v", err)
 	}
 	var server *http.Server
 	if err == nil && listener != nil {
@@ -100,6 +100,9 @@ func (s *sandbox) begin(ctx context.Context, c runtime.Command, stdin, stdout, s
 		} else if listener != nil {
 			_ = listener.Close()
 		}
+		if full && running.code != 0 {
+			running.disk.Store(true)
+		}
 		if group != nil && group.kills() > kills {
 			running.memory.Store(true)
 		}
@@ -116,6 +119,14 @@ func (s *sandbox) begin(ctx context.Context, c runtime.Command, stdin, stdout, s
 	go finish()
 	go s.watch(running, h.cmd.Process.Pid, set, full, group == nil)
 	return running, nil
+}
+
+func program(set settings, c runtime.Command, counted bool) child.Program {
+	p := child.Program{Args: c.Args, Env: variables(set, c), Dir: c.Dir}
+	if !counted {
+		p.Data = uint64(set.limits.Memory)
+	}
+	return p
 }
 
 // isolation returns the reason why programs are not isolated here, if they are not.
@@ -138,7 +149,7 @@ func (s *sandbox) enter(c *call, set settings) (*group, error) {
 	if groups := s.runtime.machine.groups; s.group == nil && groups != nil {
 		g, err := groups.make(s.id, set.limits)
 		if err != nil {
-			return nil, runtime.ErrIsolation.Withf("the sandbox's control group cannot be made: %v", err).Wrap(err)
+			return nil, runtime.ErrIsolation.Withf("the sandbox's control group cannot be made: %v", err)
 		}
 		s.group = g
 	}
@@ -162,34 +173,42 @@ func (s *sandbox) leave(c *call, g *group) {
 	s.recount()
 }
 
-// How often a running call's files are counted; more seldom where counting takes long.
+// How often a running call's files are counted; more seldom where counting takes long. Memory is looked at more often: it fills faster.
 const (
-	firstCount = 250 * time.Millisecond
-	nextCount  = 500 * time.Millisecond
-	countShare = 10
+	firstCount  = 250 * time.Millisecond
+	nextCount   = 500 * time.Millisecond
+	countShare  = 10
+	memoryCount = 50 * time.Millisecond
 )
 
 // watch ends a call that fills the disk, or, without control groups, the memory.
 func (s *sandbox) watch(c *call, pid int, set settings, full, memory bool) {
-	wait := firstCount
+	tick := firstCount
+	if memory {
+		tick = memoryCount
+	}
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	next := time.Now().Add(firstCount)
 	for {
-		timer := time.NewTimer(wait)
 		select {
 		case <-c.ended:
-			timer.Stop()
 			return
-		case <-timer.C:
-		}
-		began := time.Now()
-		if used := s.count(); used > set.limits.Disk && !full {
-			c.disk.Store(true)
-			c.kill()
+		case <-ticker.C:
 		}
 		if memory && resident(pid) > set.limits.Memory {
 			c.memory.Store(true)
 			c.kill()
 		}
-		wait = max(nextCount, countShare*time.Since(began))
+		began := time.Now()
+		if full || began.Before(next) {
+			continue
+		}
+		if s.count() > set.limits.Disk {
+			c.disk.Store(true)
+			c.kill()
+		}
+		next = time.Now().Add(max(nextCount, countShare*time.Since(began)))
 	}
 }
 
@@ -235,9 +254,7 @@ func limits(l runtime.Limits, full, counted bool) []child.Limit {
 		{Resource: unix.RLIMIT_MSGQUEUE, Value: 1 << 20},
 	}
 	if !counted {
-		list = append(list,
-			child.Limit{Resource: unix.RLIMIT_NPROC, Value: uint64(l.Processes + helperTasks)},
-			child.Limit{Resource: unix.RLIMIT_DATA, Value: uint64(l.Memory)})
+		list = append(list, child.Limit{Resource: unix.RLIMIT_NPROC, Value: uint64(l.Processes + helperTasks)})
 	}
 	return list
 }
@@ -265,7 +282,7 @@ func (s *sandbox) beginUnsafe(ctx context.Context, c *call, set settings, comman
 	if err := cmd.Start(); err != nil {
 		s.leave(c, nil)
 		close(c.ended)
-		return runtime.ErrProgram.Withf("%s: %v", command.Args[0], err).Wrap(err)
+		return runtime.ErrProgram.Withf("%s: %v", command.Args[0], err)
 	}
 	kill := func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	s.mu.Lock()

@@ -71,7 +71,7 @@ func (m *machine) check(ctx context.Context) error {
 	}
 	m.checked, m.err = true, nil
 	if err != nil {
-		m.err = runtime.ErrIsolation.Withf("this server cannot isolate programs: %v; %s", err, advice(m.root)).Wrap(err)
+		m.err = runtime.ErrIsolation.Withf("this server cannot isolate programs: %v; %s", err, advice(m.root))
 		return m.err
 	}
 	m.groups, err = newGroups(m.cfg.Dir)

@@ -2,54 +2,67 @@ package process_test
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/bureau-agents/bureau/adapters/runtime/process"
 	"github.com/bureau-agents/bureau/ports/runtime"
+	"github.com/bureau-agents/bureau/ports/runtime/runtimetest"
 )
 
-func open(t testing.TB, cfg process.Config, spec runtime.Spec) runtime.Sandbox {
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(serverDir); dir != "" {
+		fmt.Fprintln(os.Stderr, playServer(dir))
+		os.Exit(1)
+	}
+	// As a server does, which changes what it may do about the namespaces of its children.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func newRuntime(t testing.TB, cfg process.Config) *process.Runtime {
 	t.Helper()
 	if cfg.Dir == "" {
 		cfg.Dir = t.TempDir()
 	}
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	r, err := process.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = r.Close() })
-	if spec.ID == "" {
-		spec.ID = "one"
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := r.Check(context.Background()); err != nil {
+		t.Fatalf("%v\nThese tests prove that programs are isolated. A machine that cannot isolate them cannot run the tests.", err)
 	}
-	s, err := r.Open(context.Background(), spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return r
 }
 
-func sh(t testing.TB, s runtime.Sandbox, script string) runtime.Result {
-	t.Helper()
-	res, err := s.Run(context.Background(), runtime.Command{Args: []string{"/bin/sh", "-c", script}})
-	if err != nil {
-		t.Fatalf("%s: %v", script, err)
-	}
-	return res
-}
-
-func TestLook(t *testing.T) {
-	s := open(t, process.Config{}, runtime.Spec{Network: runtime.Network{Mode: runtime.NetworkPublic}})
-	for _, script := range []string{"id; pwd; ls -la / /dev /etc /workspace; env", "cat /proc/self/status | grep -E 'Cap|Sec|NoNew|Uid'; cat /proc/1/status | grep -E 'Cap|Uid|Sec'; ps aux; cat /proc/mounts", "echo hi > /workspace/a && cat /workspace/a; ip a; touch /etc/x /usr/x; cat /proc/1/environ; node -e 'console.log(1+1)'; git --version; ulimit -a; ls -la /proc/1/; unshare -U id; cat /proc/self/cgroup"} {
-		res := sh(t, s, script)
-		t.Logf("%d %v %s\n%s", res.Code, res.Memory, res.Duration, res.Output)
-	}
+func TestSuite(t *testing.T) {
+	runtimetest.Run(t, runtimetest.Config{New: func(t *testing.T, allow ...string) runtime.Runtime {
+		return newRuntime(t, process.Config{EgressAllow: allow})
+	}})
 }
 
 func BenchmarkRun(b *testing.B) {
-	s := open(b, process.Config{}, runtime.Spec{})
+	r := newRuntime(b, process.Config{})
+	s, err := r.Open(context.Background(), runtime.Spec{ID: "bench", Network: runtime.Network{Mode: runtime.NetworkPublic}})
+	if err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
-		if res := sh(b, s, "true"); res.Code != 0 {
-			b.Fatal(res)
+		if res, err := s.Run(context.Background(), runtime.Command{Args: []string{"true"}}); err != nil || res.Code != 0 {
+			b.Fatal(res, err)
 		}
 	}
 }

@@ -27,8 +27,8 @@ func build(s Setup) error {
 	}
 	b := builder{s.Base}
 	for _, step := range []func() error{
-		func() error { return b.system(s.System) },
 		func() error { return b.files(s.Files) },
+		func() error { return b.system(s.System) },
 		func() error { return b.devices(s.Shm) },
 		b.processes,
 		func() error { return b.own(s.Mounts) },
@@ -128,6 +128,9 @@ func (b builder) system(paths []string) error {
 			continue // not every machine has each
 		}
 		target := b.in(p)
+		if _, err := os.Lstat(target); err == nil {
+			continue // the sandbox has its own, or it lies in what is shown already
+		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			if to, err := os.Readlink(p); err == nil {
 				_ = os.MkdirAll(filepath.Dir(target), 0o755)

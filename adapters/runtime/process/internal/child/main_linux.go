@@ -90,18 +90,19 @@ func initialize() {
 	if err := limit(s); err != nil {
 		fail(false, err)
 	}
-	if err := drop(s); err != nil {
+	everywhere, err := drop(s)
+	if err != nil {
 		fail(false, err)
 	}
 	if err := ready(proxy); err != nil {
 		os.Exit(1)
 	}
-	if os.Getuid() == os.Geteuid() && rights() == 0 {
+	if everywhere {
 		serve()
 		return
 	}
 	// Rights are each thread's own, and the Go runtime has made more threads: only executing a program ends all of them at once.
-	err := unix.Exec("/proc/self/exe", []string{NameProgram}, os.Environ())
+	err = unix.Exec("/proc/self/exe", []string{NameProgram}, os.Environ())
 	fail(false, fmt.Errorf("begin anew: %w", err))
 }
 
@@ -170,6 +171,9 @@ func serve() {
 	})
 	if err != nil {
 		fail(true, fmt.Errorf("%s: %w", p.Args[0], err))
+	}
+	if p.Data > 0 { // not before: the helper's own threads have stacks that count
+		_ = unix.Prlimit(pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: p.Data, Max: p.Data}, nil)
 	}
 	if err := Send(socket{}, Status{}); err != nil {
 		os.Exit(1)
@@ -268,37 +272,33 @@ const Namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | un
 // UserID is whom programs see themselves as where a server is not root; outside they are the server's own user.
 const UserID = 1000
 
-// rights returns the capabilities that this thread has.
-func rights() uint64 {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return ^uint64(0)
-	}
-	return uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted)
-}
-
-// drop gives up every right, for good.
-func drop(s Setup) error {
+// drop gives up every right of this thread, for good, and says whether the other threads have lost theirs, too.
+func drop(s Setup) (everywhere bool, err error) {
 	for c := uintptr(0); c <= 63; c++ {
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); errors.Is(err, unix.EINVAL) {
 			break
 		} else if err != nil {
-			return fmt.Errorf("drop capability %d: %w", c, err)
+			return false, fmt.Errorf("drop capability %d: %w", c, err)
 		}
 	}
 	if os.Getuid() != s.UID { // on all threads: these are the standard library's
 		if err := errors.Join(syscall.Setgroups(nil), syscall.Setresgid(s.GID, s.GID, s.GID), syscall.Setresuid(s.UID, s.UID, s.UID)); err != nil {
-			return fmt.Errorf("become user %d: %w", s.UID, err)
+			return false, fmt.Errorf("become user %d: %w", s.UID, err)
 		}
+		everywhere = true // a user other than root keeps nothing
 	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return fmt.Errorf("clear the ambient capabilities: %w", err)
+		return false, fmt.Errorf("clear the ambient capabilities: %w", err)
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		return false, fmt.Errorf("drop capabilities: %w", err)
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("set no_new_privs: %w", err)
+		return false, fmt.Errorf("set no_new_privs: %w", err)
 	}
-	return filter()
+	return everywhere, filter()
 }
 
 // filter installs the filter of system calls on this thread, from where programs inherit it.

@@ -51,6 +51,7 @@ type Program struct {
 	Args []string
 	Env  []string
 	Dir  string
+	Data uint64 // bytes that each process may map for itself; 0 is no limit
 }
 
 // Status is what the helper says: when the sandbox stands, when its program runs, and when it has ended.

@@ -1,0 +1,209 @@
+package process_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bureau-agents/bureau/adapters/runtime/process"
+	"github.com/bureau-agents/bureau/ports/runtime"
+)
+
+// serverDir names, in the environment of a copy of this program, where it plays a server that is killed.
+const serverDir = "BUREAU_TEST_SERVER_DIR"
+
+// marker stands in the command line of programs that must not outlive their server.
+const marker = "must-not-outlive-its-server"
+
+// playServer opens a sandbox, runs programs in it in every way, says so, and waits for its end.
+func playServer(dir string) error {
+	r, err := process.New(process.Config{Dir: dir})
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	s, err := r.Open(ctx, runtime.Spec{ID: "box", Network: runtime.Network{Mode: runtime.NetworkPublic}})
+	if err != nil {
+		return err
+	}
+	script := "trap '' TERM HUP INT; setsid sleep 600 & echo ready; while :; do sleep 1; done # " + marker
+	p, err := s.Start(ctx, runtime.Command{Args: []string{"sh", "-c", script, marker}})
+	if err != nil {
+		return err
+	}
+	if _, err := bufio.NewReader(p.Stdout()).ReadString('\n'); err != nil {
+		return err
+	}
+	go func() { _, _ = s.Run(ctx, runtime.Command{Args: []string{"sh", "-c", "touch running; " + script, marker}}) }()
+	for {
+		if _, err := s.Stat(ctx, "/workspace/running"); err == nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+// marked returns the processes of this machine that have the marker in their command line.
+func marked() []string {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	var found []string
+	for _, file := range files {
+		if raw, err := os.ReadFile(file); err == nil && strings.Contains(string(raw), marker) && !strings.Contains(string(raw), "-test.") {
+			found = append(found, file)
+		}
+	}
+	return found
+}
+
+// A server that is killed leaves no process, and its successor finds the files.
+func TestServerKilled(t *testing.T) {
+	dir := t.TempDir()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), serverDir+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if len(marked()) < 2 {
+		t.Errorf("the programs do not run: %v", marked())
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	for deadline := time.Now().Add(20 * time.Second); len(marked()) > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("what the server has started is still there: %v", marked())
+		}
+	}
+	r := newRuntime(t, process.Config{Dir: dir})
+	s, err := r.Open(context.Background(), runtime.Spec{ID: "box"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stat(context.Background(), "/workspace/running"); err != nil {
+		t.Error(err)
+	}
+	if res, err := s.Run(context.Background(), runtime.Command{Args: []string{"true"}}); err != nil || res.Code != 0 {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// All of it holds for a server that is not root, too.
+func TestUnprivileged(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("every test of this run is one of a server that is not root")
+	}
+	const nobody = 65534
+	// The test's own binary and directories are root's alone.
+	dir, err := os.MkdirTemp("", "unprivileged-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	temp, exe := filepath.Join(dir, "tmp"), filepath.Join(dir, "test")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(temp, 0o700), os.Chown(temp, nobody, nobody), duplicate("/proc/self/exe", exe)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.v", "-test.timeout=5m", "-test.skip=TestUnprivileged")
+	cmd.Dir = temp
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + temp, "HOME=" + temp}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	t.Logf("as user %d:\n%s", nobody, out)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func duplicate(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// The server's own directory and everything of other sandboxes are out of sight, whoever the server is.
+func TestDataDirectory(t *testing.T) {
+	data := t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, "root_secret"), []byte("sealed"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := newRuntime(t, process.Config{Dir: filepath.Join(data, "sandboxes")})
+	ctx := context.Background()
+	for _, id := range []string{"one", "two"} {
+		s, err := r.Open(ctx, runtime.Spec{ID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Write(ctx, "/workspace/private", strings.NewReader(id), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		script := fmt.Sprintf("cat %[1]s/root_secret; ls %[1]s %[1]s/sandboxes; cat %[1]s/sandboxes/one/files/workspace/private; "+
+			"cat /proc/*/root%[1]s/root_secret; find / -name root_secret 2>/dev/null", data)
+		res, err := s.Run(ctx, runtime.Command{Args: []string{"sh", "-c", script + " 2>/dev/null"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(res.Output), "sealed") || strings.Contains(string(res.Output), "one\n") ||
+			strings.Contains(string(res.Output), "/root_secret\n") {
+			t.Errorf("%s sees %q", id, res.Output)
+		}
+	}
+}
+
+// Paths that the operator opens can be read, and not written.
+func TestPaths(t *testing.T) {
+	dir, err := os.MkdirTemp("", "opened-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := errors.Join(os.Chmod(dir, 0o777), os.WriteFile(filepath.Join(dir, "file"), []byte("opened"), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	// It lies in /tmp, over which the sandbox's own is mounted: only elsewhere can it be seen.
+	r := newRuntime(t, process.Config{Paths: []string{"/etc/hostname", dir}})
+	s, err := r.Open(context.Background(), runtime.Spec{ID: "box"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := s.Run(context.Background(), runtime.Command{Args: []string{"cat", "/etc/hostname"}})
+	if err != nil || string(res.Output) != "sandbox\n" {
+		t.Errorf("what the sandbox has itself is not replaced: %+v %q, %v", res, res.Output, err)
+	}
+	for _, bad := range []string{"relative", "/", "/usr/.."} {
+		if _, err := process.New(process.Config{Dir: t.TempDir(), Paths: []string{bad}}); err == nil {
+			t.Errorf("the path %q was taken", bad)
+		}
+	}
+}
