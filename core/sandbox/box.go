@@ -291,14 +291,21 @@ func readAll(ctx context.Context, sb runtime.Sandbox, path string, most int64) (
 
 // tell says once, to the readers of the session and in the log of the server, what is wrong with a thing. "" takes it back.
 func (s *Service) tell(ctx context.Context, u *scene, thing, message string, entry session.Entry) {
-	if u.box.told[thing] == message {
-		return
-	}
 	if message == "" {
 		delete(u.box.told, thing)
 		return
 	}
-	u.box.told[thing] = message
+	// Programs put times and numbers into their errors.
+	same := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, message)
+	if u.box.told[thing] == same {
+		return
+	}
+	u.box.told[thing] = same
 	s.note(ctx, u, entry)
 }
 

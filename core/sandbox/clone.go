@@ -209,6 +209,8 @@ func gitFailure(res runtime.Result, cfg Config, token string) error {
 		return false
 	}
 	switch {
+	case has("the sandbox's proxy"): // which says why in its answer
+		return cloneError{session.ErrTypeRepositoryClone, tail([]byte(out), 300)}
 	case has("Remote branch"):
 		return cloneError{session.ErrTypeRepositoryCheckout, tail([]byte(out), 500)}
 	case has("Authentication failed", "could not read Username", "could not read Password", "returned error: 401"):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -73,6 +74,25 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 		}
 	}
 	return removed, errors.Join(errs...)
+}
+
+// Run sweeps and closes, at once and then every minute, until ctx ends.
+func (s *Service) Run(ctx context.Context) {
+	t := time.NewTicker(time.Minute)
+	defer t.Stop()
+	for {
+		if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.d.Logger.WarnContext(ctx, "sandboxes not swept", "error", err)
+		}
+		if _, err := s.CloseIdle(ctx); err != nil {
+			s.d.Logger.WarnContext(ctx, "idle sandboxes not closed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
 }
 
 // CloseIdle closes the sandboxes that nobody has used for a while; their files stay. It returns how many.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -49,10 +50,9 @@ func (s *Service) mount(ctx context.Context, u *scene, complete bool) error {
 			if slices.ContainsFunc(u.mounts, func(m Mount) bool { return m.Path == p }) {
 				continue
 			}
-			if err := b.sb.RemoveAll(ctx, p); err != nil && !errors.Is(err, runtime.ErrPath) {
+			if err := b.clear(ctx, p); err != nil && !errors.Is(err, runtime.ErrPath) {
 				return err
 			}
-			delete(b.st.Mounts, p)
 			changed = true
 		}
 	}
@@ -82,11 +82,25 @@ func (s *Service) mount(ctx context.Context, u *scene, complete bool) error {
 	return b.save(ctx)
 }
 
+// clear removes a mount, with what was mounted within it: that is shown again.
+func (b *box) clear(ctx context.Context, at string) error {
+	if err := b.sb.RemoveAll(ctx, at); err != nil {
+		return err
+	}
+	maps.DeleteFunc(b.st.Mounts, func(p string, _ mounted) bool { return p == at || strings.HasPrefix(p, at+"/") })
+	return nil
+}
+
 // show writes the contents of a mount over what an earlier version left.
 func (s *Service) show(ctx context.Context, u *scene, m Mount, old mounted) (mounted, error) {
 	files, err := m.Load(ctx)
 	if err != nil {
 		return mounted{}, err
+	}
+	if m.Sync == nil && old.Version != "" {
+		if err := u.box.clear(ctx, m.Path); err != nil {
+			return mounted{}, err
+		}
 	}
 	now := mounted{Version: m.Version, Files: map[string]string{}}
 	for _, f := range files {

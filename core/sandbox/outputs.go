@@ -53,19 +53,18 @@ func (s *Service) saveOutputs(ctx context.Context, u *scene) error {
 		return err
 	}
 	for _, rel := range slices.Sorted(maps.Keys(found)) {
-		known, ok := b.outputs[rel]
-		if !ok && len(b.outputs) >= s.cfg.MaxOutputs {
+		if _, ok := b.outputs[rel]; !ok && len(b.outputs) >= s.cfg.MaxOutputs {
 			s.complain(ctx, u, "outputs most", fmt.Sprintf("only the first %d files of %s are saved", s.cfg.MaxOutputs, session.OutputsDir), nil)
 			continue
 		}
-		if err := s.saveOutput(ctx, u, rel, found[rel], known); err != nil {
+		if err := s.saveOutput(ctx, u, rel, found[rel]); err != nil {
 			return fmt.Errorf("%s: %w", rel, err)
 		}
 	}
 	return nil
 }
 
-func (s *Service) saveOutput(ctx context.Context, u *scene, rel string, info fs.FileInfo, old Output) error {
+func (s *Service) saveOutput(ctx context.Context, u *scene, rel string, info fs.FileInfo) error {
 	f, err := u.sandbox.Open(ctx, session.OutputsDir+"/"+rel)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // gone meanwhile
@@ -74,7 +73,7 @@ func (s *Service) saveOutput(ctx context.Context, u *scene, rel string, info fs.
 		return err
 	}
 	defer f.Close()
-	file, err := s.d.Outputs.Save(ctx, u.sc, NewOutput{Session: u.sess.ID, Path: clean(rel), Old: old.File}, f)
+	file, err := s.d.Outputs.Save(ctx, u.sc, NewOutput{Session: u.sess.ID, Path: clean(rel)}, f)
 	if err != nil {
 		return err
 	}

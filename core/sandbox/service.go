@@ -47,15 +47,14 @@ type Variables interface {
 
 // Outputs keeps what sandboxes made as files of their sessions.
 type Outputs interface {
-	// Save stores a file and returns its id. It replaces the file called old, if that is set and still there.
+	// Save stores a file and returns its id. It replaces what the session's path held before.
 	Save(ctx context.Context, sc account.Scope, o NewOutput, body io.Reader) (id.File, error)
 }
 
 // NewOutput is a file below session.OutputsDir.
 type NewOutput struct {
 	Session id.Session
-	Path    string  // below session.OutputsDir, slash-separated
-	Old     id.File // what the path held before; zero: nothing
+	Path    string // below session.OutputsDir, slash-separated
 }
 
 // Web fetches pages for the tool web_fetch.
