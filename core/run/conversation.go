@@ -171,8 +171,8 @@ func (c *conversation) add(e session.Event) error {
 		delete(c.open, use)
 		blocks := []llm.Block{{ToolResult: &llm.ToolResult{ID: use, Text: session.PlainText(body.Content), IsError: body.IsError}}}
 		for _, b := range body.Content {
-			if b.Type != session.BlockText {
-				c.held = append(c.held, b.LLM()) // images of a result follow the results
+			if b.IsMedia() {
+				c.held = append(c.held, blocksOf([]session.Block{b})...) // images of a result follow the results
 			}
 		}
 		if len(c.open) == 0 {
@@ -190,9 +190,12 @@ func (c *conversation) release() []llm.Block {
 }
 
 func blocksOf(content []session.Block) []llm.Block {
-	out := make([]llm.Block, len(content))
-	for i, b := range content {
-		out[i] = b.LLM()
+	out := make([]llm.Block, 0, len(content))
+	for _, b := range content {
+		if b.IsMedia() && b.Context != "" {
+			out = append(out, llm.Block{Text: "[about the " + b.Type + " that follows] " + b.Context})
+		}
+		out = append(out, b.LLM())
 	}
 	return out
 }

@@ -25,23 +25,34 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 	if err := t.c.sync(ctx, t.s.d.Journal, t.ref, t.s.cfg.ContextBytes); err != nil {
 		return false, err
 	}
-	resolved, err := t.s.d.Models.Resolve(ctx, t.sc, t.c.agent.Config.Model.ID)
+	resolved, err := t.s.d.Models.Resolve(ctx, t.sc, t.agent.Config.Model.ID)
 	if err != nil {
 		if ctx.Err() != nil {
 			return false, nil //nolint:nilerr // the turn is given up, not failed
 		}
 		return true, t.finish(ctx, []session.Entry{errorEntry(err, session.Terminal)}, session.StopRetriesExhausted)
 	}
-	req := llm.Request{
-		Model: resolved.Model, System: t.c.agent.Config.System, Messages: t.c.messages(), MaxOutputTokens: t.s.cfg.MaxOutputTokens,
+	messages, media, err := t.s.resolveMedia(ctx, t.sc, t.c.messages())
+	if err != nil {
+		return false, err
 	}
+	req := llm.Request{Model: resolved.Model, System: t.system, Messages: messages, MaxOutputTokens: t.s.cfg.MaxOutputTokens}
 	for _, b := range t.tools {
 		req.Tools = append(req.Tools, b.Spec)
 	}
+	m, err := t.measure(ctx, resolved, t.c.estimate(t.system, t.tools)+media)
+	if err != nil {
+		return false, err
+	}
+	req.MaxOutputTokens = m.output
 	span := t.s.d.Journal.NewEventID()
 	t.t.Span = span
-	rec, err := t.beginCall(ctx, resolved, span)
-	if err != nil {
+	rec, err := t.beginCall(ctx, resolved, span, m)
+	switch {
+	case errors.Is(err, session.ErrBudgetReached), errors.Is(err, session.ErrPriceUnknown):
+		t.t.Span = id.Event{}
+		return true, t.overBudget(ctx, err)
+	case err != nil:
 		return false, err
 	}
 	if rec.State != gate.Started {
@@ -50,24 +61,22 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 	}
 	t.t.Calls++
 	started := t.now()
-	resp, ids, err := t.stream(ctx, resolved.Provider, req)
+	resp, ids, err := t.stream(ctx, resolved.Provider, req, m)
 	if err != nil {
-		return t.failed(ctx, rec, resolved, err)
+		return t.failed(ctx, rec, resolved, err, ids.spoke())
 	}
-	return t.answered(ctx, rec, resolved, resp, ids, t.now().Sub(started))
+	return t.answered(ctx, rec, resolved, resp, ids, m, t.now().Sub(started))
 }
 
 // beginCall asks the gate for a model call, and appends its start in the transaction that allows it.
-func (t *turn) beginCall(ctx context.Context, resolved model.Resolved, span id.Event) (gate.Record, error) {
-	input := t.c.estimate(t.c.agent.Config.System, t.tools)
-	output := int64(t.s.cfg.MaxOutputTokens)
+func (t *turn) beginCall(ctx context.Context, resolved model.Resolved, span id.Event, m measure) (gate.Record, error) {
 	args, err := json.Marshal(map[string]string{"provider": resolved.ProviderName, "model": resolved.Model})
 	if err != nil {
 		return gate.Record{}, fmt.Errorf("run: %w", err)
 	}
 	return t.s.d.Gate.Begin(ctx, t.sc, gate.Act{
 		Key: span.String(), Action: rule.ActionModelCall, Agent: t.sess.Agent, Session: t.ref.Session, Fence: t.t.Fence(),
-		Amount: usd(t.s.d.Meter.Estimate(resolved.ProviderName, resolved.Model, input, output)), Tokens: input + output, Arguments: args,
+		Amount: usd(m.cost), Tokens: m.input + int64(m.output), Arguments: args,
 	}, func(ctx context.Context, _ gate.Record) error {
 		var entries []session.Entry
 		if resolved.Warning != "" && !t.c.warned {
@@ -75,9 +84,13 @@ func (t *turn) beginCall(ctx context.Context, resolved model.Resolved, span id.E
 				Type: session.SessionWarning, Body: session.WarningBody{Source: "model", Message: resolved.Warning},
 			})
 		}
-		return t.append(ctx, append(entries, session.Entry{
+		err := t.write(ctx, session.Step{Turn: t.t, Reserve: t.reservation(m), Entries: append(entries, session.Entry{
 			ID: span, Type: session.SpanModelStart, Body: session.SpanStartBody{Model: resolved.Model, Provider: resolved.ProviderName},
-		})...)
+		})})
+		if err == nil && t.budgeted && m.cost != nil {
+			t.t.Reserved = *m.cost
+		}
+		return err
 	})
 }
 
@@ -105,8 +118,13 @@ type announced struct {
 	uses     map[string]id.Event // by the provider's id
 }
 
+// spoke reports whether anything has come.
+func (a announced) spoke() bool {
+	return !a.message.IsZero() || !a.thinking.IsZero() || len(a.uses) > 0
+}
+
 // stream asks the provider, again where that makes sense, and publishes what comes.
-func (t *turn) stream(ctx context.Context, p llm.Provider, req llm.Request) (*llm.Response, announced, error) {
+func (t *turn) stream(ctx context.Context, p llm.Provider, req llm.Request, m measure) (*llm.Response, announced, error) {
 	begun := t.now()
 	pause := t.s.cfg.Backoff
 	for attempt := 1; ; attempt++ {
@@ -119,24 +137,30 @@ func (t *turn) stream(ctx context.Context, p llm.Provider, req llm.Request) (*ll
 			wait = fe.RetryAfter
 		}
 		if !retryable(err) || attempt >= t.s.cfg.Attempts || t.now().Sub(begun)+wait > t.s.cfg.RetryFor {
-			return nil, announced{}, err
+			return nil, ids, err
 		}
-		if err := t.append(ctx, errorEntry(err, session.Retrying)); err != nil {
-			return nil, announced{}, err
+		step := session.Step{Turn: t.t, Entries: []session.Entry{errorEntry(err, session.Retrying)}}
+		if ids.spoke() { // it may be charged for
+			if step.Reserve = t.reservation(m); step.Reserve != nil {
+				step.Reserve.Again = true
+			}
+		}
+		if err := t.write(ctx, step); err != nil {
+			return nil, ids, err
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, announced{}, ctx.Err()
+			return nil, ids, ctx.Err()
 		}
 		pause *= 2
 	}
 }
 
 func retryable(err error) bool {
-	if errors.Is(err, session.ErrFenced) {
+	if errors.Is(err, session.ErrFenced) || errors.Is(err, session.ErrBudgetReached) {
 		return false
 	}
 	switch fault.KindOf(err) {
@@ -152,6 +176,7 @@ func (t *turn) attempt(ctx context.Context, p llm.Provider, req llm.Request) (re
 	defer cancel()
 	ids.uses = map[string]id.Event{}
 	var open []session.Chunk // streams that have a start and no end
+	pieces := streams{redactor: t.redactor}
 	defer func() {
 		status := session.ChunkCompleted
 		if err != nil {
@@ -161,9 +186,13 @@ func (t *turn) attempt(ctx context.Context, p llm.Provider, req llm.Request) (re
 			}
 		}
 		for _, c := range open {
+			if rest := pieces.rest(c.ID); rest != "" && err == nil {
+				c.Phase, c.Delta = session.PhaseDelta, rest
+				t.chunk(c)
+			}
 			c.Phase, c.Status, c.Delta = session.PhaseEnd, status, ""
 			if err != nil {
-				c.Error = publicText(err)
+				c.Error = t.failure(err)
 			}
 			t.chunk(c)
 		}
@@ -175,7 +204,7 @@ func (t *turn) attempt(ctx context.Context, p llm.Provider, req llm.Request) (re
 			t.chunk(start)
 			open = append(open, start)
 		}
-		if delta != "" {
+		if delta = pieces.write(*e, delta); delta != "" {
 			t.chunk(session.Chunk{Kind: kind, Phase: session.PhaseDelta, ID: *e, Tool: tool, Delta: delta})
 		}
 	}
@@ -212,42 +241,52 @@ func answerText(resp *llm.Response) string {
 	return sb.String()
 }
 
-// failed settles a call that brought no answer, and ends the turn unless it was taken away.
-func (t *turn) failed(ctx context.Context, rec gate.Record, resolved model.Resolved, cause error) (bool, error) {
+// failed settles a call that brought no answer, and ends the turn unless it was taken away. spoke says that an answer had begun.
+func (t *turn) failed(ctx context.Context, rec gate.Record, resolved model.Resolved, cause error, spoke bool) (bool, error) {
 	if ctx.Err() != nil || errors.Is(cause, session.ErrFenced) {
 		// The turn is not this process's any more, or will not be for long: its log is left alone, but what the call has reserved is
 		// settled. The model was at work, so it counts.
-		return false, t.settle(ctx, rec, gate.Settlement{State: gate.Done})
+		return false, t.settle(ctx, rec, gate.Settlement{State: gate.Done}, t.t.Span, session.Usage{Unknown: t.t.Reserved})
 	}
 	if _, ok := fault.As(cause); !ok {
-		t.s.d.Logger.WarnContext(ctx, "model call failed", "session_id", t.ref.Session, "provider", resolved.ProviderName, "error", cause)
+		t.s.d.Logger.WarnContext(ctx, "model call failed", "session_id", t.ref.Session, "provider", resolved.ProviderName, t.cause(cause))
 	}
 	state := session.Terminal
 	if retryable(cause) {
 		state = session.Exhausted
 	}
 	failed := true
-	entries := []session.Entry{
-		{Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Model: resolved.Model, Error: publicText(cause)}},
-		errorEntry(cause, state),
+	end := session.Entry{
+		Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Model: resolved.Model, Error: publicText(cause)},
 	}
-	_, err := t.s.d.Gate.End(ctx, t.sc, rec, gate.Settlement{State: gate.Failed, Error: publicText(cause), Fence: t.t.Fence()},
-		func(ctx context.Context) error { return t.finish(ctx, entries, session.StopRetriesExhausted) })
+	stop := session.StopRetriesExhausted
+	if errors.Is(cause, session.ErrBudgetReached) {
+		state, stop = session.Terminal, session.StopBudgetReached
+	}
+	if spoke {
+		end.Usage.Unknown = t.t.Reserved
+	}
+	entries := []session.Entry{end, errorEntry(cause, state)}
+	_, err := t.s.d.Gate.End(ctx, t.sc, rec, gate.Settlement{State: gate.Failed, Error: t.failure(cause), Fence: t.t.Fence()},
+		func(ctx context.Context) error { return t.finish(ctx, entries, stop) })
 	return true, err
 }
 
-// settle ends an act of a turn that is not held any more.
-func (t *turn) settle(ctx context.Context, rec gate.Record, s gate.Settlement) error {
+// settle ends an act of a turn that is not held any more. key is the act's; used is what it cost the session.
+func (t *turn) settle(ctx context.Context, rec gate.Record, s gate.Settlement, key id.Event, used session.Usage) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, nil)
+	_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error {
+		_, err := t.s.d.Journal.Settle(ctx, t.t, key, used)
+		return err
+	})
 	return err
 }
 
 // answered appends a model's answer, with its usage and its cost, in one transaction. The answer is there: whatever else has ended
 // meanwhile, only the fence decides whether it counts.
 func (t *turn) answered(
-	held context.Context, rec gate.Record, resolved model.Resolved, resp *llm.Response, ids announced, latency time.Duration,
+	held context.Context, rec gate.Record, resolved model.Resolved, resp *llm.Response, ids announced, m measure, latency time.Duration,
 ) (bool, error) {
 	ctx := context.WithoutCancel(held)
 	name := resp.Model
@@ -279,7 +318,11 @@ func (t *turn) answered(
 	step := session.Step{Turn: t.t, Entries: append(entries, end)}
 	if !uses {
 		step.End = true
-		step.Entries = append(step.Entries, stopEntry(resp.StopReason))
+		stop := stopEntry(resp.StopReason)
+		if resp.StopReason == llm.StopMaxTokens && m.capped {
+			stop = idle(session.StopBudgetReached, "the answer was cut where the session's budget ends")
+		}
+		step.Entries = append(step.Entries, stop)
 	}
 	call := Call{
 		Agent: t.sess.Agent, Session: t.ref.Session, Turn: t.t.ID, Provider: resolved.ProviderName, Model: name,
@@ -308,19 +351,24 @@ func (t *turn) answered(
 		if errors.Is(err, session.ErrFenced) {
 			// Somebody ended the turn while the model spoke: the answer is not heard, but it was paid for.
 			s.Fence = nil
-			return false, errors.Join(session.ErrFenced, t.settleCall(ctx, rec, s, call))
+			return false, errors.Join(session.ErrFenced, t.settleCall(ctx, rec, s, call, end.Usage))
 		}
 		return false, err
 	}
-	t.t.Span = id.Event{}
+	t.t.Span, t.t.Reserved = id.Event{}, 0
 	t.c.warned = true
 	return !uses, nil
 }
 
-func (t *turn) settleCall(ctx context.Context, rec gate.Record, s gate.Settlement, call Call) error {
+func (t *turn) settleCall(ctx context.Context, rec gate.Record, s gate.Settlement, call Call, used session.Usage) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error { return t.s.d.Meter.Record(ctx, t.sc, call) })
+	_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error {
+		if _, err := t.s.d.Journal.Settle(ctx, t.t, t.t.Span, used); err != nil {
+			return err
+		}
+		return t.s.d.Meter.Record(ctx, t.sc, call)
+	})
 	return err
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/money"
 )
 
-// Deps is what a Service needs. All fields but Sources and Prompts are required.
+// Deps is what a Service needs. All fields but Sources, Prompts, Files and Secrets are required.
 type Deps struct {
 	Clock    clock.Clock
 	IDs      id.Generator
@@ -27,6 +27,8 @@ type Deps struct {
 	Meter    Meter
 	Sources  []ToolSource // beside the built-in tools and the agent's custom ones
 	Prompts  []PromptSource
+	Files    Files   // nil: content cannot refer to files
+	Secrets  Secrets // nil: nothing is redacted
 }
 
 // Config tunes a Service; the zero value is the default.
@@ -258,6 +260,7 @@ func (s *Service) scan(ctx context.Context) {
 		return
 	}
 	s.adopt(turns)
+	s.tieUp(ctx)
 	s.followThreads(ctx)
 	refs, err := s.d.Journal.Waiting(ctx, s.cfg.Scan, waitingMost)
 	if err != nil {

@@ -64,7 +64,8 @@ func (t *turn) enterThread(ctx context.Context) error {
 		return err
 	}
 	t.sess.Environment, t.sess.Vaults, t.sess.Resources = root.Environment, root.Vaults, root.Resources
-	cfg := &t.c.agent.Config
+	t.root, t.budgeted = root.ID, root.Budget != nil
+	cfg := &t.agent.Config
 	switch th.Type {
 	case session.ThreadAdvisor:
 		*cfg = agent.Config{Name: cfg.Name, System: advisorSystem, Model: agent.Model{ID: th.Model}}
@@ -101,7 +102,7 @@ func (s *Service) followThreads(ctx context.Context) {
 // delegations returns the tools of a coordinator; none for an agent that works alone.
 func (t *turn) delegations(ctx context.Context) ([]BoundTool, error) {
 	t.roster = nil
-	m := t.c.agent.Config.Multiagent
+	m := t.agent.Config.Multiagent
 	if m == nil || m.Type != agent.Coordinator {
 		return nil, nil
 	}
@@ -161,7 +162,7 @@ func (t *turn) readRoster(ctx context.Context, m agent.Multiagent) error {
 		v := member{entry: e}
 		switch e.Type {
 		case agent.RosterSelf:
-			v.name, v.agent = agent.RosterSelf, t.c.agent
+			v.name, v.agent = agent.RosterSelf, t.agent
 		case agent.RosterAdvisor:
 			v.name = e.Model
 		default:
@@ -282,7 +283,7 @@ func (t *turn) recipient(ctx context.Context, u session.ToolUse) (session.Thread
 
 // warnOfRoster says once, at the beginning of a session, what of its agent's configuration this server does not run.
 func (t *turn) warnOfRoster(ctx context.Context) error {
-	m := t.c.agent.Config.Multiagent
+	m := t.agent.Config.Multiagent
 	if t.t.Number != 1 || m == nil || m.Type != agent.Multiagent20261001 {
 		return nil
 	}
@@ -291,4 +292,3 @@ func (t *turn) warnOfRoster(ctx context.Context) error {
 		Message: fmt.Sprintf("this server runs multiagent configurations of type %s and not %s: the agent works alone", agent.Coordinator, m.Type),
 	}})
 }
-

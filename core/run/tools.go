@@ -53,10 +53,10 @@ func (t *turn) offerTools(ctx context.Context) error {
 	for _, b := range delegations {
 		add(b)
 	}
-	for _, c := range t.c.agent.Config.CustomTools() {
+	for _, c := range t.agent.Config.CustomTools() {
 		add(BoundTool{Spec: tool.Spec{Name: c.Name, Description: c.Description, InputSchema: c.InputSchema}})
 	}
-	env := Env{Agent: t.c.agent, Session: t.sess}
+	env := Env{Agent: t.agent, Session: t.sess}
 	for _, src := range t.s.d.Sources {
 		bound, err := src.Tools(ctx, t.sc, env)
 		if trouble, ok := errors.AsType[*Trouble](err); ok {
@@ -215,7 +215,7 @@ var grouped = regexp.MustCompile(`^[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?$`)
 
 // answer closes a tool use with a result.
 func (t *turn) answer(ctx context.Context, u session.ToolUse, body session.ToolResultBody) error {
-	_, err := t.s.d.Journal.Answer(ctx, t.t, u.ID, body)
+	_, err := t.s.d.Journal.Answer(ctx, t.t, u.ID, t.redactedResult(body))
 	return err
 }
 
@@ -259,16 +259,17 @@ func (t *turn) call(ctx context.Context, b BoundTool, u session.ToolUse) (res *t
 
 // ended records what a tool answered.
 func (t *turn) ended(ctx context.Context, rec gate.Record, u session.ToolUse, res *tool.Result, err error) error {
+	res = t.redactedOutcome(res)
 	s := gate.Settlement{State: gate.Done, Cost: new(money.Pico)}
 	var body session.ToolResultBody
 	switch {
 	case err != nil:
-		text := publicText(err)
+		text := t.failure(err)
 		if errors.Is(err, context.DeadlineExceeded) {
 			text = "the tool did not answer within " + cmp.Or(t.byName[u.Name].Timeout, t.s.cfg.ToolTimeout).String()
 		}
 		if _, ok := fault.As(err); !ok && !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			t.s.d.Logger.WarnContext(ctx, "tool failed", "session_id", t.ref.Session, "tool", u.Name, "error", err)
+			t.s.d.Logger.WarnContext(ctx, "tool failed", "session_id", t.ref.Session, "tool", u.Name, t.cause(err))
 		}
 		s = gate.Settlement{State: gate.Failed, Error: text}
 		body = session.ErrorResult("the tool failed: " + text)
@@ -339,7 +340,7 @@ func (t *turn) settleUse(ctx context.Context, rec gate.Record, u session.ToolUse
 	if err != nil || slices.ContainsFunc(uses, func(o session.ToolUse) bool { return o.ID == u.ID }) {
 		return err
 	}
-	return t.settle(ctx, rec, s)
+	return t.settle(ctx, rec, s, u.ID, session.Usage{})
 }
 
 // cut bounds a text, at the border of a character, and says that it did.

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -28,8 +30,15 @@ type turn struct {
 	byName map[string]BoundTool
 	after  int64 // number of the newest event that this holder knows of, for chunks
 
+	agent    agent.Agent // of the session, with its overrides
+	system   string      // the agent's prompt, and what the sources add to it
+	root     id.Session  // whose budget is spent
+	budgeted bool        // root had a budget; it never gets one later
+
 	thread *session.Thread // that the session is; nil for a session of its own
 	roster []member        // whom the agent may delegate to
+
+	redactor *secret.Redactor // of what must not be told
 
 	inherited id.Event // the model call that the holder before had begun, if any
 }
@@ -136,12 +145,41 @@ func (t *turn) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	t.agent = t.c.agent
+	t.agent.Config = t.agent.Config.With(t.sess.Overrides)
+	t.root, t.budgeted = t.sess.ID, t.sess.Budget != nil
 	if !t.sess.Parent.IsZero() {
 		if err := t.enterThread(ctx); err != nil {
 			return err
 		}
 	}
-	return t.offerTools(ctx)
+	if err := t.arm(ctx); err != nil {
+		return err
+	}
+	if err := t.offerTools(ctx); err != nil {
+		return err
+	}
+	return t.prompt(ctx)
+}
+
+// prompt gathers what the model is told before the conversation.
+func (t *turn) prompt(ctx context.Context) error {
+	t.system = t.agent.Config.System
+	if t.thread != nil && t.thread.Type == session.ThreadAdvisor {
+		return nil
+	}
+	env := Env{Agent: t.agent, Session: t.sess}
+	for _, src := range t.s.d.Prompts {
+		text, err := src.Prompt(ctx, t.sc, env)
+		if err != nil {
+			return fmt.Errorf("run: prompt: %w", err)
+		}
+		if text != "" && t.system != "" {
+			t.system += "\n\n"
+		}
+		t.system += text
+	}
+	return nil
 }
 
 // closeSpan ends, in the log and at the gate, a model call that has begun and will not be finished. What it had reserved counts as
@@ -159,7 +197,10 @@ func (t *turn) closeSpan(ctx context.Context, why string) error {
 		return nil
 	}
 	failed := true
-	entries := []session.Entry{{Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Error: why}}}
+	entries := []session.Entry{{
+		Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Error: why},
+		Usage: session.Usage{Unknown: t.t.Reserved},
+	}}
 	rec, ok, err := t.s.d.Gate.Lookup(ctx, t.sc, t.t.Span.String())
 	if err != nil {
 		return err
@@ -172,7 +213,7 @@ func (t *turn) closeSpan(ctx context.Context, why string) error {
 		err = t.append(ctx, entries...)
 	}
 	if err == nil {
-		t.t.Span = id.Event{}
+		t.t.Span, t.t.Reserved = id.Event{}, 0
 	}
 	return err
 }
@@ -196,6 +237,7 @@ func (t *turn) append(ctx context.Context, entries ...session.Entry) error {
 }
 
 func (t *turn) write(ctx context.Context, s session.Step) error {
+	s.Entries = t.redacted(s.Entries)
 	events, err := t.s.d.Journal.Append(ctx, s)
 	if err == nil && len(events) > 0 {
 		t.after = max(t.after, events[len(events)-1].Seq)

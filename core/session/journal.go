@@ -250,6 +250,20 @@ func (j *Journal) Answer(ctx context.Context, t Turn, use id.Event, body ToolRes
 	return answered, err
 }
 
+// Left returns how much of a session's budget is neither spent nor reserved at this moment; false: it has none.
+func (j *Journal) Left(ctx context.Context, root Ref) (money.Pico, bool, error) {
+	var left money.Pico
+	var limited bool
+	err := j.d.TX.Do(ctx, func(ctx context.Context) error {
+		spent, err := j.d.Spendings.Spent(ctx, account.System(root.Tenant), root.Session)
+		if limited = spent.Budget != nil; err == nil && limited {
+			left = spent.left(*spent.Budget)
+		}
+		return err
+	})
+	return left, limited, err
+}
+
 // Settle adds what an act cost that was under way when its turn was ended from outside. false: it is settled already, or its turn goes
 // on elsewhere. It joins the transaction in ctx.
 func (j *Journal) Settle(ctx context.Context, t Turn, key id.Event, used Usage) (bool, error) {

@@ -55,7 +55,7 @@ func (in Input) check(path string) error {
 			return fault.Invalidf(path+"."+in.Type.RefName(), "is required")
 		}
 		if len(in.Content) > 0 {
-			return CheckContent(in.Content, path+".content")
+			return checkBlocks(in.Content, path+".content")
 		}
 	default:
 		return fault.Invalidf(path+".type", "is not an event that clients send")
@@ -105,6 +105,9 @@ func (s *Service) Send(ctx context.Context, sc account.Scope, session id.Session
 	}
 	if current.ArchivedAt != nil {
 		return nil, ErrArchived
+	}
+	if err := s.checkFiles(ctx, sc, inputs); err != nil {
+		return nil, err
 	}
 	groups, err := s.route(ctx, sc, current, inputs)
 	if err != nil {

@@ -140,6 +140,9 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateReques
 	if err := CheckBudget(req.Budget); err != nil {
 		return Session{}, err
 	}
+	if err := s.checkFiles(ctx, sc, req.Initial); err != nil {
+		return Session{}, err
+	}
 	a, err := s.d.Agents.Get(ctx, sc, req.Agent)
 	if err != nil {
 		return Session{}, err

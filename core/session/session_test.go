@@ -72,11 +72,20 @@ func TestParseContent(t *testing.T) {
 		`[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"aGk="}}]`:                   "[image]",
 		`[{"type":"document","source":{"type":"text","media_type":"text/plain","data":"x"},"unknown":{"a":[]}}]`: "[document]",
 		`[{"type":"document","source":{"type":"url","url":"https://example.com/a.pdf"}}]`:                        "[document]",
+		`[{"type":"redacted"}]`: "[redacted]",
+		`[{"type":"image","source":{"type":"file","file_id":"file_01h455vb4pex5vsknk084sn02q"}}]`:                                             "[image]",
+		`[{"type":"search_result","source":"https://s","title":"T","content":[{"type":"text","text":"found"}],"citations":{"enabled":true}}]`: "[search result] T\nhttps://s\nfound",
 	} {
 		got, err := ParseContent(json.RawMessage(in), "content")
 		if err != nil || PlainText(got) != want {
 			t.Errorf("%s: %q, %v", in, PlainText(got), err)
 		}
+	}
+	if _, err := ParseContent(json.RawMessage(`[{"type":"document","source":{"type":"file","file_id":"file_x"}}]`), "content"); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("an id that is none: %v", err)
+	}
+	if err := CheckContent([]Block{{Type: BlockSearchResult, Search: &SearchResult{}}}, "content"); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a search result in a message: %v", err)
 	}
 	for in, path := range map[string]string{
 		``: "content", `null`: "content", `""`: "content", `"  "`: "content", `[]`: "content", `{}`: "content", `7`: "content",
@@ -86,7 +95,11 @@ func TestParseContent(t *testing.T) {
 		`[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"?"}}]`:       "content[0].source.data",
 		`[{"type":"image","source":{"type":"text","data":"x"}}]`:                                  "content[0].source.type",
 		`[{"type":"image","source":{"type":"url","url":"file:///etc/passwd"}}]`:                   "content[0].source.url",
-		`[{"type":"document","source":{"type":"file","file_id":"file_x"}}]`:                       "content[0].source.type",
+		`[{"type":"document","source":{"type":"folder"}}]`:                                        "content[0].source.type",
+		`[{"type":"image","source":{"type":"base64","media_type":"image/tiff","data":"aGk="}}]`:   "content[0].source.media_type",
+		`[{"type":"search_result","title":"t","content":[{"type":"text","text":"x"}]}]`:           "content[0].source",
+		`[{"type":"search_result","source":"s","title":"t"}]`:                                     "content[0].content",
+		`[{"type":"search_result","source":"s","content":[{"type":"image","text":"x"}]}]`:         "content[0].content[0].type",
 		"[" + strings.Repeat(`{"type":"text","text":"a"},`, 1000) + `{"type":"text","text":"a"}]`: "content",
 	} {
 		_, err := ParseContent(json.RawMessage(in), "content")
@@ -102,10 +115,12 @@ func FuzzParseContent(f *testing.F) {
 	f.Add([]byte(`"hello"`))
 	f.Add([]byte(`[{"type":"text","text":"a"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"aGk="}}]`))
 	f.Add([]byte(`[{"type":"document","title":"t","source":{"type":"url","url":"https://x"}}]`))
+	f.Add([]byte(`[{"type":"search_result","source":"s","title":"t","content":[{"type":"text","text":"x"}]},{"type":"redacted"}]`))
+	f.Add([]byte(`[{"type":"image","source":{"type":"file","file_id":"file_01h455vb4pex5vsknk084sn02q"}}]`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		blocks, err := ParseContent(b, "content")
 		if err != nil {
-			if fault.KindOf(err) != fault.Invalid {
+			if k := fault.KindOf(err); k != fault.Invalid && k != fault.NotFound {
 				t.Fatal(err)
 			}
 			return

@@ -38,6 +38,21 @@ type MemoryStores interface {
 	DescribeStore(ctx context.Context, sc account.Scope, store id.MemoryStore) (name, description string, err error)
 }
 
+// checkFiles refuses content that refers to files that are not there.
+func (s *Service) checkFiles(ctx context.Context, sc account.Scope, inputs []Input) error {
+	for _, in := range inputs {
+		for _, f := range FilesIn(in.Content) {
+			if s.d.Files == nil {
+				return id.NotFound[id.FileKind](f.String())
+			}
+			if err := s.d.Files.CheckFile(ctx, sc, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // checkVaults refuses vaults that are too many, named twice, or not the tenant's.
 func (s *Service) checkVaults(ctx context.Context, sc account.Scope, vaults []id.Vault) error {
 	if len(vaults) > MaxVaults {
