@@ -19,6 +19,7 @@ import (
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/run"
+	"github.com/bureau-agents/bureau/core/sandbox"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/usage"
@@ -40,6 +41,7 @@ func coreModule() fx.Option {
 			provideAudit, provideAccounts, provideAgents, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
 			provideEnvironments, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
+		sandboxModule(),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
 			background(lc, func(ctx context.Context) { _ = accounts.Run(ctx) })
 			background(lc, trail.Run)
@@ -249,20 +251,21 @@ type runParts struct {
 	Knowledge *knowledge.Service
 	Library   *skill.Library
 	MCP       *mcp.Source
+	Sandboxes *sandbox.Service
 	Skills    *skill.Service
 	Telemetry *otel.Telemetry
 }
 
 func provideRun(b base, p runParts) (*run.Service, error) {
 	sources := append([]run.ToolSource{
-		knowledgeTools{p.Knowledge}, libraryTools{p.Library}, skillTools{p.Skills}, p.MCP,
+		knowledgeTools{p.Knowledge}, sandboxTools{p.Sandboxes}, libraryTools{p.Library}, skillTools{p.Skills}, p.MCP,
 	}, p.Options.tools...)
 	for i, s := range sources {
 		sources[i] = observedTools{s, p.Telemetry}
 	}
 	return run.NewService(run.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Store.Sessions(), Agents: p.Agents, Gate: p.Gate,
-		Models: p.Models, Meter: meter{p.Usage}, Sources: sources, Prompts: []run.PromptSource{libraryPrompt{p.Library}},
+		Models: p.Models, Meter: meter{p.Usage}, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library}},
 	}, run.Config{SingleProcess: p.Config.DatabaseURL == ""})
 }
 
