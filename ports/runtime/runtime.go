@@ -20,6 +20,8 @@ var (
 	ErrPath = fault.New(fault.Invalid, "sandbox_path", "the path does not lie in the sandbox")
 	// ErrDiskFull is returned when writing would pass Limits.Disk.
 	ErrDiskFull = fault.New(fault.TooLarge, "sandbox_disk_full", "the sandbox is full")
+	// ErrBusy is returned when what runs in a sandbox has used up its memory or its processes, so that nothing more can be started.
+	ErrBusy = fault.New(fault.Unavailable, "sandbox_busy", "the programs that run in the sandbox leave no room for another")
 	// ErrProgram is returned for a program that is not there or cannot be executed, and for a directory to run it in that is not there.
 	ErrProgram = fault.New(fault.Invalid, "sandbox_program", "the program cannot be run")
 )

@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,9 +14,11 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 
 	"github.com/bureau-agents/bureau/adapters/runtime/process/internal/child"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
@@ -47,7 +48,7 @@ func (s *sandbox) begin(ctx context.Context, c runtime.Command, stdin, stdout, s
 	}
 	full := s.usage() >= set.limits.Disk
 	running := &call{sandbox: s, kill: func() {}, ended: make(chan struct{}), code: -1}
-	if s.runtime.machine.isolation() != nil {
+	if s.runtime.machine.isolation() != nil { // Open has refused it unless it may be unsafe
 		return running, s.beginUnsafe(ctx, running, set, c, [3]*os.File{stdin, stdout, stderr})
 	}
 	group, err := s.enter(running, set)
@@ -60,11 +61,11 @@ func (s *sandbox) begin(ctx context.Context, c runtime.Command, stdin, stdout, s
 		kills = group.kills()
 		place = group.add
 	}
-	h, err := s.runtime.machine.spawn([3]*os.File{stdin, stdout, stderr}, place)
+	h, err := spawn(s.owner.change, [3]*os.File{stdin, stdout, stderr}, place)
 	if err != nil {
 		s.leave(running, group)
 		close(running.ended)
-		return nil, runtime.ErrIsolation.Withf("the sandbox cannot be started: %v", err)
+		return nil, s.why(err)
 	}
 	s.mu.Lock()
 	running.kill = h.kill
@@ -75,10 +76,8 @@ func (s *sandbox) begin(ctx context.Context, c runtime.Command, stdin, stdout, s
 	}
 	stop := context.AfterFunc(ctx, h.kill)
 	listener, err := h.build(s.setup(set, full))
-	if err != nil {
-		err = runtime.ErrIsolation.Withf("the sandbox cannot be built: %v", err)
-	} else if err = h.run(program(set, c, group != nil)); err != nil && !errors.Is(err, runtime.ErrProgram) {
-		err = runtime.ErrIsolation.Withf("the program cannot be started: %v", err)
+	if err == nil {
+		err = h.run(program(set, c, group != nil))
 	}
 	var server *http.Server
 	if err == nil && listener != nil {
@@ -111,14 +110,25 @@ func (s *sandbox) begin(ctx context.Context, c runtime.Command, stdin, stdout, s
 	}
 	if err != nil {
 		finish()
-		if _, closed := s.now(); closed != nil {
-			return nil, closed
+		if running.memory.Load() { // of what it would have started with
+			return running, nil
 		}
-		return nil, err
+		return nil, s.why(err)
 	}
 	go finish()
 	go s.watch(running, h.cmd.Process.Pid, set, full, group == nil)
 	return running, nil
+}
+
+// why says why a program could not be started on a machine that has started others.
+func (s *sandbox) why(err error) error {
+	if _, closed := s.now(); closed != nil {
+		return closed
+	}
+	if _, ok := fault.As(err); ok {
+		return err
+	}
+	return runtime.ErrBusy.Wrap(err)
 }
 
 func program(set settings, c runtime.Command, counted bool) child.Program {
@@ -247,7 +257,7 @@ func limits(l runtime.Limits, full, counted bool) []child.Limit {
 		size = 0
 	}
 	list := []child.Limit{
-		{Resource: unix.RLIMIT_CORE},
+		{Resource: unix.RLIMIT_CORE, Value: 1}, // 0 would not keep the kernel from passing cores on to a program: core(5)
 		{Resource: unix.RLIMIT_FSIZE, Value: size},
 		{Resource: unix.RLIMIT_NOFILE, Value: openFiles},
 		{Resource: unix.RLIMIT_MEMLOCK, Value: 64 << 10},
@@ -307,7 +317,17 @@ func (s *sandbox) beginUnsafe(ctx context.Context, c *call, set settings, comman
 
 // serve answers a sandbox's programs until the server is closed.
 func (p *proxy) serve(l net.Listener) *http.Server {
-	server := &http.Server{Handler: p, ReadHeaderTimeout: 30 * time.Second, ErrorLog: p.errors}
-	go func() { _ = server.Serve(l) }()
+	ctx, cancel := context.WithCancel(context.Background())
+	server := &http.Server{
+		Handler: p, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: time.Minute, ErrorLog: p.errors,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	go func() {
+		_ = server.Serve(netutil.LimitListener(l, maxConnections))
+		cancel() // connections that were handed out are not the server's to close
+	}()
 	return server
 }
+
+// maxConnections is how many a call may have at a time: each takes descriptors of the server.
+const maxConnections = 128

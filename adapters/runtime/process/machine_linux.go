@@ -20,10 +20,10 @@ import (
 
 // machine is what this machine can do for sandboxes.
 type machine struct {
-	cfg  Config
-	root bool // the server may become anybody
+	cfg Config
 
 	mu      sync.Mutex
+	root    bool // the server may become anybody
 	checked bool
 	err     error
 	groups  *groups // nil where there are none
@@ -35,6 +35,8 @@ func newMachine(cfg Config) *machine {
 
 // owner returns whom the files of a sandbox belong to.
 func (m *machine) owner(id string) owner {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if !m.root {
 		return owner{uid: os.Geteuid(), gid: os.Getegid()}
 	}
@@ -66,12 +68,20 @@ func (m *machine) check(ctx context.Context) error {
 		return m.err
 	}
 	err := m.try(ctx)
+	if err != nil && m.root { // root of a container, perhaps, who may make no namespaces but one for users
+		m.root = false
+		if other := m.try(ctx); other == nil {
+			err = nil
+		} else {
+			m.root = true
+		}
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	m.checked, m.err = true, nil
 	if err != nil {
-		m.err = runtime.ErrIsolation.Withf("this server cannot isolate programs: %v; %s", err, advice(m.root))
+		m.err = runtime.ErrIsolation.Withf("this server cannot isolate programs: %v; %s", err, advice)
 		return m.err
 	}
 	m.groups, err = newGroups(m.cfg.Dir)
@@ -82,14 +92,9 @@ func (m *machine) check(ctx context.Context) error {
 }
 
 // advice says what an operator can do.
-func advice(root bool) string {
-	if root {
-		return "in a container, give it the capability SYS_ADMIN, or start it as another user where user namespaces are allowed; " +
-			"BUREAU_UNSAFE_SANDBOX=1 runs programs with the server's rights"
-	}
-	return "allow user namespaces to this user (sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, " +
-		"a container's seccomp profile); BUREAU_UNSAFE_SANDBOX=1 runs programs with the server's rights"
-}
+const advice = "it needs the rights of root with CAP_SYS_ADMIN, or user namespaces (sysctl kernel.unprivileged_userns_clone and " +
+	"kernel.apparmor_restrict_unprivileged_userns; a container's seccomp profile and capabilities); BUREAU_UNSAFE_SANDBOX=1 runs programs " +
+	"with the server's own rights"
 
 // try runs a program in a sandbox that has nothing but its root.
 func (m *machine) try(ctx context.Context) error {
@@ -107,7 +112,7 @@ func (m *machine) try(ctx context.Context) error {
 		return err
 	}
 	defer null.Close()
-	h, err := m.spawn([3]*os.File{null, null, null}, nil)
+	h, err := spawn(m.root, [3]*os.File{null, null, null}, nil)
 	if err != nil {
 		return err
 	}
@@ -134,7 +139,7 @@ type helper struct {
 const setupTimeout = 30 * time.Second
 
 // spawn starts a helper. place, unless nil, is called before it does anything.
-func (m *machine) spawn(files [3]*os.File, place func(pid int) error) (*helper, error) {
+func spawn(root bool, files [3]*os.File, place func(pid int) error) (*helper, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -152,7 +157,7 @@ func (m *machine) spawn(files [3]*os.File, place func(pid int) error) (*helper, 
 		Stdin: files[0], Stdout: files[1], Stderr: files[2], ExtraFiles: []*os.File{theirs}, // child.SocketFD
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
-	if m.root {
+	if root {
 		cmd.SysProcAttr.Cloneflags = child.Namespaces
 	} else {
 		cmd.Args[0] = child.NameLauncher

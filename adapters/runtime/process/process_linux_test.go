@@ -43,7 +43,9 @@ func playServer(dir string) error {
 	if _, err := bufio.NewReader(p.Stdout()).ReadString('\n'); err != nil {
 		return err
 	}
-	go func() { _, _ = s.Run(ctx, runtime.Command{Args: []string{"sh", "-c", "touch running; " + script, marker}}) }()
+	go func() {
+		_, _ = s.Run(ctx, runtime.Command{Args: []string{"sh", "-c", "touch running; " + script, marker}})
+	}()
 	for {
 		if _, err := s.Stat(ctx, "/workspace/running"); err == nil {
 			break
@@ -117,16 +119,7 @@ func TestUnprivileged(t *testing.T) {
 		t.Skip("every test of this run is one of a server that is not root")
 	}
 	const nobody = 65534
-	// The test's own binary and directories are root's alone.
-	dir, err := os.MkdirTemp("", "unprivileged-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	temp, exe := filepath.Join(dir, "tmp"), filepath.Join(dir, "test")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(temp, 0o700), os.Chown(temp, nobody, nobody), duplicate("/proc/self/exe", exe)); err != nil {
-		t.Fatal(err)
-	}
+	_, exe, temp := world(t, nobody)
 	cmd := exec.Command(exe, "-test.v", "-test.timeout=5m", "-test.skip=TestUnprivileged")
 	cmd.Dir = temp
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + temp, "HOME=" + temp}
@@ -205,5 +198,106 @@ func TestPaths(t *testing.T) {
 		if _, err := process.New(process.Config{Dir: t.TempDir(), Paths: []string{bad}}); err == nil {
 			t.Errorf("the path %q was taken", bad)
 		}
+	}
+}
+
+// Where a machine refuses namespaces so are programs, and the error says what to do; unless the operator wants them all the same.
+func TestNoIsolation(t *testing.T) {
+	if os.Getenv(refusing) != "" {
+		dir := os.Getenv(refusing)
+		r, err := process.New(process.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if _, err := r.Open(t.Context(), runtime.Spec{ID: "box"}); !errors.Is(err, runtime.ErrIsolation) || !strings.Contains(err.Error(), "BUREAU_UNSAFE_SANDBOX") {
+			t.Errorf("open: %v", err)
+		}
+		if err := r.Remove(t.Context(), "box"); err != nil {
+			t.Errorf("remove: %v", err)
+		}
+		r, err = process.New(process.Config{Dir: dir, Unsafe: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if err := r.Check(t.Context()); !errors.Is(err, runtime.ErrIsolation) {
+			t.Errorf("check: %v", err)
+		}
+		s, err := r.Open(t.Context(), runtime.Spec{ID: "box"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Write(t.Context(), "/workspace/file", strings.NewReader("text"), 0o644); err != nil {
+			t.Error(err)
+		}
+		res, err := s.Run(t.Context(), runtime.Command{Args: []string{"sh", "-c", "cat file; sleep 600 & env | grep -c " + refusing}})
+		if err != nil || string(res.Output) != "text0\n" {
+			t.Errorf("%+v %q, %v", res, res.Output, err)
+		}
+		if _, err := s.Run(t.Context(), runtime.Command{Args: []string{"no-such-program"}}); !errors.Is(err, runtime.ErrProgram) {
+			t.Errorf("%v", err)
+		}
+		res, err = s.Run(t.Context(), runtime.Command{Args: []string{"sleep", "600"}, Timeout: 100 * time.Millisecond})
+		if err != nil || !res.TimedOut {
+			t.Errorf("%+v, %v", res, err)
+		}
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can take from a process what this test takes; it runs as root, too")
+	}
+	dir, exe, temp := world(t, first+1000)
+	script := "echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --reuid=1000 --regid=1000 --clear-groups \"$@\""
+	cmd := exec.Command("sh", "-c", script, "sh", exe, "-test.v", "-test.run=TestNoIsolation")
+	cmd.Dir, cmd.Env = temp, []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + temp, refusing + "=" + filepath.Join(temp, "sandboxes")}
+	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: first, Size: 65536}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,
+		Credential: &syscall.Credential{}}
+	out, err := cmd.CombinedOutput()
+	t.Logf("in %s:\n%s", dir, out)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+const (
+	// refusing names, in the environment of a copy of this program that may make no namespaces, where it keeps its sandboxes.
+	refusing = "BUREAU_TEST_REFUSING_DIR"
+	// first is the first of a range of users that nobody has.
+	first = 200000
+)
+
+// world makes a copy of the test's own binary, which is root's alone, and a directory for temporary files, for a user.
+func world(t *testing.T, user int) (dir, exe, temp string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "unprivileged-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	temp, exe = filepath.Join(dir, "tmp"), filepath.Join(dir, "test")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(temp, 0o700), os.Chown(temp, user, user), duplicate("/proc/self/exe", exe)); err != nil {
+		t.Fatal(err)
+	}
+	return dir, exe, temp
+}
+
+// Root of a container whose users are few runs programs as itself, without its rights.
+func TestRootOfFew(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make such a container; this test runs as root, too")
+	}
+	_, exe, temp := world(t, first)
+	cmd := exec.Command(exe, "-test.v", "-test.run=TestSuite/(Programs|Shared|Rights|Host|Remove|ReadOnly|PublicNetwork)$")
+	cmd.Dir, cmd.Env = temp, []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + temp}
+	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: first, Size: 1}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids, Credential: &syscall.Credential{NoSetGroups: true},
+	}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Error(err)
 	}
 }

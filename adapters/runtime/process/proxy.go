@@ -89,6 +89,11 @@ func (p *proxy) connect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer here.Close()
+	stop := context.AfterFunc(r.Context(), func() { // the call has ended
+		_ = here.Close()
+		_ = there.Close()
+	})
+	defer stop()
 	if _, err := io.WriteString(here, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		return
 	}

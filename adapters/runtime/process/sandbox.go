@@ -83,11 +83,10 @@ func (s *sandbox) create() error {
 	}
 	for _, dir := range runtime.Dirs() {
 		at := s.host(dir)
-		_, err := os.Stat(at)
-		if err := errors.Join(ignoreMissing(err), os.MkdirAll(at, 0o755)); err != nil { //nolint:gosec // the one above is closed
+		if err := os.MkdirAll(at, 0o755); err != nil { //nolint:gosec // the one above is closed
 			return err
 		}
-		if err != nil && s.owner.change { // new
+		if s.owner.change {
 			if err := os.Lchown(at, s.owner.uid, s.owner.gid); err != nil {
 				return err
 			}
@@ -99,13 +98,6 @@ func (s *sandbox) create() error {
 		s.roots[dir] = root
 	}
 	return nil
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // prepare makes the read-only directories, which programs could otherwise make for themselves.

@@ -3,6 +3,7 @@ package child
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path"
 	"runtime"
@@ -153,7 +154,10 @@ func limit(s Setup) error {
 
 // serve is what remains of the helper once it has no rights: it runs the program and buries whatever dies in the sandbox.
 func serve() {
+	// Whatever else a server has left open is not the program's. An old kernel does not know the call; Go closes its own files anyway.
+	_ = unix.CloseRange(SocketFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	unix.CloseOnExec(SocketFD)
+	unix.Umask(0o022)
 	var p Program
 	if err := Receive(socket{}, &p); err != nil {
 		os.Exit(1)
