@@ -19,7 +19,8 @@ type Repository interface {
 	Create(ctx context.Context, sc account.Scope, s Session) error
 	// Get returns id.NotFound for a session that is missing, deleted or another tenant's.
 	Get(ctx context.Context, sc account.Scope, session id.Session) (Session, error)
-	// List lists by CreatedAt, newest first unless req says otherwise. Sessions that work for others are left out.
+	// List lists by CreatedAt, newest first unless req says otherwise. Sessions that work for others are left out. Pages can be read
+	// backwards, too.
 	List(ctx context.Context, sc account.Scope, req ListRequest) (page.Page[Session], error)
 	// Update locks the session, lets fn change Title, Metadata, Overrides, Vaults, Budget, Resources, ArchivedAt and UpdatedAt, and
 	// stores those. fn replaces slices and maps instead of changing them. An error of fn is returned and nothing is stored.
@@ -35,9 +36,10 @@ type Repository interface {
 // ListRequest chooses sessions. The zero value is the first page of all that are not archived.
 type ListRequest struct {
 	page.Request
-	Agent           id.Agent // zero: any
-	AgentVersion    int      // 0: any
-	Statuses        []Status // nil: any. StatusTerminated includes archived sessions whatever IncludeArchived says
+	Agent           id.Agent       // zero: any
+	AgentVersion    int            // 0: any
+	Store           id.MemoryStore // with this store attached; zero: any
+	Statuses        []Status       // nil: any. StatusTerminated includes archived sessions whatever IncludeArchived says
 	IncludeArchived bool
 	Created         TimeRange
 	Ascending       bool // oldest first

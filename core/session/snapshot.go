@@ -32,9 +32,15 @@ type (
 		Type string `json:"type"`
 	}
 	mcpServerSnapshot struct {
-		Name string `json:"name"`
-		Type string `json:"type"`
-		URL  string `json:"url"`
+		Name  string         `json:"name"`
+		Type  string         `json:"type"`
+		URL   string         `json:"url,omitempty"`
+		Stdio *stdioSnapshot `json:"stdio,omitempty"`
+	}
+	stdioSnapshot struct {
+		Command string            `json:"command"`
+		Args    []string          `json:"args,omitempty"`
+		Env     map[string]string `json:"env,omitempty"`
 	}
 	skillSnapshot struct {
 		ID      string `json:"skill_id"`
@@ -108,7 +114,11 @@ func snapshotOf(a agent.Agent) *AgentSnapshot {
 		out.Tools = append(out.Tools, set)
 	}
 	for _, v := range c.MCPServers {
-		out.MCPServers = append(out.MCPServers, mcpServerSnapshot{v.Name, "url", v.URL})
+		server := mcpServerSnapshot{v.Name, "url", v.URL, (*stdioSnapshot)(v.Stdio)}
+		if v.Stdio != nil {
+			server.Type = "stdio"
+		}
+		out.MCPServers = append(out.MCPServers, server)
 	}
 	for _, v := range c.Skills {
 		out.Skills = append(out.Skills, skillSnapshot{v.ID, v.Type, v.Version})

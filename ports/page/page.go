@@ -23,4 +23,5 @@ func (r Request) Size() int {
 type Page[T any] struct {
 	Items []T
 	Next  string
+	Prev  string // of lists that can be read backwards: the cursor of the page before; "" on the first page, and in other lists
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -191,14 +192,18 @@ func (r *SessionRepo) List(ctx context.Context, sc account.Scope, req session.Li
 	if req.AgentVersion != 0 {
 		q.and("agent_version = ?", req.AgentVersion)
 	}
+	if !req.Store.IsZero() {
+		q.and("EXISTS (SELECT 1 FROM session_resources AS r WHERE r.session_id = sessions.id AND r.memory_store_id = ?)", req.Store)
+	}
 	statusFilter(q, req)
 	q.between("created_at", req.Created)
+	place, back := strings.CutPrefix(req.Cursor, backwards)
 	order, beyond := "DESC", "<"
-	if req.Ascending {
+	if req.Ascending != back {
 		order, beyond = "ASC", ">"
 	}
 	if req.Cursor != "" {
-		t, last, err := decodeTimeIDCursor[id.SessionKind](req.Cursor)
+		t, last, err := decodeTimeIDCursor[id.SessionKind](place)
 		if err != nil {
 			return page.Page[session.Session]{}, err
 		}
@@ -214,10 +219,27 @@ func (r *SessionRepo) List(ctx context.Context, sc account.Scope, req session.Li
 	if err != nil {
 		return page.Page[session.Session]{}, err
 	}
-	return pageOf(all, size, func(v session.Session) (session.Session, error) { return v, nil }, func(v session.Session) []string {
-		return []string{at(v.CreatedAt).String(), v.ID.String()}
-	})
+	more := len(all) > size
+	all = all[:min(size, len(all))]
+	if len(all) == 0 {
+		return page.Page[session.Session]{Items: []session.Session{}}, nil
+	}
+	if back {
+		slices.Reverse(all)
+	}
+	cursor := func(v session.Session) string { return encodeCursor(at(v.CreatedAt).String(), v.ID.String()) }
+	out := page.Page[session.Session]{Items: all}
+	if more || back { // whoever reads backwards comes from somewhere
+		out.Next = cursor(all[len(all)-1])
+	}
+	if more && back || !back && req.Cursor != "" {
+		out.Prev = backwards + cursor(all[0])
+	}
+	return out, nil
 }
+
+// backwards begins the cursor of a page that is read towards the beginning of its list. It is no character of base64.
+const backwards = "~"
 
 // scanSessions reads and closes rows, and adds the resources.
 func (r *SessionRepo) scanSessions(ctx context.Context, sc account.Scope, rows *sql.Rows) ([]session.Session, error) {
