@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/llm"
 )
 
@@ -34,6 +35,15 @@ type Source struct {
 type Deps struct {
 	Offline llm.Provider // answers Offline; required
 	Sources []Source     // the configured providers beside it
+	Cards   CardFinder   // the tenants' own; nil: there are none
+}
+
+// CardFinder resolves handles to the tenants' own models; Cards does.
+type CardFinder interface {
+	// Find returns the model of a tenant's card: the default one for ""; false when the tenant has none of that handle.
+	Find(ctx context.Context, sc account.Scope, handle string) (Resolved, bool, error)
+	// Any reports whether the tenant has cards.
+	Any(ctx context.Context, sc account.Scope) (bool, error)
 }
 
 // Config says what a Registry does without a handle.
@@ -55,6 +65,7 @@ type Registry struct {
 	offline  Source
 	fallback Source
 	sources  []Source // the fallback first
+	cards    CardFinder
 }
 
 // NewRegistry checks deps and returns a Registry.
@@ -62,7 +73,7 @@ func NewRegistry(deps Deps, config Config) (*Registry, error) {
 	if deps.Offline == nil {
 		return nil, errors.New("model: Deps.Offline is required")
 	}
-	r := &Registry{offline: Source{Name: Offline, Provider: deps.Offline, Model: Offline}}
+	r := &Registry{offline: Source{Name: Offline, Provider: deps.Offline, Model: Offline}, cards: deps.Cards}
 	r.fallback = r.offline
 	seen := map[string]bool{Offline: true}
 	var others []Source
@@ -98,38 +109,76 @@ func NewRegistry(deps Deps, config Config) (*Registry, error) {
 	return r, nil
 }
 
-// Resolve returns the model that handle means in the scope. It is, in this order: the default for "" and "default", the offline
-// model for "offline", a configured provider for "provider/model" or for a model that it is known to serve, the default provider under
-// that model name, and at last the offline model with a Warning.
-func (r *Registry) Resolve(ctx context.Context, _ account.Scope, handle string) (Resolved, error) {
+// Resolve returns the model that handle means in the scope. It is, in this order: the offline model for "offline", the tenant's card of
+// that handle, or its default card for "" and "default"; then, of the server's own, the default for "" and "default", a configured
+// provider for "provider/model" or for a model that it is known to serve, the default provider under that model name, and at last the
+// offline model with a Warning.
+func (r *Registry) Resolve(ctx context.Context, sc account.Scope, handle string) (Resolved, error) {
 	if err := ctx.Err(); err != nil {
 		return Resolved{}, err
 	}
 	handle = strings.TrimSpace(handle)
-	switch handle {
-	case "", Default:
-		return r.fallback.resolved(r.fallback.Model), nil
-	case Offline:
+	if handle == Default {
+		handle = ""
+	}
+	if handle == Offline {
 		return r.offline.resolved(Offline), nil
+	}
+	if r.cards != nil {
+		if res, ok, err := r.cards.Find(ctx, sc, handle); err != nil || ok {
+			return res, err
+		}
+	}
+	if res, ok := r.resolve(handle); ok {
+		return res, nil
+	}
+	res := r.offline.resolved(Offline)
+	res.Warning = fmt.Sprintf("the model %q is not configured on this server; the offline model answers instead", handle)
+	return res, nil
+}
+
+// CheckModel returns ErrUnknownModel for a handle that neither a card nor a configured provider has, when the tenant has cards: it is a
+// slip then. Without cards such a handle is allowed, and runs on the offline model.
+func (r *Registry) CheckModel(ctx context.Context, sc account.Scope, handle string) error {
+	handle = strings.TrimSpace(handle)
+	if r.cards == nil || handle == "" || handle == Default || handle == Offline {
+		return nil
+	}
+	if _, ok := r.resolve(handle); ok {
+		return nil
+	}
+	any, err := r.cards.Any(ctx, sc)
+	if err != nil || !any {
+		return err
+	}
+	if _, ok, err := r.cards.Find(ctx, sc, handle); err != nil || ok {
+		return err
+	}
+	what := fmt.Sprintf("no model card and no configured provider has the model %q", handle)
+	return ErrUnknownModel.Withf("%s", what).WithFields(fault.Field{Path: "model", Message: what})
+}
+
+// resolve finds a handle among the server's own models; false when only the offline model would be left.
+func (r *Registry) resolve(handle string) (Resolved, bool) {
+	if handle == "" {
+		return r.fallback.resolved(r.fallback.Model), true
 	}
 	if name, model, ok := strings.Cut(handle, "/"); ok && model != "" {
 		for _, src := range r.sources {
 			if src.Name == name {
-				return src.resolved(model), nil
+				return src.resolved(model), true
 			}
 		}
 	}
 	for _, src := range r.sources {
 		if src.serves(handle) {
-			return src.resolved(handle), nil
+			return src.resolved(handle), true
 		}
 	}
 	if r.fallback.Name != Offline {
-		return r.fallback.resolved(handle), nil
+		return r.fallback.resolved(handle), true
 	}
-	res := r.offline.resolved(Offline)
-	res.Warning = fmt.Sprintf("the model %q is not configured on this server; the offline model answers instead", handle)
-	return res, nil
+	return Resolved{}, false
 }
 
 // Sources returns the names of what handles can mean: the offline model and every configured provider.

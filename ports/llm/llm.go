@@ -4,6 +4,7 @@ package llm
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
 
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -33,6 +34,16 @@ var (
 	ErrCutStream      = fault.New(fault.Unavailable, "model_stream_cut", "the model's answer was cut off")
 	ErrTimeout        = fault.New(fault.Timeout, "model_timeout", "the model did not answer in time")
 )
+
+// Refusal may stand in the chain of ErrCredentials: what the provider said about them. It may repeat a part of the key, so that it is for
+// whoever has given the key, and Error does not show it.
+type Refusal struct {
+	Status  int // of HTTP
+	Message string
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return fmt.Sprintf("status %d", r.Status) }
 
 // Role says who speaks in a message.
 type Role string

@@ -173,7 +173,7 @@ func Status(status int, message string, header http.Header) error {
 	sentinel := llm.ErrRefusedRequest
 	switch {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return llm.ErrCredentials.Wrap(fmt.Errorf("status %d", status))
+		return llm.ErrCredentials.Wrap(&llm.Refusal{Status: status, Message: clean(message)})
 	case status == http.StatusTooManyRequests:
 		sentinel = llm.ErrRateLimited
 	case status == http.StatusRequestTimeout, status >= http.StatusInternalServerError:
