@@ -52,10 +52,11 @@ type Field struct {
 // Error is the concrete error of this package. Treat values as immutable: the With methods return copies.
 type Error struct {
 	Kind       Kind
-	Code       string        // stable, snake_case, "context_reason": "agent_not_found"
-	Message    string        // for the caller; names no secret and no internal detail
-	Fields     []Field       // faults in the input, if any
-	RetryAfter time.Duration // with RateLimited, Conflict or Unavailable: when trying again makes sense; 0 is unknown
+	Code       string            // stable, snake_case, "context_reason": "agent_not_found"
+	Message    string            // for the caller; names no secret and no internal detail
+	Fields     []Field           // faults in the input, if any
+	Details    map[string]string // what a program needs to mend it, by name: "conflicting_memory_id"; never changed
+	RetryAfter time.Duration     // with RateLimited, Conflict or Unavailable: when trying again makes sense; 0 is unknown
 	cause      error
 }
 
@@ -98,6 +99,13 @@ func (e *Error) Withf(format string, args ...any) *Error {
 func (e *Error) WithFields(fields ...Field) *Error {
 	c := *e
 	c.Fields = append(append([]Field(nil), e.Fields...), fields...)
+	return &c
+}
+
+// WithDetails returns a copy of e with other Details.
+func (e *Error) WithDetails(details map[string]string) *Error {
+	c := *e
+	c.Details = details
 	return &c
 }
 
