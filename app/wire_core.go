@@ -210,7 +210,7 @@ func provideHub(b base, cfg Config, s *bunstore.Store, bus bus.Bus) (*session.Hu
 func provideJournal(b base, s *bunstore.Store, h *session.Hub) (*session.Journal, error) {
 	return session.NewJournal(session.JournalDeps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Hub: h, Log: s.Sessions(), Uses: s.ToolUses(),
-		Turns: s.SessionTurns(), Leases: s.SessionTurns(), Repository: s.Sessions(), Threads: s.Threads(), Spendings: s.Spendings(),
+		Turns: s.SessionTurns(), Leases: s.SessionTurns(), Repository: s.Sessions(), Threads: s.Threads(), Outcomes: s.Outcomes(), Spendings: s.Spendings(),
 	})
 }
 

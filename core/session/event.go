@@ -42,7 +42,9 @@ const (
 
 // InSpec reports whether the type is part of the closed union that official clients parse. Others are shown only to readers
 // who ask for extensions.
-func (t EventType) InSpec() bool { return t != SessionWarning }
+func (t EventType) InSpec() bool {
+	return t != SessionWarning && t != SpanCompactionStart && t != SpanCompactionEnd
+}
 
 // Event is one entry of a session's log.
 type Event struct {
@@ -69,6 +71,10 @@ func (t EventType) RefName() string {
 		return "mcp_tool_use_id"
 	case SpanModelEnd:
 		return "model_request_start_id"
+	case SpanOutcomeEnd:
+		return "outcome_evaluation_start_id"
+	case SpanCompactionEnd:
+		return "compaction_summarize_start_id"
 	}
 	return ""
 }

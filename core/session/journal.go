@@ -32,6 +32,7 @@ type JournalDeps struct {
 	// Repository and Threads are for sessions that work for others.
 	Repository Repository
 	Threads    Threads
+	Outcomes   Outcomes
 	Spendings  Spendings
 }
 
@@ -64,6 +65,8 @@ func NewJournal(d JournalDeps) (*Journal, error) {
 		return nil, errors.New("session: JournalDeps.Repository is required")
 	case d.Threads == nil:
 		return nil, errors.New("session: JournalDeps.Threads is required")
+	case d.Outcomes == nil:
+		return nil, errors.New("session: JournalDeps.Outcomes is required")
 	case d.Spendings == nil:
 		return nil, errors.New("session: JournalDeps.Spendings is required")
 	}
@@ -192,8 +195,16 @@ func (j *Journal) Append(ctx context.Context, s Step) ([]Event, error) {
 		if err := j.reserve(ctx, sc, s, &a); err != nil {
 			return err
 		}
+		entries := s.Entries
+		if s.End {
+			left, err := j.leaveOutcome(ctx, sc, s.Turn, OutcomeFailed, "the turn ended before the outcome was reached")
+			if err != nil {
+				return err
+			}
+			entries = slices.Concat(left, entries)
+		}
 		var err error
-		if out, err = j.append(ctx, sc, a, s.Entries); err != nil {
+		if out, err = j.append(ctx, sc, a, entries); err != nil {
 			return err
 		}
 		if s.End {
@@ -634,6 +645,11 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 				return 0, err
 			}
 			entries = append(entries, Entry{ID: t.Input.ID, Type: t.Input.Type, Body: data, Dequeued: true})
+			left, err := j.leaveOutcome(ctx, sc, t, OutcomeInterrupted, h.reason)
+			if err != nil {
+				return 0, err
+			}
+			entries = append(entries, left...)
 			if err := flush(); err != nil { // one message after the other: they may be long
 				return 0, err
 			}
@@ -662,6 +678,11 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 			if err := j.d.Spendings.Leave(ctx, sc, ends); err != nil {
 				return 0, err
 			}
+			left, err := j.leaveOutcome(ctx, sc, t, OutcomeInterrupted, h.reason)
+			if err != nil {
+				return 0, err
+			}
+			entries = append(entries, left...)
 			j.d.TX.AfterCommit(ctx, func() { j.d.Hub.cancelTurn(t.ID) })
 		}
 		t.State, t.Owner, t.EndedAt, t.Span, t.Reserved = TurnCancelled, "", now, id.Event{}, 0

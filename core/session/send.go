@@ -27,7 +27,12 @@ type Input struct {
 	IsError     bool
 	// Thread narrows an interrupt to one thread; zero is the session with all of them. Answers find their thread by ToolUse.
 	Thread id.Thread
+	// Outcome belongs to UserDefineOutcome.
+	Outcome *OutcomeInput
 }
+
+// work reports whether the input begins a turn.
+func (in Input) work() bool { return in.Type == UserMessage || in.Type == UserDefineOutcome }
 
 func (in Input) check(path string) error {
 	switch in.Type {
@@ -43,6 +48,8 @@ func (in Input) check(path string) error {
 			}
 		}
 	case UserInterrupt:
+	case UserDefineOutcome:
+		return in.Outcome.check(path)
 	case UserToolConfirmation:
 		if in.ToolUse.IsZero() {
 			return fault.Invalidf(path+".tool_use_id", "is required")
@@ -107,6 +114,9 @@ func (s *Service) Send(ctx context.Context, sc account.Scope, session id.Session
 		return nil, ErrArchived
 	}
 	if err := s.checkFiles(ctx, sc, inputs); err != nil {
+		return nil, err
+	}
+	if inputs, err = s.resolveRubrics(ctx, sc, inputs); err != nil {
 		return nil, err
 	}
 	groups, err := s.route(ctx, sc, current, inputs)
@@ -245,9 +255,9 @@ func (s *Service) take(ctx context.Context, sc account.Scope, current Session, i
 			var events []Event
 			var err error
 			switch in.Type {
-			case UserMessage:
+			case UserMessage, UserDefineOutcome:
 				n := i + 1
-				for n < len(inputs) && inputs[n].Type == UserMessage {
+				for n < len(inputs) && inputs[n].work() {
 					n++
 				}
 				events, err = s.enqueue(ctx, sc, current.ID, current.Agent, inputs[i:n])
@@ -273,7 +283,7 @@ func (s *Service) take(ctx context.Context, sc account.Scope, current Session, i
 func mixed(inputs []Input) bool {
 	alone := 0
 	for _, in := range inputs {
-		if in.Type == UserMessage || in.Type == SystemMessage {
+		if in.work() || in.Type == SystemMessage {
 			alone++
 		}
 	}
@@ -288,20 +298,31 @@ func (s *Service) enqueue(ctx context.Context, sc account.Scope, session id.Sess
 	now := clock.Stored(s.d.Clock.Now())
 	events := make([]Event, len(inputs))
 	turns := make([]Turn, len(inputs))
+	var outcomes []Outcome
 	for i, in := range inputs {
-		data, err := encodeBody(in.body())
+		turn, body := id.New[id.TurnKind](s.d.IDs), in.body()
+		if in.Type == UserDefineOutcome {
+			o := s.outcomeOf(*in.Outcome, session, turn, now)
+			outcomes, body = append(outcomes, o), o.body()
+		}
+		data, err := encodeBody(body)
 		if err != nil {
 			return nil, err
 		}
 		events[i] = Event{ID: s.d.Journal.NewEventID(), Type: in.Type, Data: data}
 		turns[i] = Turn{
-			ID: id.New[id.TurnKind](s.d.IDs), Tenant: sc.Tenant, Session: session, Agent: agent, State: TurnQueued,
+			ID: turn, Tenant: sc.Tenant, Session: session, Agent: agent, State: TurnQueued,
 			Input: events[i], CreatedAt: now,
 		}
 	}
 	last, err := s.d.Turns.Enqueue(ctx, sc, session, turns)
 	if err != nil {
 		return nil, err
+	}
+	for _, o := range outcomes {
+		if err := s.d.Journal.d.Outcomes.Create(ctx, sc, o); err != nil {
+			return nil, err
+		}
 	}
 	s.d.TX.AfterCommit(ctx, func() {
 		for i, e := range events {

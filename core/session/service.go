@@ -60,6 +60,7 @@ type Deps struct {
 	Environments Environments
 	Vaults       Vaults
 	Files        Files
+	Rubrics      Rubrics
 	Stores       MemoryStores
 	Keeper       keeper.Keeper
 }
@@ -130,8 +131,8 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateReques
 		return Session{}, fault.Invalidf("initial_events", "must have at most %d events", MaxInitialEvents)
 	}
 	for i, in := range req.Initial {
-		if in.Type != UserMessage {
-			return Session{}, fault.Invalidf(fmt.Sprintf("initial_events[%d].type", i), "must be user.message")
+		if !in.work() {
+			return Session{}, fault.Invalidf(fmt.Sprintf("initial_events[%d].type", i), "must be user.message or user.define_outcome")
 		}
 		if err := in.check(fmt.Sprintf("initial_events[%d]", i)); err != nil {
 			return Session{}, err
@@ -141,6 +142,10 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateReques
 		return Session{}, err
 	}
 	if err := s.checkFiles(ctx, sc, req.Initial); err != nil {
+		return Session{}, err
+	}
+	var err error
+	if req.Initial, err = s.resolveRubrics(ctx, sc, req.Initial); err != nil {
 		return Session{}, err
 	}
 	a, err := s.d.Agents.Get(ctx, sc, req.Agent)

@@ -56,7 +56,7 @@ func withSessions(m *llmtest.Scripted) func(*fixture, *Deps) {
 		must(err)
 		journal, err := session.NewJournal(session.JournalDeps{
 			TX: s, Clock: real, IDs: ids, Logger: log, Hub: hub, Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(),
-			Repository: s.Sessions(), Threads: s.Threads(), Spendings: s.Spendings(),
+			Repository: s.Sessions(), Threads: s.Threads(), Outcomes: s.Outcomes(), Spendings: s.Spendings(),
 		})
 		must(err)
 		g, err := gate.New(gate.Deps{

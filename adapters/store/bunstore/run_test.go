@@ -184,7 +184,7 @@ func (l *runLab) node(s *Store) *runNode {
 	n.hub, err = session.NewHub(session.HubDeps{Bus: l.bus, IDs: l.IDs, Logger: quiet, Repository: s.Sessions()}, session.HubConfig{Replicated: s.postgres()})
 	l.must(err)
 	n.journal, err = session.NewJournal(session.JournalDeps{
-		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Hub: n.hub, Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(), Repository: s.Sessions(), Threads: s.Threads(), Spendings: s.Spendings(),
+		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Hub: n.hub, Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(), Repository: s.Sessions(), Threads: s.Threads(), Outcomes: s.Outcomes(), Spendings: s.Spendings(),
 	})
 	l.must(err)
 	wallets, err := wallet.NewService(wallet.Deps{
