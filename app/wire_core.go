@@ -77,14 +77,9 @@ func provideAccounts(b base, s *bunstore.Store, bus bus.Bus, k keeper.Keeper, tr
 	}, account.Config{})
 }
 
-// modelCheck refuses no handle: one that nothing resolves runs on the default model, and the session says so.
-type modelCheck struct{}
-
-func (modelCheck) CheckModel(context.Context, account.Scope, string) error { return nil }
-
-func provideAgents(b base, s *bunstore.Store, library *skill.Library) (*agent.Service, error) {
+func provideAgents(b base, s *bunstore.Store, library *skill.Library, models *model.Registry) (*agent.Service, error) {
 	return agent.NewService(agent.Deps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Agents(), Models: modelCheck{}, Skills: skillCheck{library},
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Agents(), Models: models, Skills: skillCheck{library},
 	}, agent.ServiceConfig{Reserved: []string{run.PayTool, knowledge.ToolName, skill.ReadTool}})
 }
 
@@ -247,6 +242,7 @@ type runParts struct {
 	Agents    *agent.Service
 	Gate      *gate.Gate
 	Models    *model.Registry
+	Redaction run.Secrets
 	Usage     *usage.Service
 	Knowledge *knowledge.Service
 	Library   *skill.Library
@@ -265,7 +261,7 @@ func provideRun(b base, p runParts) (*run.Service, error) {
 	}
 	return run.NewService(run.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Store.Sessions(), Agents: p.Agents, Gate: p.Gate,
-		Models: p.Models, Meter: meter{p.Usage}, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library}},
+		Models: p.Models, Meter: meter{p.Usage}, Secrets: p.Redaction, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library}},
 	}, run.Config{SingleProcess: p.Config.DatabaseURL == ""})
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/integration"
 	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
@@ -48,6 +49,7 @@ type httpParts struct {
 	Accounts     *account.Service
 	Agents       *agent.Service
 	Audit        *audit.Service
+	Cards        *model.Cards
 	Environments *environment.Service
 	Files        *file.Service
 	Gate         *gate.Gate
@@ -71,7 +73,7 @@ func provideHandler(b base, p httpParts) (http.Handler, error) {
 			MaxUpload: p.Config.MaxUpload + formOverhead,
 		},
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Environments: p.Environments, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
 	}, native.Config{})
 	if err != nil {

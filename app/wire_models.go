@@ -24,8 +24,8 @@ func modelModule() fx.Option {
 // googleBaseURL is Gemini's endpoint that speaks the OpenAI protocol.
 const googleBaseURL = "https://generativelanguage.googleapis.com/v1beta/openai"
 
-func provideModels(cfg Config, o options, t *otel.Telemetry) (*model.Registry, error) {
-	deps := model.Deps{Offline: otel.WrapLLM(offline.New(), t)}
+func provideModels(cfg Config, o options, t *otel.Telemetry, cards *model.Cards) (*model.Registry, error) {
+	deps := model.Deps{Offline: otel.WrapLLM(offline.New(), t), Cards: cards}
 	source, err := defaultSource(cfg.LLM, o)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/integration"
 	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
@@ -36,6 +37,7 @@ type Deps struct {
 	Account      *account.Service
 	Agents       *agent.Service
 	Audit        *audit.Service
+	Cards        *model.Cards
 	Environments *environment.Service
 	Files        *file.Service
 	Gate         *gate.Gate
@@ -93,6 +95,7 @@ var tags = []httpx.Tag{
 	{Name: "integrations", Description: "Workspaces elsewhere in which agents answer: Slack, GitHub."},
 	{Name: "knowledge", Description: "Texts that agents answer from."},
 	{Name: "oauth", Description: "Signing in to the console."},
+	{Name: "models", Description: "Models with keys of your own."},
 	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
 	{Name: "sessions", Description: "Conversations with agents, their events and their streams."},
@@ -139,6 +142,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerFiles()
 	f.registerIntegrations()
 	f.registerKnowledge()
+	f.registerModelCards()
 	f.registerOAuth()
 	f.registerPayments()
 	f.registerPlugins()
@@ -170,6 +174,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Environments is required")
 	case d.Files == nil:
 		return errors.New("native: Deps.Files is required")
+	case d.Cards == nil:
+		return errors.New("native: Deps.Cards is required")
 	case d.Gate == nil:
 		return errors.New("native: Deps.Gate is required")
 	case d.Integrations == nil:
