@@ -143,8 +143,8 @@ func (f *filler) phrased(p node) {
 	case roleSubject:
 		f.behind(p, "about", "regarding", "re", "concerning", "on")
 	case roleCode:
-		if !f.quote(p) {
-			f.behind(p, ":")
+		if !f.quote(p) && !f.behind(p, ":") && f.forced && !f.verbatim(p, "run", "execute") {
+			f.behind(p, "for", "matching")
 		}
 	case roleQuery:
 		if !f.quote(p) && f.c.mood == order {
@@ -196,6 +196,29 @@ func (f *filler) behind(p node, cues ...string) bool {
 				return true
 			}
 		}
+	}
+	return false
+}
+
+// verbatim takes everything behind one of the verbs as it stands, but for the end of the sentence: a command is no prose.
+func (f *filler) verbatim(p node, verbs ...string) bool {
+	for i := 0; i+1 < len(f.toks); i++ {
+		if !f.toks[i].is(verbs...) {
+			continue
+		}
+		from, to := i+1, len(f.toks)
+		for from < to && f.toks[from].is("the", "this", "command", "following") {
+			from++
+		}
+		for to > from && f.toks[to-1].is(".", "!", "?") {
+			to--
+		}
+		if from == to || slices.Contains(f.used[from:to], true) {
+			continue
+		}
+		f.set(p, f.text(from, to), i, to)
+		f.evidence += 0.5
+		return true
 	}
 	return false
 }
