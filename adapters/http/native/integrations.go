@@ -240,8 +240,7 @@ type publishBody struct {
 
 // TransformSchema implements huma.SchemaTransformer.
 func (publishBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	s.OneOf = []*huma.Schema{{Required: []string{"installation_id"}}, {Required: []string{"workspace_id"}}}
-	return s
+	return oneOf(s, map[string]any{"installation_id": given(), "workspace_id": given()})
 }
 
 type updatePublicationInput struct {

@@ -18,8 +18,8 @@ import (
 // The credentials of the app that the providers know.
 const (
 	ClientID     = "client-1"
-	ClientSecret = "a secret of the client"
-	HookSecret   = "a secret of the webhooks"
+	ClientSecret = "5eC4e7-of.the~client"
+	HookSecret   = "5eC4e7-of.the~webhooks"
 )
 
 // Said is a message that somebody posted.

@@ -85,8 +85,9 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 		return nil, errIssuer.Wrap(err)
 	}
 	d := &discovered{provider, provider.Endpoint()}
-	d.endpoint.AuthStyle = oauth2.AuthStyleInHeader // what an issuer supports that says nothing; asking both ways would use the code up
-	if len(more.Methods) > 0 && !slices.Contains(more.Methods, "client_secret_basic") {
+	// One way, since asking both ways would use the code up: a form, which nobody misreads, or what an issuer supports that says nothing.
+	d.endpoint.AuthStyle = oauth2.AuthStyleInHeader
+	if slices.Contains(more.Methods, "client_secret_post") {
 		d.endpoint.AuthStyle = oauth2.AuthStyleInParams
 	}
 	p.found = d
