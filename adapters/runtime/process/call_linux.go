@@ -3,18 +3,16 @@ package process
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 
 	"github.com/bureau-agents/bureau/adapters/runtime/process/internal/child"
@@ -22,19 +20,26 @@ import (
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
-// call is a program that runs in a sandbox.
-type call struct {
-	sandbox *sandbox
-	kill    func()
-	ended   chan struct{} // closed when it and all that it started are dead
-
-	code   int // once ended is closed
-	memory atomic.Bool
-	disk   atomic.Bool
-}
-
-func (c *call) result() runtime.Result {
-	return runtime.Result{Code: c.code, Memory: c.memory.Load(), Disk: c.disk.Load()}
+// setup describes the sandbox to its helper.
+func (s *sandbox) setup(set settings, full bool) child.Setup {
+	u := child.Setup{
+		Base: filepath.Join(s.base, "root"), UID: s.owner.uid, GID: s.owner.gid, Proxy: set.proxy != nil, Shm: shmSize, Nice: niceness,
+		System: slices.Concat(system, s.runtime.cfg.Paths), Files: etc(s.owner.uid, s.owner.gid),
+	}
+	if !s.owner.change {
+		u.UID, u.GID = child.UserID, child.UserID
+		u.Files = etc(u.UID, u.GID)
+	}
+	for _, dir := range runtime.Dirs() {
+		u.Mounts = append(u.Mounts, child.Mount{Source: s.host(dir), Target: dir, ReadOnly: slices.Contains(set.spec.ReadOnly, dir)})
+	}
+	for _, dir := range slices.Sorted(slices.Values(set.spec.ReadOnly)) {
+		if _, rest := mountOf(dir); rest != "." {
+			u.Mounts = append(u.Mounts, child.Mount{Source: s.host(dir), Target: dir, ReadOnly: true})
+		}
+	}
+	u.Limits = limits(set.limits, full, s.runtime.machine.place() != nil)
+	return u
 }
 
 // begin starts a program. It is killed when ctx ends. The files stay the caller's.
@@ -149,48 +154,6 @@ func (m *machine) isolation() error {
 	return m.err
 }
 
-// enter counts a call in, and returns the sandbox's control group.
-func (s *sandbox) enter(c *call, set settings) (*group, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone {
-		return nil, runtime.ErrGone
-	}
-	if groups := s.runtime.machine.groups; s.group == nil && groups != nil {
-		g, err := groups.make(s.id, set.limits)
-		if err != nil {
-			return nil, runtime.ErrIsolation.Withf("the sandbox's control group cannot be made: %v", err)
-		}
-		s.group = g
-	}
-	s.calls[c] = struct{}{}
-	if s.group != nil {
-		s.group.processes(set.limits.Processes, len(s.calls))
-	}
-	return s.group, nil
-}
-
-// leave counts a call out.
-func (s *sandbox) leave(c *call, g *group) {
-	s.mu.Lock()
-	delete(s.calls, c)
-	left := len(s.calls)
-	limit := s.settings.limits.Processes
-	s.mu.Unlock()
-	if g != nil {
-		g.processes(limit, left)
-	}
-	s.recount()
-}
-
-// How often a running call's files are counted; more seldom where counting takes long. Memory is looked at more often: it fills faster.
-const (
-	firstCount  = 250 * time.Millisecond
-	nextCount   = 500 * time.Millisecond
-	countShare  = 10
-	memoryCount = 50 * time.Millisecond
-)
-
 // watch ends a call that fills the disk, or, without control groups, the memory.
 func (s *sandbox) watch(c *call, pid int, set settings, full, memory bool) {
 	tick := firstCount
@@ -271,18 +234,7 @@ func limits(l runtime.Limits, full, counted bool) []child.Limit {
 
 // beginUnsafe starts a program with the server's rights.
 func (s *sandbox) beginUnsafe(ctx context.Context, c *call, set settings, command runtime.Command, files [3]*os.File) error {
-	dir := command.Dir
-	if mount, rest := mountOf(dir); mount != "" {
-		dir = filepath.Join(s.host(mount), rest)
-	}
-	set.proxy = nil // it would have to listen where everybody can connect
-	env := variables(set, command)
-	for i, v := range env {
-		name, value, _ := strings.Cut(v, "=")
-		if mount, rest := mountOf(value); mount != "" && (name == "HOME" || name == "TMPDIR") {
-			env[i] = name + "=" + filepath.Join(s.host(mount), rest)
-		}
-	}
+	dir, env := s.outside(set, command)
 	if _, err := s.enter(c, set); err != nil {
 		return err
 	}
@@ -314,20 +266,3 @@ func (s *sandbox) beginUnsafe(ctx context.Context, c *call, set settings, comman
 	go s.watch(c, cmd.Process.Pid, set, false, true)
 	return nil
 }
-
-// serve answers a sandbox's programs until the server is closed.
-func (p *proxy) serve(l net.Listener) *http.Server {
-	ctx, cancel := context.WithCancel(context.Background())
-	server := &http.Server{
-		Handler: p, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: time.Minute, ErrorLog: p.errors,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	go func() {
-		_ = server.Serve(netutil.LimitListener(l, maxConnections))
-		cancel() // connections that were handed out are not the server's to close
-	}()
-	return server
-}
-
-// maxConnections is how many a call may have at a time: each takes descriptors of the server.
-const maxConnections = 128

@@ -44,11 +44,11 @@ func (m *machine) owner(id string) owner {
 	return owner{uid: u, gid: u, change: true}
 }
 
-// counts says whether control groups count memory and processes.
-func (m *machine) counts() bool {
+// place returns where control groups can be made, if they can.
+func (m *machine) place() *groups {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.groups != nil
+	return m.groups
 }
 
 func (m *machine) close() {

@@ -129,13 +129,17 @@ func (s *sandbox) Close() error {
 		return nil
 	}
 	s.gone = true
-	calls := slices.Collect(maps.Keys(s.calls))
-	s.mu.Unlock()
-	for _, c := range calls {
-		c.kill()
+	var kill []func()
+	var ended []chan struct{}
+	for c := range s.calls {
+		kill, ended = append(kill, c.kill), append(ended, c.ended)
 	}
-	for _, c := range calls {
-		<-c.ended
+	s.mu.Unlock()
+	for _, k := range kill {
+		k()
+	}
+	for _, e := range ended {
+		<-e
 	}
 	s.runtime.mu.Lock()
 	if s.runtime.open[s.id] == s {
@@ -150,28 +154,6 @@ func (s *sandbox) Close() error {
 		group.remove()
 	}
 	return s.closeRoots()
-}
-
-// setup describes the sandbox to its helper.
-func (s *sandbox) setup(set settings, full bool) child.Setup {
-	u := child.Setup{
-		Base: filepath.Join(s.base, "root"), UID: s.owner.uid, GID: s.owner.gid, Proxy: set.proxy != nil, Shm: shmSize, Nice: niceness,
-		System: slices.Concat(system, s.runtime.cfg.Paths), Files: etc(s.owner.uid, s.owner.gid),
-	}
-	if !s.owner.change {
-		u.UID, u.GID = child.UserID, child.UserID
-		u.Files = etc(u.UID, u.GID)
-	}
-	for _, dir := range runtime.Dirs() {
-		u.Mounts = append(u.Mounts, child.Mount{Source: s.host(dir), Target: dir, ReadOnly: slices.Contains(set.spec.ReadOnly, dir)})
-	}
-	for _, dir := range slices.Sorted(slices.Values(set.spec.ReadOnly)) {
-		if _, rest := mountOf(dir); rest != "." {
-			u.Mounts = append(u.Mounts, child.Mount{Source: s.host(dir), Target: dir, ReadOnly: true})
-		}
-	}
-	u.Limits = limits(set.limits, full, s.runtime.machine.counts())
-	return u
 }
 
 const (
@@ -414,7 +396,11 @@ func (p *process) Wait() (runtime.Result, error) {
 
 // Kill implements runtime.Process.
 func (p *process) Kill() error {
-	p.call.kill()
+	select {
+	case <-p.call.ended: // whatever has its number now is somebody else's
+	default:
+		p.call.kill()
+	}
 	<-p.done
 	return nil
 }

@@ -3,7 +3,6 @@ package process
 import (
 	"io"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,47 +10,16 @@ import (
 // maxDepth is how deep directories may lie in one another; whoever passes it has used all there is.
 const maxDepth = 200
 
-// usage returns how much the sandbox's files take, counted anew if that may have changed.
-func (s *sandbox) usage() int64 {
-	s.counting.Lock()
-	defer s.counting.Unlock()
-	if s.dirty.Swap(false) {
-		return s.measure()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.used
-}
-
-// recount has the next usage count.
-func (s *sandbox) recount() { s.dirty.Store(true) }
-
-// count counts now, or returns what was counted a moment ago.
-func (s *sandbox) count() int64 {
-	s.counting.Lock()
-	defer s.counting.Unlock()
-	if time.Since(s.counted) < firstCount/2 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.used
-	}
-	return s.measure()
-}
-
-// measure walks over all files; s.counting is held.
-func (s *sandbox) measure() int64 {
+// measureRoots returns what the files of all directories take.
+func measureRoots(roots map[string]*os.Root) int64 {
 	var sum int64
 	seen := map[[2]uint64]struct{}{}
-	for _, root := range s.roots {
+	for _, root := range roots {
 		if f, err := root.Open("."); err == nil {
 			sum += measure(f, seen, 0)
 			_ = f.Close()
 		}
 	}
-	s.counted = time.Now()
-	s.mu.Lock()
-	s.used = sum
-	s.mu.Unlock()
 	return sum
 }
 
