@@ -22,7 +22,7 @@ const (
 
 // conversationTypes are the events that models see.
 var conversationTypes = []session.EventType{
-	session.UserMessage, session.AgentThreadReceived, session.AgentMessage, session.AgentThinking,
+	session.UserMessage, session.AgentThreadReceived, session.UserDefineOutcome, session.SpanOutcomeEnd, session.AgentMessage, session.AgentThinking,
 	session.AgentToolUse, session.AgentMCPToolUse, session.AgentCustomToolUse,
 	session.AgentToolResult, session.AgentMCPToolResult, session.UserCustomToolResult, session.UserToolResult, session.SystemMessage,
 }
@@ -109,7 +109,7 @@ func (c *conversation) load(ctx context.Context, j *session.Journal, ref session
 
 // begins reports whether an event begins an exchange: a message of the user, or of the thread that delegated.
 func begins(e session.Event) bool {
-	return e.Type == session.UserMessage || e.Type == session.AgentThreadReceived && e.Ref.IsZero()
+	return e.Type == session.UserMessage || e.Type == session.UserDefineOutcome || e.Type == session.AgentThreadReceived && e.Ref.IsZero()
 }
 
 func (c *conversation) add(e session.Event) error {
@@ -118,6 +118,21 @@ func (c *conversation) add(e session.Event) error {
 	switch {
 	case e.Crossed(), e.Type == session.AgentThreadReceived && !e.Ref.IsZero():
 		return nil // another thread's, or an answer that stands in a tool result, too
+	case e.Type == session.UserDefineOutcome:
+		blocks, err := outcomeBlocks(e)
+		if err != nil {
+			return err
+		}
+		c.exchanges = append(c.exchanges, exchange{})
+		c.append(llm.RoleUser, size, append(c.release(), blocks...)...)
+	case e.Type == session.SpanOutcomeEnd:
+		blocks, err := verdictBlocks(e)
+		if err != nil {
+			return err
+		}
+		if len(blocks) > 0 {
+			c.append(llm.RoleUser, size, blocks...)
+		}
 	case begins(e):
 		var body session.MessageBody
 		if err := e.Body(&body); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,7 +70,9 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 }
 
 // beginCall asks the gate for a model call, and appends its start in the transaction that allows it.
-func (t *turn) beginCall(ctx context.Context, resolved model.Resolved, span id.Event, m measure) (gate.Record, error) {
+func (t *turn) beginCall(
+	ctx context.Context, resolved model.Resolved, span id.Event, m measure, before ...session.Entry,
+) (gate.Record, error) {
 	args, err := json.Marshal(map[string]string{"provider": resolved.ProviderName, "model": resolved.Model})
 	if err != nil {
 		return gate.Record{}, fmt.Errorf("run: %w", err)
@@ -78,7 +81,7 @@ func (t *turn) beginCall(ctx context.Context, resolved model.Resolved, span id.E
 		Key: span.String(), Action: rule.ActionModelCall, Agent: t.sess.Agent, Session: t.ref.Session, Fence: t.t.Fence(),
 		Amount: usd(m.cost), Tokens: m.input + int64(m.output), Arguments: args,
 	}, func(ctx context.Context, _ gate.Record) error {
-		var entries []session.Entry
+		entries := slices.Clone(before)
 		if resolved.Warning != "" && !t.c.warned {
 			entries = append(entries, session.Entry{
 				Type: session.SessionWarning, Body: session.WarningBody{Source: "model", Message: resolved.Warning},
@@ -288,6 +291,40 @@ func (t *turn) settle(ctx context.Context, rec gate.Record, s gate.Settlement, k
 func (t *turn) answered(
 	held context.Context, rec gate.Record, resolved model.Resolved, resp *llm.Response, ids announced, m measure, latency time.Duration,
 ) (bool, error) {
+	entries := t.answerEntries(context.WithoutCancel(held), resp, ids)
+	uses := slices.ContainsFunc(entries, func(e session.Entry) bool { return e.Type.IsToolUse() })
+	ends := !uses && !t.pursues(resp.StopReason)
+	err := t.keep(held, rec, resolved, resp, latency, func(_ *llm.Response, end session.Entry) (session.Step, func(context.Context) error) {
+		step := session.Step{Turn: t.t, Entries: append(slices.Clone(entries), end), End: ends}
+		switch {
+		case uses:
+			return step, nil
+		case !ends:
+			return step, t.hand
+		}
+		stop := stopEntry(resp.StopReason)
+		if resp.StopReason == llm.StopMaxTokens && m.capped {
+			stop = idle(session.StopBudgetReached, "the answer was cut where the session's budget ends")
+		}
+		step.Entries = append(step.Entries, stop)
+		return step, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	t.c.warned = true
+	if !uses && !ends {
+		t.outcome.Result = session.OutcomeEvaluating
+	}
+	return ends, nil
+}
+
+// keep appends what an answer means, with its usage and its cost, in one transaction, in which also runs first. The answer is there:
+// whatever else has ended meanwhile, only the fence decides whether it counts.
+func (t *turn) keep(
+	held context.Context, rec gate.Record, resolved model.Resolved, resp *llm.Response, latency time.Duration,
+	done func(resp *llm.Response, end session.Entry) (step session.Step, also func(ctx context.Context) error),
+) error {
 	ctx := context.WithoutCancel(held)
 	name := resp.Model
 	if name == "" {
@@ -297,11 +334,6 @@ func (t *turn) answered(
 	cost := t.s.d.Meter.Price(resolved.ProviderName, name, resp.Usage, now)
 	if cost == nil && name != resolved.Model {
 		cost = t.s.d.Meter.Price(resolved.ProviderName, resolved.Model, resp.Usage, now)
-	}
-	entries := t.answerEntries(ctx, resp, ids)
-	uses := false
-	for _, e := range entries {
-		uses = uses || e.Type.IsToolUse()
 	}
 	end := session.Entry{
 		Type: session.SpanModelEnd, Ref: t.t.Span, Usage: session.Usage{Tokens: resp.Usage},
@@ -315,15 +347,7 @@ func (t *turn) answered(
 	} else {
 		end.Usage.Cost = *cost
 	}
-	step := session.Step{Turn: t.t, Entries: append(entries, end)}
-	if !uses {
-		step.End = true
-		stop := stopEntry(resp.StopReason)
-		if resp.StopReason == llm.StopMaxTokens && m.capped {
-			stop = idle(session.StopBudgetReached, "the answer was cut where the session's budget ends")
-		}
-		step.Entries = append(step.Entries, stop)
-	}
+	step, also := done(resp, end)
 	call := Call{
 		Agent: t.sess.Agent, Session: t.ref.Session, Turn: t.t.ID, Provider: resolved.ProviderName, Model: name,
 		Usage: resp.Usage, Cost: cost, Latency: latency, At: now,
@@ -343,6 +367,11 @@ func (t *turn) answered(
 			if err := t.s.d.Meter.Record(ctx, t.sc, call); err != nil {
 				return err
 			}
+			if also != nil {
+				if err := also(ctx); err != nil {
+					return err
+				}
+			}
 			return t.write(ctx, step)
 		})
 		return err
@@ -351,13 +380,12 @@ func (t *turn) answered(
 		if errors.Is(err, session.ErrFenced) {
 			// Somebody ended the turn while the model spoke: the answer is not heard, but it was paid for.
 			s.Fence = nil
-			return false, errors.Join(session.ErrFenced, t.settleCall(ctx, rec, s, call, end.Usage))
+			return errors.Join(session.ErrFenced, t.settleCall(ctx, rec, s, call, end.Usage))
 		}
-		return false, err
+		return err
 	}
 	t.t.Span, t.t.Reserved = id.Event{}, 0
-	t.c.warned = true
-	return !uses, nil
+	return nil
 }
 
 func (t *turn) settleCall(ctx context.Context, rec gate.Record, s gate.Settlement, call Call, used session.Usage) error {

@@ -38,6 +38,9 @@ type turn struct {
 	thread *session.Thread // that the session is; nil for a session of its own
 	roster []member        // whom the agent may delegate to
 
+	outcome *session.Outcome // that the turn is to reach; nil for none
+	quiet   bool             // what the model says now is not streamed
+
 	redactor *secret.Redactor // of what must not be told
 
 	inherited id.Event // the model call that the holder before had begun, if any
@@ -120,7 +123,13 @@ func (t *turn) loop(ctx context.Context, fresh bool) error {
 				continue
 			}
 		}
-		if t.t.Calls >= t.s.cfg.MaxCalls {
+		if t.outcome != nil && t.outcome.Result == session.OutcomeEvaluating {
+			if done, err := t.evaluate(ctx); err != nil || done {
+				return err
+			}
+			continue
+		}
+		if t.t.Calls >= t.callLimit() {
 			return t.giveUp(ctx, session.ErrorDetail{
 				Type:        session.ErrTypeToolUseLimit,
 				Message:     fmt.Sprintf("the turn was ended after %d model calls", t.t.Calls),
@@ -152,6 +161,9 @@ func (t *turn) prepare(ctx context.Context) error {
 		if err := t.enterThread(ctx); err != nil {
 			return err
 		}
+	}
+	if err := t.readOutcome(ctx); err != nil {
+		return err
 	}
 	if err := t.arm(ctx); err != nil {
 		return err
@@ -311,6 +323,9 @@ func idle(stop session.StopType, details string) session.Entry {
 
 // chunk publishes a piece of what is not in the log yet.
 func (t *turn) chunk(c session.Chunk) {
+	if t.quiet {
+		return
+	}
 	c.After = t.after
 	t.s.d.Journal.Publish(t.ref.Session, c)
 }

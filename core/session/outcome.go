@@ -223,12 +223,18 @@ func (j *Journal) Outcome(ctx context.Context, t Turn) (Outcome, bool, error) {
 }
 
 // SaveOutcome stores how far an outcome of a turn that the caller holds came. It joins the transaction in ctx, in which the caller
-// appends what it stands for.
+// appends what it stands for, or has one of its own. It returns ErrFenced.
 func (j *Journal) SaveOutcome(ctx context.Context, t Turn, o Outcome) error {
 	if o.Result.Final() && o.CompletedAt.IsZero() {
 		o.CompletedAt = j.now()
 	}
-	return j.d.Outcomes.Save(ctx, account.System(t.Tenant), o)
+	sc := account.System(t.Tenant)
+	return j.d.TX.Do(ctx, func(ctx context.Context) error {
+		if err := j.d.Turns.Check(ctx, sc, *t.Fence()); err != nil {
+			return err
+		}
+		return j.d.Outcomes.Save(ctx, sc, o)
+	})
 }
 
 // leaveOutcome ends the outcome of a turn that is over: it returns what the log is told of an evaluation that was under way. It must
@@ -261,3 +267,6 @@ func (j *Journal) Compaction(ctx context.Context, ref Ref) (Compaction, bool, er
 func (j *Journal) Compact(ctx context.Context, ref Ref, through int64, summary string) error {
 	return j.d.Outcomes.SaveCompaction(ctx, account.System(ref.Tenant), Compaction{ref.Session, through, summary, j.now()})
 }
+
+// Together runs fn in one transaction, which may run it again: what it appends and stores happens as a whole or not at all.
+func (j *Journal) Together(ctx context.Context, fn func(ctx context.Context) error) error { return j.d.TX.Do(ctx, fn) }
