@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/page"
 )
 
 const (
@@ -293,6 +294,33 @@ func (s *Service) Resource(ctx context.Context, sc account.Scope, session id.Ses
 		return Resource{}, ErrResourceNotFound.Withf("the session has no resource %s", resource)
 	}
 	return v.Resources[i], nil
+}
+
+// Resources lists what is mounted into a session, in the order in which it was.
+func (s *Service) Resources(ctx context.Context, sc account.Scope, session id.Session, req page.Request) (page.Page[Resource], error) {
+	v, err := s.own(ctx, sc, session)
+	if err != nil {
+		return page.Page[Resource]{}, err
+	}
+	rest := v.Resources
+	if req.Cursor != "" {
+		last, err := id.Parse[id.ResourceKind](req.Cursor)
+		if err != nil {
+			return page.Page[Resource]{}, fault.Invalidf("cursor", "is not a cursor of this list")
+		}
+		// Ids grow with time, like the list: one that was taken out still has its place.
+		i := slices.IndexFunc(rest, func(r Resource) bool { return r.ID.UUID().String() > last.UUID().String() })
+		if i < 0 {
+			i = len(rest)
+		}
+		rest = rest[i:]
+	}
+	out := page.Page[Resource]{Items: rest}
+	if len(rest) > req.Size() {
+		out.Items = rest[:req.Size()]
+		out.Next = out.Items[len(out.Items)-1].ID.String()
+	}
+	return out, nil
 }
 
 func indexOf(list []Resource, resource id.Resource) int {

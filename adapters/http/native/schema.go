@@ -1,7 +1,6 @@
 package native
 
 import (
-	"encoding/json"
 	"maps"
 	"reflect"
 	"slices"
@@ -14,20 +13,6 @@ import (
 // told returns a schema that says more in the document than huma checks: what the services refuse with better words than a schema has.
 func told(words map[string]any, description string) *huma.Schema {
 	return &huma.Schema{Description: description, Extensions: words}
-}
-
-// unoffered is a field that the API knows and this server does not serve: it may be there only to ask for nothing. See isGiven.
-type unoffered json.RawMessage
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (u *unoffered) UnmarshalJSON(b []byte) error {
-	*u = append((*u)[:0], b...)
-	return nil
-}
-
-// Schema implements huma.SchemaProvider.
-func (unoffered) Schema(huma.Registry) *huma.Schema {
-	return told(map[string]any{"enum": []any{nil, "", []any{}, map[string]any{}}}, "Not offered by this server.")
 }
 
 // metadataParam are the client's own pairs in a body.
@@ -83,6 +68,11 @@ type (
 		MediaType string `json:"media_type" minLength:"1"`
 		Data      string `json:"data" pattern:"^([A-Za-z0-9+/]{4})+$" doc:"Base64."`
 	}
+	base64ImageSource struct {
+		Type      string `json:"type" enum:"base64"`
+		MediaType string `json:"media_type" enum:"image/png,image/jpeg,image/gif,image/webp"`
+		Data      string `json:"data" pattern:"^([A-Za-z0-9+/]{4})+$" doc:"Base64."`
+	}
 	urlSource struct {
 		Type string `json:"type" enum:"url"`
 		URL  string `json:"url" pattern:"^https?://[^\\x00]*$"`
@@ -91,23 +81,53 @@ type (
 		Type string `json:"type" enum:"text"`
 		Data string `json:"data" minLength:"1"`
 	}
+	fileSource struct {
+		Type   string `json:"type" enum:"file"`
+		FileID string `json:"file_id" minLength:"1" doc:"A file of yours; it is read when a model is asked."`
+	}
+	redactedBlock struct {
+		Type string `json:"type" enum:"redacted"`
+	}
+	searchResultBlock struct {
+		Type      string            `json:"type" enum:"search_result" doc:"In results only."`
+		Source    string            `json:"source" minLength:"1"`
+		Title     string            `json:"title,omitempty"`
+		Content   []textBlock       `json:"content" minItems:"1" nullable:"false"`
+		Citations *searchCitedParam `json:"citations,omitempty"`
+	}
+	searchCitedParam struct {
+		Enabled bool `json:"enabled,omitempty"`
+	}
 	imageSource    struct{}
 	documentSource struct{}
 )
 
 // Schema implements huma.SchemaProvider.
 func (imageSource) Schema(r huma.Registry) *huma.Schema {
-	return &huma.Schema{OneOf: []*huma.Schema{refOf[base64Source](r), refOf[urlSource](r)}}
+	return &huma.Schema{OneOf: []*huma.Schema{refOf[base64ImageSource](r), refOf[urlSource](r), refOf[fileSource](r)}}
 }
 
 // Schema implements huma.SchemaProvider.
 func (documentSource) Schema(r huma.Registry) *huma.Schema {
-	return &huma.Schema{OneOf: []*huma.Schema{refOf[base64Source](r), refOf[urlSource](r), refOf[textSource](r)}}
+	return &huma.Schema{OneOf: []*huma.Schema{refOf[base64Source](r), refOf[urlSource](r), refOf[textSource](r), refOf[fileSource](r)}}
 }
 
 // contentSchema is what session.ParseContent accepts.
-func contentSchema(r huma.Registry) *huma.Schema {
-	blocks := []*huma.Schema{refOf[textBlock](r), refOf[imageBlock](r), refOf[documentBlock](r)}
+func contentSchema(r huma.Registry) *huma.Schema { return blocksSchema(r, refOf[searchResultBlock](r)) }
+
+// messageSchema is the content that messages have.
+func messageSchema(r huma.Registry) *huma.Schema { return blocksSchema(r) }
+
+// systemSchema is the content of system messages.
+func systemSchema(r huma.Registry) *huma.Schema {
+	return told(map[string]any{"anyOf": []any{
+		map[string]any{"type": "string", "pattern": notBlank},
+		map[string]any{"type": "array", "minItems": 1, "maxItems": session.MaxContentBlocks, "items": refOf[textBlock](r)},
+	}}, "A text, or an array of texts.")
+}
+
+func blocksSchema(r huma.Registry, more ...*huma.Schema) *huma.Schema {
+	blocks := append([]*huma.Schema{refOf[textBlock](r), refOf[imageBlock](r), refOf[documentBlock](r), refOf[redactedBlock](r)}, more...)
 	return told(map[string]any{"anyOf": []any{
 		map[string]any{"type": "string", "pattern": notBlank},
 		map[string]any{"type": "array", "minItems": 1, "maxItems": session.MaxContentBlocks, "items": map[string]any{"oneOf": blocks}},

@@ -3,17 +3,14 @@ package native
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -30,12 +27,12 @@ type sessionWire struct {
 	AgentID            string            `json:"agent_id"`
 	EnvironmentID      *string           `json:"environment_id"`
 	VaultIDs           []string          `json:"vault_ids" nullable:"false"`
-	Resources          []any             `json:"resources" nullable:"false"`
+	Resources          []resourceWire    `json:"resources" nullable:"false"`
 	Metadata           map[string]string `json:"metadata"`
 	Usage              sessionUsageWire  `json:"usage"`
 	Stats              sessionStatsWire  `json:"stats"`
 	OutcomeEvaluations []any             `json:"outcome_evaluations" nullable:"false"`
-	Budget             any               `json:"budget"`
+	Budget             *budgetWire       `json:"budget" doc:"null: none."`
 	CreatedAt          stamp             `json:"created_at"`
 	UpdatedAt          stamp             `json:"updated_at"`
 	ArchivedAt         *stamp            `json:"archived_at"`
@@ -77,16 +74,21 @@ func showStopReason(r *session.StopReason) *stopReasonWire {
 	return w
 }
 
-// showSession writes a session with the version of its agent.
+// showSession writes a session with its agent.
 func (f *face) showSession(ctx context.Context, s session.Session) (sessionWire, error) {
 	a, err := f.deps.Sessions.Agent(ctx, httpx.Scope(ctx), s)
 	if err != nil {
 		return sessionWire{}, err
 	}
-	return f.sessionWith(s, showAgent(a)), nil
+	threads, err := f.deps.Sessions.ThreadUsage(ctx, httpx.Scope(ctx), []id.Session{s.ID})
+	if err != nil {
+		return sessionWire{}, err
+	}
+	return f.sessionWith(s, showAgent(a), threads[s.ID]), nil
 }
 
-func (f *face) sessionWith(s session.Session, a agentWire) sessionWire {
+// sessionWith writes a session; threads is what the sessions that work for it have used.
+func (f *face) sessionWith(s session.Session, a agentWire, threads session.Usage) sessionWire {
 	now := f.deps.Clock.Now()
 	until := now
 	if s.ArchivedAt != nil {
@@ -96,10 +98,16 @@ func (f *face) sessionWith(s session.Session, a agentWire) sessionWire {
 	w := sessionWire{
 		ID: s.ID.String(), Type: "session", Status: string(s.Status()), StopReason: showStopReason(s.StopReason), Title: textOrNull(s.Title),
 		Agent: a, AgentID: s.Agent.String(), EnvironmentID: textOrNull(s.Environment.String()),
-		VaultIDs: []string{}, Resources: []any{}, Metadata: s.Metadata, OutcomeEvaluations: []any{},
-		Usage:     showSpent(s.Usage, active),
-		Stats:     sessionStatsWire{active, seconds(until.Sub(s.CreatedAt))},
+		VaultIDs: make([]string, len(s.Vaults)), Resources: make([]resourceWire, len(s.Resources)), Metadata: s.Metadata, OutcomeEvaluations: []any{},
+		Usage: showSpent(s.Usage.Add(threads), active),
+		Stats: sessionStatsWire{active, seconds(until.Sub(s.CreatedAt))}, Budget: showBudget(s.Budget),
 		CreatedAt: stampOf(s.CreatedAt), UpdatedAt: stampOf(s.UpdatedAt), ArchivedAt: stampPtr(s.ArchivedAt),
+	}
+	for i, v := range s.Vaults {
+		w.VaultIDs[i] = v.String()
+	}
+	for i, r := range s.Resources {
+		w.Resources[i] = showResource(r)
 	}
 	if w.Metadata == nil {
 		w.Metadata = map[string]string{}
@@ -117,49 +125,6 @@ func showSpent(u session.Usage, active float64) sessionUsageWire {
 
 // seconds rounds to the millisecond, as times are shown.
 func seconds(d time.Duration) float64 { return max(0, d.Round(time.Millisecond).Seconds()) }
-
-// sessionAgentParam chooses an agent: its id, or an object.
-type sessionAgentParam struct {
-	Type    string `json:"type,omitempty" enum:"agent,agent_with_overrides"`
-	ID      string `json:"id" minLength:"1"`
-	Version int    `json:"version,omitempty" minimum:"1" doc:"One of its versions; the current one when left out."`
-
-	// What agent_with_overrides may change.
-	Model      unoffered `json:"model,omitempty"`
-	System     unoffered `json:"system,omitempty"`
-	Tools      unoffered `json:"tools,omitempty"`
-	MCPServers unoffered `json:"mcp_servers,omitempty"`
-	Skills     unoffered `json:"skills,omitempty"`
-}
-
-// sessionAgentObject is sessionAgentParam without its methods.
-type sessionAgentObject sessionAgentParam
-
-func (p *sessionAgentParam) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '"' {
-		*p = sessionAgentParam{}
-		return json.Unmarshal(b, &p.ID)
-	}
-	return json.Unmarshal(b, (*sessionAgentObject)(p))
-}
-
-// Schema implements huma.SchemaProvider.
-func (sessionAgentParam) Schema(r huma.Registry) *huma.Schema {
-	one := 1
-	return &huma.Schema{AnyOf: []*huma.Schema{
-		{Type: huma.TypeString, MinLength: &one}, r.Schema(reflect.TypeFor[sessionAgentObject](), true, "SessionAgentParam"),
-	}}
-}
-
-func (p *sessionAgentParam) read() (id.Agent, int, error) {
-	for _, o := range []unoffered{p.Model, p.System, p.Tools, p.MCPServers, p.Skills} {
-		if isGiven(json.RawMessage(o)) {
-			return id.Agent{}, 0, notOffered("agent", "overrides of the agent's configuration")
-		}
-	}
-	a, err := id.Parse[id.AgentKind](p.ID)
-	return a, p.Version, err
-}
 
 // isGiven reports whether a field that may be anything holds something: neither null nor empty.
 func isGiven(raw json.RawMessage) bool {
@@ -179,81 +144,6 @@ func notOffered(path, what string) error {
 		WithFields(fault.Field{Path: path, Message: "is not offered by this server"})
 }
 
-type createSessionInput struct {
-	Body struct {
-		Agent         sessionAgentParam `json:"agent" doc:"An agent's id, or an object that pins a version."`
-		EnvironmentID *string           `json:"environment_id,omitempty"`
-		Title         *string           `json:"title,omitempty" maxLength:"512"`
-		Metadata      metadataParam     `json:"metadata,omitempty" doc:"At most 16 pairs."`
-		InitialEvents []initialEvent    `json:"initial_events,omitempty" maxItems:"50" doc:"User messages to begin with."`
-		VaultIDs      unoffered         `json:"vault_ids,omitempty"`
-		Resources     unoffered         `json:"resources,omitempty"`
-		Budget        unoffered         `json:"budget,omitempty"`
-	}
-}
-
-func (in *createSessionInput) request() (session.CreateRequest, error) {
-	b := &in.Body
-	switch {
-	case isGiven(json.RawMessage(b.VaultIDs)):
-		return session.CreateRequest{}, notOffered("vault_ids", "vaults in sessions")
-	case isGiven(json.RawMessage(b.Resources)):
-		return session.CreateRequest{}, notOffered("resources", "resources of sessions")
-	case isGiven(json.RawMessage(b.Budget)):
-		return session.CreateRequest{}, notOffered("budget", "budgets of sessions; use a policy with cost limits")
-	}
-	req := session.CreateRequest{Metadata: b.Metadata}
-	var err error
-	if req.Agent, req.AgentVersion, err = b.Agent.read(); err != nil {
-		return session.CreateRequest{}, err
-	}
-	if b.EnvironmentID != nil && *b.EnvironmentID != "" {
-		if req.Environment, err = id.Parse[id.EnvironmentKind](*b.EnvironmentID); err != nil {
-			return session.CreateRequest{}, err
-		}
-	}
-	if b.Title != nil {
-		req.Title = *b.Title
-	}
-	for i := range b.InitialEvents {
-		in, err := (*eventParam)(&b.InitialEvents[i]).read(fmt.Sprintf("initial_events[%d]", i))
-		if err != nil {
-			return session.CreateRequest{}, err
-		}
-		req.Initial = append(req.Initial, in)
-	}
-	return req, nil
-}
-
-type updateSessionInput struct {
-	SessionID string `path:"session_id" doc:"The session's id."`
-	Body      struct {
-		Title    opt[string]        `json:"title,omitempty" maxLength:"512" doc:"null clears it."`
-		Metadata opt[metadataPatch] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
-		VaultIDs unoffered          `json:"vault_ids,omitempty"`
-		Budget   unoffered          `json:"budget,omitempty"`
-		Agent    unoffered          `json:"agent,omitempty"`
-	}
-}
-
-func (in *updateSessionInput) patch() (session.Patch, error) {
-	b := &in.Body
-	switch {
-	case isGiven(json.RawMessage(b.VaultIDs)):
-		return session.Patch{}, notOffered("vault_ids", "vaults in sessions")
-	case isGiven(json.RawMessage(b.Budget)):
-		return session.Patch{}, notOffered("budget", "budgets of sessions; use a policy with cost limits")
-	case isGiven(json.RawMessage(b.Agent)):
-		return session.Patch{}, notOffered("agent", "changes of a session's agent")
-	}
-	var p session.Patch
-	if b.Title.set {
-		p.Title = &b.Title.value
-	}
-	p.Metadata = b.Metadata.value
-	return p, nil
-}
-
 type sessionInput struct {
 	SessionID string `path:"session_id" doc:"The session's id."`
 }
@@ -264,6 +154,8 @@ type listSessionsInput struct {
 	httpx.PageQuery
 	AgentID         string    `query:"agent_id" doc:"Sessions with this agent."`
 	AgentVersion    int       `query:"agent_version" minimum:"1" doc:"Sessions with this version."`
+	MemoryStoreID   string    `query:"memory_store_id" doc:"Sessions with this memory store attached."`
+	DeploymentID    string    `query:"deployment_id" doc:"Sessions of this deployment. This server has none, so that there are none."`
 	Status          string    `query:"status" enum:"idle,running,rescheduling,terminated" doc:"Sessions in this status. Archived ones are terminated."`
 	Statuses        []string  `query:"statuses[],explode" enum:"idle,running,rescheduling,terminated" doc:"Sessions in one of these statuses."`
 	PlainStatuses   []string  `query:"statuses,explode" enum:"idle,running,rescheduling,terminated" doc:"Another name of statuses[]."`
@@ -288,6 +180,16 @@ func (in *listSessionsInput) request() (session.ListRequest, bool, error) {
 		}
 		req.Agent = a
 	}
+	if in.DeploymentID != "" {
+		return session.ListRequest{}, false, nil
+	}
+	if in.MemoryStoreID != "" {
+		m, err := id.Parse[id.MemoryStoreKind](in.MemoryStoreID)
+		if err != nil {
+			return session.ListRequest{}, false, nil //nolint:nilerr // as above
+		}
+		req.Store = m
+	}
 	for _, s := range slices.Concat(in.Statuses, in.PlainStatuses) {
 		req.Statuses = append(req.Statuses, session.Status(s))
 	}
@@ -299,12 +201,12 @@ func (in *listSessionsInput) request() (session.ListRequest, bool, error) {
 	return req, true, nil
 }
 
-// sessionListWire is a page of sessions. Client libraries look for prev_page; pages are read forwards, so it is always null.
+// sessionListWire is a page of sessions, which can be read backwards, too.
 type sessionListWire struct {
 	Data     []sessionWire `json:"data" nullable:"false" doc:"The items of this page."`
 	HasMore  bool          `json:"has_more" doc:"Whether there is a next page."`
 	NextPage *string       `json:"next_page" doc:"The cursor of the next page; null on the last."`
-	PrevPage *string       `json:"prev_page" doc:"Always null."`
+	PrevPage *string       `json:"prev_page" doc:"The cursor of the page before; null on the first."`
 }
 
 func (f *face) registerSessions() {
@@ -312,7 +214,8 @@ func (f *face) registerSessions() {
 		ID: "createSession", Method: http.MethodPost, Path: "/v1/sessions", Tag: "sessions", Status: http.StatusCreated,
 		Example: `{"agent":"agent_01h..."}`,
 		Summary: "Create a session", Permission: account.Chat,
-		Description: "A session is a conversation with one version of an agent. Send the first message afterwards with " +
+		Description: "A session is a conversation with one version of an agent, as it is or with parts of its configuration replaced " +
+			"(`agent_with_overrides`). Send the first message afterwards with " +
 			"`POST /v1/sessions/{session_id}/messages`, which streams the answer, or with `POST /v1/sessions/{session_id}/events`.",
 	}, func(ctx context.Context, in *createSessionInput) (*output[sessionWire], error) {
 		req, err := in.request()
@@ -340,10 +243,12 @@ func (f *face) registerSessions() {
 
 	for method, op := range map[string]string{http.MethodPatch: "patchSession", http.MethodPost: "updateSession", http.MethodPut: "putSession"} {
 		httpx.Register(f.Face, httpx.Op{
-			ID: op, Method: method, Path: "/v1/sessions/{session_id}", Tag: "sessions", Summary: "Change a session's title or metadata",
-			Example:     `{"title":"renewals"}`,
-			Description: "Changes what the body names. POST, PATCH and PUT do the same.", Permission: account.Chat,
-			Statuses: []int{http.StatusConflict},
+			ID: op, Method: method, Path: "/v1/sessions/{session_id}", Tag: "sessions", Summary: "Change a session",
+			Example: `{"title":"renewals"}`,
+			Description: "Changes what the body names. POST, PATCH and PUT do the same. The tools and servers of the session's agent can be changed " +
+				"while it is idle. A budget can be raised, or lowered to more than what is spent, or removed with null; it cannot be added.",
+			Permission: account.Chat,
+			Statuses:   []int{http.StatusConflict},
 		}, func(ctx context.Context, in *updateSessionInput) (*output[sessionWire], error) {
 			s, err := id.Parse[id.SessionKind](in.SessionID)
 			if err != nil {
@@ -399,6 +304,7 @@ func (f *face) registerSessions() {
 		return f.answerSession(ctx)(f.deps.Sessions.Get(ctx, httpx.Scope(ctx), s))
 	})
 
+	f.registerSessionResources()
 	f.registerSessionEvents()
 	f.registerThreads()
 }
@@ -409,11 +315,6 @@ func (f *face) answerSession(ctx context.Context) func(session.Session, error) (
 		if err != nil {
 			return nil, err
 		}
-		below, err := f.deps.Sessions.ThreadUsage(ctx, httpx.Scope(ctx), []id.Session{s.ID})
-		if err != nil {
-			return nil, err
-		}
-		s.Usage = s.Usage.Add(below[s.ID])
 		w, err := f.showSession(ctx, s)
 		if err != nil {
 			return nil, err
@@ -432,10 +333,6 @@ func (f *face) listSessions(ctx context.Context, in *listSessionsInput) (*output
 	if err != nil {
 		return nil, err
 	}
-	type version struct {
-		agent id.Agent
-		n     int
-	}
 	ids := make([]id.Session, len(sessions.Items))
 	for i, s := range sessions.Items {
 		ids[i] = s.ID
@@ -444,23 +341,30 @@ func (f *face) listSessions(ctx context.Context, in *listSessionsInput) (*output
 	if err != nil {
 		return nil, err
 	}
-	agents := map[version]agentWire{} // most sessions of a page share a few
+	type version struct {
+		agent id.Agent
+		n     int
+	}
+	agents := map[version]agent.Agent{} // most sessions of a page share a few
 	for _, s := range sessions.Items {
 		v := version{s.Agent, s.AgentVersion}
 		a, known := agents[v]
 		if !known {
-			read, err := f.deps.Sessions.Agent(ctx, httpx.Scope(ctx), s)
-			if err != nil {
+			plain := s
+			plain.Overrides = nil
+			if a, err = f.deps.Sessions.Agent(ctx, httpx.Scope(ctx), plain); err != nil {
 				return nil, err
 			}
-			a = showAgent(read)
 			agents[v] = a
 		}
-		s.Usage = s.Usage.Add(below[s.ID])
-		out.Data = append(out.Data, f.sessionWith(s, a))
+		a.Config = a.Config.With(s.Overrides)
+		out.Data = append(out.Data, f.sessionWith(s, showAgent(a), below[s.ID]))
 	}
 	if out.HasMore = sessions.Next != ""; out.HasMore {
 		out.NextPage = &sessions.Next
+	}
+	if sessions.Prev != "" {
+		out.PrevPage = &sessions.Prev
 	}
 	return ok(out), nil
 }

@@ -98,6 +98,20 @@ func shownBody(e session.Event) json.RawMessage {
 			return e.Data
 		}
 		shown = session.ThinkingBody{Text: body.Text}
+	case session.SessionUpdated:
+		var body session.UpdatedBody
+		if e.Body(&body) != nil {
+			return e.Data
+		}
+		if body.Agent != nil {
+			body.Agent.ID = respell[id.AgentKind](body.Agent.ID)
+		}
+		if body.Vaults != nil {
+			for i, v := range *body.Vaults {
+				(*body.Vaults)[i] = respell[id.VaultKind](v)
+			}
+		}
+		shown = body
 	default:
 		return spelled(e.Data)
 	}
@@ -106,6 +120,15 @@ func shownBody(e session.Event) json.RawMessage {
 		return e.Data
 	}
 	return b
+}
+
+// respell writes an id that a body holds as the API spells it.
+func respell[K id.Kind](stored string) string {
+	v, err := id.Parse[K](stored)
+	if err != nil {
+		return stored
+	}
+	return v.String()
 }
 
 // contentParam is the content of a message: a text, or blocks.
@@ -146,10 +169,10 @@ func (eventParam) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema 
 			"then": map[string]any{"required": slices.Sorted(maps.Keys(members)), "properties": members},
 		}
 	}
-	content := contentSchema(r)
+	content := messageSchema(r)
 	s.Extensions = map[string]any{"allOf": []any{
 		needs(session.UserMessage, map[string]any{"content": content}),
-		needs(session.SystemMessage, map[string]any{"content": contentSchema(r)}),
+		needs(session.SystemMessage, map[string]any{"content": systemSchema(r)}),
 		needs(session.UserToolConfirmation, map[string]any{
 			"tool_use_id": text, "result": map[string]any{"enum": []string{session.PermissionAllow, session.PermissionDeny}},
 		}),
@@ -173,7 +196,7 @@ func (initialEvent) Schema(r huma.Registry) *huma.Schema {
 	s := told(map[string]any{"required": []string{"type", "content"}}, "")
 	s.Type, s.AdditionalProperties = huma.TypeObject, true
 	s.Properties = map[string]*huma.Schema{
-		"type": {Type: huma.TypeString, Extensions: map[string]any{"enum": []any{string(session.UserMessage)}}}, "content": contentSchema(r),
+		"type": {Type: huma.TypeString, Extensions: map[string]any{"enum": []any{string(session.UserMessage)}}}, "content": messageSchema(r),
 	}
 	return s
 }
@@ -258,14 +281,23 @@ type sentWire struct {
 type messageInput struct {
 	SessionID string `path:"session_id" doc:"The session's id."`
 	Body      struct {
-		Content contentParam `json:"content"`
+		Content messageParam `json:"content"`
 	}
 }
+
+// messageParam is the content of a user's message.
+type messageParam contentParam
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *messageParam) UnmarshalJSON(b []byte) error { return (*contentParam)(p).UnmarshalJSON(b) }
+
+// Schema implements huma.SchemaProvider.
+func (messageParam) Schema(r huma.Registry) *huma.Schema { return messageSchema(r) }
 
 // StreamQuery chooses what a stream of events shows.
 type StreamQuery struct {
 	Include     []string `query:"include,explode" doc:"chunks adds token chunks and lifecycle events that are not part of the closed union of event types."`
-	Deltas      []string `query:"event_deltas[],explode" doc:"agent.message adds event_start and event_delta previews of messages."`
+	Deltas      []string `query:"event_deltas[],explode" doc:"agent.message adds event_start and event_delta previews of messages, agent.thinking an event_start when the agent begins to think."`
 	PlainDeltas []string `query:"event_deltas,explode" doc:"Another name of event_deltas[]."`
 	Replay      string   `query:"replay" enum:"0,1,false,true" doc:"1 shows the whole history first."`
 	LastEventID string   `header:"Last-Event-ID" pattern:"^[0-9]{0,18}$" patternDescription:"the number of an event" doc:"Shows the history after this number first."`
@@ -275,6 +307,7 @@ type StreamQuery struct {
 type streamView struct {
 	chunks bool // extensions and their chunks
 	deltas bool // the spec's previews of messages
+	thinks bool // the spec's previews of thinking
 	after  int64
 	replay bool
 }
@@ -289,6 +322,7 @@ func (q *StreamQuery) read(afterSeq int64) (streamView, error) {
 	for _, list := range slices.Concat(q.Deltas, q.PlainDeltas) {
 		for word := range strings.SplitSeq(list, ",") {
 			v.deltas = v.deltas || strings.TrimSpace(word) == string(session.AgentMessage)
+			v.thinks = v.thinks || strings.TrimSpace(word) == string(session.AgentThinking)
 		}
 	}
 	v.replay = v.replay || q.Replay == "1" || q.Replay == "true"
@@ -515,7 +549,7 @@ func (f *face) sessionLog(ctx context.Context, in *logInput) (httpx.Stream, erro
 // openStream subscribes before it answers, so that what comes right after the answer's head is not missed.
 func (f *face) openStream(ctx context.Context, s id.Session, view streamView) (httpx.Stream, error) {
 	st, err := f.deps.Sessions.Stream(ctx, httpx.Scope(ctx), s, session.StreamOptions{
-		Replay: view.replay, AfterSeq: view.after, Chunks: view.chunks || view.deltas,
+		Replay: view.replay, AfterSeq: view.after, Chunks: view.chunks || view.deltas || view.thinks,
 	})
 	if err != nil {
 		return nil, err
@@ -620,7 +654,7 @@ func (v streamView) show(fr session.Frame, ids bool) []httpx.Event {
 		if v.chunks {
 			out = append(out, showChunk(*fr.Chunk)...)
 		}
-		if v.deltas {
+		if k := fr.Chunk.Kind; v.deltas && k == session.ChunkMessage || v.thinks && k == session.ChunkThinking {
 			out = append(out, showDelta(*fr.Chunk)...)
 		}
 		return out
@@ -685,17 +719,18 @@ func showChunk(c session.Chunk) []httpx.Event {
 	return frameOf(w.Type, w)
 }
 
-// showDelta writes the chunk of a message as the spec's preview.
+// showDelta writes the chunk of a message, or of thinking, as the spec's preview. Thoughts have a beginning only.
 func showDelta(c session.Chunk) []httpx.Event {
-	if c.Kind != session.ChunkMessage {
-		return nil
+	of := session.AgentMessage
+	if c.Kind == session.ChunkThinking {
+		of = session.AgentThinking
 	}
-	switch c.Phase {
-	case session.PhaseStart:
+	switch {
+	case c.Phase == session.PhaseStart:
 		return frameOf("event_start", map[string]any{
-			"type": "event_start", "event": map[string]string{"id": c.ID.String(), "type": string(session.AgentMessage)},
+			"type": "event_start", "event": map[string]string{"id": c.ID.String(), "type": string(of)},
 		})
-	case session.PhaseDelta:
+	case c.Phase == session.PhaseDelta && of == session.AgentMessage:
 		return frameOf("event_delta", map[string]any{
 			"type": "event_delta", "event_id": c.ID.String(),
 			"delta": map[string]any{"type": "content_delta", "index": 0, "content": map[string]string{"type": "text", "text": c.Delta}},

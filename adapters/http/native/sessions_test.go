@@ -200,7 +200,7 @@ func (f *fixture) sessionLog(sesn string) []any {
 
 const hello = `{"events":[{"type":"user.message","content":[{"type":"text","text":"hello"}]}]}`
 
-const turnEvents = "user.message session.status_running span.model_request_start agent.message span.model_request_end session.status_idle"
+const turnEvents = "user.message session.status_running span.model_request_start agent.message span.model_request_end session.usage session.status_idle"
 
 func TestSessionLifecycle(t *testing.T) {
 	t.Parallel()
@@ -335,7 +335,7 @@ func TestSessionStream(t *testing.T) {
 	}
 	got := untilIdle(next)
 	const withDeltas = "user.message session.status_running span.model_request_start event_start event_delta agent.message " +
-		"span.model_request_end session.status_idle"
+		"span.model_request_end session.usage session.status_idle"
 	if names(got) != withDeltas {
 		t.Errorf("%s", names(got))
 	}
@@ -392,7 +392,7 @@ func TestSessionStream(t *testing.T) {
 		}
 	}
 	const oneShot = "user.message system.user_message_promoted session.status_running span.model_request_start agent.message_stream_start " +
-		"agent.message_chunk agent.message_stream_end agent.message span.model_request_end session.status_idle"
+		"agent.message_chunk agent.message_stream_end agent.message span.model_request_end session.usage session.status_idle"
 	if names(got) != oneShot {
 		t.Errorf("%s", names(got))
 	}
@@ -402,7 +402,7 @@ func TestSessionStream(t *testing.T) {
 		"/events/stream?replay=1": turnEvents + " " + turnEvents,
 		"/stream?replay=1":        turnEvents + " " + turnEvents,
 		"/events?replay=1":        turnEvents + " " + turnEvents,
-		"/events?after_seq=6":     turnEvents,
+		"/events?after_seq=7":     turnEvents,
 	} {
 		next, _ := f.stream(http.MethodGet, base+path, "", "Accept: text/event-stream")
 		var got []sse
@@ -414,12 +414,12 @@ func TestSessionStream(t *testing.T) {
 			t.Errorf("%s: %s", path, names(got))
 		}
 	}
-	resumed, _ := f.stream(http.MethodGet, base+"/events/stream", "", "Last-Event-ID: 11")
-	if e, _ := resumed(); e.name != "session.status_idle" || e.id != "12" {
+	resumed, _ := f.stream(http.MethodGet, base+"/events/stream", "", "Last-Event-ID: 13")
+	if e, _ := resumed(); e.name != "session.status_idle" || e.id != "14" {
 		t.Errorf("resumed with %+v", e)
 	}
 	whole := f.sessionLog(sesn)
-	if len(whole) != 12 {
+	if len(whole) != 14 {
 		t.Fatalf("%d events in the log", len(whole))
 	}
 	pages := func(query string) []any {
@@ -439,8 +439,8 @@ func TestSessionStream(t *testing.T) {
 	backwards := slices.Clone(whole)
 	slices.Reverse(backwards)
 	for query, want := range map[string][]any{
-		"limit=5": whole, "limit=100": whole, "limit=5&order=desc": backwards, "after_seq=10": whole[10:], "limit=1&types%5B%5D=agent.message": {whole[3], whole[9]},
-		"types=user.message,agent.message": {whole[0], whole[3], whole[6], whole[9]}, "created_at[gt]=2100-01-01T00:00:00Z": nil,
+		"limit=5": whole, "limit=100": whole, "limit=5&order=desc": backwards, "after_seq=10": whole[10:], "limit=1&types%5B%5D=agent.message": {whole[3], whole[10]},
+		"types=user.message,agent.message": {whole[0], whole[3], whole[7], whole[10]}, "created_at[gt]=2100-01-01T00:00:00Z": nil,
 	} {
 		if d := cmp.Diff(want, pages(query)); d != "" {
 			t.Errorf("%s: %s", query, d)
@@ -486,7 +486,7 @@ func TestSessionNeedsAction(t *testing.T) {
 	if cancelled.get("status") != "idle" {
 		t.Errorf("%s", cancelled.body)
 	}
-	if got := names(untilIdle(next)); got != "user.interrupt agent.tool_result session.status_idle" {
+	if got := names(untilIdle(next)); got != "user.interrupt agent.tool_result session.usage session.status_idle" {
 		t.Errorf("%s", got)
 	}
 	f.want(http.StatusAccepted, http.MethodPost, base+"/events", `{"events":[{"type":"user.interrupt"}]}`)
