@@ -16,8 +16,9 @@ import (
 type world struct {
 	name string
 	api  *apptest.Client // with an admin key of the tenant
+	llm  *apptest.Models // that model cards reach
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, skill, vault, credential, installation, publication string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, skill, vault, credential, card, installation, publication string
 }
 
 // newWorld makes a tenant and fills it.
@@ -28,7 +29,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 		APIKey string `json:"api_key"`
 	}
 	s.Admin.In(t).Call("POST", "/v1/tenants", m{"name": name}, &tenant)
-	w := &world{name: name, tenant: tenant.ID, api: s.As(tenant.APIKey).In(t)}
+	w := &world{name: name, tenant: tenant.ID, api: s.As(tenant.APIKey).In(t), llm: s.Models}
 	create := func(path string, body any) string {
 		t.Helper()
 		var made struct{ ID string }
@@ -68,6 +69,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.credential = create("/v1/vaults/"+w.vault+"/credentials", w.credentialBody("https://mcp.invalid/"+name))
 	w.installation = w.api.Install("slack", "T-"+name)
 	w.publication = create("/v1/integrations/slack/publications", m{"agent_id": w.helper, "installation_id": w.installation, "persona": m{"name": name}})
+	w.card = create("/v1/model_cards", w.cardBody(name+"-card"))
 	w.entry = first("/v1/audit")
 	return w
 }
@@ -78,7 +80,7 @@ func (w *world) ids() map[string]string {
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"thread_id":   "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
-		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "environment_id": w.environment, "file_id": w.file, "vault_id": w.vault, "credential_id": w.credential,
+		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "environment_id": w.environment, "file_id": w.file, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
 	}
 }
 
@@ -124,14 +126,16 @@ func (w *world) body(t *testing.T, op operation) any {
 		"updatePublication": w.publicationPatch(), "patchPublication": w.publicationPatch(), "putPublication": w.publicationPatch(),
 		"uninstallIntegration": m{"installation_id": w.installation},
 		"slackWebhook":         m{"type": "url_verification", "challenge": w.name}, "githubWebhook": m{"action": "created"},
-		"createAPIKey": m{"name": w.name, "scopes": []string{"chat"}, "expires_at": "2100-01-01T00:00:00Z"},
-		"createTenant": m{"name": w.name, "plan": "free"},
-		"createAgent":  w.agentBody(),
-		"patchAgent":   w.agentBody(),
-		"updateAgent":  w.agentBody(),
-		"putAgent":     w.agentBody(),
-		"createVault":  m{"display_name": w.name, "metadata": m{"of": w.name}, "auth": w.credentialBody("https://mcp.invalid/again")["auth"]},
-		"updateVault":  w.vaultPatch(), "patchVault": w.vaultPatch(), "putVault": w.vaultPatch(),
+		"createAPIKey":    m{"name": w.name, "scopes": []string{"chat"}, "expires_at": "2100-01-01T00:00:00Z"},
+		"createTenant":    m{"name": w.name, "plan": "free"},
+		"createAgent":     w.agentBody(),
+		"patchAgent":      w.agentBody(),
+		"updateAgent":     w.agentBody(),
+		"putAgent":        w.agentBody(),
+		"createVault":     m{"display_name": w.name, "metadata": m{"of": w.name}, "auth": w.credentialBody("https://mcp.invalid/again")["auth"]},
+		"createModelCard": w.cardBody(w.name + "-another"),
+		"updateModelCard": w.cardPatch(), "patchModelCard": w.cardPatch(), "putModelCard": w.cardPatch(),
+		"updateVault": w.vaultPatch(), "patchVault": w.vaultPatch(), "putVault": w.vaultPatch(),
 		"createVaultCredential": w.credentialBody("https://mcp.invalid/another/" + w.name),
 		"updateVaultCredential": w.credentialPatch(), "patchVaultCredential": w.credentialPatch(), "putVaultCredential": w.credentialPatch(),
 		"createDeposit": m{"amount": amount, "description": w.name},
@@ -241,6 +245,18 @@ func (w *world) credentialPatch() m {
 	}}
 }
 
+// cardBody has every field that a model card can.
+func (w *world) cardBody(handle string) m {
+	return m{
+		"model_id": handle, "provider": "oai-compatible", "model": w.name + "-model", "base_url": w.llm.URL, "api_key": w.name + "-key",
+		"custom_headers": m{"x-of": w.name + "-header"}, "is_default": false,
+	}
+}
+
+func (w *world) cardPatch() m {
+	return m{"api_key": w.name + "-key-2", "model": w.name + "-model-2", "base_url": w.llm.URL + "/v1", "custom_headers": m{"x-of": w.name + "-2"}}
+}
+
 func (w *world) vaultPatch() m {
 	return m{"display_name": w.name + " again", "metadata": m{"more": w.name}, "token": w.name + "-token-2"}
 }
@@ -277,7 +293,7 @@ func (w *world) snapshot(t *testing.T, d document) map[string]string {
 	t.Helper()
 	shown := map[string]string{}
 	for _, op := range d.ops {
-		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.ID == "installIntegration" || op.Stream && op.ID != "listSessionEvents" {
+		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.ID == "installIntegration" || op.ID == "getModelCardKey" || op.Stream && op.ID != "listSessionEvents" {
 			continue
 		}
 		path := w.path(t, op)

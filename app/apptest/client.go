@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/bureau-agents/bureau/adapters/oauth/oauthtest"
 )
 
 // requestTimeout bounds a request with its answer, streams included: a test fails rather than hangs.
@@ -167,6 +169,19 @@ func (c *Client) send(method, path string, body any, headers []string) (*http.Re
 		c.tb.Fatalf("%s %s: %v", method, path, err)
 	}
 	return res, cancel
+}
+
+// Install connects a workspace of an integration, as a person in a browser would, and returns the installation's id.
+func (c *Client) Install(integration, workspace string) string {
+	c.tb.Helper()
+	var start struct {
+		RedirectURL string `json:"redirect_url"`
+	}
+	c.Call("GET", "/v1/integrations/"+integration+"/install", nil, &start)
+	back := strings.TrimPrefix(oauthtest.Authorize(c.tb, start.RedirectURL, workspace), c.url)
+	var made struct{ ID string }
+	(&Client{tb: c.tb, url: c.url}).Call("GET", back, nil, &made)
+	return made.ID
 }
 
 // Event is a server-sent event.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bureau-agents/bureau/adapters/oauth/oauthtest"
 	"github.com/bureau-agents/bureau/app"
 )
 
@@ -33,6 +34,11 @@ type Server struct {
 	URL string
 	// Admin calls the API with the bootstrap key, which is the operator's.
 	Admin *Client
+	// Slack and GitHub are what its integrations talk to.
+	Slack  *oauthtest.Slack
+	GitHub *oauthtest.GitHub
+	// Models is a server of models that its model cards may reach.
+	Models *Models
 
 	log *logBuffer
 }
@@ -49,6 +55,15 @@ func Start(tb testing.TB, cfg Config) *Server {
 		DataDir: tb.TempDir(), DatabaseURL: cfg.DatabaseURL, RootSecret: strings.Repeat("5e", 32), RateLimitScale: &noLimits,
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
+	slack, github := oauthtest.NewSlack(tb), oauthtest.NewGitHub(tb)
+	c.OAuth.Slack = app.SlackConfig{
+		ClientID: oauthtest.ClientID, ClientSecret: oauthtest.ClientSecret, SigningSecret: oauthtest.HookSecret, BaseURL: slack.URL,
+	}
+	c.OAuth.GitHub = app.GitHubConfig{
+		ClientID: oauthtest.ClientID, ClientSecret: oauthtest.ClientSecret, WebhookSecret: oauthtest.HookSecret, BaseURL: github.URL,
+	}
+	models := NewModels(tb)
+	c.EgressAllow = []string{models.Host()}
 	if cfg.Change != nil {
 		cfg.Change(&c)
 	}
@@ -79,7 +94,7 @@ func Start(tb testing.TB, cfg Config) *Server {
 	if key == "" {
 		key = a.BootstrapKey()
 	}
-	s := &Server{App: a, URL: srv.URL, log: log}
+	s := &Server{App: a, URL: srv.URL, Slack: slack, GitHub: github, Models: models, log: log}
 	s.Admin = &Client{tb: tb, url: srv.URL, key: key}
 	return s
 }
