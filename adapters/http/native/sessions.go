@@ -31,7 +31,7 @@ type sessionWire struct {
 	Metadata           map[string]string `json:"metadata"`
 	Usage              sessionUsageWire  `json:"usage"`
 	Stats              sessionStatsWire  `json:"stats"`
-	OutcomeEvaluations []any             `json:"outcome_evaluations" nullable:"false"`
+	OutcomeEvaluations []outcomeWire     `json:"outcome_evaluations" nullable:"false"`
 	Budget             *budgetWire       `json:"budget" doc:"null: none."`
 	CreatedAt          stamp             `json:"created_at"`
 	UpdatedAt          stamp             `json:"updated_at"`
@@ -84,7 +84,13 @@ func (f *face) showSession(ctx context.Context, s session.Session) (sessionWire,
 	if err != nil {
 		return sessionWire{}, err
 	}
-	return f.sessionWith(s, showAgent(a), threads[s.ID]), nil
+	outcomes, err := f.outcomesOf(ctx, s.ID)
+	if err != nil {
+		return sessionWire{}, err
+	}
+	w := f.sessionWith(s, showAgent(a), threads[s.ID])
+	w.OutcomeEvaluations = showOutcomes(outcomes[s.ID])
+	return w, nil
 }
 
 // sessionWith writes a session; threads is what the sessions that work for it have used.
@@ -98,8 +104,8 @@ func (f *face) sessionWith(s session.Session, a agentWire, threads session.Usage
 	w := sessionWire{
 		ID: s.ID.String(), Type: "session", Status: string(s.Status()), StopReason: showStopReason(s.StopReason), Title: textOrNull(s.Title),
 		Agent: a, AgentID: s.Agent.String(), EnvironmentID: textOrNull(s.Environment.String()),
-		VaultIDs: make([]string, len(s.Vaults)), Resources: make([]resourceWire, len(s.Resources)), Metadata: s.Metadata, OutcomeEvaluations: []any{},
-		Usage: showSpent(s.Usage.Add(threads), active),
+		VaultIDs: make([]string, len(s.Vaults)), Resources: make([]resourceWire, len(s.Resources)), Metadata: s.Metadata, OutcomeEvaluations: []outcomeWire{},
+		Usage: showSpent(s.Usage.Plus(threads), active),
 		Stats: sessionStatsWire{active, seconds(until.Sub(s.CreatedAt))}, Budget: showBudget(s.Budget),
 		CreatedAt: stampOf(s.CreatedAt), UpdatedAt: stampOf(s.UpdatedAt), ArchivedAt: stampPtr(s.ArchivedAt),
 	}
@@ -341,6 +347,10 @@ func (f *face) listSessions(ctx context.Context, in *listSessionsInput) (*output
 	if err != nil {
 		return nil, err
 	}
+	outcomes, err := f.outcomesOf(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
 	type version struct {
 		agent id.Agent
 		n     int
@@ -358,7 +368,9 @@ func (f *face) listSessions(ctx context.Context, in *listSessionsInput) (*output
 			agents[v] = a
 		}
 		a.Config = a.Config.With(s.Overrides)
-		out.Data = append(out.Data, f.sessionWith(s, showAgent(a), below[s.ID]))
+		w := f.sessionWith(s, showAgent(a), below[s.ID])
+		w.OutcomeEvaluations = showOutcomes(outcomes[s.ID])
+		out.Data = append(out.Data, w)
 	}
 	if out.HasMore = sessions.Next != ""; out.HasMore {
 		out.NextPage = &sessions.Next

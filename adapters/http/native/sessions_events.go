@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -152,6 +151,9 @@ type eventParam struct {
 	Result          *string       `json:"result,omitempty" doc:"Of user.tool_confirmation: allow or deny."`
 	DenyMessage     *string       `json:"deny_message,omitempty"`
 	IsError         *bool         `json:"is_error,omitempty" doc:"Of results."`
+	Description     *string       `json:"description,omitempty" maxLength:"100000" doc:"Of user.define_outcome: what is to be reached."`
+	Rubric          *rubricParam  `json:"rubric,omitempty" doc:"Of user.define_outcome: how the work is judged."`
+	MaxIterations   *int          `json:"max_iterations,omitempty" nullable:"true" minimum:"1" maximum:"20" doc:"Of user.define_outcome: how often the work is judged at most; 3 when left out."`
 	SessionThreadID *string       `json:"session_thread_id,omitempty" doc:"Of user.interrupt: the one thread that is meant. Answers find theirs by the tool use."`
 }
 
@@ -163,12 +165,7 @@ func (eventParam) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema 
 		types = append(types, string(t))
 	}
 	s.Properties["type"].Extensions = map[string]any{"enum": types}
-	needs := func(t session.EventType, members map[string]any) map[string]any {
-		return map[string]any{
-			"if":   map[string]any{"properties": map[string]any{"type": map[string]any{"const": string(t)}}},
-			"then": map[string]any{"required": slices.Sorted(maps.Keys(members)), "properties": members},
-		}
-	}
+	needs := eventNeeds
 	content := messageSchema(r)
 	s.Extensions = map[string]any{"allOf": []any{
 		needs(session.UserMessage, map[string]any{"content": content}),
@@ -178,6 +175,7 @@ func (eventParam) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema 
 		}),
 		needs(session.UserToolResult, map[string]any{"tool_use_id": text}),
 		needs(session.UserCustomToolResult, map[string]any{"custom_tool_use_id": text}),
+		outcomeNeeds(),
 	}}
 	return s
 }
@@ -185,18 +183,20 @@ func (eventParam) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema 
 // clientEvents are the types of events that clients send.
 var clientEvents = []session.EventType{
 	session.UserMessage, session.UserInterrupt, session.UserToolConfirmation, session.UserCustomToolResult, session.UserToolResult,
-	session.SystemMessage,
+	session.UserDefineOutcome, session.SystemMessage,
 }
 
-// initialEvent is an event that a session begins with: a user's message.
+// initialEvent is an event that a session begins with: a user's message, or an outcome.
 type initialEvent eventParam
 
 // Schema implements huma.SchemaProvider.
 func (initialEvent) Schema(r huma.Registry) *huma.Schema {
-	s := told(map[string]any{"required": []string{"type", "content"}}, "")
+	s := told(map[string]any{"required": []string{"type"}, "allOf": []any{
+		eventNeeds(session.UserMessage, map[string]any{"content": messageSchema(r)}), outcomeNeeds(),
+	}}, "")
 	s.Type, s.AdditionalProperties = huma.TypeObject, true
 	s.Properties = map[string]*huma.Schema{
-		"type": {Type: huma.TypeString, Extensions: map[string]any{"enum": []any{string(session.UserMessage)}}}, "content": messageSchema(r),
+		"type": {Type: huma.TypeString, Extensions: map[string]any{"enum": []any{string(session.UserMessage), string(session.UserDefineOutcome)}}},
 	}
 	return s
 }
@@ -231,8 +231,8 @@ func (p *eventParam) read(path string) (session.Input, error) {
 		if in.ToolUse, err = readUse(use, path+name); err == nil && p.Content != nil && !isEmptyContent(*p.Content) {
 			in.Content, err = p.content(path)
 		}
-	case "user.define_outcome":
-		err = notOffered(path+".type", "outcomes")
+	case session.UserDefineOutcome:
+		in.Outcome, err = p.outcome(path)
 	default:
 		err = fault.Invalidf(path+".type", "is not an event that clients send")
 	}
