@@ -20,6 +20,7 @@ func init() { //nolint:gochecknoinits // see above
 	if len(os.Args) == 0 {
 		return
 	}
+	// Ends go by syscall.Exit, without what others have registered for the end of a server.
 	runtime.LockOSThread() // rights and filters belong to threads, and main starts on this one
 	switch os.Args[0] {
 	case NameInit:
@@ -32,7 +33,7 @@ func init() { //nolint:gochecknoinits // see above
 		runtime.UnlockOSThread()
 		return
 	}
-	os.Exit(1)
+	syscall.Exit(1)
 }
 
 // socket is the descriptor that leads to the server. It is read and written without the poller: nothing else goes on.
@@ -68,14 +69,14 @@ func (socket) Write(p []byte) (int, error) {
 // fail tells the server what went wrong, and ends.
 func fail(refused bool, err error) {
 	_ = Send(socket{}, Status{Failed: err.Error(), Refused: refused})
-	os.Exit(1)
+	syscall.Exit(1)
 }
 
 // initialize builds the sandbox and gives up the rights to do so.
 func initialize() {
 	var s Setup
 	if err := Receive(socket{}, &s); err != nil {
-		os.Exit(1)
+		syscall.Exit(1)
 	}
 	if err := build(s); err != nil {
 		fail(false, err)
@@ -96,7 +97,7 @@ func initialize() {
 		fail(false, err)
 	}
 	if err := ready(proxy); err != nil {
-		os.Exit(1)
+		syscall.Exit(1)
 	}
 	if everywhere {
 		serve()
@@ -160,7 +161,7 @@ func serve() {
 	unix.Umask(0o022)
 	var p Program
 	if err := Receive(socket{}, &p); err != nil {
-		os.Exit(1)
+		syscall.Exit(1)
 	}
 	file, err := lookup(p)
 	if err != nil {
@@ -180,7 +181,7 @@ func serve() {
 		_ = unix.Prlimit(pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: p.Data, Max: p.Data}, nil)
 	}
 	if err := Send(socket{}, Status{}); err != nil {
-		os.Exit(1)
+		syscall.Exit(1)
 	}
 	if null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
 		for fd := range 3 { // whoever reads the program's output waits for its last holder
@@ -189,7 +190,7 @@ func serve() {
 	}
 	go func() {
 		_, _ = socket{}.Read(make([]byte, 1))
-		os.Exit(1) // the server has no use for the program any more, or is gone
+		syscall.Exit(1) // the server has no use for the program any more, or is gone
 	}()
 	for {
 		var status unix.WaitStatus
@@ -198,14 +199,14 @@ func serve() {
 			continue
 		}
 		if err != nil {
-			os.Exit(1)
+			syscall.Exit(1)
 		}
 		code := -1
 		if status.Exited() {
 			code = status.ExitStatus()
 		}
 		_ = Send(socket{}, Status{Code: code})
-		os.Exit(0)
+		syscall.Exit(0)
 	}
 }
 
@@ -265,7 +266,7 @@ func launch() {
 	var status unix.WaitStatus
 	for {
 		if _, err := unix.Wait4(pid, &status, 0, nil); !errors.Is(err, unix.EINTR) {
-			os.Exit(0)
+			syscall.Exit(0)
 		}
 	}
 }
