@@ -238,7 +238,9 @@ func (p *Provider) Post(ctx context.Context, t integration.Token, s integration.
 }
 
 // escape keeps a text from mentioning people and channels, which only control sequences in angle brackets do.
-func escape(text string) string { return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text) }
+func escape(text string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
+}
 
 // Posted implements integration.Speaker: it looks for the key in the metadata of the thread's messages.
 func (p *Provider) Posted(ctx context.Context, t integration.Token, s integration.Speech) (string, bool, error) {
