@@ -233,7 +233,7 @@ func TestRepositories(t *testing.T) {
 	}
 	with(repo("/workspace/tea", nil))
 	has(t, w.bash("cat tea/README; git -C tea log --oneline | wc -l; git -C tea status --porcelain; git -C tea remote -v"), "second", "2", srv.URL+"/tea.git")
-	if res := w.call(w.sess, "bash", in{"command": "grep -r " + token + " / 2>/dev/null; env | grep ghp_; cat /proc/*/environ | grep -a ghp_; cat ~/.git-credentials"}); strings.Contains(res.Text, token) {
+	if res := w.call(w.sess, "bash", in{"command": "grep -r " + token + " /workspace /home /tmp /mnt /etc 2>/dev/null; env | grep ghp_; cat /proc/*/environ | grep -a ghp_; cat ~/.git-credentials"}); strings.Contains(res.Text, token) {
 		t.Errorf("the token is visible: %s", res.Text)
 	}
 	w.bash("echo changed > tea/README")
