@@ -135,6 +135,7 @@ func integrationModule() fx.Option {
 			return errors.Join(
 				q.Handle(integration.JobBegin, otel.WrapJobs(s.Begin, t, integration.JobBegin)),
 				q.Handle(integration.JobSend, otel.WrapJobs(s.Send, t, integration.JobSend)),
+				scheduleChore(q, t, chore{"rescue_replies", 30 * time.Second, s.Rescue}),
 				scheduleChore(q, t, chore{"expire_oauth_flows", 5 * time.Minute, flows.Expire}),
 				scheduleChore(q, t, chore{"prune_deliveries", time.Hour, s.Prune}),
 			)

@@ -35,11 +35,15 @@ type jobArgs struct {
 }
 
 func (s *Service) enqueue(ctx context.Context, kind string, tenant id.Tenant, row string, at time.Time) error {
+	return s.enqueueOnce(ctx, kind, tenant, row, at, "")
+}
+
+func (s *Service) enqueueOnce(ctx context.Context, kind string, tenant id.Tenant, row string, at time.Time, key string) error {
 	args, err := json.Marshal(jobArgs{tenant, row})
 	if err != nil {
 		return fmt.Errorf("integration: %w", err)
 	}
-	return s.d.Queue.Enqueue(ctx, jobs.Job{Kind: kind, Args: args, RunAt: at})
+	return s.d.Queue.Enqueue(ctx, jobs.Job{Kind: kind, Args: args, RunAt: at, UniqueKey: key})
 }
 
 // Receive takes a webhook: it checks the signature, stores the event with the job that works on it, and returns, unless the webhook wants
@@ -358,7 +362,9 @@ func (s *Service) Send(ctx context.Context, args json.RawMessage) error {
 	if err != nil || !mine {
 		return err
 	}
-	external, err := s.speak(ctx, sc, p, begun)
+	talking, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	external, err := s.speak(talking, sc, p, begun)
 	switch {
 	case err == nil:
 		_, err = s.updatePost(ctx, sc, post, func(p *Post) { p.State, p.External, p.Error = Posted, external, "" })
@@ -366,7 +372,9 @@ func (s *Service) Send(ctx context.Context, args json.RawMessage) error {
 	case errors.Is(err, ErrRateLimited):
 		f, _ := fault.As(err)
 		return s.d.TX.Do(ctx, func(ctx context.Context) error {
+			later := s.now().Add(max(f.RetryAfter, time.Second))
 			_, err := s.updatePost(ctx, sc, post, func(p *Post) {
+				p.UpdatedAt = later
 				if !begun { // else what was refused may be the question whether it was said before
 					p.State = Pending
 				}
@@ -374,7 +382,7 @@ func (s *Service) Send(ctx context.Context, args json.RawMessage) error {
 			if err != nil {
 				return err
 			}
-			return s.enqueue(ctx, JobSend, a.Tenant, a.ID, s.now().Add(max(f.RetryAfter, time.Second)))
+			return s.enqueue(ctx, JobSend, a.Tenant, a.ID, later)
 		})
 	case permanent(err):
 		s.d.Logger.WarnContext(ctx, "a reply could not be said in its workspace", "tenant_id", a.Tenant, "post_id", post, "error", err)
@@ -386,8 +394,8 @@ func (s *Service) Send(ctx context.Context, args json.RawMessage) error {
 
 func (s *Service) updatePost(ctx context.Context, sc account.Scope, post id.Post, change func(*Post)) (Post, error) {
 	return s.d.Outbox.UpdatePost(ctx, sc, post, func(p *Post) error {
-		change(p)
 		p.UpdatedAt = s.now()
+		change(p)
 		return nil
 	})
 }
@@ -481,6 +489,38 @@ func (s *Service) token(ctx context.Context, sc account.Scope, p Provider, i Ins
 		return nil
 	})
 	return next, i, err
+}
+
+// sendTimeout bounds an attempt to say something; staleAfter is when one that has neither succeeded nor failed is somebody's who has
+// vanished.
+const (
+	sendTimeout = 45 * time.Second
+	staleAfter  = time.Minute
+)
+
+// Rescue begins anew what a process that has vanished had begun: the queue gives such jobs to others by itself, but only after a longer
+// time than people wait for an answer. It returns how many there were.
+func (s *Service) Rescue(ctx context.Context) (int, error) {
+	before := s.now().Add(-staleAfter)
+	deliveries, err := s.d.Deliveries.Stale(ctx, before, sweepLimit)
+	if err != nil {
+		return 0, err
+	}
+	posts, err := s.d.Outbox.StalePosts(ctx, before, sweepLimit)
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range deliveries {
+		if err := s.enqueueOnce(ctx, JobBegin, d.Tenant, d.ID.String(), time.Time{}, "rescue:"+d.ID.String()); err != nil {
+			return 0, err
+		}
+	}
+	for _, p := range posts {
+		if err := s.enqueueOnce(ctx, JobSend, p.Tenant, p.ID.String(), time.Time{}, "rescue:"+p.ID.String()); err != nil {
+			return 0, err
+		}
+	}
+	return len(deliveries) + len(posts), nil
 }
 
 // Prune forgets deliveries that nobody will repeat any more, and returns how many.

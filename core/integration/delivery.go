@@ -77,15 +77,14 @@ const (
 
 // Post is something to be said in a workspace.
 type Post struct {
-	ID       id.Post
-	Tenant   id.Tenant
-	Delivery id.Delivery // what it answers
-	Mark     int64       // which of the delivery's posts: 0 is the reply, others are Delivery.Notice
-	Text     string
-	State    PostState
-	External string // the provider's id of the message, once Posted
-	Error    string
-	// CreatedAt and UpdatedAt are times of the server.
+	ID        id.Post
+	Tenant    id.Tenant
+	Delivery  id.Delivery // what it answers
+	Mark      int64       // which of the delivery's posts: 0 is the reply, others are Delivery.Notice
+	Text      string
+	State     PostState
+	External  string // the provider's id of the message, once Posted
+	Error     string
 	CreatedAt time.Time
-	UpdatedAt time.Time
+	UpdatedAt time.Time // of the last attempt; in the future when the provider does not want to be asked before
 }

@@ -72,6 +72,8 @@ type Deliveries interface {
 	Update(ctx context.Context, sc account.Scope, delivery id.Delivery, change func(*Delivery) error) (Delivery, error)
 	// Due returns at most limit Running ones of every tenant with CheckAt up to now, the longest overdue first.
 	Due(ctx context.Context, now time.Time, limit int) ([]Delivery, error)
+	// Stale returns at most limit Received ones of every tenant with UpdatedAt before the given time, the oldest first.
+	Stale(ctx context.Context, before time.Time, limit int) ([]Delivery, error)
 	// Prune removes what was created before and is not Running, with its posts, and returns how many deliveries there were.
 	Prune(ctx context.Context, before time.Time) (int, error)
 }
@@ -80,6 +82,8 @@ type Deliveries interface {
 type Outbox interface {
 	// InsertPost stores a new one; false: the delivery has one of that Mark.
 	InsertPost(ctx context.Context, sc account.Scope, p Post) (bool, error)
+	// StalePosts returns at most limit Sending ones of every tenant with UpdatedAt before the given time, the oldest first.
+	StalePosts(ctx context.Context, before time.Time, limit int) ([]Post, error)
 	// UpdatePost locks one, lets change change State, External, Error and UpdatedAt, and stores those; or id.NotFound. An error of change is
 	// returned and nothing is stored.
 	UpdatePost(ctx context.Context, sc account.Scope, post id.Post, change func(*Post) error) (Post, error)

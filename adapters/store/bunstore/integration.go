@@ -485,8 +485,16 @@ func (r *DeliveryRepo) Update(
 
 // Due implements integration.Deliveries.
 func (r *DeliveryRepo) Due(ctx context.Context, now time.Time, limit int) ([]integration.Delivery, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+deliveryColumns+
-		" FROM integration_deliveries WHERE state = 'running' AND check_at <= ? ORDER BY check_at LIMIT ?", at(now), limit)
+	return r.query(ctx, "state = 'running' AND check_at <= ? ORDER BY check_at LIMIT ?", at(now), limit)
+}
+
+// Stale implements integration.Deliveries.
+func (r *DeliveryRepo) Stale(ctx context.Context, before time.Time, limit int) ([]integration.Delivery, error) {
+	return r.query(ctx, "state = 'received' AND updated_at < ? ORDER BY updated_at LIMIT ?", at(before), limit)
+}
+
+func (r *DeliveryRepo) query(ctx context.Context, where string, args ...any) ([]integration.Delivery, error) {
+	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+deliveryColumns+" FROM integration_deliveries WHERE "+where, args...)
 	if err != nil {
 		return nil, mapErr(err)
 	}
@@ -533,24 +541,51 @@ func (r *DeliveryRepo) InsertPost(ctx context.Context, sc account.Scope, p integ
 	return n > 0, err
 }
 
+const postColumns = "tenant_id, id, delivery_id, mark, text, state, external, error, created_at, updated_at"
+
+func scanPost(row scanner) (integration.Post, error) {
+	var p integration.Post
+	var state string
+	var created, updated stamp
+	err := row.Scan(&p.Tenant, &p.ID, &p.Delivery, &p.Mark, &p.Text, &state, &p.External, &p.Error, &created, &updated)
+	p.State, p.CreatedAt, p.UpdatedAt = integration.PostState(state), created.Time(), updated.Time()
+	return p, err
+}
+
+// StalePosts implements integration.Outbox.
+func (r *DeliveryRepo) StalePosts(ctx context.Context, before time.Time, limit int) ([]integration.Post, error) {
+	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+postColumns+
+		" FROM integration_posts WHERE state = 'sending' AND updated_at < ? ORDER BY updated_at LIMIT ?", at(before), limit)
+	if err != nil {
+		return nil, mapErr(err)
+	}
+	defer rows.Close()
+	var out []integration.Post
+	for rows.Next() {
+		p, err := scanPost(rows)
+		if err != nil {
+			return nil, mapErr(err)
+		}
+		out = append(out, p)
+	}
+	return out, mapErr(rows.Err())
+}
+
 // UpdatePost implements integration.Outbox.
 func (r *DeliveryRepo) UpdatePost(
 	ctx context.Context, sc account.Scope, post id.Post, change func(*integration.Post) error,
 ) (integration.Post, error) {
-	p := integration.Post{Tenant: sc.Tenant}
+	var p integration.Post
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		var state string
-		var created, updated stamp
-		err := db.QueryRowContext(ctx, `SELECT id, delivery_id, mark, text, state, external, error, created_at, updated_at
-			FROM integration_posts WHERE tenant_id = ? AND id = ?`+r.s.forUpdate(), sc.Tenant, post).
-			Scan(&p.ID, &p.Delivery, &p.Mark, &p.Text, &state, &p.External, &p.Error, &created, &updated)
+		var err error
+		p, err = scanPost(db.QueryRowContext(ctx, "SELECT "+postColumns+" FROM integration_posts WHERE tenant_id = ? AND id = ?"+r.s.forUpdate(),
+			sc.Tenant, post))
 		if errors.Is(err, sql.ErrNoRows) {
 			return id.NotFound[id.PostKind](post.String())
 		}
 		if err != nil {
 			return mapErr(err)
 		}
-		p.State, p.CreatedAt, p.UpdatedAt = integration.PostState(state), created.Time(), updated.Time()
 		if err := change(&p); err != nil {
 			return err
 		}

@@ -54,6 +54,7 @@ func Run(t *testing.T, cfg Config) {
 		"DeliverOnce":     testDeliverOnce,
 		"Due":             testDue,
 		"Outbox":          testOutbox,
+		"Stale":           testStale,
 		"Prune":           testPrune,
 		"TransactionLost": testRollback,
 	} {
@@ -568,6 +569,38 @@ func testOutbox(t *testing.T, b *bench) {
 	_, err := b.Outbox.UpdatePost(bg, b.sc, want.ID, func(p *integration.Post) error { same(t, want, *p); p.State = integration.Pending; return no })
 	wants(t, err, no)
 	must[integration.Post](t)(b.Outbox.UpdatePost(bg, b.sc, want.ID, func(p *integration.Post) error { same(t, want, *p); return nil }))
+}
+
+func testStale(t *testing.T, b *bench) {
+	i := b.install(t, "T1")
+	at := time.Date(2002, 1, 1, 0, 0, 0, 0, time.UTC) // older than anything of the other tests
+	ids := map[int]id.Delivery{}
+	for n, state := range []integration.DeliveryState{integration.Received, integration.Running, integration.Received, integration.Received} {
+		d := b.delivery(i, "Ev"+strconv.Itoa(n))
+		d.State, d.UpdatedAt = state, at.Add(time.Duration(-n)*time.Second)
+		must[bool](t)(b.Deliveries.Insert(bg, b.sc, d))
+		p := integration.Post{
+			ID: id.Of[id.PostKind](d.ID.UUID()), Tenant: b.sc.Tenant, Delivery: d.ID, Text: "x", State: integration.Sending, CreatedAt: b.now, UpdatedAt: d.UpdatedAt,
+		}
+		if state == integration.Running {
+			p.State = integration.Pending
+		}
+		must[bool](t)(b.Outbox.InsertPost(bg, b.sc, p))
+		ids[n] = d.ID
+	}
+	var got []id.Delivery
+	for _, d := range must[[]integration.Delivery](t)(b.Deliveries.Stale(bg, at, 10)) {
+		got = append(got, d.ID)
+	}
+	same(t, []id.Delivery{ids[3], ids[2]}, got)
+	var posts []id.Delivery
+	for _, p := range must[[]integration.Post](t)(b.Outbox.StalePosts(bg, at, 10)) {
+		posts = append(posts, p.Delivery)
+	}
+	same(t, got, posts)
+	if one := must[[]integration.Delivery](t)(b.Deliveries.Stale(bg, at, 1)); len(one) != 1 {
+		t.Errorf("%d are stale", len(one))
+	}
 }
 
 func testPrune(t *testing.T, b *bench) {
