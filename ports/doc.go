@@ -14,6 +14,7 @@
 //	keeper     sealing of secrets
 //	llm        language models
 //	rule       policy rules
+//	runtime    sandboxes for programs that models choose
 //	tool       what agents can do
 //	tx         transactions
 //

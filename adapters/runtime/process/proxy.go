@@ -83,12 +83,12 @@ func (p *proxy) connect(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	defer there.Close()
+	defer there.Close() //nolint:errcheck // there is nobody to tell
 	here, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
-	defer here.Close()
+	defer here.Close() //nolint:errcheck // there is nobody to tell
 	stop := context.AfterFunc(r.Context(), func() { // the call has ended
 		_ = here.Close()
 		_ = there.Close()

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +36,7 @@ func measure(dir *os.File, seen map[[2]uint64]struct{}, depth int) int64 {
 				continue // it is gone
 			}
 			if st.Nlink > 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
-				key := [2]uint64{st.Dev, st.Ino} //nolint:unconvert // narrower elsewhere
+				key := [2]uint64{st.Dev, st.Ino}
 				if _, ok := seen[key]; ok {
 					continue
 				}
@@ -48,7 +47,7 @@ func measure(dir *os.File, seen map[[2]uint64]struct{}, depth int) int64 {
 				sum += below(dir, name, seen, depth)
 			}
 		}
-		if err == io.EOF || err != nil { //nolint:errorlint // Readdirnames returns it bare
+		if err != nil { // at the end, too
 			return sum
 		}
 	}
@@ -57,7 +56,7 @@ func measure(dir *os.File, seen map[[2]uint64]struct{}, depth int) int64 {
 func below(dir *os.File, name string, seen map[[2]uint64]struct{}, depth int) int64 {
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Openat(int(dir.Fd()), name, flags, 0)
-	if err == unix.EACCES { //nolint:errorlint // an errno; a program closed it to its own user, and perhaps hides something
+	if err == unix.EACCES { // a program closed it to its own user, and perhaps hides something
 		_ = unix.Fchmodat(int(dir.Fd()), name, 0o700, 0)
 		fd, err = unix.Openat(int(dir.Fd()), name, flags, 0)
 	}

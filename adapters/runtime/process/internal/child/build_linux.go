@@ -108,12 +108,12 @@ func (b builder) bind(source, target string, flags uint64) error {
 // point makes what something of the kind of info can be mounted on.
 func point(target string, dir bool) error {
 	if dir {
-		return os.MkdirAll(target, 0o755)
+		return os.MkdirAll(target, 0o755) //nolint:gosec // the sandbox has another user
 	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil { //nolint:gosec // the sandbox has another user
 		return err
 	}
-	f, err := os.OpenFile(target, os.O_CREATE|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(target, os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the sandbox has another user
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (b builder) system(paths []string) error {
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			if to, err := os.Readlink(p); err == nil {
-				_ = os.MkdirAll(filepath.Dir(target), 0o755)
+				_ = os.MkdirAll(filepath.Dir(target), 0o755) //nolint:gosec // the sandbox has another user
 				_ = os.Symlink(to, target)
 			}
 			continue
@@ -154,7 +154,7 @@ func (b builder) files(files map[string]string) error {
 		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(target, []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(target, []byte(text), 0o644); err != nil { //nolint:gosec // the sandbox has another user
 			return err
 		}
 	}

@@ -313,7 +313,7 @@ func filter() error {
 		return err
 	}
 	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog))) //nolint:gosec // the kernel copies it
 	if errno != 0 && errno != unix.ENOSYS && errno != unix.EINVAL { // a kernel without it: the namespaces hold all the same
 		return fmt.Errorf("filter system calls: %w", errno)
 	}
