@@ -50,6 +50,7 @@ type box struct {
 	lastUse time.Time
 
 	outputs map[string]Output // what is kept; nil until it was read
+	refused map[string]Output // what cannot be kept as it is, with its size and time
 	told    map[string]string // the newest complaint about each thing, so that none is repeated
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -170,8 +171,17 @@ func TestOutputs(t *testing.T) {
 	saved("a.txt=three")
 	w.refused("bash", in{"command": "printf x > /mnt/session/outputs/c; sleep 60", "timeout_ms": 500}, "longer")
 	saved("c=x")
-	has(t, w.bash("ln -s /etc/passwd /mnt/session/outputs/link; printf y > /mnt/session/outputs/e"), "only the first 3 files")
+	has(t, w.bash("ln -s /etc/passwd /mnt/session/outputs/link; printf y > /mnt/session/outputs/e"), "only the first 3 are saved")
 	saved()
+	w.bash("rm /mnt/session/outputs/e; printf large > /mnt/session/outputs/a.txt; printf fine > /mnt/session/outputs/c")
+	saved("c=fine")
+	for _, said := range []bool{true, false} {
+		w.ok("write", in{"file_path": "/mnt/session/outputs/d/b.txt", "content": "again " + strconv.FormatBool(said)})
+	}
+	saved("d/b.txt=again false")
+	if n := strings.Count(strings.Join(w.told(), "\n"), "a.txt: it is too large"); n != 1 {
+		t.Errorf("told %d times: %q", n, w.told())
+	}
 }
 
 func TestNetwork(t *testing.T) {

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/clock"
+	"github.com/bureau-agents/bureau/ports/fault"
 )
 
 // keepOutputs stores what is new or changed below session.OutputsDir as files of the session.
@@ -36,6 +36,7 @@ func (s *Service) saveOutputs(ctx context.Context, u *scene) error {
 		if b.outputs == nil {
 			b.outputs = map[string]Output{}
 		}
+		b.refused = map[string]Output{}
 	}
 	found := map[string]fs.FileInfo{}
 	err := walk(ctx, u.sandbox, session.OutputsDir, walkLimits{entries: maxWalk}, func(p string, info fs.FileInfo) error {
@@ -52,17 +53,33 @@ func (s *Service) saveOutputs(ctx context.Context, u *scene) error {
 	if err != nil && !errors.Is(err, errWalkLimit) {
 		return err
 	}
+	var problems []error
 	for _, rel := range slices.Sorted(maps.Keys(found)) {
-		if _, ok := b.outputs[rel]; !ok && len(b.outputs) >= s.cfg.MaxOutputs {
-			s.complain(ctx, u, "outputs most", fmt.Sprintf("only the first %d files of %s are saved", s.cfg.MaxOutputs, session.OutputsDir), nil)
-			continue
+		info := found[rel]
+		now := Output{Size: info.Size(), Modified: clock.Stored(info.ModTime())}
+		if b.refused[rel] == now {
+			continue // it was said
 		}
-		if err := s.saveOutput(ctx, u, rel, found[rel]); err != nil {
-			return fmt.Errorf("%s: %w", rel, err)
+		if _, ok := b.outputs[rel]; !ok && len(b.outputs) >= s.cfg.MaxOutputs {
+			problems = append(problems, errTooMany.Withf("only the first %d are saved", s.cfg.MaxOutputs))
+			break
+		}
+		err := s.saveOutput(ctx, u, rel, info)
+		if f, ok := fault.As(err); ok {
+			err = f.Withf("%s: %s", clean(rel), f.Message)
+			if f.Kind == fault.TooLarge { // anything else may pass next time
+				b.refused[rel] = now
+			}
+		}
+		if err != nil {
+			problems = append(problems, err)
 		}
 	}
-	return nil
+	return errors.Join(problems...)
 }
+
+// errTooMany is why an output is not saved when there are very many.
+var errTooMany = fault.New(fault.TooLarge, "sandbox_outputs", "there are too many files")
 
 func (s *Service) saveOutput(ctx context.Context, u *scene, rel string, info fs.FileInfo) error {
 	f, err := u.sandbox.Open(ctx, session.OutputsDir+"/"+rel)

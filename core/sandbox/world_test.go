@@ -19,6 +19,7 @@ import (
 	"github.com/bureau-agents/bureau/core/sandbox"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/clock"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/tool"
 )
@@ -261,6 +262,9 @@ func (s store) Save(_ context.Context, _ account.Scope, o sandbox.NewOutput, bod
 	raw, err := io.ReadAll(body)
 	if err != nil {
 		return id.File{}, err
+	}
+	if string(raw) == "large" {
+		return id.File{}, fault.New(fault.TooLarge, "file_too_large", "it is too large")
 	}
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
