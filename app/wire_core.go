@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/core/environment"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/run"
@@ -41,7 +42,7 @@ func coreModule() fx.Option {
 			provideAudit, provideAccounts, provideAgents, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
 			provideEnvironments, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
-		sandboxModule(),
+		sandboxModule(), memoryModule(),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
 			background(lc, func(ctx context.Context) { _ = accounts.Run(ctx) })
 			background(lc, trail.Run)
@@ -80,7 +81,7 @@ func provideAccounts(b base, s *bunstore.Store, bus bus.Bus, k keeper.Keeper, tr
 func provideAgents(b base, s *bunstore.Store, library *skill.Library, models *model.Registry) (*agent.Service, error) {
 	return agent.NewService(agent.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Agents(), Models: models, Skills: skillCheck{library},
-	}, agent.ServiceConfig{Reserved: []string{run.PayTool, knowledge.ToolName, skill.ReadTool}})
+	}, agent.ServiceConfig{Reserved: append(memory.ToolNames(), run.PayTool, knowledge.ToolName, skill.ReadTool)})
 }
 
 // owners tells the contexts below agent about agents.
@@ -221,13 +222,14 @@ type sessionParts struct {
 	Keeper  keeper.Keeper
 
 	Environments *environment.Service
+	Memory       *memory.Service
 }
 
 func provideSessions(b base, p sessionParts) (*session.Service, error) {
 	return session.NewService(session.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: p.Store.Sessions(), Log: p.Store.Sessions(),
 		Uses: p.Store.ToolUses(), Turns: p.Store.SessionTurns(), Journal: p.Journal, Hub: p.Hub, Agents: p.Agents, Gate: p.Gate,
-		Spendings: p.Store.Spendings(), Environments: p.Environments, Keeper: p.Keeper,
+		Spendings: p.Store.Spendings(), Stores: p.Memory, Environments: p.Environments, Keeper: p.Keeper,
 	})
 }
 
@@ -246,6 +248,7 @@ type runParts struct {
 	Usage     *usage.Service
 	Knowledge *knowledge.Service
 	Library   *skill.Library
+	Memory    *memory.Service
 	MCP       *mcp.Source
 	Sandboxes *sandbox.Service
 	Skills    *skill.Service
@@ -254,14 +257,14 @@ type runParts struct {
 
 func provideRun(b base, p runParts) (*run.Service, error) {
 	sources := append([]run.ToolSource{
-		knowledgeTools{p.Knowledge}, sandboxTools{p.Sandboxes}, libraryTools{p.Library}, skillTools{p.Skills}, p.MCP,
+		knowledgeTools{p.Knowledge}, memoryTools{p.Memory}, sandboxTools{p.Sandboxes}, libraryTools{p.Library}, skillTools{p.Skills}, p.MCP,
 	}, p.Options.tools...)
 	for i, s := range sources {
 		sources[i] = observedTools{s, p.Telemetry}
 	}
 	return run.NewService(run.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Store.Sessions(), Agents: p.Agents, Gate: p.Gate,
-		Models: p.Models, Meter: meter{p.Usage}, Secrets: p.Redaction, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library}},
+		Models: p.Models, Meter: meter{p.Usage}, Secrets: p.Redaction, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library}, memoryPrompt{p.Memory}},
 	}, run.Config{SingleProcess: p.Config.DatabaseURL == ""})
 }
 

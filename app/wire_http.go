@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/integration"
 	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/secret"
@@ -56,6 +57,7 @@ type httpParts struct {
 	Integrations *integration.Service
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
+	Memory       *memory.Service
 	Policies     *policy.Service
 	Secrets      *secret.Service
 	Sessions     *session.Service
@@ -73,7 +75,7 @@ func provideHandler(b base, p httpParts) (http.Handler, error) {
 			MaxUpload: p.Config.MaxUpload + formOverhead,
 		},
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
 	}, native.Config{})
 	if err != nil {

@@ -1,6 +1,8 @@
 package app_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -18,7 +20,7 @@ type world struct {
 	api  *apptest.Client // with an admin key of the tenant
 	llm  *apptest.Models // that model cards reach
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, skill, vault, credential, card, installation, publication string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, skill, store, memory, memoryVersion, vault, credential, card, installation, publication string
 }
 
 // newWorld makes a tenant and fills it.
@@ -53,6 +55,13 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	})
 	w.installed = create("/v1/agents/"+w.agent+"/skills", m{"skill_id": "calculator"})
 	create("/v1/knowledge/ingest", m{"agent_id": w.agent, "chunks": []m{{"text": "The secret of " + name + " is a number.", "source": name + ".md"}}})
+	w.store = create("/v1/memory_stores", m{"name": name, "description": name, "agent_id": w.agent, "metadata": m{"of": name}})
+	var kept struct {
+		ID      string
+		Version string `json:"memory_version_id"`
+	}
+	w.api.Call("POST", "/v1/memory_stores/"+w.store+"/memories", m{"path": "/" + name + "/a.md", "content": "The memory of " + name}, &kept)
+	w.memory, w.memoryVersion = kept.ID, kept.Version
 	w.skill = create("/v1/skills", skillBody(name))
 	w.knowledge = first("/v1/knowledge?agent_id=" + w.agent)
 	w.session = create("/v1/sessions", m{"agent": w.agent, "title": name, "metadata": m{"of": name}})
@@ -80,7 +89,7 @@ func (w *world) ids() map[string]string {
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"thread_id":   "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
-		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "environment_id": w.environment, "file_id": w.file, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
+		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
 	}
 }
 
@@ -151,7 +160,11 @@ func (w *world) body(t *testing.T, op operation) any {
 		"simulateDecision":  m{"agent_id": w.agent, "amount": amount, "payee": w.name + ".example", "action": "payment"},
 		"denyApproval":      m{"reason": w.name},
 		"installAgentSkill": m{"skill_id": "calculator"},
-		"createSkill":       skillBody(w.name), "uploadSkill": skillBody(w.name), "createSkillVersion": skillBody(w.name),
+		"createMemoryStore": m{"name": w.name, "description": w.name, "agent_id": w.agent, "metadata": m{"of": w.name}},
+		"updateMemoryStore": w.memoryStorePatch(), "patchMemoryStore": w.memoryStorePatch(), "putMemoryStore": w.memoryStorePatch(),
+		"searchMemories": m{"query": "the memory", "limit": 3}, "createMemory": m{"path": "/b/" + w.name, "content": w.name},
+		"updateMemory": w.memoryPatch(), "patchMemory": w.memoryPatch(), "putMemory": w.memoryPatch(),
+		"createSkill": skillBody(w.name), "uploadSkill": skillBody(w.name), "createSkillVersion": skillBody(w.name),
 		"installPlugin":      "not a program",
 		"ingestKnowledge":    m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
 		"searchKnowledge":    m{"agent_id": w.agent, "query": "the secret", "limit": 3},
@@ -176,6 +189,18 @@ func (w *world) body(t *testing.T, op operation) any {
 			op.Method, op.Path, op.ID)
 	}
 	return body
+}
+
+func (w *world) memoryStorePatch() m {
+	return m{"name": w.name + " again", "description": w.name, "agent_id": w.agent, "metadata": m{"more": w.name}}
+}
+
+func (w *world) memoryPatch() m {
+	sum := sha256.Sum256([]byte("The memory of " + w.name))
+	return m{
+		"content": "The memory of " + w.name, "path": "/" + w.name + "/a.md",
+		"precondition": m{"type": "content_sha256", "content_sha256": hex.EncodeToString(sum[:])},
+	}
 }
 
 // skillBody is an uploaded skill.

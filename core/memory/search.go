@@ -20,6 +20,23 @@ const pendingAtOnce = 16
 
 func isNotFound(err error) bool { return err != nil && fault.KindOf(err) == fault.NotFound }
 
+// isOurs reports whether an error is about what the caller asked for.
+func isOurs(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.Conflict, fault.NotFound, fault.Forbidden:
+		return true
+	}
+	return false
+}
+
+// publicMessage is what an error says to callers.
+func publicMessage(err error) string {
+	if f, ok := fault.As(err); ok {
+		return f.Message
+	}
+	return "it could not be stored"
+}
+
 // parts cuts a content into what is embedded. What holds nothing but blanks has no parts.
 func parts(content string) []string {
 	var out []string

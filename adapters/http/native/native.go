@@ -1,6 +1,7 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/integration"
 	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/secret"
@@ -44,6 +46,7 @@ type Deps struct {
 	Integrations *integration.Service
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
+	Memory       *memory.Service
 	Policies     *policy.Service
 	Secrets      *secret.Service
 	Sessions     *session.Service
@@ -96,6 +99,7 @@ var tags = []httpx.Tag{
 	{Name: "knowledge", Description: "Texts that agents answer from."},
 	{Name: "oauth", Description: "Signing in to the console."},
 	{Name: "models", Description: "Models with keys of your own."},
+	{Name: "memory", Description: "What agents remember from one session to the next."},
 	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
 	{Name: "sessions", Description: "Conversations with agents, their events and their streams."},
@@ -142,6 +146,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerFiles()
 	f.registerIntegrations()
 	f.registerKnowledge()
+	f.registerMemory()
 	f.registerModelCards()
 	f.registerOAuth()
 	f.registerPayments()
@@ -184,6 +189,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Knowledge is required")
 	case d.Library == nil:
 		return errors.New("native: Deps.Library is required")
+	case d.Memory == nil:
+		return errors.New("native: Deps.Memory is required")
 	case d.Policies == nil:
 		return errors.New("native: Deps.Policies is required")
 	case d.Secrets == nil:
@@ -232,11 +239,19 @@ type errorInner struct {
 	Type    string       `json:"type" doc:"What kind of error it is, such as not_found_error."`
 	Message string       `json:"message" doc:"For people."`
 	Details errorDetails `json:"details"`
+	Conflict
+}
+
+// Conflict names the memory that is in the way. It is exported because others embed it.
+type Conflict struct {
+	ConflictingMemoryID string `json:"conflicting_memory_id,omitempty" doc:"Of memory_path_conflict_error."`
+	ConflictingPath     string `json:"conflicting_path,omitempty" doc:"Of memory_path_conflict_error."`
 }
 
 type errorDetails struct {
 	ErrorCode string       `json:"error_code" doc:"Which error it is, such as agent_not_found. Codes do not change."`
 	Fields    []errorField `json:"fields,omitempty" doc:"The faults in the input."`
+	Conflict
 }
 
 type errorField struct {
@@ -260,10 +275,20 @@ var errorTypes = map[fault.Kind]string{
 	fault.Unsupported:     "api_error",
 }
 
+// errorTypesByCode are those that the client libraries know more exactly than by their kind.
+var errorTypesByCode = map[string]string{
+	memory.ErrPathConflict.Code: "memory_path_conflict_error",
+	memory.ErrPrecondition.Code: "memory_precondition_failed_error",
+}
+
 func encodeError(_ int, e *fault.Error, requestID string) any {
+	conflict := Conflict{e.Details["conflicting_memory_id"], e.Details["conflicting_path"]}
 	out := errorWire{
 		Type: "error", RequestID: requestID,
-		Error: errorInner{Type: errorTypes[e.Kind], Message: e.Message, Details: errorDetails{ErrorCode: e.Code}},
+		Error: errorInner{
+			Type: cmp.Or(errorTypesByCode[e.Code], errorTypes[e.Kind]), Message: e.Message, Conflict: conflict,
+			Details: errorDetails{ErrorCode: e.Code, Conflict: conflict},
+		},
 	}
 	for _, f := range e.Fields {
 		out.Error.Details.Fields = append(out.Error.Details.Fields, errorField(f))
