@@ -22,7 +22,10 @@ type aside struct {
 }
 
 // errAside is the cause when an aside brought no answer although the turn goes on; its text is for people.
-type errAside struct{ text string }
+type errAside struct {
+	text  string
+	begun bool // the log has its beginning
+}
 
 func (e *errAside) Error() string { return "run: " + e.text }
 
@@ -33,7 +36,7 @@ func (t *turn) consult(ctx context.Context, a aside) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return &errAside{publicText(err)}
+		return &errAside{text: publicText(err)}
 	}
 	a.req.Model = resolved.Model
 	m, err := t.measure(ctx, resolved, sizeOf(a.req))
@@ -49,12 +52,12 @@ func (t *turn) consult(ctx context.Context, a aside) error {
 	switch {
 	case errors.Is(err, session.ErrBudgetReached), errors.Is(err, session.ErrPriceUnknown):
 		t.t.Span = id.Event{}
-		return &errAside{publicText(err)}
+		return &errAside{text: publicText(err)}
 	case err != nil:
 		return err
 	case rec.State != gate.Started:
 		t.t.Span = id.Event{}
-		return &errAside{session.DenialText(rec)}
+		return &errAside{text: session.DenialText(rec)}
 	}
 	t.t.Calls++
 	started := t.now()
@@ -85,7 +88,7 @@ func (t *turn) asideFailed(ctx context.Context, rec gate.Record, resolved model.
 		return err
 	}
 	t.t.Span, t.t.Reserved = id.Event{}, 0
-	return &errAside{publicText(cause)}
+	return &errAside{publicText(cause), true}
 }
 
 // sizeOf returns how many tokens a request of texts has at most.

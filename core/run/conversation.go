@@ -31,6 +31,7 @@ var conversationTypes = []session.EventType{
 type exchange struct {
 	messages []llm.Message
 	bytes    int
+	last     int64 // number of its newest event
 }
 
 // conversation is the part of a log that models see. Since logs only grow, one that was right stays right: it is read on from
@@ -42,12 +43,26 @@ type conversation struct {
 	open      map[string]bool // tool uses without a result
 	held      []llm.Block     // what must wait until they have one
 
+	summary  string // of what came before the exchanges; "": nothing did, or it was let go
+	patience int    // no summary is tried before there are so many bytes: the last one failed
+	split    int    // bytes above which an exchange is parted; 0: never
+
 	agent  agent.Agent // of the session; zero until it is known
 	warned bool        // the user has been told that another model answers
 }
 
 // sync reads what the log has beyond the conversation, or the newest part of it that fits when there is nothing yet.
 func (c *conversation) sync(ctx context.Context, j *session.Journal, ref session.Ref, budget int) error {
+	c.split = budget / 8
+	if c.last == 0 {
+		past, ok, err := j.Compaction(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if ok {
+			c.last, c.summary, c.bytes = past.Through, past.Summary, len(past.Summary)
+		}
+	}
 	if c.last == 0 {
 		if err := c.load(ctx, j, ref, budget); err != nil {
 			return err
@@ -64,6 +79,7 @@ func (c *conversation) sync(ctx context.Context, j *session.Journal, ref session
 					return err
 				}
 			}
+			c.trim(budget)
 			if !q.Cut(events) {
 				break
 			}
@@ -114,6 +130,7 @@ func begins(e session.Event) bool {
 
 func (c *conversation) add(e session.Event) error {
 	c.last = e.Seq
+	c.parts(e)
 	size := len(e.Data)
 	switch {
 	case e.Crossed(), e.Type == session.AgentThreadReceived && !e.Ref.IsZero():
@@ -222,6 +239,7 @@ func (c *conversation) append(role llm.Role, size int, blocks ...llm.Block) {
 	}
 	x := &c.exchanges[len(c.exchanges)-1]
 	x.bytes += size
+	x.last = c.last
 	c.bytes += size
 	if n := len(x.messages); n > 0 && x.messages[n-1].Role == role {
 		// Requests in flight may share the old array: grow a copy.
@@ -247,7 +265,7 @@ func (c *conversation) trim(budget int) {
 
 // messages returns the conversation for a request; consecutive messages of one speaker become one.
 func (c *conversation) messages() []llm.Message {
-	var out []llm.Message
+	out := c.opening()
 	for _, x := range c.exchanges {
 		for _, m := range x.messages {
 			if n := len(out); n > 0 && out[n-1].Role == m.Role {

@@ -26,6 +26,12 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 	if err := t.c.sync(ctx, t.s.d.Journal, t.ref, t.s.cfg.ContextBytes); err != nil {
 		return false, err
 	}
+	if err := t.compact(ctx); err != nil {
+		if ctx.Err() != nil {
+			return false, nil //nolint:nilerr // the turn is given up, not failed
+		}
+		return false, err
+	}
 	resolved, err := t.s.d.Models.Resolve(ctx, t.sc, t.agent.Config.Model.ID)
 	if err != nil {
 		if ctx.Err() != nil {
