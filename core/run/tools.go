@@ -87,10 +87,11 @@ var unfitName = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 // maxToolName is how long the names of tools may be that providers take.
 const maxToolName = 64
 
-// useTools does what the open tool uses ask for, in the order of the log; waits means that the turn is parked.
+// useTools does what the open tool uses ask for: first those that clients execute, which are under way meanwhile, then the others, in
+// the order of the log. waits means that the turn is parked.
 func (t *turn) useTools(ctx context.Context, uses []session.ToolUse) (waits bool, err error) {
 	waiting := 0
-	for _, u := range uses {
+	for _, u := range t.clientsFirst(uses) {
 		if ctx.Err() != nil || t.s.isDraining() {
 			return false, nil //nolint:nilerr // the turn is given up, not failed
 		}
@@ -110,6 +111,22 @@ func (t *turn) useTools(ctx context.Context, uses []session.ToolUse) (waits bool
 		return false, nil
 	}
 	return t.s.d.Journal.Park(ctx, t.t)
+}
+
+// clientsFirst returns uses with those in front that only need to be handed over.
+func (t *turn) clientsFirst(uses []session.ToolUse) []session.ToolUse {
+	sorted := slices.Clone(uses)
+	slices.SortStableFunc(sorted, func(a, b session.ToolUse) int {
+		return cmp.Compare(t.order(a), t.order(b))
+	})
+	return sorted
+}
+
+func (t *turn) order(u session.ToolUse) int {
+	if b, ok := t.byName[u.Name]; ok && b.client() {
+		return 0
+	}
+	return 1
 }
 
 // use does one tool use; blocked means that somebody else must act first.

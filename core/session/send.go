@@ -187,13 +187,9 @@ func (s *Service) parkedUses(
 			continue
 		}
 		if open == nil {
-			uses, err := s.d.Uses.Open(ctx, sc, session)
-			if err != nil {
+			var err error
+			if open, err = s.handedOver(ctx, sc, session, inputs); err != nil {
 				return nil, err
-			}
-			open = make(map[id.Event]ToolUse, len(uses))
-			for _, u := range uses {
-				open[u.ID] = u
 			}
 		}
 		u, ok := open[in.ToolUse]
