@@ -648,6 +648,43 @@ func TestTurnWaitsForTheClient(t *testing.T) {
 	})
 }
 
+// TestClientAnswersAtOnce: a client that answers a tool use as soon as it sees it is heard, although the turn's holder is busy with
+// another one.
+func TestClientAnswersAtOnce(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		both := llmtest.Call("a", "work", `{}`)
+		both.Blocks = append(both.Blocks, llmtest.Call("b", "lookup", `{"q":"x"}`).Blocks...)
+		l := newRunLab(t, s, both, llmtest.Text("done"))
+		release := make(chan struct{})
+		l.tools = testTools{newTool("work", true, func(ctx context.Context, _ tool.Call) (tool.Result, error) {
+			select {
+			case <-release:
+				return tool.Result{Text: "worked"}, nil
+			case <-ctx.Done():
+				return tool.Result{}, ctx.Err()
+			}
+		})}
+		l.start()
+		a := agent.Agent{
+			ID: id.New[id.AgentKind](l.IDs), Tenant: l.Scope.Tenant, Version: 1, Standing: agent.Active, CreatedAt: time.Now(), UpdatedAt: time.Now(),
+			Config: agent.Config{Name: "custom", Tools: []agent.Tool{{
+				Type: agent.CustomTool, Name: "lookup", Description: "looks up", InputSchema: json.RawMessage(`{"type":"object"}`),
+			}}},
+		}
+		l.must(s.Agents().Insert(t.Context(), l.Scope, a))
+		v, err := l.sessions.Create(t.Context(), l.Scope, session.CreateRequest{Agent: a.ID, Initial: []session.Input{say("Go.")}})
+		l.must(err)
+		seen := l.until(l, v, 0, func(e session.Event) bool { return e.Type == session.AgentCustomToolUse })
+		l.send(v, session.Input{
+			Type: session.UserCustomToolResult, ToolUse: find(seen, session.AgentCustomToolUse).ID, Content: session.Text("found"),
+		})
+		close(release)
+		l.want(l.idles(v, 1), began, asked, "agent.tool_use allow, agent.custom_tool_use, span.model_request_end",
+			"user.custom_tool_result, agent.tool_result", spoke, ended)
+	})
+}
+
 func TestTurnIsInterrupted(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, s *Store) {
