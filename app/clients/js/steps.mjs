@@ -17,12 +17,18 @@ export function connect(options = {}) {
   return new sdk.default({ apiKey: BUREAU_KEY, baseURL: BUREAU_URL, maxRetries: 0, timeout: 30_000, logLevel: 'off', ...options });
 }
 
+const patience = 60_000;
+
 export async function step(name, run) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`nothing after ${patience} ms`)), patience); });
   try {
-    await run();
+    await Promise.race([run(), late]);
     console.log(`ok ${name}`);
   } catch (e) {
     console.log(`FAIL ${name}: ${String(e?.stack ?? e).replace(/\s+/g, ' ').slice(0, 1500)}`);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
