@@ -14,6 +14,7 @@ import (
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/environment"
+	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/memory"
@@ -21,6 +22,7 @@ import (
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/core/sandbox"
+	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/usage"
@@ -222,6 +224,8 @@ type sessionParts struct {
 	Keeper  keeper.Keeper
 
 	Environments *environment.Service
+	Vaults       *secret.Service
+	Files        *file.Service
 	Memory       *memory.Service
 }
 
@@ -229,7 +233,7 @@ func provideSessions(b base, p sessionParts) (*session.Service, error) {
 	return session.NewService(session.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: p.Store.Sessions(), Log: p.Store.Sessions(),
 		Uses: p.Store.ToolUses(), Turns: p.Store.SessionTurns(), Journal: p.Journal, Hub: p.Hub, Agents: p.Agents, Gate: p.Gate,
-		Spendings: p.Store.Spendings(), Stores: p.Memory, Environments: p.Environments, Keeper: p.Keeper,
+		Spendings: p.Store.Spendings(), Stores: p.Memory, Environments: p.Environments, Vaults: p.Vaults, Files: sessionFiles{p.Files}, Keeper: p.Keeper,
 	})
 }
 
@@ -253,6 +257,7 @@ type runParts struct {
 	Sandboxes *sandbox.Service
 	Skills    *skill.Service
 	Telemetry *otel.Telemetry
+	Files     *file.Service
 }
 
 func provideRun(b base, p runParts) (*run.Service, error) {
@@ -264,7 +269,7 @@ func provideRun(b base, p runParts) (*run.Service, error) {
 	}
 	return run.NewService(run.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Store.Sessions(), Agents: p.Agents, Gate: p.Gate,
-		Models: p.Models, Meter: meter{p.Usage}, Secrets: p.Redaction, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library}, memoryPrompt{p.Memory}},
+		Models: p.Models, Meter: meter{p.Usage}, Files: sessionFiles{p.Files}, Secrets: p.Redaction, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library}, memoryPrompt{p.Memory}},
 	}, run.Config{SingleProcess: p.Config.DatabaseURL == ""})
 }
 

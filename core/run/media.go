@@ -20,7 +20,7 @@ type Files interface {
 // File is what a file holds.
 type File struct {
 	Name      string
-	MediaType string
+	MediaType string // without parameters; text/plain for everything that is text
 	Data      []byte
 }
 
@@ -84,6 +84,9 @@ func (s *Service) readMedia(ctx context.Context, sc account.Scope, file id.File,
 			return llm.Block{Text: "[the file " + file.String() + " is too large to be shown]"}, 0, nil
 		}
 		return llm.Block{}, 0, err
+	}
+	if f.MediaType != "text/plain" && f.MediaType != "application/pdf" && !slices.Contains(session.ImageTypes(), f.MediaType) {
+		return llm.Block{Text: "[the file " + file.String() + ", " + f.Name + ", cannot be shown: it is " + f.MediaType + "]"}, 0, nil
 	}
 	m.URL, m.Data = "", f.Data
 	if m.MediaType = f.MediaType; m.Title == "" {
