@@ -346,13 +346,21 @@ func (r *SessionRepo) Delete(ctx context.Context, sc account.Scope, sessionID id
 func (r *SessionRepo) Destroy(ctx context.Context, sc account.Scope, agentID id.Agent) (int, error) {
 	total := 0
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		const own = " WHERE session_id IN (SELECT id FROM sessions WHERE tenant_id = ? AND agent_id = ?)"
-		for _, table := range []string{"session_tool_uses", "session_turns", "session_events", "session_resources", "session_loose_ends"} {
-			if _, err := db.ExecContext(ctx, "DELETE FROM "+table+own, sc.Tenant, agentID); err != nil {
+		// The threads of its sessions go with them, whoever works in those.
+		const own = ` IN (SELECT id FROM sessions WHERE tenant_id = ? AND
+			(agent_id = ? OR root_id IN (SELECT id FROM sessions WHERE tenant_id = ? AND agent_id = ?)))`
+		args := []any{sc.Tenant, agentID, sc.Tenant, agentID}
+		for _, table := range []string{
+			"session_tool_uses", "session_turns", "session_events", "session_resources", "session_loose_ends", "session_outcomes", "session_compactions",
+		} {
+			if _, err := db.ExecContext(ctx, "DELETE FROM "+table+" WHERE session_id"+own, args...); err != nil {
 				return mapErr(err)
 			}
 		}
-		n, err := affected(db.ExecContext(ctx, "DELETE FROM sessions WHERE tenant_id = ? AND agent_id = ?", sc.Tenant, agentID))
+		if _, err := db.ExecContext(ctx, "DELETE FROM session_threads WHERE id"+own, args...); err != nil {
+			return mapErr(err)
+		}
+		n, err := affected(db.ExecContext(ctx, "DELETE FROM sessions WHERE id"+own, args...))
 		total = int(n)
 		return err
 	})

@@ -443,3 +443,81 @@ func TestThreadOfFrozenAgent(t *testing.T) {
 		}
 	})
 }
+
+// TestDestroyedAgents destroys a subagent while the coordinator waits for it, and then the coordinator: nothing is left of either.
+func TestDestroyedAgents(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		l := newTeamLab(t, s, "researcher", "writer")
+		l.plays["lead"] = func(said string, results []string) llmtest.Answer {
+			if len(results) > 0 {
+				return llmtest.Text("done")
+			}
+			return both(ask("a", "researcher", "one"), ask("b", "writer", "two"))
+		}
+		l.plays["researcher"] = func(string, []string) llmtest.Answer { a := llmtest.Text("hm"); a.Stay = true; return a }
+		l.start()
+		v := l.open()
+		l.send(v, say("Do it."))
+		l.until(l.runLab, v, 0, func(e session.Event) bool { return e.Type == session.AgentThreadReceived })
+		if err := l.sessions.Destroy(t.Context(), l.Scope, l.member["researcher"]); err != nil {
+			t.Fatal(err)
+		}
+		events := l.ends(v)
+		if got := strings.Join(results(events), "\n"); !strings.Contains(got, "the agent was deleted") || !strings.Contains(got, "writer heard: two") {
+			t.Errorf("%s", got)
+		}
+		if n := len(l.threads(v)); n != 2 {
+			t.Errorf("%d threads", n)
+		}
+		if err := l.sessions.Destroy(t.Context(), l.Scope, l.lead); err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range []string{"sessions", "session_threads", "session_turns"} {
+			var n int
+			l.must(s.read(t.Context()).QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table+" WHERE tenant_id = ?", l.Scope.Tenant).Scan(&n))
+			if n != 0 {
+				t.Errorf("%d rows of %s are left", n, table)
+			}
+		}
+	})
+}
+
+// TestDepth lets a subagent with a roster of its own delegate once more, and no deeper.
+func TestDepth(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		l := newTeamLab(t, s, "leaf")
+		deep := l.configured(agent.Config{Name: "deep", System: "deep", Multiagent: &agent.Multiagent{Type: agent.Coordinator, Roster: []agent.RosterEntry{
+			{Type: agent.RosterAgent, Agent: l.member["leaf"], Version: 1},
+		}}})
+		middle := l.configured(agent.Config{Name: "middle", System: "middle", Multiagent: &agent.Multiagent{Type: agent.Coordinator, Roster: []agent.RosterEntry{
+			{Type: agent.RosterAgent, Agent: deep, Version: 1},
+		}}})
+		l.lead = l.configured(agent.Config{Name: "top", System: "top", Multiagent: &agent.Multiagent{Type: agent.Coordinator, Roster: []agent.RosterEntry{
+			{Type: agent.RosterAgent, Agent: middle, Version: 1},
+		}}})
+		for name, next := range map[string]string{"top": "middle", "middle": "deep", "deep": "leaf"} {
+			l.plays[name] = func(_ string, results []string) llmtest.Answer {
+				if len(results) > 0 {
+					return llmtest.Text(name + " got: " + results[0])
+				}
+				return ask("a", next, "go on")
+			}
+		}
+		l.start()
+		v := l.open()
+		l.send(v, say("Do it."))
+		events := l.ends(v)
+		if got := strings.Join(results(events), "\n"); !strings.HasPrefix(got, "middle got: deep got: not delegated: delegations go 2 deep") {
+			t.Errorf("%s", got)
+		}
+		threads := l.threads(v)
+		if len(threads) != 3 || threads[2].Depth != 2 || threads[2].Parent != threads[1].ID || threads[2].Root != v.ID {
+			t.Errorf("%+v", threads)
+		}
+		if n := count(events, session.ThreadCreated); n != 2 {
+			t.Errorf("%d threads were created: %v", n, kinds(events))
+		}
+	})
+}
