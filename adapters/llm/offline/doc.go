@@ -17,4 +17,8 @@
 //
 // Tokens are counted as one per four characters of everything that a real model would read or write, rounded up per part; the
 // figures are stable and comparable, and not those of any real tokenizer.
+//
+// Two kinds of requests are no conversations, and are known by their shape. Work is judged by a rubric by words alone: a criterion is
+// met when the phrases that it quotes, or else all its words that name something, occur in the work, and the verdict says so. A
+// conversation is summarised by the beginnings of its newest lines.
 package offline

@@ -50,7 +50,10 @@ func (p *Provider) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.
 			yield(llm.Event{}, llm.ErrRefusedRequest.Withf("the request has no messages"))
 			return
 		}
-		text, call := p.model.answer(req)
+		text, call, beside := aside(req)
+		if !beside {
+			text, call = p.model.answer(req)
+		}
 		resp := &llm.Response{StopReason: llm.StopEnd, Model: Name, Usage: llm.Usage{Input: inputTokens(req), Output: tokens(text)}}
 		if req.MaxOutputTokens > 0 && tokens(text) > int64(req.MaxOutputTokens) {
 			text = cut(text, req.MaxOutputTokens)
