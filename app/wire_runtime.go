@@ -27,7 +27,8 @@ func provideRuntime(cfg Config, o options, lc fx.Lifecycle, cl *closers, t *otel
 	}
 	r, err := process.New(process.Config{
 		Dir: filepath.Join(cfg.DataDir, "sandboxes"), Limits: cfg.Runtime.Limits, Timeout: cfg.Runtime.Timeout,
-		MaxOutput: cfg.Runtime.MaxOutput, EgressAllow: cfg.EgressAllow, Paths: cfg.Runtime.Paths, Unsafe: cfg.Runtime.Unsafe,
+		MaxOutput: cfg.Runtime.MaxOutput, EgressAllow: cfg.EgressAllow, Paths: cfg.Runtime.Paths, Hidden: []string{cfg.DataDir},
+		Unsafe: cfg.Runtime.Unsafe,
 		Logger: cfg.Logger,
 	})
 	if err != nil {

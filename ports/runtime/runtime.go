@@ -126,7 +126,7 @@ type Sandbox interface {
 	ReadDir(ctx context.Context, path string) ([]fs.DirEntry, error)
 	// RemoveAll deletes a file or a directory with all below it; no error when it is not there.
 	RemoveAll(ctx context.Context, path string) error
-	// Close ends whatever runs in it; its files stay.
+	// Close ends whatever runs in it, for all who have it open; its files stay, and Open finds them.
 	Close() error
 }
 

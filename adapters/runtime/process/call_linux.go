@@ -25,6 +25,7 @@ func (s *sandbox) setup(set settings, full bool) child.Setup {
 	u := child.Setup{
 		Base: filepath.Join(s.base, "root"), UID: s.owner.uid, GID: s.owner.gid, Proxy: set.proxy != nil, Shm: shmSize, Nice: niceness,
 		System: slices.Concat(system, s.runtime.cfg.Paths), Files: etc(s.owner.uid, s.owner.gid),
+		Hidden: s.runtime.cfg.Hidden,
 	}
 	if !s.owner.change {
 		u.UID, u.GID = child.UserID, child.UserID

@@ -174,25 +174,38 @@ func TestDataDirectory(t *testing.T) {
 	}
 }
 
-// Paths that the operator opens can be read, and not written.
+// Paths that the operator opens can be read, and not written; the server's own directory is hidden even there.
 func TestPaths(t *testing.T) {
-	dir, err := os.MkdirTemp("", "opened-")
+	dir, err := os.MkdirTemp("/var/tmp", "opened-") // the sandbox has a /tmp of its own
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := errors.Join(os.Chmod(dir, 0o777), os.WriteFile(filepath.Join(dir, "file"), []byte("opened"), 0o666)); err != nil {
+	data := filepath.Join(dir, "data")
+	if err := errors.Join(os.Chmod(dir, 0o777), os.WriteFile(filepath.Join(dir, "file"), []byte("opened"), 0o666), os.Mkdir(data, 0o777),
+		os.WriteFile(filepath.Join(data, "secret"), []byte("secret"), 0o666)); err != nil {
 		t.Fatal(err)
 	}
-	// It lies in /tmp, over which the sandbox's own is mounted: only elsewhere can it be seen.
-	r := newRuntime(t, process.Config{Paths: []string{"/etc/hostname", dir}})
+	r := newRuntime(t, process.Config{
+		Dir: filepath.Join(data, "sandboxes"), Hidden: []string{data}, Paths: []string{"/etc/hostname", dir, "/var/tmp/not-there"},
+	})
 	s, err := r.Open(context.Background(), runtime.Spec{ID: "box"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := s.Run(context.Background(), runtime.Command{Args: []string{"cat", "/etc/hostname"}})
-	if err != nil || string(res.Output) != "sandbox\n" {
-		t.Errorf("what the sandbox has itself is not replaced: %+v %q, %v", res, res.Output, err)
+	for script, want := range map[string]string{
+		"cat /etc/hostname":                                     "sandbox\n", // what the sandbox has itself is not replaced
+		"cat " + dir + "/file":                                  "opened",
+		"echo x > " + dir + "/file || cat " + dir + "/file":     "opened",
+		"ls -A " + dir + "/data; echo x > " + dir + "/data/new": "",
+	} {
+		res, err := s.Run(context.Background(), runtime.Command{Args: []string{"sh", "-c", "(" + script + ") 2>/dev/null"}})
+		if err != nil || string(res.Output) != want {
+			t.Errorf("%s: %+v %q, %v", script, res, res.Output, err)
+		}
+	}
+	if got, err := os.ReadDir(data); err != nil || len(got) != 2 {
+		t.Errorf("the data directory holds %v (%v)", got, err)
 	}
 	for _, bad := range []string{"relative", "/", "/usr/.."} {
 		if _, err := process.New(process.Config{Dir: t.TempDir(), Paths: []string{bad}}); err == nil {

@@ -88,7 +88,7 @@ func (p *proxy) connect(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer here.Close() //nolint:errcheck // there is nobody to tell
+	defer here.Close()                              //nolint:errcheck // there is nobody to tell
 	stop := context.AfterFunc(r.Context(), func() { // the call has ended
 		_ = here.Close()
 		_ = there.Close()

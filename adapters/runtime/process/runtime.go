@@ -35,6 +35,8 @@ type Config struct {
 	// Paths are further files and directories of this machine that programs may read, such as "/opt/python"; /usr and its like always
 	// belong to them.
 	Paths []string
+	// Hidden are directories that programs must not see even where they lie in /usr or in one of Paths; Dir is always one.
+	Hidden []string
 	// Unsafe runs programs without isolation where the machine offers none: with the server's rights, for development only.
 	Unsafe bool
 	// Logger hears of what nobody else is told; default slog.Default().
@@ -77,11 +79,23 @@ func New(cfg Config) (*Runtime, error) {
 	if _, err := egress.New(egress.Config{Allow: cfg.EgressAllow}); err != nil {
 		return nil, fmt.Errorf("process: Config.EgressAllow: %w", err)
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
+	}
+	var hidden []string
+	for _, p := range append([]string{dir}, cfg.Hidden...) {
+		p, err := filepath.Abs(p)
+		if err != nil {
+			return nil, err
+		}
+		hidden = append(hidden, p)
+		if real, err := filepath.EvalSymlinks(p); err == nil && real != p {
+			hidden = append(hidden, real)
+		}
+	}
+	cfg.Hidden = hidden
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
 	}
 	left, err := filepath.Glob(filepath.Join(dir, removed+"*"))
 	if err != nil {
@@ -140,7 +154,9 @@ func (r *Runtime) Open(ctx context.Context, spec runtime.Spec) (runtime.Sandbox,
 	if err != nil {
 		return nil, err
 	}
-	r.mu.Lock()
+	if err := r.lockOpen(ctx, spec.ID); err != nil {
+		return nil, err
+	}
 	defer r.mu.Unlock()
 	if s := r.open[spec.ID]; s != nil {
 		s.apply(set)
@@ -148,7 +164,7 @@ func (r *Runtime) Open(ctx context.Context, spec runtime.Spec) (runtime.Sandbox,
 	}
 	s := &sandbox{
 		runtime: r, id: spec.ID, base: filepath.Join(r.cfg.Dir, spec.ID), owner: r.machine.owner(spec.ID),
-		calls: map[*call]struct{}{}, roots: map[string]*os.Root{},
+		calls: map[*call]struct{}{}, roots: map[string]*os.Root{}, closed: make(chan struct{}),
 	}
 	s.apply(set)
 	if err := s.create(); err != nil {
@@ -160,6 +176,26 @@ func (r *Runtime) Open(ctx context.Context, spec runtime.Spec) (runtime.Sandbox,
 	s.recount()
 	r.open[spec.ID] = s
 	return s, nil
+}
+
+// lockOpen locks r.mu at a moment when the sandbox is open or not, but not about to be closed.
+func (r *Runtime) lockOpen(ctx context.Context, id string) error {
+	for {
+		r.mu.Lock()
+		s := r.open[id]
+		if s == nil {
+			return nil
+		}
+		if _, err := s.now(); err == nil {
+			return nil
+		}
+		r.mu.Unlock()
+		select {
+		case <-s.closed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // settings checks what of spec a sandbox keeps.
@@ -200,15 +236,14 @@ func (r *Runtime) Remove(ctx context.Context, id string) error {
 		return err
 	}
 	r.mu.Lock()
-	s := r.open[id]
-	r.mu.Unlock()
-	if s != nil {
+	for s := r.open[id]; s != nil; s = r.open[id] { // somebody may open it again meanwhile
+		r.mu.Unlock()
 		if err := s.Close(); err != nil {
 			return err
 		}
+		r.mu.Lock()
 	}
 	// The name is free at once; what it stood for may take a while to delete.
-	r.mu.Lock()
 	trash, err := os.MkdirTemp(r.cfg.Dir, removed)
 	if err == nil {
 		err = os.Rename(filepath.Join(r.cfg.Dir, id), filepath.Join(trash, id))

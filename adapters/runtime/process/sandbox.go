@@ -46,6 +46,7 @@ type sandbox struct {
 	calls    map[*call]struct{}
 	group    *group // nil until something runs, and where there are no control groups
 	gone     bool
+	closed   chan struct{} // closed when everything in it has ended
 }
 
 var _ runtime.Sandbox = (*sandbox)(nil)
@@ -126,9 +127,11 @@ func (s *sandbox) Close() error {
 	s.mu.Lock()
 	if s.gone {
 		s.mu.Unlock()
+		<-s.closed
 		return nil
 	}
 	s.gone = true
+	defer close(s.closed)
 	var kill []func()
 	var ended []chan struct{}
 	for c := range s.calls {

@@ -46,7 +46,7 @@ func Run(t *testing.T, cfg Config) {
 		"Environment": testEnvironment, "Files": testFiles, "Shared": testShared, "Atomic": testAtomic, "Paths": testPaths, "Links": testLinks,
 		"ReadOnly": testReadOnly, "Host": testHost, "Neighbours": testNeighbours, "Processes": testProcesses, "Rights": testRights,
 		"Outlive": testOutlive, "Start": testStart, "StartEnds": testStartEnds, "Close": testClose, "Reopen": testReopen,
-		"Remove": testRemove, "IDs": testIDs, "ForkBomb": testForkBomb, "MemoryBomb": testMemoryBomb, "MemoryTogether": testMemoryTogether,
+		"Remove": testRemove, "IDs": testIDs, "ForkBomb": testForkBomb, "Busy": testBusy, "MemoryBomb": testMemoryBomb, "MemoryTogether": testMemoryTogether,
 		"DiskFill": testDiskFill, "DiskWrite": testDiskWrite, "NoNetwork": testNoNetwork, "PublicNetwork": testPublicNetwork,
 		"LimitedNetwork": testLimitedNetwork, "Concurrent": testConcurrent,
 	} {
@@ -794,6 +794,28 @@ func testForkBomb(t *testing.T, cfg Config) {
 	b.run(runtime.Command{Args: []string{"bash", "-c", "bomb() { bomb | bomb & }; bomb; sleep 30"}, Timeout: 2 * time.Second, MaxOutput: 1000})
 	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("a fork bomb held the server for %s", took)
+	}
+	b.says("echo alive", "alive\n")
+}
+
+// testBusy checks that a program that takes all there is does not hold the server, and can be ended.
+func testBusy(t *testing.T, cfg Config) {
+	b := begin(t, cfg, runtime.Spec{Limits: runtime.Limits{Processes: 16}})
+	p, err := b.Start(context.Background(), runtime.Command{Args: []string{"bash", "-c", "while :; do sleep 30 & done 2>/dev/null"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for range 3 {
+		if _, err := b.Run(context.Background(), runtime.Command{Args: []string{"true"}, Timeout: 5 * time.Second}); err != nil && !errors.Is(err, runtime.ErrBusy) {
+			t.Errorf("a call meanwhile: %v", err)
+		}
+	}
+	if err := p.Kill(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 60*time.Second {
+		t.Errorf("it took %s", took)
 	}
 	b.says("echo alive", "alive\n")
 }

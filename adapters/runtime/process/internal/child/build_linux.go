@@ -29,6 +29,7 @@ func build(s Setup) error {
 	for _, step := range []func() error{
 		func() error { return b.files(s.Files) },
 		func() error { return b.system(s.System) },
+		func() error { return b.hide(s.Hidden) },
 		func() error { return b.devices(s.Shm) },
 		b.processes,
 		func() error { return b.own(s.Mounts) },
@@ -142,6 +143,20 @@ func (b builder) system(paths []string) error {
 			return fmt.Errorf("make room for %s: %w", p, err)
 		}
 		if err := b.bind(p, target, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NODEV); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hide covers directories with empty ones.
+func (b builder) hide(dirs []string) error {
+	for _, dir := range dirs {
+		info, err := os.Lstat(b.in(dir))
+		if err != nil || !info.IsDir() {
+			continue // it is not in sight
+		}
+		if err := tmpfs(b.in(dir), "mode=0555,size=4k,nr_inodes=2", unix.MS_RDONLY); err != nil {
 			return err
 		}
 	}

@@ -240,10 +240,6 @@ func lookup(p Program) (string, error) {
 // launch makes the namespaces for a server that is not root. The server cannot do it: it lets nobody see its memory, and therefore
 // may not say itself who is who in a namespace that it makes.
 func launch() {
-	err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
-	if err != nil {
-		fail(false, err)
-	}
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{NameInit}, &syscall.ProcAttr{
 		Dir: "/", Env: os.Environ(), Files: []uintptr{0, 1, 2, SocketFD},
 		Sys: &syscall.SysProcAttr{
@@ -257,8 +253,8 @@ func launch() {
 	if err != nil {
 		fail(false, fmt.Errorf("make namespaces: %w", err))
 	}
-	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err == nil {
+	// The helper ends with the server, and this process with the helper; in between it must not hold what others wait for.
+	if null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
 		for fd := range SocketFD + 1 {
 			_ = unix.Dup2(null, fd)
 		}
@@ -314,7 +310,7 @@ func filter() error {
 	}
 	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog))) //nolint:gosec // the kernel copies it
-	if errno != 0 && errno != unix.ENOSYS && errno != unix.EINVAL { // a kernel without it: the namespaces hold all the same
+	if errno != 0 && errno != unix.ENOSYS && errno != unix.EINVAL {                                                 // a kernel without it: the namespaces hold all the same
 		return fmt.Errorf("filter system calls: %w", errno)
 	}
 	return nil

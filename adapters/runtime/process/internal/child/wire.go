@@ -26,6 +26,7 @@ type Setup struct {
 	Base     string            // an empty directory to build the sandbox's root on
 	UID, GID int               // whom programs run as
 	System   []string          // directories and files of this machine, read-only, that may be missing
+	Hidden   []string          // directories that are not shown, though they lie in what is
 	Mounts   []Mount           // the sandbox's own
 	Files    map[string]string // small files below /etc
 	Proxy    bool              // open the proxy's listener and send it
