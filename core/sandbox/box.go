@@ -252,7 +252,7 @@ func readState(ctx context.Context, sb runtime.Sandbox) (state, error) {
 		return st, err
 	}
 	if json.Unmarshal(raw, &st) != nil {
-		return state{}, nil // spoilt by a program: everything is done again
+		return state{}, nil //nolint:nilerr // spoilt by a program: everything is done again
 	}
 	return st, nil
 }
@@ -272,7 +272,7 @@ func readAll(ctx context.Context, sb runtime.Sandbox, path string, most int64) (
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

@@ -126,7 +126,7 @@ func (s *Service) clone(ctx context.Context, u *scene, r session.Resource) error
 	if err != nil {
 		return err
 	}
-	defer sb.Close()
+	defer func() { _ = sb.Close() }()
 	if err := s.git(ctx, sb, r, host.Scheme+"://"+host.Host, token); err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func (s *Service) read(ctx context.Context, u *scene, raw json.RawMessage) (tool
 		Range []int  `json:"view_range"`
 	}
 	if err := json.Unmarshal(raw, &in); err != nil {
-		return refusef("the input must be an object with the text \"file_path\""), nil //nolint:nilerr // the model is told
+		return refusef("the input must be an object with the text \"file_path\""), nil
 	}
 	p, err := absolute(in.Path)
 	if err != nil {
@@ -138,7 +138,7 @@ func (s *Service) read(ctx context.Context, u *scene, raw json.RawMessage) (tool
 		}
 		return tool.Result{}, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	r := bufio.NewReaderSize(f, 64<<10)
 	head, err := r.Peek(8 << 10)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
@@ -234,7 +234,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 		part, more, err := r.ReadLine()
 		if err != nil {
 			if some {
-				return line, nil //nolint:nilerr // the end of the file ends the line
+				return line, nil // the end of the file ends the line
 			}
 			return nil, err
 		}
@@ -333,7 +333,8 @@ func (s *Service) edit(ctx context.Context, u *scene, raw json.RawMessage) (tool
 		All  bool   `json:"replace_all"`
 	}
 	if err := json.Unmarshal(raw, &in); err != nil {
-		return refusef("the input must be an object with the texts \"file_path\", \"old_string\" and \"new_string\""), nil //nolint:nilerr // the model is told
+		const want = "the input must be an object with the texts \"file_path\", \"old_string\" and \"new_string\""
+		return refusef(want), nil //nolint:nilerr // the model is told
 	}
 	p, info, refused, err := target(ctx, u, in.Path)
 	switch {

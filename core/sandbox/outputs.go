@@ -89,7 +89,7 @@ func (s *Service) saveOutput(ctx context.Context, u *scene, rel string, info fs.
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	file, err := s.d.Outputs.Save(ctx, u.sc, NewOutput{Session: u.sess.ID, Path: clean(rel)}, f)
 	if err != nil {
 		return err

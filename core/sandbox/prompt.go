@@ -34,8 +34,8 @@ func (s *Service) Prompt(ctx context.Context, sc account.Scope, sess session.Ses
 		return "", nil //nolint:nilerr // the first use of a tool says that the environment is gone
 	}
 	var out strings.Builder
-	fmt.Fprintf(&out, "You have a sandbox: a Linux machine of your own, with files that stay for the whole conversation. Programs start in %s. "+
-		"Put files that the user is to get into %s.", session.WorkspaceDir, session.OutputsDir)
+	fmt.Fprintf(&out, "You have a sandbox: a Linux machine of your own, with files that stay for the whole conversation. "+
+		"Programs start in %s. Put files that the user is to get into %s.", session.WorkspaceDir, session.OutputsDir)
 	n := env.Config.Networking
 	switch {
 	case n.Type == environment.Limited && len(n.AllowedHosts) == 0 && !n.AllowPackageManagers && !n.AllowMCPServers:

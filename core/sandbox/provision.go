@@ -34,7 +34,8 @@ func all(args ...string) func([]string) [][]string {
 // all of it lies in packagesDir.
 var installers = []installer{
 	{
-		name: "cargo", packages: func(p environment.Packages) []string { return p.Cargo }, program: "cargo", check: []string{"cargo", "--version"},
+		name: "cargo", packages: func(p environment.Packages) []string { return p.Cargo }, program: "cargo",
+		check:    []string{"cargo", "--version"},
 		env:      map[string]string{"CARGO_HOME": "/tmp/cargo", "CARGO_TARGET_DIR": "/tmp/cargo-target"},
 		commands: all("cargo", "install", "--quiet", "--root", packagesDir+"/cargo", "--"), path: packagesDir + "/cargo/bin",
 	},
@@ -67,8 +68,11 @@ var installers = []installer{
 		path:     packagesDir + "/npm/bin",
 	},
 	{
-		name: "pip", packages: func(p environment.Packages) []string { return p.Pip }, program: "python3", check: []string{"python3", "-m", "pip", "--version"},
-		env:      map[string]string{"PIP_NO_CACHE_DIR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_ROOT_USER_ACTION": "ignore"},
+		name: "pip", packages: func(p environment.Packages) []string { return p.Pip }, program: "python3",
+		check: []string{"python3", "-m", "pip", "--version"},
+		env: map[string]string{
+			"PIP_NO_CACHE_DIR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "PIP_ROOT_USER_ACTION": "ignore",
+		},
 		commands: all("python3", "-m", "pip", "install", "--quiet", "--upgrade", "--target", packagesDir+"/pip", "--"),
 		path:     packagesDir + "/pip/bin",
 	},

@@ -5,7 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
-	"crypto/sha1" //nolint:gosec // what npm registries use
+	"crypto/sha1" // what npm registries use
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -91,7 +91,7 @@ func registry(t *testing.T, requests *atomic.Int64, down *atomic.Bool) *httptest
 	})
 	mux.HandleFunc("/files/teapot-1.0-py3-none-any.whl", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(whl) })
 	mux.HandleFunc("/kettle", func(w http.ResponseWriter, r *http.Request) {
-		sum := sha1.Sum(tgz) //nolint:gosec // as above
+		sum := sha1.Sum(tgz)
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"name":"kettle","dist-tags":{"latest":"2.0.0"},"versions":{"2.0.0":{"name":"kettle","version":"2.0.0",
 			"bin":{"kettle":"cli.js"},"dist":{"tarball":"http://%s/kettle.tgz","shasum":"%s"}}}}`, r.Host, hex.EncodeToString(sum[:]))

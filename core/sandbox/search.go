@@ -276,9 +276,9 @@ func (g *grepping) file(ctx context.Context, sb runtime.Sandbox, p string, info 
 		if errors.Is(err, runtime.ErrGone) {
 			return err
 		}
-		return nil //nolint:nilerr // it vanished, or is closed to us
+		return nil // it vanished, or is closed to us
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	r := bufio.NewReaderSize(f, 64<<10)
 	if head, _ := r.Peek(8 << 10); binary(head) { // a failure to read shows below
 		return nil
@@ -286,7 +286,7 @@ func (g *grepping) file(ctx context.Context, sb runtime.Sandbox, p string, info 
 	for n := 1; ; n++ {
 		line, err := readLine(r)
 		if err != nil || line == nil {
-			return nil //nolint:nilerr // the end, or a file that cannot be read
+			return nil // the end, or a file that cannot be read
 		}
 		if !g.re.Match(line) {
 			continue

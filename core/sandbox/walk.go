@@ -42,7 +42,7 @@ func walk(ctx context.Context, sb runtime.Sandbox, at string, l walkLimits, fn f
 			if errors.Is(err, runtime.ErrGone) {
 				return err
 			}
-			return nil //nolint:nilerr // a directory that vanished, or is closed to us
+			return nil // it vanished, or is closed to us
 		}
 		for _, e := range entries {
 			if seen++; l.entries > 0 && seen > l.entries {

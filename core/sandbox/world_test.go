@@ -3,7 +3,6 @@ package sandbox_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -302,12 +301,4 @@ func dirMount(path, version string, files ...string) sandbox.Mount {
 		}
 		return out, nil
 	}}
-}
-
-func lines(n int) string {
-	var b strings.Builder
-	for i := 1; i <= n; i++ {
-		fmt.Fprintf(&b, "line %d\n", i)
-	}
-	return b.String()
 }

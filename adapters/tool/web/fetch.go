@@ -188,7 +188,8 @@ func read(page *sandbox.Page, contentType string, body []byte, at *url.URL) erro
 		page.Text = string(body)
 		return nil
 	}
-	return errMedia.Withf("%s holds %s of %d bytes, which cannot be read as text; download it with a program in bash", at.Host, media, len(body))
+	return errMedia.Withf("%s holds %s of %d bytes, which cannot be read as text; download it with a program in bash",
+		at.Host, media, len(body))
 }
 
 // decoded returns a text in UTF-8.

@@ -35,7 +35,9 @@ func serve(t *testing.T) *url.URL {
 	answer("/image", "image/png", "\x89PNG\r\n\x1a\n\x00")
 	answer("/big", "text/plain", strings.Repeat("x", 4000))
 	answer("/deep", "text/html", strings.Repeat("<div>", 100_000))
-	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusFound) })
+	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusFound)
+	})
 	mux.HandleFunc("/slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
