@@ -120,18 +120,23 @@ type fileMounter struct{ files *file.Service }
 var _ sandbox.Mounter = fileMounter{}
 
 // Mounts implements sandbox.Mounter.
-func (m fileMounter) Mounts(_ context.Context, sc account.Scope, sess session.Session, _ agent.Agent) ([]sandbox.Mount, error) {
+func (m fileMounter) Mounts(ctx context.Context, sc account.Scope, sess session.Session, _ agent.Agent) ([]sandbox.Mount, error) {
 	var out []sandbox.Mount
 	for _, r := range sess.Resources {
 		if r.Type != session.ResourceFile {
 			continue
 		}
-		out = append(out, sandbox.Mount{Path: r.Mount, Version: r.File.String(), Load: func(context.Context) ([]sandbox.File, error) {
+		about := "a file"
+		if f, err := m.files.Get(ctx, sc, r.File); err == nil { // otherwise Load says what is wrong
+			about = "the file " + f.Name
+		}
+		load := func(context.Context) ([]sandbox.File, error) {
 			return []sandbox.File{{Open: func(ctx context.Context) (io.ReadCloser, error) {
 				_, content, err := m.files.Open(ctx, sc, r.File)
 				return content, err
 			}}}, nil
-		}})
+		}
+		out = append(out, sandbox.Mount{Path: r.Mount, Version: r.File.String(), About: about, Load: load})
 	}
 	return out, nil
 }

@@ -24,7 +24,7 @@ type Mount struct {
 	Path string
 	// Version changes whenever the contents do. A mount that is there in this version is left alone.
 	Version string
-	// About is a line for the model: what it finds there. "" leaves the path to speak for itself.
+	// About is a line for the model: what it finds there. "" leaves it to another prompt to tell of it.
 	About string
 	// ReadOnly refuses the file tools to write below Path. Programs may still change their copy.
 	ReadOnly bool

@@ -59,10 +59,10 @@ func (s *Service) Prompt(ctx context.Context, sc account.Scope, sess session.Ses
 			continue // the first use of a tool says so
 		}
 		for _, mount := range mounts {
-			line := "- " + mount.Path
-			if mount.About != "" {
-				line += ": " + mount.About
+			if mount.About == "" {
+				continue
 			}
+			line := "- " + mount.Path + ": " + mount.About
 			if mount.ReadOnly {
 				line += " (read-only)"
 			}

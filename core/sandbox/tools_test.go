@@ -293,13 +293,16 @@ func TestPrompt(t *testing.T) {
 	w.put(w.sess)
 	m := dirMount("/mnt/skills/tea", "1")
 	m.About, m.ReadOnly = "how to make tea", true
-	w.mounts = append(w.mounts, m)
+	w.mounts = append(w.mounts, m, dirMount("/mnt/memory/other", "1"))
 	text, err := w.service.Prompt(t.Context(), w.sc, w.sess, w.agent)
 	if err != nil {
 		t.Fatal(err)
 	}
 	has(t, text, "/workspace", "/mnt/session/outputs", "a.example", "- /workspace/tea: a clone of https://github.com/a/tea",
 		"- /mnt/skills/tea: how to make tea (read-only)")
+	if strings.Contains(text, "other") {
+		t.Errorf("a mount that has nothing to say is told of: %s", text)
+	}
 	none := w.agent
 	none.Config.Tools = nil
 	if text, err := w.service.Prompt(t.Context(), w.sc, w.sess, none); text != "" || err != nil {
