@@ -2,16 +2,20 @@ package app_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/textproto"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/app/apptest"
 )
 
@@ -27,7 +31,8 @@ type managed struct {
 // managedServer is a running server and what the tests of single calls need beside them.
 type managedServer struct {
 	*apptest.Server
-	api *apptest.Client
+	api      *apptest.Client
+	provider *httptest.Server
 }
 
 func (s *managedServer) create(t *testing.T, path string, body any) string {
@@ -442,7 +447,103 @@ func managedStores() []managed {
 	}
 }
 
-func managedModels() []managed { return nil }
+func managedModels() []managed {
+	return []managed{
+		{"GET /v1/model_cards", "Lists model cards, with the last four characters of their keys.", func(t *testing.T, s *managedServer) {
+			id := s.card(t)
+			s.lists(t, "/v1/model_cards", id)
+			if a := s.api.In(t).Do("GET", "/v1/model_cards", nil); bytes.Contains(a.Body, []byte(goodKey)) {
+				t.Errorf("the list shows a key: %s", a.Body)
+			}
+		}},
+		{"POST /v1/model_cards", "Adds a model card after trying its key.", func(t *testing.T, s *managedServer) {
+			card := s.get(t, "/v1/model_cards/"+s.card(t))
+			same(t, goodKey[len(goodKey)-4:], card["api_key_preview"])
+			s.api.In(t).Refuse(http.StatusBadRequest, "POST", "/v1/model_cards", m{
+				"model_id": "bad", "provider": "oai-compatible", "base_url": s.provider.URL, "model": "m", "api_key": "a-wrong-key",
+			})
+		}},
+		{"POST /v1/model_cards/:id", "Rotates a model card's key, address or model.", func(t *testing.T, s *managedServer) {
+			id := s.card(t)
+			s.api.In(t).Refuse(http.StatusBadRequest, "POST", "/v1/model_cards/"+id, m{"api_key": "a-wrong-key"})
+			s.api.In(t).Call("POST", "/v1/model_cards/"+id, m{"model": "another"}, nil)
+			same(t, "another", s.get(t, "/v1/model_cards/"+id)["model"])
+		}},
+		{"DELETE /v1/model_cards/:id", "Deletes a model card.", func(t *testing.T, s *managedServer) {
+			s.deletes(t, "/v1/model_cards/"+s.card(t), "model_card_deleted")
+		}},
+		{"GET /v1/model_cards/:id/key", "Is for workers alone: every API key is refused.", func(t *testing.T, s *managedServer) {
+			id := s.card(t)
+			s.api.In(t).Refuse(http.StatusForbidden, "GET", "/v1/model_cards/"+id+"/key", nil)
+		}},
+		{"GET /v1/evals", "Lists runs of evaluations.", func(t *testing.T, s *managedServer) {
+			s.lists(t, "/v1/evals", s.eval(t))
+		}},
+		{"POST /v1/evals", "Starts an evaluation.", func(t *testing.T, s *managedServer) {
+			same(t, 1.0, s.get(t, "/v1/evals/"+s.eval(t))["task_count"])
+			s.api.In(t).Refuse(http.StatusBadRequest, "POST", "/v1/evals", m{"agent_id": s.agent(t), "tasks": []m{}})
+		}},
+		{"GET /v1/evals/:id", "Reads the results of an evaluation.", func(t *testing.T, s *managedServer) {
+			id := s.eval(t)
+			for s.get(t, "/v1/evals/"+id)["status"] != "completed" {
+				if t.Context().Err() != nil {
+					t.Fatal("the run does not end")
+				}
+			}
+			got := s.get(t, "/v1/evals/"+id)
+			same(t, []any{1.0, 0.0, 1.0}, []any{got["completed_count"], got["failed_count"], got["agent_version"]})
+		}},
+	}
+}
+
+// goodKey is the key that the provider takes.
+const goodKey = "a-good-key-1234"
+
+// newProvider is a model provider that knows one key.
+func newProvider(t *testing.T) *httptest.Server {
+	t.Helper()
+	p := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var req struct{ Stream bool }
+		if r.Header.Get("Authorization") != "Bearer "+goodKey {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"error":{"message":"Incorrect API key provided","type":"invalid_request_error"}}`)
+			return
+		}
+		_ = json.NewDecoder(r.Body).Decode(&req)
+		const usage = `"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}`
+		if !req.Stream {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],`+usage+`}`)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, `data: {"id":"c","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":"stop"}]}`+"\n\n"+
+			`data: {"id":"c","object":"chat.completion.chunk","model":"m","choices":[],`+usage+"}\n\ndata: [DONE]\n\n")
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// card makes a model card in a tenant of its own: where there are cards, agents are held to them.
+func (s *managedServer) card(t *testing.T) string {
+	t.Helper()
+	var tenant struct {
+		APIKey string `json:"api_key"`
+	}
+	s.Admin.In(t).Call("POST", "/v1/tenants", m{"name": t.Name()}, &tenant)
+	s.api = s.As(tenant.APIKey)
+	t.Cleanup(func() { s.api = s.Admin })
+	return s.create(t, "/v1/model_cards", m{
+		"model_id": "mine", "provider": "oai-compatible", "base_url": s.provider.URL, "model": "m", "api_key": goodKey,
+	})
+}
+
+func (s *managedServer) eval(t *testing.T) string {
+	t.Helper()
+	return s.create(t, "/v1/evals", m{"agent_id": s.agent(t), "environment_id": s.environment(t), "tasks": []m{
+		{"id": "sum", "messages": []string{"What is 6 times 7?"}, "scorer": m{"type": "includes", "text": "42"}},
+	}})
+}
 
 func managedAccount() []managed {
 	return []managed{
@@ -481,7 +582,10 @@ func managedAccount() []managed {
 // TestManagedAgents calls every documented call of the API once, to see that it does what it says.
 func TestManagedAgents(t *testing.T) {
 	t.Parallel()
-	s := &managedServer{Server: apptest.Start(t, apptest.Config{})}
+	provider := newProvider(t)
+	s := &managedServer{provider: provider, Server: apptest.Start(t, apptest.Config{Change: func(c *app.Config) {
+		c.EgressAllow = []string{provider.Listener.Addr().String()}
+	}})}
 	s.api = s.Admin
 	for _, c := range managedCalls() {
 		t.Run(c.call, func(t *testing.T) { c.test(t, s) })

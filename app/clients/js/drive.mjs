@@ -89,8 +89,10 @@ await step('a turn', async () => {
   );
   assert.equal(one(events, 'session.status_idle').stop_reason.type, 'end_turn');
   assert.ok(events.every((e) => e.id && !Number.isNaN(Date.parse(e.processed_at))));
-  assert.deepEqual((await all(beta.sessions.events.list(session.id, { limit: 2 }))).map((e) => e.id), events.map((e) => e.id));
-  assert.deepEqual((await all(beta.sessions.events.list(session.id, { order: 'desc', limit: 3 }))).map((e) => e.id), events.map((e) => e.id).reverse());
+  // The older library leaves events out of streams that it does not know.
+  const kept = async (params) => (await all(beta.sessions.events.list(session.id, params))).filter((e) => !older || e.type !== 'session.usage').map((e) => e.id);
+  assert.deepEqual(await kept({ limit: 2 }), events.map((e) => e.id));
+  assert.deepEqual(await kept({ order: 'desc', limit: 3 }), events.map((e) => e.id).reverse());
   const said = await all(beta.sessions.events.list(session.id, { types: ['agent.message'] }));
   assert.deepEqual(types(said), ['agent.message']);
   const later = await all(beta.sessions.events.list(session.id, { 'created_at[gt]': events.at(-1).processed_at }));
