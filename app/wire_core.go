@@ -83,7 +83,7 @@ func provideAccounts(b base, s *bunstore.Store, bus bus.Bus, k keeper.Keeper, tr
 func provideAgents(b base, s *bunstore.Store, library *skill.Library, models *model.Registry) (*agent.Service, error) {
 	return agent.NewService(agent.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Agents(), Models: models, Skills: skillCheck{library},
-	}, agent.ServiceConfig{Reserved: append(memory.ToolNames(), run.PayTool, knowledge.ToolName, skill.ReadTool)})
+	}, agent.ServiceConfig{Reserved: append(memory.ToolNames(), run.PayTool, run.DelegateTool, run.AdvisorTool, knowledge.ToolName, skill.ReadTool)})
 }
 
 // owners tells the contexts below agent about agents.
@@ -234,6 +234,7 @@ func provideSessions(b base, p sessionParts) (*session.Service, error) {
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: p.Store.Sessions(), Log: p.Store.Sessions(),
 		Uses: p.Store.ToolUses(), Turns: p.Store.SessionTurns(), Journal: p.Journal, Hub: p.Hub, Agents: p.Agents, Gate: p.Gate,
 		Spendings: p.Store.Spendings(), Stores: p.Memory, Environments: p.Environments, Vaults: p.Vaults, Files: sessionFiles{p.Files}, Keeper: p.Keeper,
+		Rubrics: rubricFiles{p.Files},
 	})
 }
 
