@@ -7,9 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/bureau-agents/bureau/app"
+	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
 var example = filepath.Join("..", "..", "..", "testdata", "bureau.yaml")
@@ -102,6 +106,15 @@ func TestBadSettings(t *testing.T) {
 		{"BUREAU_TRUSTED_PROXIES", "10.0.0.0/8, x", `"x" is neither`},
 		{"BUREAU_EGRESS_ALLOW", "a:b:c", "host:port"},
 		{"BUREAU_DEFAULT_POLICY", "maybe", "none of deny, allow"},
+		{"BUREAU_RUNTIME", "docker", "none of process, none"},
+		{"BUREAU_SANDBOX_MEMORY", "1GB", "like 512MiB"},
+		{"BUREAU_SANDBOX_MEMORY", "0", "like 512MiB"},
+		{"BUREAU_SANDBOX_DISK", "9999999999TiB", "like 512MiB"},
+		{"BUREAU_SANDBOX_PROCESSES", "-1", "above zero"},
+		{"BUREAU_SANDBOX_TIMEOUT", "11m", "at most 10m"},
+		{"BUREAU_SANDBOX_TIMEOUT", "30", "like 30s"},
+		{"BUREAU_SANDBOX_PATHS", "opt", "absolute path"},
+		{"BUREAU_UNSAFE_SANDBOX", "yes", "none of 0, 1"},
 	} {
 		t.Run(c.env+" "+c.value, func(t *testing.T) {
 			t.Setenv(c.env, c.value)
@@ -124,5 +137,25 @@ func TestBadSettings(t *testing.T) {
 		if _, err := loaded(t, "--config", file); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
+	}
+}
+
+func TestSandboxSettings(t *testing.T) {
+	for name, value := range map[string]string{
+		"MEMORY": "512MiB", "DISK": "2 GiB", "PROCESSES": "8", "TIMEOUT": "2m", "OUTPUT": "1024", "PATHS": "/opt/a, /opt/b",
+	} {
+		t.Setenv("BUREAU_SANDBOX_"+name, value)
+	}
+	t.Setenv("BUREAU_UNSAFE_SANDBOX", "1")
+	s, err := loaded(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := app.RuntimeConfig{
+		Provider: "process", Limits: runtime.Limits{Memory: 512 << 20, Processes: 8, Disk: 2 << 30}, Timeout: 2 * time.Minute, MaxOutput: 1024,
+		Paths: []string{"/opt/a", "/opt/b"}, Unsafe: true,
+	}
+	if d := cmp.Diff(want, s.WithDefaults().Runtime); d != "" {
+		t.Error(d)
 	}
 }
