@@ -166,7 +166,7 @@ func (b builder) hide(dirs []string) error {
 func (b builder) files(files map[string]string) error {
 	for name, text := range files {
 		target := b.in(name)
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil { //nolint:gosec // the sandbox has another user
 			return err
 		}
 		if err := os.WriteFile(target, []byte(text), 0o644); err != nil { //nolint:gosec // the sandbox has another user
@@ -197,7 +197,7 @@ func (b builder) devices(shm int64) error {
 		}
 	}
 	for _, dir := range []string{"/dev/pts", "/dev/shm"} {
-		if err := os.MkdirAll(b.in(dir), 0o755); err != nil {
+		if err := os.MkdirAll(b.in(dir), 0o755); err != nil { //nolint:gosec // the sandbox has another user
 			return err
 		}
 	}
@@ -212,7 +212,7 @@ var hidden = []string{"kcore", "keys", "key-users", "kmsg", "kallsyms", "latency
 // processes mounts /proc of the sandbox's own processes.
 func (b builder) processes() error {
 	target := b.in("/proc")
-	if err := os.MkdirAll(target, 0o755); err != nil {
+	if err := os.MkdirAll(target, 0o755); err != nil { //nolint:gosec // the sandbox has another user
 		return err
 	}
 	if err := unix.Mount("proc", target, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
