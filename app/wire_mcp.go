@@ -9,6 +9,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/environment"
+	"github.com/bureau-agents/bureau/core/sandbox"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/egress"
@@ -21,13 +22,15 @@ func mcpModule() fx.Option {
 // maxMCPAnswer bounds one answer of an MCP server, in bytes; streams are answers too.
 const maxMCPAnswer = 64 << 20
 
-func provideMCP(lc fx.Lifecycle, b base, cfg Config, secrets *secret.Service, environments *environment.Service) (*mcp.Source, error) {
+func provideMCP(
+	lc fx.Lifecycle, b base, cfg Config, secrets *secret.Service, environments *environment.Service, sandboxes *sandbox.Service,
+) (*mcp.Source, error) {
 	guarded, err := egress.New(egress.Config{Allow: cfg.EgressAllow, Timeout: -1, MaxBody: maxMCPAnswer})
 	if err != nil {
 		return nil, err
 	}
 	s, err := mcp.NewSource(mcp.Deps{
-		Clock: b.Clock, Logger: b.Logger, Client: guarded.HTTPClient(), Credentials: secrets, Reach: mcpReach{environments},
+		Clock: b.Clock, Logger: b.Logger, Client: guarded.HTTPClient(), Credentials: secrets, Reach: mcpReach{environments}, Launcher: sandboxes,
 	}, mcp.Config{Version: Version()})
 	if err != nil {
 		return nil, err

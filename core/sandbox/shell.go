@@ -93,12 +93,9 @@ func (s *Service) bash(ctx context.Context, u *scene, raw json.RawMessage) (tool
 			return tool.Result{Text: "the shell was restarted"}, nil
 		}
 	}
-	env := map[string]string{}
-	if s.d.Variables != nil && len(u.sess.Vaults) > 0 {
-		var err error
-		if env, err = s.d.Variables.Variables(ctx, u.sc, u.sess.Vaults); err != nil {
-			return tool.Result{}, err
-		}
+	env, err := s.variables(ctx, u)
+	if err != nil {
+		return tool.Result{}, err
 	}
 	script := shellScript
 	if exports := packageEnv(u.env.Config.Packages); len(exports) > 0 {
@@ -113,6 +110,14 @@ func (s *Service) bash(ctx context.Context, u *scene, raw json.RawMessage) (tool
 		return tool.Result{}, err
 	}
 	return s.bashResult(res, timeout), nil
+}
+
+// variables returns the credentials of the session that programs get by their environment.
+func (s *Service) variables(ctx context.Context, u *scene) (map[string]string, error) {
+	if s.d.Variables == nil || len(u.sess.Vaults) == 0 {
+		return map[string]string{}, nil
+	}
+	return s.d.Variables.Variables(ctx, u.sc, u.sess.Vaults)
 }
 
 // bashResult says how a command ended.
