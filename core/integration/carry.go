@@ -227,7 +227,7 @@ func (s *Service) hand(ctx context.Context, sc account.Scope, d *Delivery) error
 		if d.Message.Title != "" {
 			texts = append(texts, "(This is about: "+d.Message.Title+")")
 		}
-		ended := false
+		var ended bool
 		if message, ended, err = s.d.Sessions.Say(ctx, sc, session, texts); err != nil {
 			return err
 		}

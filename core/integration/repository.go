@@ -20,7 +20,7 @@ type Installations interface {
 	Get(ctx context.Context, sc account.Scope, installation id.Installation) (Installation, error)
 	// List returns those of an integration, the oldest first; "" is every integration.
 	List(ctx context.Context, sc account.Scope, provider string) ([]Installation, error)
-	// Update locks one, lets change change its Status, SealedToken, TokenExpiry, UpdatedAt and RemovedAt, and stores those. An error of
+	// Update locks one, lets the closure change its Status, SealedToken, TokenExpiry, UpdatedAt and RemovedAt, and stores those. An error of
 	// change is returned and nothing is stored. One that becomes Uninstalled gives its events away.
 	Update(ctx context.Context, sc account.Scope, installation id.Installation, change func(*Installation) error) (Installation, error)
 	// Route returns whose event it is: the first of accounts that belongs to an installation. false: nobody's.
@@ -36,7 +36,7 @@ type Publications interface {
 	Get(ctx context.Context, sc account.Scope, publication id.Publication) (Publication, error)
 	// List lists those that req chooses, newest first.
 	List(ctx context.Context, sc account.Scope, req ListRequest) (page.Page[Publication], error)
-	// Update locks one, lets change change it, and stores all but ID, Tenant, Provider, Installation, Agent and CreatedAt. An error of change
+	// Update locks one, lets the closure change it, and stores all but ID, Tenant, Provider, Installation, Agent and CreatedAt. An error of change
 	// is returned and nothing is stored.
 	Update(ctx context.Context, sc account.Scope, publication id.Publication, change func(*Publication) error) (Publication, error)
 	// Live returns the live ones of an installation, oldest first.
@@ -67,7 +67,7 @@ type Deliveries interface {
 	Insert(ctx context.Context, sc account.Scope, d Delivery) (bool, error)
 	// Get returns one, or id.NotFound.
 	Get(ctx context.Context, sc account.Scope, delivery id.Delivery) (Delivery, error)
-	// Update locks one, lets change change State, Publication, Session, Input, Notice, CheckAt, Error and UpdatedAt, and stores those; or
+	// Update locks one, lets the closure change State, Publication, Session, Input, Notice, CheckAt, Error and UpdatedAt, and stores those; or
 	// id.NotFound. An error of change is returned and nothing is stored.
 	Update(ctx context.Context, sc account.Scope, delivery id.Delivery, change func(*Delivery) error) (Delivery, error)
 	// Due returns at most limit Running ones of every tenant with CheckAt up to now, the longest overdue first.
@@ -84,7 +84,7 @@ type Outbox interface {
 	InsertPost(ctx context.Context, sc account.Scope, p Post) (bool, error)
 	// StalePosts returns at most limit Sending ones of every tenant with UpdatedAt before the given time, the oldest first.
 	StalePosts(ctx context.Context, before time.Time, limit int) ([]Post, error)
-	// UpdatePost locks one, lets change change State, External, Error and UpdatedAt, and stores those; or id.NotFound. An error of change is
+	// UpdatePost locks one, lets the closure change State, External, Error and UpdatedAt, and stores those; or id.NotFound. An error of change is
 	// returned and nothing is stored.
 	UpdatePost(ctx context.Context, sc account.Scope, post id.Post, change func(*Post) error) (Post, error)
 }

@@ -400,7 +400,7 @@ func accounts(owners ...owner) []string {
 func (e payload) message(event string, now time.Time) *integration.Message {
 	var said *comment
 	about := e.Issue
-	key := ""
+	var key string
 	switch {
 	case event == "issue_comment" && e.Action == "created" && e.Issue != nil && e.Comment != nil:
 		said, key = e.Comment, "comment:"

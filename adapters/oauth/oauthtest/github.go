@@ -51,7 +51,7 @@ func (g *GitHub) access(w http.ResponseWriter, r *http.Request) {
 	_ = r.ParseForm()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	account, problem := "", ""
+	var account, problem string
 	if r.PostForm.Get("client_id") != ClientID || r.PostForm.Get("client_secret") != ClientSecret {
 		problem = "incorrect_client_credentials"
 	} else if account, problem = g.redeem(r); problem != "" {
