@@ -1,4 +1,4 @@
-package sandbox_test
+package sandboxes_test
 
 import (
 	"bytes"
