@@ -131,10 +131,10 @@ func (s *Service) Update(ctx context.Context, sc account.Scope, store id.MemoryS
 		return Memory{}, err
 	}
 	if p.Content != nil {
-		if _, err := s.d.Memories.Memory(ctx, sc, store, memory); err != nil { // before the embedder is asked
+		_, err := s.Memory(ctx, sc, store, memory) // before the embedder is asked
+		if err != nil {
 			return Memory{}, err
 		}
-		var err error
 		if v, err = s.prepare(ctx, sc, store, *p.Content); err != nil {
 			return Memory{}, err
 		}
