@@ -97,6 +97,9 @@ func (s *Service) notCloned(ctx context.Context, u *scene, r session.Resource, e
 // clone brings a repository into the sandbox. It is cloned in a sandbox of its own, which reaches the repository's host only: the
 // token is never where the session's programs are, not even while they run at the same time.
 func (s *Service) clone(ctx context.Context, u *scene, r session.Resource) error {
+	if err := checkPlace(r.Mount); err != nil {
+		return err
+	}
 	host, err := url.Parse(r.URL)
 	if err != nil || host.Scheme != "https" && host.Scheme != "http" || host.Hostname() == "" {
 		return cloneError{session.ErrTypeRepositoryClone, "its URL must begin with https://"}

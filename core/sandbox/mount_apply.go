@@ -91,8 +91,20 @@ func (b *box) clear(ctx context.Context, at string) error {
 	return nil
 }
 
+// checkPlace returns runtime.ErrPath for a path at which nothing can be mounted.
+func checkPlace(p string) error {
+	dirs := runtime.Dirs()
+	if slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(p, dir+"/") }) {
+		return nil
+	}
+	return runtime.ErrPath.Withf("sandboxes of this server have only %s", strings.Join(dirs, ", "))
+}
+
 // show writes the contents of a mount over what an earlier version left.
 func (s *Service) show(ctx context.Context, u *scene, m Mount, old mounted) (mounted, error) {
+	if err := checkPlace(m.Path); err != nil {
+		return mounted{}, err
+	}
 	files, err := m.Load(ctx)
 	if err != nil {
 		return mounted{}, err
@@ -155,7 +167,9 @@ func (s *Service) complain(ctx context.Context, u *scene, thing, message string,
 	if _, public := fault.As(err); !public {
 		s.d.Logger.WarnContext(ctx, "sandbox incomplete", "session_id", u.sess.ID, "what", thing, "error", err)
 	}
-	s.tell(ctx, u, thing, message, warning(message))
+	s.tell(ctx, u, thing, message, session.Entry{Type: session.SessionError, Body: session.ErrorBody{Error: session.ErrorDetail{
+		Type: session.ErrTypeUnknown, Message: message, RetryStatus: session.RetryStatus{Type: session.Retrying},
+	}}})
 }
 
 // publicText says of an error what a model and a user may know.
