@@ -21,9 +21,10 @@ type rubricParam struct {
 // outcome reads what a user.define_outcome says; path says where it stands in the body.
 func (p *eventParam) outcome(path string) (*session.OutcomeInput, error) {
 	out := &session.OutcomeInput{}
-	if p.Description != nil {
-		out.Description = *p.Description
+	if p.Description == nil || *p.Description == "" {
+		return nil, fault.Invalidf(path+".description", "is required")
 	}
+	out.Description = *p.Description
 	if p.MaxIterations != nil {
 		if *p.MaxIterations < 1 {
 			return nil, fault.Invalidf(path+".max_iterations", "must be 1 to %d", session.MostMaxIterations)
