@@ -68,7 +68,7 @@ type skillWire struct {
 	Source          skillSourceWire `json:"source"`
 	State           string          `json:"state" enum:"ready,building,failed"`
 	Version         *string         `json:"version" doc:"The author's; of instructions the latest version's number."`
-	LatestVersionID *string         `json:"latest_version_id" doc:"Of a plugin the SHA-256 of the release in force; null when there is none."`
+	LatestVersionID string          `json:"latest_version_id" doc:"Of a plugin the SHA-256 of the release in force; empty when there is none, never null."`
 	LatestVersion   *string         `json:"latest_version" doc:"The same; of instructions the number."`
 	Files           []skillFileWire `json:"files,omitempty" doc:"Of the latest version of instructions; left out of lists."`
 	InputSchema     json.RawMessage `json:"input_schema" doc:"JSON Schema of a plugin's input; null until it is ready."`
@@ -86,9 +86,16 @@ func (f *face) showSkill(p skill.Plugin) skillWire {
 	w := f.showPlugin(p)
 	return skillWire{
 		ID: p.Skill().String(), Type: "skill", Name: w.Name, DisplayName: w.Name, DisplayTitle: w.Name, Description: w.Description, Kind: "plugin",
-		Source: skillSourceWire{"plugin"}, State: w.State, Version: w.Version, LatestVersionID: w.SHA256, LatestVersion: w.SHA256,
+		Source: skillSourceWire{"plugin"}, State: w.State, Version: w.Version, LatestVersion: w.SHA256, LatestVersionID: orEmpty(w.SHA256),
 		InputSchema: w.Schema, Domains: w.Domains, Secrets: w.Secrets, CreatedAt: w.CreatedAt, UpdatedAt: w.UpdatedAt,
 	}
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }
 
 // installedWire is a skill that an agent has.

@@ -71,7 +71,7 @@ func showGuide(g skill.Guide) skillWire {
 	}
 	if v := g.Latest; v != nil {
 		number, ref := strconv.Itoa(v.Number), v.Ref()
-		w.Name, w.Description, w.Version, w.LatestVersion, w.LatestVersionID = v.Name, v.Description, &number, &number, &ref
+		w.Name, w.Description, w.Version, w.LatestVersion, w.LatestVersionID = v.Name, v.Description, &number, &number, ref
 	}
 	return w
 }

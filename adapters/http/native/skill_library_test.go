@@ -178,7 +178,7 @@ func TestSkillUpload(t *testing.T) {
 		}
 		f.want(200, "DELETE", "/v1/skills/"+ref+"/versions/latest", "")
 		f.want(200, "DELETE", "/v1/skills/"+ref+"/versions/"+version, "")
-		if a := f.want(200, "GET", "/v1/skills/"+ref, ""); a.get("latest_version_id") != nil || a.get("display_title") != "My notes" {
+		if a := f.want(200, "GET", "/v1/skills/"+ref, ""); a.get("latest_version_id") != "" || a.get("display_title") != "My notes" {
 			t.Errorf("got %s", a.body)
 		}
 		f.wantError(f.do("GET", "/v1/skills/"+ref+"/files/SKILL.md", ""), 404, "not_found_error", "skill_version_not_found")
