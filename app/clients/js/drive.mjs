@@ -118,7 +118,8 @@ await step('a tool of the client', async () => {
 });
 
 await step('a tool that needs a confirmation', async () => {
-  const session = await beta.sessions.create({ agent: made.agent, environment_id: made.env });
+  const plain = await beta.environments.create({ name: 'nothing to install' });
+  const session = await beta.sessions.create({ agent: made.agent, environment_id: plain.id });
   for (const result of ['deny', 'allow']) {
     const asked = await turn(client, session.id, [say('Use the bash tool to run the command `echo hello`')]);
     const use = one(asked, 'agent.tool_use');
@@ -127,7 +128,7 @@ await step('a tool that needs a confirmation', async () => {
     const rest = await turn(client, session.id, [{ type: 'user.tool_confirmation', tool_use_id: use.id, result }]);
     const outcome = one(rest, 'agent.tool_result');
     assert.equal(outcome.tool_use_id, use.id);
-    assert.equal(outcome.is_error, result === 'deny');
+    assert.equal(outcome.is_error, result === 'deny', textOf(outcome));
     assert.equal(one(rest, 'session.status_idle').stop_reason.type, 'end_turn');
   }
 });

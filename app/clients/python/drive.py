@@ -22,7 +22,7 @@ def step(name, run):
         run()
         print(f"ok {name}", flush=True)
     except Exception:
-        print(f"FAIL {name}: {' '.join(traceback.format_exc().split())[-1500:]}", flush=True)
+        print(f"FAIL {name}: {' '.join(traceback.format_exc().split())[-3000:]}", flush=True)
 
 
 def strict(obj):
