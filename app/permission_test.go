@@ -111,6 +111,9 @@ func TestPermissions(t *testing.T) {
 			continue
 		}
 		refused := []*apptest.Client{allBut[scope], unrelated}
+		if scope == account.EvalsRead {
+			refused[1] = only[account.FilesRead]
+		}
 		if scope == account.Operator {
 			refused = append(refused, operatorsClerk)
 		}

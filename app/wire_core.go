@@ -42,7 +42,7 @@ func coreModule() fx.Option {
 	return fx.Module("core",
 		fx.Provide(
 			provideAudit, provideAccounts, provideAgents, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
-			provideEnvironments, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
+			provideEnvironments, provideEvals, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
 		sandboxModule(), memoryModule(),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {

@@ -14,6 +14,7 @@ import (
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/environment"
+	"github.com/bureau-agents/bureau/core/eval"
 	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/integration"
@@ -52,6 +53,7 @@ type httpParts struct {
 	Audit        *audit.Service
 	Cards        *model.Cards
 	Environments *environment.Service
+	Evals        *eval.Service
 	Files        *file.Service
 	Gate         *gate.Gate
 	Integrations *integration.Service
@@ -75,7 +77,7 @@ func provideHandler(b base, p httpParts) (http.Handler, error) {
 			MaxUpload: p.Config.MaxUpload + formOverhead,
 		},
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
 	}, native.Config{})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/jobs/river"
 	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/eval"
 	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/wallet"
@@ -25,10 +26,11 @@ type chore struct {
 
 func jobModule() fx.Option {
 	return fx.Module("jobs", fx.Invoke(
-		func(lc fx.Lifecycle, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service, t *otel.Telemetry) error {
+		func(lc fx.Lifecycle, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service, evals *eval.Service, t *otel.Telemetry) error {
 			for _, c := range []chore{
 				{"expire_approvals", 10 * time.Second, g.ExpireDue},
 				{"expire_holds", time.Minute, wallets.ExpireDue},
+				{"resume_evals", time.Minute, evals.Resume},
 				{"sweep_files", time.Minute, files.Sweep},
 				{"expire_idempotency", 5 * time.Minute, accounts.ExpireIdempotency},
 			} {

@@ -20,7 +20,7 @@ type world struct {
 	api  *apptest.Client // with an admin key of the tenant
 	llm  *apptest.Models // that model cards reach
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, skill, store, memory, memoryVersion, vault, credential, card, installation, publication string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication string
 }
 
 // newWorld makes a tenant and fills it.
@@ -74,6 +74,8 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.usage = create("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
 	w.environment = create("/v1/environments", w.environmentBody())
 	w.file = create("/v1/files", w.fileBody())
+	w.eval = create("/v1/evals", w.evalBody())
+	w.api.Call("POST", "/v1/evals/"+w.eval+"/cancel", nil, nil) // what goes on changes by itself
 	w.vault = create("/v1/vaults", m{"display_name": name, "metadata": m{"of": name}, "token": name + "-token", "secret_name": "WORLD"})
 	w.credential = create("/v1/vaults/"+w.vault+"/credentials", w.credentialBody("https://mcp.invalid/"+name))
 	w.installation = w.api.Install("slack", "T-"+name)
@@ -89,7 +91,7 @@ func (w *world) ids() map[string]string {
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"thread_id":   "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
-		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
+		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
 	}
 }
 
@@ -173,6 +175,8 @@ func (w *world) body(t *testing.T, op operation) any {
 		"updateSession":      m{"title": w.name + " again", "metadata": m{"more": w.name}},
 		"patchSession":       m{"title": w.name + " again", "metadata": m{"more": w.name}},
 		"putSession":         m{"title": w.name + " again", "metadata": m{"more": w.name}},
+		"createEval":         w.evalBody(),
+		"createEvalRun":      w.evalBody(),
 		"uploadFile":         w.fileBody(),
 		"createEnvironment":  w.environmentBody(),
 		"updateEnvironment":  w.environmentBody(),
@@ -232,6 +236,19 @@ func (w *world) fileBody() m {
 	return m{
 		"filename": w.name + ".txt", "content": w.name, "media_type": "text/plain", "encoding": "utf8", "session_id": w.session,
 		"downloadable": true, "expires_in_seconds": 7776000,
+	}
+}
+
+// evalBody names everything that an evaluation can have, but for what needs a sandbox.
+func (w *world) evalBody() m {
+	return m{
+		"agent_id": w.agent, "agent_version": 1, "environment_id": w.environment, "name": w.name,
+		"tasks": []m{{
+			"id": w.name, "messages": []string{"What is 17 * 23?"}, "timeout_ms": 60000, "trials": 2,
+			"scorer": m{"type": "weighted", "threshold": 0.5, "scorers": []m{
+				{"type": "includes", "texts": []string{"391"}, "weight": 2}, {"type": "max_steps", "steps": 5},
+			}},
+		}},
 	}
 }
 
@@ -322,8 +339,11 @@ func (w *world) snapshot(t *testing.T, d document) map[string]string {
 			continue
 		}
 		path := w.path(t, op)
-		if op.ID == "listKnowledge" {
+		switch op.ID {
+		case "listKnowledge":
 			path += "?agent_id=" + w.agent
+		case "compareEvals":
+			path += "?with=" + w.eval
 		}
 		a := w.api.Do("GET", path, nil)
 		if a.Status != 200 {

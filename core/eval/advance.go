@@ -54,11 +54,25 @@ func (s *Service) Advance(ctx context.Context, ref Ref) error {
 		r.Step++
 		if r.Counts.Pending+r.Counts.Running == 0 {
 			r.finish(now)
-		} else if err := s.enqueue(ctx, r, now.Add(s.cfg.Interval)); err != nil {
+		} else if err := s.enqueue(ctx, r, s.next(trials, len(changed), now)); err != nil {
 			return err
 		}
 		return s.d.Repository.Save(ctx, sc, r, changed)
 	})
+}
+
+// next is when a run is to be looked at again: at once, which is the queue's own pace, but later when nothing has happened and all that
+// goes on has done so for a while.
+func (s *Service) next(trials []Trial, changed int, now time.Time) time.Time {
+	if changed > 0 {
+		return time.Time{}
+	}
+	for _, t := range trials {
+		if t.Status == Running && t.StartedAt != nil && now.Sub(*t.StartedAt) < s.cfg.Brisk {
+			return time.Time{}
+		}
+	}
+	return now.Add(s.cfg.Interval)
 }
 
 // unlessGone makes nothing of the error for a run that was deleted.

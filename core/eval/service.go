@@ -85,7 +85,9 @@ type Deps struct {
 type Config struct {
 	// Concurrency is how many trials of a run go on at a time; 0 is 4.
 	Concurrency int
-	// Interval is the pause between two looks at a run; 0 is 500 ms.
+	// Brisk is for how long a trial is looked at as often as the queue does jobs, from its start; 0 is 30 s. Interval is the pause
+	// between two looks after that; 0 is 2 s.
+	Brisk    time.Duration
 	Interval time.Duration
 	// Stall is after what time without progress a run is given another job; 0 is a minute.
 	Stall time.Duration
@@ -129,8 +131,11 @@ func NewService(d Deps, cfg Config) (*Service, error) {
 	if cfg.Concurrency <= 0 {
 		cfg.Concurrency = 4
 	}
+	if cfg.Brisk <= 0 {
+		cfg.Brisk = 30 * time.Second
+	}
 	if cfg.Interval <= 0 {
-		cfg.Interval = 500 * time.Millisecond
+		cfg.Interval = 2 * time.Second
 	}
 	if cfg.Stall <= 0 {
 		cfg.Stall = time.Minute

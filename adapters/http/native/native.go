@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/environment"
+	"github.com/bureau-agents/bureau/core/eval"
 	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/integration"
@@ -41,6 +42,7 @@ type Deps struct {
 	Audit        *audit.Service
 	Cards        *model.Cards
 	Environments *environment.Service
+	Evals        *eval.Service
 	Files        *file.Service
 	Gate         *gate.Gate
 	Integrations *integration.Service
@@ -94,6 +96,7 @@ var tags = []httpx.Tag{
 	{Name: "approvals", Description: "Acts that wait for a person."},
 	{Name: "audit", Description: "What was done, by whom, in a chain that nobody can change unnoticed."},
 	{Name: "environments", Description: "What the sandboxes of sessions hold and reach."},
+	{Name: "evals", Description: "How well agents do: tasks, trials, scores, comparisons."},
 	{Name: "files", Description: "What callers upload and sessions produce."},
 	{Name: "integrations", Description: "Workspaces elsewhere in which agents answer: Slack, GitHub."},
 	{Name: "knowledge", Description: "Texts that agents answer from."},
@@ -143,6 +146,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerApprovals()
 	f.registerAudit()
 	f.registerEnvironments()
+	f.registerEvals()
 	f.registerFiles()
 	f.registerIntegrations()
 	f.registerKnowledge()
@@ -177,6 +181,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Audit is required")
 	case d.Environments == nil:
 		return errors.New("native: Deps.Environments is required")
+	case d.Evals == nil:
+		return errors.New("native: Deps.Evals is required")
 	case d.Files == nil:
 		return errors.New("native: Deps.Files is required")
 	case d.Cards == nil:
