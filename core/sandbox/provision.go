@@ -150,7 +150,12 @@ func (s *Service) installWith(ctx context.Context, u *scene, in installer, packa
 		case res.Memory:
 			return s.notInstalled(ctx, u, in.name, "the installation needs more memory than a sandbox has")
 		case res.Code != 0:
-			return s.notInstalled(ctx, u, in.name, fmt.Sprintf("exit code %d: %s", res.Code, tail(res.Output, 2000)))
+			why := fmt.Sprintf("exit code %d: %s", res.Code, tail(res.Output, 2000))
+			if strings.Contains(why, "403") { // installers do not show what the proxy says
+				why += "\nThe proxy of sandboxes answers 403 for addresses that are not public, or that the environment does not allow; " +
+					"the server's operator opens others with BUREAU_EGRESS_ALLOW."
+			}
+			return s.notInstalled(ctx, u, in.name, why)
 		}
 	}
 	for _, dir := range scratch {
