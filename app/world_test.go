@@ -20,7 +20,7 @@ type world struct {
 	api  *apptest.Client // with an admin key of the tenant
 	llm  *apptest.Models // that model cards reach
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource string
 }
 
 // newWorld makes a tenant and fills it.
@@ -65,6 +65,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.skill = create("/v1/skills", skillBody(name))
 	w.knowledge = first("/v1/knowledge?agent_id=" + w.agent)
 	w.session = create("/v1/sessions", m{"agent": w.agent, "title": name, "metadata": m{"of": name}})
+	w.resource = create("/v1/sessions/"+w.session+"/resources", m{"type": "github_repository", "url": "https://github.com/octocat/" + name})
 	talk := logged(t, w.api.Stream("POST", "/v1/sessions/"+w.session+"/messages",
 		m{"content": "Pay 35 USDC to " + name + ".example for the yearly plan"}).Rest())
 	w.toolUse = talk.last(t, "agent.tool_use").ID
@@ -89,6 +90,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 func (w *world) ids() map[string]string {
 	return map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
+		"resource_id": w.resource,
 		"thread_id":   "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
 		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
@@ -167,14 +169,22 @@ func (w *world) body(t *testing.T, op operation) any {
 		"searchMemories": m{"query": "the memory", "limit": 3}, "createMemory": m{"path": "/b/" + w.name, "content": w.name},
 		"updateMemory": w.memoryPatch(), "patchMemory": w.memoryPatch(), "putMemory": w.memoryPatch(),
 		"createSkill": skillBody(w.name), "uploadSkill": skillBody(w.name), "createSkillVersion": skillBody(w.name),
-		"installPlugin":      "not a program",
-		"ingestKnowledge":    m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
-		"searchKnowledge":    m{"agent_id": w.agent, "query": "the secret", "limit": 3},
-		"reportUsage":        m{"agent_id": w.agent, "model": "gpt-4o", "provider": "openai", "tokens_input": 10, "tokens_output": 3, "cost": "0.01"},
-		"createSession":      m{"agent": w.agent, "title": w.name, "metadata": m{"of": w.name}, "initial_events": []m{say}},
-		"updateSession":      m{"title": w.name + " again", "metadata": m{"more": w.name}},
-		"patchSession":       m{"title": w.name + " again", "metadata": m{"more": w.name}},
-		"putSession":         m{"title": w.name + " again", "metadata": m{"more": w.name}},
+		"installPlugin":   "not a program",
+		"ingestKnowledge": m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
+		"searchKnowledge": m{"agent_id": w.agent, "query": "the secret", "limit": 3},
+		"reportUsage":     m{"agent_id": w.agent, "model": "gpt-4o", "provider": "openai", "tokens_input": 10, "tokens_output": 3, "cost": "0.01"},
+		"createSession": m{
+			"agent":          m{"type": "agent_with_overrides", "id": w.agent, "version": 1, "model": m{"id": "offline"}, "system": w.name, "skills": []m{}},
+			"environment_id": w.environment, "vault_ids": []string{w.vault}, "title": w.name, "metadata": m{"of": w.name}, "initial_events": []m{say},
+			"budget": m{"type": "limit", "max_list_cost": m{"amount": "10.50", "currency": "USD"}},
+			"resources": []m{
+				{"type": "file", "file_id": w.file, "mount_path": "/data/" + w.name}, {"type": "memory_store", "memory_store_id": w.store, "access": "read_only"},
+				w.repositoryBody(),
+			},
+		},
+		"updateSession": w.sessionPatch(), "patchSession": w.sessionPatch(), "putSession": w.sessionPatch(),
+		"attachSessionResource": w.repositoryBody(), "updateSessionResource": m{"authorization_token": w.name},
+		"patchSessionResource": m{"authorization_token": w.name}, "putSessionResource": m{"authorization_token": w.name},
 		"createEval":         w.evalBody(),
 		"createEvalRun":      w.evalBody(),
 		"uploadFile":         w.fileBody(),
@@ -193,6 +203,20 @@ func (w *world) body(t *testing.T, op operation) any {
 			op.Method, op.Path, op.ID)
 	}
 	return body
+}
+
+func (w *world) sessionPatch() m {
+	return m{
+		"title": w.name + " again", "metadata": m{"more": w.name}, "vault_ids": []string{w.vault}, "agent": m{"tools": []m{}, "mcp_servers": []m{}},
+		"budget": nil,
+	}
+}
+
+func (w *world) repositoryBody() m {
+	return m{
+		"type": "github_repository", "url": "https://github.com/octocat/hello-" + w.name, "mount_path": "/workspace/hello",
+		"authorization_token": w.name, "checkout": m{"type": "branch", "name": "main"},
+	}
 }
 
 func (w *world) memoryStorePatch() m {
