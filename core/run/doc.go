@@ -11,5 +11,8 @@
 //   - an act that was begun and has no end is repeated only if its tool is idempotent; otherwise its result says that the outcome
 //     is unknown.
 //
+// A coordinator's delegations, the judging of outcomes and the summaries of long conversations go the same way: each is a step whose
+// end is appended together with what it means, and the calls of the model that they need are acts like every other.
+//
 // Nothing is silent: a turn that cannot go on says so in a session.error before the session becomes idle.
 package run

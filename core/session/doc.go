@@ -18,6 +18,20 @@
 // A tool use is open from the event that asks for it until the one event that answers it. Answering closes it in the same
 // transaction, and only an open use can be answered, so each gets exactly one result whatever races.
 //
+// # Threads
+//
+// An agent that delegates makes a thread: a session of its own row, log and turns, whose parent is the delegating one and whose root
+// is the session at the top. It is reached through the root alone. The tool use that delegated waits in state UseThread until the
+// thread's turn ends; the thread and the waiting begin in one transaction, and the answer closes the use in another, so a delegation
+// makes one thread and gets one result. Follow carries what happens in a thread to the root's log, from the number up to which it was
+// carried before: a process that dies in between leaves it to the next one. Locks are taken from the top down: turns, then threads,
+// then sessions.
+//
+// # Outcomes
+//
+// A user.define_outcome is a turn whose work is judged before it ends. How far it came is a row of its own, moved in the transactions
+// that append what it stands for, so each iteration is judged once.
+//
 // # Parts
 //
 // Journal appends and moves turns; it is what core/run and core/gate write through, and needs neither. Hub tells the streams of
