@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/adapters/oauth/oauthtest"
+	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/app/apptest"
 )
 
@@ -431,6 +432,34 @@ func TestNotConfigured(t *testing.T) {
 		t.Errorf("%s: %s", code, message)
 	}
 	s.As("").Refuse(404, "GET", "/v1/oauth/myspace/authorize", nil)
+}
+
+// TestNoWebhookSecret: an app without a secret for its webhooks can be installed, and nothing that claims to be from it is believed.
+func TestNoWebhookSecret(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, apptest.Config{Change: func(c *app.Config) { c.OAuth.Slack.SigningSecret, c.OAuth.GitHub.WebhookSecret = "", "" }})
+	s.Admin.Install("slack", "T1")
+	s.Admin.Install("github", "1001")
+	body := oauthtest.Mention("Ev1", "T1", "C1", oauthtest.TS(time.Now(), 1), "", "Hello")
+	s.As("").Refuse(503, "POST", "/v1/integrations/slack/events", body, oauthtest.SlackHeaders(body, time.Now())...)
+	s.As("").Refuse(503, "POST", "/v1/integrations/github/webhooks", body, oauthtest.GitHubHeaders("issue_comment", "d1", body)...)
+}
+
+// TestSlackRotation: a token that is about to expire is replaced before it is used, and the new one is kept.
+func TestSlackRotation(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, apptest.Config{})
+	s.Slack.Rotate = 60
+	published(t, s.Admin, "slack", "T1", nil)
+	s.Slack.Make("post", oauthtest.TooMany)
+	tokens := map[string]bool{}
+	for n := 1; n <= 3; n++ {
+		slackEvent(t, s, oauthtest.Mention(fmt.Sprintf("Ev%d", n), "T1", "C1", oauthtest.TS(time.Now(), n), "", "Hello"))
+		tokens[awaitSaid(t, s.Slack.Said, n)[n-1].Token] = true
+	}
+	if len(tokens) != 3 {
+		t.Errorf("%d tokens for three replies", len(tokens))
+	}
 }
 
 // TestPublications: who may be published, where, and how often.

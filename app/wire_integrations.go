@@ -50,14 +50,14 @@ type OAuthConfig struct {
 // SlackConfig is a Slack app.
 type SlackConfig struct {
 	ClientID, ClientSecret string
-	SigningSecret          string // of the app's requests to this server
+	SigningSecret          string // of the app's requests to this server; without it, it hears nothing
 	BaseURL                string // default slack.DefaultBaseURL
 }
 
 // GitHubConfig is an OAuth app of GitHub.
 type GitHubConfig struct {
 	ClientID, ClientSecret string
-	WebhookSecret          string // of the webhooks that point at this server
+	WebhookSecret          string // of the webhooks that point at this server; without it, it hears nothing
 	BaseURL                string // default github.DefaultBaseURL; another one is a GitHub Enterprise Server
 }
 
@@ -74,8 +74,8 @@ func (c OAuthConfig) validate(bad func(name, format string, args ...any)) {
 		parts []string
 		what  string
 	}{
-		{"OAuth.Slack", []string{c.Slack.ClientID, c.Slack.ClientSecret, c.Slack.SigningSecret}, "ClientID, ClientSecret and SigningSecret"},
-		{"OAuth.GitHub", []string{c.GitHub.ClientID, c.GitHub.ClientSecret, c.GitHub.WebhookSecret}, "ClientID, ClientSecret and WebhookSecret"},
+		{"OAuth.Slack", []string{c.Slack.ClientID, c.Slack.ClientSecret}, "ClientID and ClientSecret"},
+		{"OAuth.GitHub", []string{c.GitHub.ClientID, c.GitHub.ClientSecret}, "ClientID and ClientSecret"},
 		{"OAuth.Google", []string{c.Google.ClientID, c.Google.ClientSecret}, "ClientID and ClientSecret"},
 		{"OAuth.OIDC", []string{c.OIDC.ClientID, c.OIDC.ClientSecret, c.OIDC.Issuer}, "ClientID, ClientSecret and Issuer"},
 	} {
@@ -195,11 +195,11 @@ func integrationOffers(cfg Config) ([]integration.Offer, error) {
 	offers := []integration.Offer{
 		{
 			Info:    slack.Info(),
-			Missing: "BUREAU_OAUTH_SLACK_CLIENT_ID, BUREAU_OAUTH_SLACK_CLIENT_SECRET and BUREAU_OAUTH_SLACK_SIGNING_SECRET",
+			Missing: "BUREAU_OAUTH_SLACK_CLIENT_ID and BUREAU_OAUTH_SLACK_CLIENT_SECRET, and BUREAU_OAUTH_SLACK_SIGNING_SECRET for its events",
 		},
 		{
 			Info:    github.Info(),
-			Missing: "BUREAU_OAUTH_GITHUB_CLIENT_ID, BUREAU_OAUTH_GITHUB_CLIENT_SECRET and BUREAU_OAUTH_GITHUB_WEBHOOK_SECRET",
+			Missing: "BUREAU_OAUTH_GITHUB_CLIENT_ID and BUREAU_OAUTH_GITHUB_CLIENT_SECRET, and BUREAU_OAUTH_GITHUB_WEBHOOK_SECRET for its webhooks",
 		},
 	}
 	if c := cfg.OAuth.Slack; c.ClientID != "" {

@@ -43,11 +43,11 @@ func Info() integration.Info {
 	}
 }
 
-// Config is an OAuth app of GitHub. Everything but BaseURL is required.
+// Config is an OAuth app of GitHub. ClientID, ClientSecret and HTTP are required.
 type Config struct {
 	ClientID      string
 	ClientSecret  string
-	WebhookSecret string // of the webhooks of repositories and organizations
+	WebhookSecret string // of the webhooks of repositories and organizations; "" believes none
 	BaseURL       string // "" is DefaultBaseURL; another one is a GitHub Enterprise Server
 	HTTP          *http.Client
 }
@@ -68,8 +68,6 @@ func New(cfg Config) (*Provider, error) {
 		return nil, errors.New("github: Config.ClientID is required")
 	case cfg.ClientSecret == "":
 		return nil, errors.New("github: Config.ClientSecret is required")
-	case cfg.WebhookSecret == "":
-		return nil, errors.New("github: Config.WebhookSecret is required")
 	case cfg.HTTP == nil:
 		return nil, errors.New("github: Config.HTTP is required")
 	}
@@ -301,6 +299,9 @@ func (p *Provider) Posted(ctx context.Context, t integration.Token, s integratio
 
 // verify checks the signature of a webhook: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries.
 func (p *Provider) verify(header func(string) string, body []byte) error {
+	if p.cfg.WebhookSecret == "" {
+		return integration.ErrNotConfigured.Withf("webhooks of GitHub cannot be checked: set BUREAU_OAUTH_GITHUB_WEBHOOK_SECRET")
+	}
 	mac := hmac.New(sha256.New, []byte(p.cfg.WebhookSecret))
 	mac.Write(body)
 	text, ok := strings.CutPrefix(header("X-Hub-Signature-256"), "sha256=")

@@ -103,16 +103,16 @@ var table = []setting{
 	{"embedder_api_key", "", "", "key for the embedding provider", text(func(s *settings) *string { return &s.Embedder.APIKey })},
 	{"embedder_model", "", "text-embedding-3-small", "embedding model", text(func(s *settings) *string { return &s.Embedder.Model })},
 	{"embedder_dimensions", "", "1536", "length of the embedding model's vectors", count(func(s *settings) *int { return &s.Embedder.Dimensions })},
-	{"oauth_slack_client_id", "", "", "the Slack app that connects workspaces; the next two come with it", text(func(s *settings) *string { return &s.OAuth.Slack.ClientID })},
+	{"oauth_slack_client_id", "", "", "the Slack app that connects workspaces", text(func(s *settings) *string { return &s.OAuth.Slack.ClientID })},
 	{"oauth_slack_client_secret", "", "", "its secret", text(func(s *settings) *string { return &s.OAuth.Slack.ClientSecret })},
-	{"oauth_slack_signing_secret", "", "", "what it signs its events with", text(func(s *settings) *string { return &s.OAuth.Slack.SigningSecret })},
+	{"oauth_slack_signing_secret", "", "", "what it signs its events with; without it, none is believed", text(func(s *settings) *string { return &s.OAuth.Slack.SigningSecret })},
 	{"oauth_slack_base_url", "", "https://slack.com", "another Slack", func(s *settings, v string) error {
 		s.OAuth.Slack.BaseURL = v
 		return checkURL(v)
 	}},
-	{"oauth_github_client_id", "", "", "the OAuth app that connects GitHub accounts; the next two come with it", text(func(s *settings) *string { return &s.OAuth.GitHub.ClientID })},
+	{"oauth_github_client_id", "", "", "the OAuth app that connects GitHub accounts", text(func(s *settings) *string { return &s.OAuth.GitHub.ClientID })},
 	{"oauth_github_client_secret", "", "", "its secret", text(func(s *settings) *string { return &s.OAuth.GitHub.ClientSecret })},
-	{"oauth_github_webhook_secret", "", "", "what webhooks are signed with", text(func(s *settings) *string { return &s.OAuth.GitHub.WebhookSecret })},
+	{"oauth_github_webhook_secret", "", "", "what webhooks are signed with; without it, none is believed", text(func(s *settings) *string { return &s.OAuth.GitHub.WebhookSecret })},
 	{"oauth_github_base_url", "", "https://github.com", "a GitHub Enterprise Server", func(s *settings, v string) error {
 		s.OAuth.GitHub.BaseURL = v
 		return checkURL(v)
