@@ -488,7 +488,7 @@ func (c *Cards) fill(ctx context.Context, sc account.Scope, r *CardRecord, d Car
 	if runes := []rune(d.APIKey); len(runes) >= minPreviewed {
 		r.KeyPreview = string(runes[len(runes)-previewedChars:])
 	}
-	plain, err := json.Marshal(sealedCard{d.APIKey, d.Headers})
+	plain, err := json.Marshal(sealedCard{d.APIKey, d.Headers}) //nolint:gosec // it is sealed at once
 	if err != nil {
 		return fmt.Errorf("model: %w", err)
 	}

@@ -258,7 +258,7 @@ func (t *turn) failed(ctx context.Context, rec gate.Record, resolved model.Resol
 		return false, t.settle(ctx, rec, gate.Settlement{State: gate.Done}, t.t.Span, session.Usage{Unknown: t.t.Reserved})
 	}
 	if _, ok := fault.As(cause); !ok {
-		t.s.d.Logger.WarnContext(ctx, "model call failed", "session_id", t.ref.Session, "provider", resolved.ProviderName, t.cause(cause))
+		t.s.d.Logger.WarnContext(ctx, "model call failed", "session_id", t.ref.Session, "provider", resolved.ProviderName, "error", t.cause(cause))
 	}
 	state := session.Terminal
 	if retryable(cause) {

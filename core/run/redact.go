@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -138,9 +137,7 @@ func (t *turn) redactedOutcome(res *tool.Result) *tool.Result {
 func (t *turn) failure(err error) string { return t.redactor.Redact(publicText(err)) }
 
 // cause is an error for the server's log, without secrets.
-func (t *turn) cause(err error) slog.Attr {
-	return slog.String("error", t.redactor.Redact(err.Error()))
-}
+func (t *turn) cause(err error) string { return t.redactor.Redact(err.Error()) }
 
 // streams redacts the pieces of what a model says, by the event that they will be.
 type streams struct {

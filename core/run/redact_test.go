@@ -113,7 +113,7 @@ func TestRedactedFailure(t *testing.T) {
 	t.Parallel()
 	tn := secretive()
 	err := fault.New(fault.Unavailable, "x", "x").Withf("refused %s", hush).Wrap(errors.New(hush))
-	if got := tn.failure(err) + tn.cause(err).String(); strings.Contains(got, hush) || !strings.Contains(got, "refused [redacted:KEY]") {
+	if got := tn.failure(err) + tn.cause(err); strings.Contains(got, hush) || !strings.Contains(got, "refused [redacted:KEY]") {
 		t.Error(got)
 	}
 	if got := (&turn{}).failure(err); got != "refused "+hush {

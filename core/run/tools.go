@@ -286,7 +286,7 @@ func (t *turn) ended(ctx context.Context, rec gate.Record, u session.ToolUse, re
 			text = "the tool did not answer within " + cmp.Or(t.byName[u.Name].Timeout, t.s.cfg.ToolTimeout).String()
 		}
 		if _, ok := fault.As(err); !ok && !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			t.s.d.Logger.WarnContext(ctx, "tool failed", "session_id", t.ref.Session, "tool", u.Name, t.cause(err))
+			t.s.d.Logger.WarnContext(ctx, "tool failed", "session_id", t.ref.Session, "tool", u.Name, "error", t.cause(err))
 		}
 		s = gate.Settlement{State: gate.Failed, Error: text}
 		body = session.ErrorResult("the tool failed: " + text)

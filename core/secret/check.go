@@ -34,7 +34,7 @@ func (k *checker) err() error {
 	return ErrInvalid.Withf("%s: %s", k.fields[0].Path, k.fields[0].Message).WithFields(k.fields...)
 }
 
-// text checks a text of at most most characters. Postgres cannot store NUL.
+// text checks a text that has a limit, in characters. Postgres cannot store NUL.
 func (k *checker) text(path, s string, most int) {
 	switch n := utf8.RuneCountInString(s); {
 	case !utf8.ValidString(s):

@@ -110,9 +110,7 @@ func escaped(text string, html bool) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(html)
-	if e.Encode(text) != nil { // strings always encode
-		return text
-	}
+	_ = e.Encode(text) //nolint:errchkjson // strings always encode
 	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimSuffix(b.String(), "\n"), `"`), `"`)
 }
 

@@ -3,7 +3,6 @@ package secret
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -186,7 +185,7 @@ func (s *Service) exchange(ctx context.Context, sc account.Scope, r Record) (Tok
 	cancel()
 	if err != nil {
 		s.d.Logger.WarnContext(ctx, "a credential could not be refreshed", "tenant", sc.Tenant.String(), "credential", r.ID.String(),
-			slog.String("error", NewRedactor(secrets.known("secret")).Redact(err.Error())))
+			"error", NewRedactor(secrets.known("secret")).Redact(err.Error()))
 		failed := s.settle(ctx, sc, r, func(r *Record) error {
 			r.RefreshUntil, r.RefreshFailed = s.now().Add(FailurePause), true
 			return nil

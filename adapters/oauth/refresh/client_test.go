@@ -194,11 +194,11 @@ func TestProbe(t *testing.T) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		}, 200, "", []string{"POST"}},
-		"refused":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you", 401) }, 401, "who are you\n", []string{"POST"}},
-		"forbidden": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 403) }, 403, "no\n", []string{"POST"}},
+		"refused":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you", http.StatusUnauthorized) }, 401, "who are you\n", []string{"POST"}},
+		"forbidden": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }, 403, "no\n", []string{"POST"}},
 		"older transport": {func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {
-				http.Error(w, "", 405)
+				http.Error(w, "", http.StatusMethodNotAllowed)
 				return
 			}
 			w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -207,14 +207,14 @@ func TestProbe(t *testing.T) {
 		}, 200, "", []string{"POST", "GET"}},
 		"older transport, refused": {func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {
-				http.Error(w, "", 404)
+				http.Error(w, "", http.StatusNotFound)
 				return
 			}
-			http.Error(w, "expired", 401)
+			http.Error(w, "expired", http.StatusUnauthorized)
 		}, 401, "expired\n", []string{"POST", "GET"}},
 		"some page": {func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {
-				http.Error(w, "nothing here", 404)
+				http.Error(w, "nothing here", http.StatusNotFound)
 				return
 			}
 			_, _ = io.WriteString(w, "<html>")
