@@ -89,11 +89,11 @@ func (c *conversation) older(budget int) int {
 	if float64(c.bytes) <= compactAt*float64(budget) || c.bytes < c.patience {
 		return 0
 	}
-	n, kept := len(c.exchanges)-1, 0
+	n := len(c.exchanges) - 1
 	if n < 1 {
 		return 0
 	}
-	for kept = c.exchanges[n].bytes; n > 0 && float64(kept+c.exchanges[n-1].bytes) <= keptAfter*float64(budget); n-- {
+	for kept := c.exchanges[n].bytes; n > 0 && float64(kept+c.exchanges[n-1].bytes) <= keptAfter*float64(budget); n-- {
 		kept += c.exchanges[n-1].bytes
 	}
 	return n
@@ -149,7 +149,7 @@ func line(role llm.Role, b llm.Block) string {
 
 // opening is what stands before the oldest exchange: the summary of what came before it, or that it was left out.
 func (c *conversation) opening() []llm.Message {
-	text := ""
+	var text string
 	switch {
 	case c.summary != "":
 		text = "Summary of the conversation so far:\n" + c.summary

@@ -165,13 +165,13 @@ func verdictOf(resp *llm.Response) (session.OutcomeResult, string) {
 	text := answerText(resp)
 	for _, b := range resp.Blocks {
 		if b.ToolUse != nil {
-			_ = json.Unmarshal(b.ToolUse.Input, &v) //nolint:errcheck // what cannot be read is no verdict
+			_ = json.Unmarshal(b.ToolUse.Input, &v) // what cannot be read is no verdict
 		}
 	}
 	if v.Result == "" {
 		from, to := strings.Index(text, "{"), strings.LastIndex(text, "}")
 		if from >= 0 && to > from {
-			_ = json.Unmarshal([]byte(text[from:to+1]), &v) //nolint:errcheck // as above
+			_ = json.Unmarshal([]byte(text[from:to+1]), &v) // as above
 		}
 	}
 	switch v.Result {

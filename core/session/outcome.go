@@ -94,7 +94,7 @@ const (
 	SpanOutcomeOngoing EventType = "span.outcome_evaluation_ongoing"
 	SpanOutcomeEnd     EventType = "span.outcome_evaluation_end"
 	ThreadCompacted    EventType = "agent.thread_context_compacted"
-	// The span of a summary is an extension: not part of the spec's union.
+	// SpanCompactionStart and SpanCompactionEnd are extensions: not part of the spec's union.
 	SpanCompactionStart EventType = "span.compaction_summarize_start"
 	SpanCompactionEnd   EventType = "span.compaction_summarize_end"
 )
@@ -269,4 +269,6 @@ func (j *Journal) Compact(ctx context.Context, ref Ref, through int64, summary s
 }
 
 // Together runs fn in one transaction, which may run it again: what it appends and stores happens as a whole or not at all.
-func (j *Journal) Together(ctx context.Context, fn func(ctx context.Context) error) error { return j.d.TX.Do(ctx, fn) }
+func (j *Journal) Together(ctx context.Context, fn func(ctx context.Context) error) error {
+	return j.d.TX.Do(ctx, fn)
+}

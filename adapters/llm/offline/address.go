@@ -1,7 +1,6 @@
 package offline
 
 import (
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -114,7 +113,7 @@ func (m *model) addressed(message string, tools []*toolView) []step {
 			if said == "" || err != nil {
 				return nil
 			}
-			steps = append(steps, step{tool: s.tool, args: json.RawMessage(raw)})
+			steps = append(steps, step{tool: s.tool, args: raw})
 		}
 		if len(steps) > 0 {
 			return steps
