@@ -30,6 +30,8 @@ var (
 	ErrBudgetReached = fault.New(fault.PaymentRequired, "budget_reached", "the session's budget does not cover another model call")
 	// ErrPriceUnknown is returned for a model call without a known price in a session with a budget. Nothing was written.
 	ErrPriceUnknown = fault.New(fault.PaymentRequired, "price_unknown", "the model has no known price, and the session has a budget")
+	// ErrTooManyStreams is returned when a tenant reads more streams at once than one process serves.
+	ErrTooManyStreams = fault.New(fault.RateLimited, "too_many_streams", "too many streams are open").WithRetry(5 * time.Second)
 	// ErrStopping ends the streams of a process that shuts down; the reader may continue from the last event's number elsewhere.
 	ErrStopping = fault.New(fault.Unavailable, "server_stopping", "the server is stopping")
 )

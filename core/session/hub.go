@@ -89,6 +89,8 @@ type HubDeps struct {
 type HubConfig struct {
 	// Replicated is set when other processes serve the same sessions: hints, chunks and cancellations go over the bus.
 	Replicated bool
+	// MaxStreams is how many streams of one tenant's sessions a process serves at once; 0 is 1000.
+	MaxStreams int
 }
 
 // Hub tells the streams of this process that a session has news, relays that to the other processes and from them, and carries
@@ -100,6 +102,7 @@ type Hub struct {
 
 	mu     sync.Mutex
 	subs   map[id.Session]map[*subscriber]struct{}
+	counts map[id.Tenant]int // of streams
 	closed bool
 	kick   func(Ref)
 	cancel func(id.Turn)
@@ -123,9 +126,13 @@ func NewHub(d HubDeps, cfg HubConfig) (*Hub, error) {
 	case d.Repository == nil:
 		return nil, errors.New("session: HubDeps.Repository is required")
 	}
+	if cfg.MaxStreams <= 0 {
+		cfg.MaxStreams = 1000
+	}
 	return &Hub{
 		d: d, cfg: cfg, node: d.IDs.NewUUID().String(),
 		subs:   map[id.Session]map[*subscriber]struct{}{},
+		counts: map[id.Tenant]int{},
 		hints:  hintBox{wake: make(chan struct{}, 1), items: map[id.Session]int64{}},
 		relays: relayBox{wake: make(chan struct{}, 1)},
 	}, nil
@@ -278,13 +285,17 @@ func (h *Hub) deliver(session id.Session, c Chunk) {
 	}
 }
 
-func (h *Hub) subscribe(session id.Session, chunks bool) (*subscriber, error) {
-	s := &subscriber{chunks: chunks, wake: make(chan struct{}, 1)}
+func (h *Hub) subscribe(tenant id.Tenant, session id.Session, chunks bool) (*subscriber, error) {
+	s := &subscriber{tenant: tenant, chunks: chunks, wake: make(chan struct{}, 1)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return nil, ErrStopping
 	}
+	if h.counts[tenant] >= h.cfg.MaxStreams {
+		return nil, ErrTooManyStreams.Withf("at most %d streams may be open at once", h.cfg.MaxStreams)
+	}
+	h.counts[tenant]++
 	if h.subs[session] == nil {
 		h.subs[session] = map[*subscriber]struct{}{}
 	}
@@ -295,6 +306,12 @@ func (h *Hub) subscribe(session id.Session, chunks bool) (*subscriber, error) {
 func (h *Hub) unsubscribe(session id.Session, s *subscriber) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if _, open := h.subs[session][s]; !open {
+		return
+	}
+	if h.counts[s.tenant]--; h.counts[s.tenant] == 0 {
+		delete(h.counts, s.tenant)
+	}
 	delete(h.subs[session], s)
 	if len(h.subs[session]) == 0 {
 		delete(h.subs, session)
@@ -509,6 +526,7 @@ func cutText(s string, n int) string {
 
 // subscriber is one stream's mailbox: how far the log has come, and the newest chunks.
 type subscriber struct {
+	tenant id.Tenant
 	chunks bool
 	wake   chan struct{}
 

@@ -51,7 +51,7 @@ func (s *Service) stream(ctx context.Context, sc account.Scope, session id.Sessi
 	get func(context.Context, account.Scope, id.Session) (Session, error),
 ) (*Stream, error) {
 	// Subscribing comes before reading how far the log is: what is appended in between is both behind the cursor and in the mailbox.
-	sub, err := s.d.Hub.subscribe(session, opt.Chunks)
+	sub, err := s.d.Hub.subscribe(sc.Tenant, session, opt.Chunks)
 	if err != nil {
 		return nil, err
 	}

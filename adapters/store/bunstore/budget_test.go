@@ -3,6 +3,7 @@ package bunstore
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -322,3 +323,43 @@ func TestInterruptSettles(t *testing.T) {
 	}
 	settled(n, spans()[1], first+second)
 }
+
+// TestStreamsAreCounted refuses a tenant more streams than a process serves, and counts those that were closed no more.
+func TestStreamsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := openSQLiteStore(t)
+	l := newRunLab(t, s).start()
+	v := l.session(0)
+	hub, err := session.NewHub(session.HubDeps{Bus: l.bus, IDs: l.IDs, Logger: slog.New(slog.DiscardHandler), Repository: s.Sessions()}, session.HubConfig{MaxStreams: 2})
+	l.must(err)
+	svc, err := session.NewService(session.Deps{
+		TX: s, Clock: l.Clock, IDs: l.IDs, Logger: slog.New(slog.DiscardHandler), Repository: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(),
+		Turns: s.SessionTurns(), Journal: l.journal, Hub: hub, Agents: noAgents{}, Gate: l.gate, Spendings: s.Spendings(),
+	})
+	l.must(err)
+	open := func() (*session.Stream, error) {
+		return svc.Stream(t.Context(), l.Scope, v.ID, session.StreamOptions{})
+	}
+	first, err := open()
+	l.must(err)
+	second, err := open()
+	l.must(err)
+	defer second.Close()
+	if _, err := open(); !errors.Is(err, session.ErrTooManyStreams) {
+		t.Errorf("a third stream: %v", err)
+	}
+	other := account.System(id.New[id.TenantKind](l.IDs))
+	if _, err := svc.Stream(t.Context(), other, v.ID, session.StreamOptions{}); errors.Is(err, session.ErrTooManyStreams) {
+		t.Errorf("another tenant: %v", err)
+	}
+	first.Close()
+	first.Close() // counts once
+	third, err := open()
+	l.must(err)
+	defer third.Close()
+	if _, err := open(); !errors.Is(err, session.ErrTooManyStreams) {
+		t.Errorf("a third stream again: %v", err)
+	}
+}
+
+type noAgents struct{ session.Agents }

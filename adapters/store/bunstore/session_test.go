@@ -8,7 +8,7 @@ import (
 
 func sessionStore(s *Store) sessiontest.Store {
 	return sessiontest.Store{
-		TX: s, Sessions: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(),
+		TX: s, Sessions: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(), Spendings: s.Spendings(),
 	}
 }
 

@@ -34,6 +34,8 @@ type Store struct {
 	Uses     session.ToolUses
 	Turns    session.Turns
 	Leases   session.Leases
+
+	Spendings session.Spendings
 }
 
 // Config of the suite.
@@ -74,6 +76,8 @@ func Run(t *testing.T, cfg Config) {
 		"setup":               setup,
 		"resources":           resources,
 		"work for others":     workForOthers,
+		"spendings":           spendings,
+		"pages both ways":     pagesBothWays,
 		"delete":              remove,
 		"destroy":             destroy,
 		"list":                list,
