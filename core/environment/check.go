@@ -20,7 +20,7 @@ func (k *checker) addf(path, format string, args ...any) {
 	k.fields = append(k.fields, fault.Field{Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
-// text checks a text of at least least and at most most characters. Postgres cannot store NUL.
+// text checks a text of least to most characters. Postgres cannot store NUL.
 func (k *checker) text(path, s string, least, most int) {
 	n := utf8.RuneCountInString(s)
 	switch {

@@ -397,7 +397,9 @@ func garbage(t *testing.T, e *env) {
 	noError(t, e.Remove(e.ctx, e.sc, gone.ID))
 	noError(t, e.Begin(e.ctx, e.sc, old.ID, e.now.Add(-time.Hour-time.Second)))
 	noError(t, e.Begin(e.ctx, e.sc, fresh.ID, e.now.Add(-time.Hour)))
-	g := func(f file.File, ready bool) file.Garbage { return file.Garbage{Tenant: e.sc.Tenant, ID: f.ID, Ready: ready} }
+	g := func(f file.File, ready bool) file.Garbage {
+		return file.Garbage{Tenant: e.sc.Tenant, ID: f.ID, Ready: ready}
+	}
 	got := e.garbage(t)
 	slices.SortFunc(got, func(a, b file.Garbage) int { return slices.Compare([]byte(a.ID.String()), []byte(b.ID.String())) })
 	equal(t, []file.Garbage{g(old, false), g(gone, false), g(expired, true)}, got)
