@@ -9,6 +9,7 @@ import (
 func sessionStore(s *Store) sessiontest.Store {
 	return sessiontest.Store{
 		TX: s, Sessions: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(), Leases: s.SessionTurns(), Spendings: s.Spendings(),
+		Threads: s.Threads(), Outcomes: s.Outcomes(),
 	}
 }
 

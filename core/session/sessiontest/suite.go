@@ -36,6 +36,8 @@ type Store struct {
 	Leases   session.Leases
 
 	Spendings session.Spendings
+	Threads   session.Threads
+	Outcomes  session.Outcomes
 }
 
 // Config of the suite.
@@ -76,6 +78,10 @@ func Run(t *testing.T, cfg Config) {
 		"setup":               setup,
 		"resources":           resources,
 		"work for others":     workForOthers,
+		"threads":             threads,
+		"uses of threads":     threadUses,
+		"outcomes":            outcomes,
+		"compactions":         compactions,
 		"spendings":           spendings,
 		"pages both ways":     pagesBothWays,
 		"delete":              remove,
