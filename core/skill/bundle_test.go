@@ -73,7 +73,7 @@ func TestZip(t *testing.T) {
 		"device":            {[]entry{skillDoc, {"a/dev", nil, fs.ModeDevice}}, "a/dev"},
 		"absolute":          {[]entry{skillDoc, {"/etc/passwd", nil, 0}}, "/etc/passwd"},
 		"dots":              {[]entry{skillDoc, {"a/../../x", nil, 0}}, "a/../../x"},
-		"large file":        {[]entry{skillDoc, {"a/big", append(zeros, 0), 0}}, "a/big"},
+		"large file":        {[]entry{skillDoc, {"a/big", make([]byte, MaxBundleFile+1), 0}}, "a/big"},
 		"large altogether":  {[]entry{skillDoc, {"a/1", zeros, 0}, {"a/2", zeros, 0}, {"a/3", zeros, 0}, {"a/4", zeros, 0}, {"a/5", zeros, 0}}, "files"},
 		"too many":          {many, "files"},
 		"large SKILL.md":    {[]entry{{"a/SKILL.md", append([]byte(doc), make([]byte, MaxSkillDoc)...), 0}}, "a/SKILL.md"},

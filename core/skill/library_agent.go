@@ -1,6 +1,7 @@
 package skill
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -241,7 +242,7 @@ func (t readTool) read(ctx context.Context, a Attached, path string) (tool.Resul
 	if err != nil {
 		return tool.Result{}, fmt.Errorf("skill: read %s: %w", path, err)
 	}
-	if !utf8.Valid(content) || strings.IndexByte(string(content), 0) >= 0 {
+	if !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 {
 		return refused("%s is no text: it has %d bytes", path, f.Size)
 	}
 	text := string(content)
