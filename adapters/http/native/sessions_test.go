@@ -69,7 +69,7 @@ func withSessions(m *llmtest.Scripted) func(*fixture, *Deps) {
 		d.Gate = g
 		d.Sessions, err = session.NewService(session.Deps{
 			TX: s, Clock: real, IDs: ids, Logger: log, Repository: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(),
-			Journal: journal, Hub: hub, Agents: d.Agents, Gate: g, Spendings: s.Spendings(),
+			Journal: journal, Hub: hub, Agents: d.Agents, Gate: g, Spendings: s.Spendings(), Keeper: boundKeeper{},
 		})
 		must(err)
 		models, err := model.NewRegistry(model.Deps{Offline: m}, model.Config{})
