@@ -304,3 +304,26 @@ func TestSandboxEnvironment(t *testing.T) {
 		}
 	})
 }
+
+// TestSandboxSecrets checks that programs get the variables of a session's vaults, and that nobody reads their values.
+func TestSandboxSecrets(t *testing.T) {
+	t.Parallel()
+	const value = "sekrit-hunter-2049"
+	b := newBench(t, apptest.Config{}, nil, nil)
+	var vault struct{ ID string }
+	b.s.Admin.Call("POST", "/v1/vaults", m{"name": "mine", "display_name": "mine"}, &vault)
+	b.s.Admin.Call("POST", "/v1/vaults/"+vault.ID+"/credentials", m{"auth": m{
+		"type": "environment_variable", "secret_name": "TEA_KEY", "secret_value": value, "networking": m{"type": "unrestricted"},
+	}}, nil)
+	with := b.open(m{"vault_ids": []string{vault.ID}})
+	text, failed := b.use(with, "bash", m{"command": "printf $TEA_KEY | wc -c; echo $TEA_KEY"})
+	if failed || text != "18\n[redacted:TEA_KEY]\n" {
+		t.Errorf("%t %q", failed, text)
+	}
+	if log := b.s.Admin.Do("GET", "/v1/sessions/"+with+"/log", nil); strings.Contains(string(log.Body), value) {
+		t.Errorf("the log holds the secret: %s", log.Body)
+	}
+	if text, _ := b.bash("echo [$TEA_KEY]"); text != "[]\n" {
+		t.Errorf("a session without the vault: %q", text)
+	}
+}
