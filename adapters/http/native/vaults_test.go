@@ -160,7 +160,7 @@ func TestValidateCredential(t *testing.T) {
 			good = "new-token"
 			_, _ = fmt.Fprint(w, `{"access_token":"new-token","expires_in":3600}`)
 		case r.Header.Get("Authorization") != "Bearer "+good:
-			http.Error(w, "refused: "+r.Header.Get("Authorization"), 401)
+			http.Error(w, "refused: "+r.Header.Get("Authorization"), http.StatusUnauthorized)
 		}
 	}))
 	defer srv.Close()

@@ -198,7 +198,7 @@ func decodeAuth(raw []byte) (secret.Auth, error) {
 }
 
 const (
-	credentialColumns = "id, vault_id, display_name, metadata, auth, created_at, updated_at, archived_at"
+	credentialColumns = "id, vault_id, display_name, metadata, auth, created_at, updated_at, archived_at" //nolint:gosec // names of columns
 	recordColumns     = credentialColumns + ", subject, sealed, version, secret_version, refresh_until, refresh_failed"
 )
 
