@@ -68,6 +68,13 @@ func verdicts(events []session.Event) []string {
 func TestOutcome(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, s *Store) {
+		l := newRunLab(t, s)
+		l.model.AnswerFunc = func(req llm.Request) llmtest.Answer {
+			var wanted int
+			_, _ = fmt.Sscanf(req.Messages[0].Blocks[0].Text, "<outcome>\nWrite %d.", &wanted)
+			return graded(wanted)(req)
+		}
+		l.start()
 		for name, tc := range map[string]struct {
 			satisfiedWith, most int
 			want                []string
@@ -78,11 +85,8 @@ func TestOutcome(t *testing.T) {
 			"revised":            {3, 0, []string{"0 needs_revision", "1 needs_revision", "2 satisfied"}, session.OutcomeSatisfied, 3},
 			"never, with a last": {9, 2, []string{"0 needs_revision", "1 max_iterations_reached"}, session.OutcomeMaxIterations, 3},
 		} {
-			l := newRunLab(t, s)
-			l.model.AnswerFunc = graded(tc.satisfiedWith)
-			l.start()
-			v := l.session(0)
-			sent := l.send(v, define("Write.", "- any", tc.most))
+			v, before := l.session(0), len(l.meter.calls)
+			sent := l.send(v, define(fmt.Sprintf("Write %d.", tc.satisfiedWith), "- any", tc.most))
 			if len(sent) != 1 || sent[0].Type != session.UserDefineOutcome {
 				t.Fatalf("%+v", sent)
 			}
@@ -105,8 +109,8 @@ func TestOutcome(t *testing.T) {
 			}
 			got, err := l.sessions.Get(t.Context(), l.Scope, v.ID)
 			l.must(err)
-			if got.Usage.Tokens.Output != int64(5*(tc.messages+n)) || len(l.meter.calls) != tc.messages+n {
-				t.Errorf("%s: %+v of %d calls", name, got.Usage, len(l.meter.calls))
+			if got.Usage.Tokens.Output != int64(5*(tc.messages+n)) || len(l.meter.calls)-before != tc.messages+n {
+				t.Errorf("%s: %+v of %d calls", name, got.Usage, len(l.meter.calls)-before)
 			}
 		}
 	})
