@@ -187,7 +187,9 @@ func (r *FileRepo) List(ctx context.Context, sc account.Scope, req file.ListRequ
 }
 
 // nulless drops what no stored text holds and Postgres does not even compare.
-func nulless(s string) string { return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD") }
+func nulless(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
 
 // Remove implements file.Repository.
 func (r *FileRepo) Remove(ctx context.Context, sc account.Scope, fileID id.File) error {
