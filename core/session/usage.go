@@ -32,13 +32,13 @@ type CacheCreation struct {
 	Ephemeral1h int64 `json:"ephemeral_1h_input_tokens"`
 }
 
-// UsageAt sums what v has used until now. threads is what the sessions that work for it have used.
-func (v Session) UsageAt(now time.Time, threads Usage) UsageSnapshot {
-	all := v.Usage.Plus(threads)
+// UsageAt sums what s has used until now. threads is what the sessions that work for it have used.
+func (s Session) UsageAt(now time.Time, threads Usage) UsageSnapshot {
+	all := s.Usage.Plus(threads)
 	u := all.Tokens
 	return UsageSnapshot{
 		Input: u.Input, Output: u.Output, CacheRead: u.CacheRead, CacheCreation: CacheCreation{u.CacheWrite5m, u.CacheWrite1h},
-		ActiveSeconds: max(0, v.ActiveTime(now).Round(time.Millisecond).Seconds()),
+		ActiveSeconds: max(0, s.ActiveTime(now).Round(time.Millisecond).Seconds()),
 		ListCost:      AmountBody{all.Cost.Dollars(), money.USD},
 	}
 }
