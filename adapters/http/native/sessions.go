@@ -12,7 +12,6 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/session"
-	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
@@ -139,15 +138,6 @@ func isGiven(raw json.RawMessage) bool {
 		return false
 	}
 	return true
-}
-
-var errNotOffered = fault.New(fault.Invalid, "not_offered", "this server does not offer it")
-
-// notOffered refuses what the API knows and this server does not do: ignoring it would promise something. It is the request's fault
-// and not a 501, which client libraries would send again.
-func notOffered(path, what string) error {
-	return errNotOffered.Withf("%s: this server does not offer %s", path, what).
-		WithFields(fault.Field{Path: path, Message: "is not offered by this server"})
 }
 
 type sessionInput struct {

@@ -2,6 +2,8 @@ package bunstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -66,18 +68,12 @@ func (r *SpendingRepo) Settle(ctx context.Context, sc account.Scope, key id.Even
 	settled := false
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		var of id.Session
-		rows, err := db.QueryContext(ctx, "DELETE FROM session_loose_ends WHERE key = ? AND tenant_id = ? RETURNING session_id", key, sc.Tenant)
-		if err != nil {
-			return mapErr(err)
+		settled = false
+		err := db.QueryRowContext(ctx, "DELETE FROM session_loose_ends WHERE key = ? AND tenant_id = ? RETURNING session_id", key, sc.Tenant).Scan(&of)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
 		}
-		settled = rows.Next()
-		if settled {
-			err = rows.Scan(&of)
-		}
-		if cerr := rows.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil || !settled || used == (session.Usage{}) {
+		if settled = err == nil; err != nil || used == (session.Usage{}) {
 			return mapErr(err)
 		}
 		set, args := usageSet(used)
