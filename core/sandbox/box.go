@@ -217,8 +217,13 @@ func (s *Service) prepare(ctx context.Context, u *scene) error {
 // open opens the sandbox unless it is open as the environment and the mounts want it now.
 func (s *Service) open(ctx context.Context, u *scene) error {
 	b := u.box
+	registries, err := s.registries(ctx, u)
+	if err != nil {
+		return err
+	}
 	spec := runtime.Spec{
-		ID: sandboxID(u.sess.ID), Network: networkOf(u.env.Config.Networking, u.agent.Config, s.cfg.Env), Limits: s.cfg.Limits, Env: s.cfg.Env,
+		ID: sandboxID(u.sess.ID), Network: networkOf(u.env.Config.Networking, u.agent.Config, registries, s.cfg.Env), Limits: s.cfg.Limits,
+		Env: s.cfg.Env,
 	}
 	for _, m := range u.mounts {
 		if m.ReadOnly {

@@ -149,6 +149,10 @@ type Service struct {
 	boxes   map[id.Session]*box
 	clones  map[string]bool // ids of sandboxes that are cloned into right now
 	stopped bool
+
+	asking sync.Mutex // held while the package managers are asked
+	asked  bool
+	hosts  []string
 }
 
 // NewService returns a Service, or an error that names the missing dependency.
