@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/app/apptest"
@@ -476,6 +477,46 @@ func managedModels() []managed {
 			id := s.card(t)
 			s.api.In(t).Refuse(http.StatusForbidden, "GET", "/v1/model_cards/"+id+"/key", nil)
 		}},
+		{"GET /v1/integrations", "Lists the integrations, with where they are installed.", func(t *testing.T, s *managedServer) {
+			installation := s.api.In(t).Install("slack", "T-"+t.Name())
+			a := s.api.In(t).Do("GET", "/v1/integrations", nil)
+			if !bytes.Contains(a.Body, []byte(installation)) || !bytes.Contains(a.Body, []byte(`"github"`)) {
+				t.Errorf("%s", a.Body)
+			}
+		}},
+		{"GET /v1/integrations/:id/install", "Starts the installation: answers where to send the browser.", func(t *testing.T, s *managedServer) {
+			got := s.get(t, "/v1/integrations/slack/install")
+			if to, ok := got["redirect_url"].(string); !ok || !strings.HasPrefix(to, s.Slack.URL) || got["state"] == "" {
+				t.Errorf("%v", got)
+			}
+		}},
+		{"POST /v1/integrations/:id/uninstall", "Revokes an installation.", func(t *testing.T, s *managedServer) {
+			installation := s.api.In(t).Install("slack", "T-"+t.Name())
+			s.api.In(t).Call("POST", "/v1/integrations/slack/uninstall", m{"installation_id": installation}, nil)
+			var shown struct {
+				Installations []struct{ ID, Status string }
+			}
+			s.api.In(t).Call("GET", "/v1/integrations/slack", nil, &shown)
+			for _, i := range shown.Installations {
+				if i.ID == installation && i.Status != "uninstalled" {
+					t.Errorf("it is still installed: %+v", i)
+				}
+			}
+		}},
+		{"GET /v1/integrations/:id/publications", "Lists which agents serve which workspaces.", func(t *testing.T, s *managedServer) {
+			_, _, publication := published(t, s.api.In(t), "slack", "T-"+t.Name(), nil)
+			s.lists(t, "/v1/integrations/slack/publications", publication)
+		}},
+		{"POST /v1/integrations/:id/publications", "Has an agent serve a workspace.", func(t *testing.T, s *managedServer) {
+			agent, _, publication := published(t, s.api.In(t), "slack", "T-"+t.Name(), nil)
+			same(t, agent, s.get(t, "/v1/integrations/slack/publications/"+publication)["agent_id"])
+		}},
+		{"DELETE /v1/integrations/:id/publications/:pub_id", "Ends a publication.", func(t *testing.T, s *managedServer) {
+			_, _, publication := published(t, s.api.In(t), "slack", "T-"+t.Name(), nil)
+			var ack struct{ ID, Status string }
+			s.api.In(t).Call("DELETE", "/v1/integrations/slack/publications/"+publication, nil, &ack)
+			same(t, publication+" unpublished", ack.ID+" "+ack.Status)
+		}},
 		{"GET /v1/evals", "Lists runs of evaluations.", func(t *testing.T, s *managedServer) {
 			s.lists(t, "/v1/evals", s.eval(t))
 		}},
@@ -571,6 +612,23 @@ func managedAccount() []managed {
 			same(t, "api_key_deleted", ack.Type)
 			s.As(made.Key).In(t).Refuse(http.StatusUnauthorized, "GET", "/v1/agents", nil)
 		}},
+		{"GET /v1/oauth/:provider/authorize", "Sends a browser to sign in.", func(t *testing.T, s *managedServer) {
+			status, to := visit(t, browser(t), "GET", s.URL+"/v1/oauth/google/authorize")
+			if status != http.StatusFound || !strings.Contains(to, "code_challenge_method=S256") {
+				t.Errorf("%d %s", status, to)
+			}
+		}},
+		{"GET /v1/oauth/:provider/callback", "Takes the browser back, signed in.", func(t *testing.T, s *managedServer) {
+			b := browser(t)
+			back := signIn(t, b, s.Server, "")
+			status, _ := visit(t, b, "GET", back)
+			same(t, http.StatusFound, status)
+			status, _ = visit(t, b, "GET", s.URL+"/v1/agents")
+			same(t, http.StatusOK, status)
+			if status, _ = visit(t, browser(t), "GET", back); status < 400 {
+				t.Errorf("the same answer signs another browser in: %d", status)
+			}
+		}},
 		{"GET /healthz", "Says that the server is up, without a key.", func(t *testing.T, s *managedServer) {
 			var health struct{ OK bool }
 			s.As("").In(t).Call("GET", "/healthz", nil, &health)
@@ -583,9 +641,8 @@ func managedAccount() []managed {
 func TestManagedAgents(t *testing.T) {
 	t.Parallel()
 	provider := newProvider(t)
-	s := &managedServer{provider: provider, Server: apptest.Start(t, apptest.Config{Change: func(c *app.Config) {
-		c.EgressAllow = []string{provider.Listener.Addr().String()}
-	}})}
+	_, server := identities(t, func(c *app.Config) { c.EgressAllow = append(c.EgressAllow, provider.Listener.Addr().String()) })
+	s := &managedServer{provider: provider, Server: server}
 	s.api = s.Admin
 	for _, c := range managedCalls() {
 		t.Run(c.call, func(t *testing.T) { c.test(t, s) })
