@@ -108,10 +108,10 @@ func (s *Service) override(ctx context.Context, sc account.Scope, a agent.Agent,
 	return &out, nil
 }
 
-// within puts the fields of an Invalid error below path.
+// within puts the fields of an error below path.
 func within(err error, path string) error {
 	f, ok := fault.As(err)
-	if !ok || f.Kind != fault.Invalid || len(f.Fields) == 0 {
+	if !ok || len(f.Fields) == 0 {
 		return err
 	}
 	out := *f

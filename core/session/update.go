@@ -118,6 +118,8 @@ func (s *Service) patch(
 		if p.MCPServers != nil {
 			next.MCPServers = p.MCPServers
 		}
+		// Against what the session has: a model or a skill that was removed since does not keep its tools from being changed.
+		base.Config = base.Config.With(v.Overrides)
 		if v.Overrides, err = s.override(ctx, sc, base, &next); err != nil {
 			return changed, false, err
 		}
