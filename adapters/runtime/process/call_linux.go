@@ -36,7 +36,7 @@ func (s *sandbox) setup(set settings, full bool) child.Setup {
 	}
 	for _, dir := range slices.Sorted(slices.Values(set.spec.ReadOnly)) {
 		if _, rest := mountOf(dir); rest != "." {
-			u.Mounts = append(u.Mounts, child.Mount{Source: s.host(dir), Target: dir, ReadOnly: true})
+			u.ReadOnly = append(u.ReadOnly, dir)
 		}
 	}
 	u.Limits = limits(set.limits, full, s.runtime.machine.place() != nil)

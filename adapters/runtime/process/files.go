@@ -15,8 +15,11 @@ import (
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
-// maxLinks is how many symbolic links a path may lead over, as Linux has it.
-const maxLinks = 40
+// How many symbolic links a path may lead over, and how long it may be, as Linux has it.
+const (
+	maxLinks = 40
+	maxPath  = 4096
+)
 
 // place is where a path leads: a name in one of the sandbox's directories. What is done there goes by an os.Root, which no link leaves,
 // also when a program changes what the path led over meanwhile.
@@ -35,6 +38,9 @@ func (s *sandbox) locate(p string, follow bool) (place, error) {
 	links, at, todo := 0, "/", split(path.Clean(p))
 	for len(todo) > 0 {
 		next := path.Join(at, todo[0])
+		if len(p) > maxPath || len(next) > maxPath {
+			return place{}, runtime.ErrPath.Withf("the path is longer than %d bytes", maxPath)
+		}
 		dir, name := mountOf(next)
 		if dir == "" && !above(next) {
 			return place{}, runtime.ErrPath.Withf("%s does not lie in the sandbox's directories (%s)", p, strings.Join(runtime.Dirs(), ", "))

@@ -314,3 +314,47 @@ func TestRootOfFew(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A program that puts a link where a read-only directory lay leads nobody out of the sandbox: the helper, which has all rights, makes
+// nothing and shows nothing at the other end.
+func TestReadOnlyLinks(t *testing.T) {
+	ctx := context.Background()
+	r := newRuntime(t, process.Config{})
+	host := t.TempDir()
+	if err := os.Chmod(host, 0o755); err != nil { //nolint:gosec // whoever gets there shall not fail for another reason
+		t.Fatal(err)
+	}
+	s, err := r.Open(ctx, runtime.Spec{ID: "links", ReadOnly: []string{"/mnt/memory/a/b", "/mnt/skills/c"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(script string, code int) string {
+		t.Helper()
+		res, err := s.Run(ctx, runtime.Command{Args: []string{"sh", "-c", script}})
+		if err != nil || res.Code != code {
+			t.Fatalf("%s: %d %s %v, want %d", script, res.Code, res.Output, err, code)
+		}
+		return string(res.Output)
+	}
+	run("touch /mnt/memory/a/b/x", 1)
+	run("touch /mnt/skills/c/x", 1)
+	run("touch /mnt/memory/a/x && mv /mnt/memory/a /mnt/memory/z && ln -s "+host+" /mnt/memory/a", 0)
+	run("touch /mnt/skills/c/x", 1)
+	if list, err := os.ReadDir(host); err != nil || len(list) != 0 {
+		t.Errorf("outside of the sandbox there is %v %v", list, err)
+	}
+	run("rm /mnt/memory/a && mkdir /mnt/memory/a", 0)
+	run("touch /mnt/memory/a/b/x", 1) // there again
+}
+
+// Paths that no program can name cost the server nothing.
+func TestLongPath(t *testing.T) {
+	ctx := context.Background()
+	s, err := newRuntime(t, process.Config{}).Open(ctx, runtime.Spec{ID: "long"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stat(ctx, "/workspace"+strings.Repeat("/a", 2048)); !errors.Is(err, runtime.ErrPath) {
+		t.Errorf("Stat of a path of 4106 bytes: %v", err)
+	}
+}

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -57,7 +58,7 @@ func below(dir *os.File, name string, seen map[[2]uint64]struct{}, depth int) in
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Openat(int(dir.Fd()), name, flags, 0)
 	if err == unix.EACCES { // a program closed it to its own user, and perhaps hides something
-		_ = unix.Fchmodat(int(dir.Fd()), name, 0o700, 0)
+		reopen(int(dir.Fd()), name)
 		fd, err = unix.Openat(int(dir.Fd()), name, flags, 0)
 	}
 	if err != nil {
@@ -66,4 +67,14 @@ func below(dir *os.File, name string, seen map[[2]uint64]struct{}, depth int) in
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
 	return measure(f, seen, depth+1)
+}
+
+// reopen lets the owner into a directory. A program may put a link in its place at any moment, which must not be followed.
+func reopen(dir int, name string) {
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_ = unix.Fchmodat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), 0o700, 0)
+	_ = unix.Close(fd)
 }

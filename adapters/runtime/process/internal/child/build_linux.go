@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +50,11 @@ func build(s Setup) error {
 	}
 	if err := os.Chdir("/"); err != nil {
 		return err
+	}
+	for _, dir := range s.ReadOnly {
+		if err := protect(dir); err != nil {
+			return err
+		}
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, ""); err != nil {
 		return fmt.Errorf("make the root read-only: %w", err)
@@ -237,7 +243,7 @@ func (b builder) processes() error {
 	return nil
 }
 
-// own shows the sandbox's own directories. A target is looked up in the new root alone, so links in the sandbox mislead nobody.
+// own shows the sandbox's own directories. Programs cannot change what stands above one, on either side.
 func (b builder) own(mounts []Mount) error {
 	for _, m := range mounts {
 		target := b.in(m.Target)
@@ -251,6 +257,39 @@ func (b builder) own(mounts []Mount) error {
 		if err := b.bind(m.Source, target, flags); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// protect makes a directory below one of the sandbox's own read-only. Programs may have put a link in its place, or in that of one above
+// it, which on the machine's own root would lead anywhere: so this comes after the change of roots, and follows none.
+func protect(dir string) error {
+	fd, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	for part := range strings.SplitSeq(strings.Trim(dir, "/"), "/") {
+		next, err := unix.Openat(fd, part, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if errors.Is(err, unix.ENOENT) {
+			if err = unix.Mkdirat(fd, part, 0o755); err == nil {
+				next, err = unix.Openat(fd, part, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+			}
+		}
+		if err != nil {
+			return nil //nolint:nilerr // something else stands there, which the programs have made: it is theirs to change
+		}
+		_ = unix.Close(fd)
+		fd = next
+	}
+	self := fmt.Sprintf("/proc/self/fd/%d", fd)
+	if err := unix.Mount(self, self, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("show %s: %w", dir, err)
+	}
+	// The descriptor is of what lies below the new mount; whatever else the name might lead to by now is not harmed by this.
+	flags := uintptr(unix.MS_REMOUNT | unix.MS_BIND | unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV)
+	if err := unix.Mount("", dir, "", flags, ""); err != nil {
+		return fmt.Errorf("restrict %s: %w", dir, err)
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ type Setup struct {
 	System   []string          // directories and files of this machine, read-only, that may be missing
 	Hidden   []string          // directories that are not shown, though they lie in what is
 	Mounts   []Mount           // the sandbox's own
+	ReadOnly []string          // directories below those that programs cannot change
 	Files    map[string]string // small files below /etc
 	Proxy    bool              // open the proxy's listener and send it
 	Shm      int64             // bytes of /dev/shm
