@@ -178,7 +178,7 @@ func (w *world) body(t *testing.T, op operation) any {
 			"environment_id": w.environment, "vault_ids": []string{w.vault}, "title": w.name, "metadata": m{"of": w.name}, "initial_events": []m{say},
 			"budget": m{"type": "limit", "max_list_cost": m{"amount": "10.50", "currency": "USD"}},
 			"resources": []m{
-				{"type": "file", "file_id": w.file, "mount_path": "/data/" + w.name}, {"type": "memory_store", "memory_store_id": w.store, "access": "read_only"},
+				{"type": "file", "file_id": w.file, "mount_path": "/workspace/data/" + w.name}, {"type": "memory_store", "memory_store_id": w.store, "access": "read_only"},
 				w.repositoryBody(),
 			},
 		},

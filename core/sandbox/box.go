@@ -22,11 +22,11 @@ import (
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
-// What the server keeps in a sandbox lies in the home directory, out of the way.
+// What the server keeps in a sandbox.
 const (
-	stateDir    = runtime.HomeDir + "/.bureau"
+	stateDir    = session.StateDir
 	stateFile   = stateDir + "/state.json"
-	packagesDir = runtime.HomeDir + "/.packages"
+	packagesDir = session.PackagesDir
 	maxState    = 8 << 20
 )
 

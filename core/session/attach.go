@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
 const (
@@ -226,8 +227,8 @@ func isCommit(sha string) bool {
 	return err == nil && (len(sha) == 40 || len(sha) == 64)
 }
 
-// reservedDirs are not for mounting: the system's own, and those that other things are mounted into.
-var reservedDirs = []string{"/proc", "/sys", "/dev", OutputsDir, MemoryDir, SkillsDir}
+// reservedDirs are not for mounting: those that other things are mounted into, and what the server keeps in a sandbox for itself.
+var reservedDirs = []string{OutputsDir, MemoryDir, SkillsDir, StateDir, PackagesDir}
 
 // checkMount returns a fault.Invalid for a place where nothing can be mounted.
 func checkMount(r Resource, at string) error {
@@ -249,6 +250,10 @@ func checkMount(r Resource, at string) error {
 		if m == dir || strings.HasPrefix(m, dir+"/") || strings.HasPrefix(dir, m+"/") {
 			return fault.Invalidf(at, "%s is reserved", dir)
 		}
+	}
+	dirs := runtime.Dirs()
+	if !slices.ContainsFunc(dirs, func(dir string) bool { return strings.HasPrefix(m, dir+"/") }) {
+		return fault.Invalidf(at, "must be below one of the directories that sandboxes have: %s", strings.Join(dirs, ", "))
 	}
 	return nil
 }

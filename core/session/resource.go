@@ -5,6 +5,7 @@ import (
 
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
 // ResourceType tells the kinds of Resource apart, as the Managed Agents API spells them.
@@ -24,6 +25,12 @@ const (
 	WorkspaceDir = "/workspace" // repositories: WorkspaceDir/<name>
 	MemoryDir    = "/mnt/memory"
 	SkillsDir    = "/mnt/skills"
+)
+
+// What the server keeps in a sandbox for itself lies in the home directory, out of the way. Nothing can be mounted there.
+const (
+	StateDir    = runtime.HomeDir + "/.bureau"
+	PackagesDir = runtime.HomeDir + "/.packages"
 )
 
 // Resource is something that a session's tools find mounted in their sandbox.

@@ -57,7 +57,7 @@ func TestSessionSetup(t *testing.T) {
 
 	// Resources.
 	added := f.want(http.StatusCreated, http.MethodPost, sesn+"/resources",
-		`{"type":"github_repository","url":"https://github.com/o/other","mount_path":"/src/other","authorization_token":"secret-token"}`)
+		`{"type":"github_repository","url":"https://github.com/o/other","mount_path":"/workspace/src/other","authorization_token":"secret-token"}`)
 	if strings.Contains(string(added.body), "secret-token") {
 		t.Errorf("%s", added.body)
 	}
@@ -112,6 +112,13 @@ func TestSessionSetup(t *testing.T) {
 		`"resources":[{"type":"github_repository","url":"https://g.c/o/r"},{"type":"github_repository","url":"https://g.c/p/r"}]`: "resources[1].mount_path",
 		`"resources":[{"type":"github_repository","url":"https://g.c/o/r","checkout":{"type":"commit","sha":"abc"}}]`:             "resources[0].checkout.sha",
 		`"resources":[{"type":"github_repository","url":"https://g.c/o/r","checkout":{"type":"branch","name":"-x"}}]`:             "resources[0].checkout.name",
+		`"resources":[{"type":"github_repository","url":"https://g.c/o/r","mount_path":"/data/r"}]`:                               "resources[0].mount_path",
+		`"resources":[{"type":"github_repository","url":"https://g.c/o/r","mount_path":"/workspace"}]`:                            "resources[0].mount_path",
+		`"resources":[{"type":"github_repository","url":"https://g.c/o/r","mount_path":"/workspaces/r"}]`:                         "resources[0].mount_path",
+		`"resources":[{"type":"github_repository","url":"https://g.c/o/r","mount_path":"/mnt/session/.bureau/r"}]`:                "resources[0].mount_path",
+		`"resources":[{"type":"github_repository","url":"https://g.c/o/r","mount_path":"/home/agent/.bureau/r"}]`:                 "resources[0].mount_path",
+		`"resources":[{"type":"github_repository","url":"https://g.c/o/r","mount_path":"/home/agent/.packages"}]`:                 "resources[0].mount_path",
+		`"resources":[{"type":"github_repository","url":"https://g.c/o/r","mount_path":"/proc/r"}]`:                               "resources[0].mount_path",
 		`"resources":[{"type":"file"}]`:   "resources[0].file_id",
 		`"resources":[{"type":"volume"}]`: "resources[0].type",
 	} {
@@ -133,6 +140,13 @@ func TestSessionSetup(t *testing.T) {
 		`"initial_events":[{"type":"user.message","content":[{"type":"image","source":{"type":"file","file_id":"` + missingFile + `"}}]}]`,
 	} {
 		f.want(http.StatusNotFound, http.MethodPost, "/v1/sessions", fmt.Sprintf(`{"agent":%q,%s}`, agentID, body))
+	}
+	for _, dir := range []string{"/workspace/r", "/mnt/session/uploads/r", "/tmp/r", "/home/agent/r"} {
+		body := `{"type":"github_repository","url":"https://g.c/o/r","mount_path":"` + dir + `"}`
+		f.want(http.StatusCreated, http.MethodPost, sesn+"/resources", body)
+	}
+	if a := f.want(http.StatusBadRequest, http.MethodPost, sesn+"/resources", `{"type":"github_repository","url":"https://g.c/o/q","mount_path":"/srv/q"}`); !strings.Contains(string(a.body), "mount_path") {
+		t.Errorf("%s", a.body)
 	}
 	plain := f.want(http.StatusCreated, http.MethodPost, "/v1/sessions", fmt.Sprintf(`{"agent":%q}`, agentID)).get("id").(string)
 	refused := f.want(http.StatusBadRequest, http.MethodPost, "/v1/sessions/"+plain, `{"budget":{"type":"limit","max_list_cost":{"amount":"1.00","currency":"USD"}}}`)
