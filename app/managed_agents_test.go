@@ -526,8 +526,8 @@ func managedModels() []managed {
 		}},
 		{"GET /v1/evals/:id", "Reads the results of an evaluation.", func(t *testing.T, s *managedServer) {
 			id := s.eval(t)
-			for s.get(t, "/v1/evals/"+id)["status"] != "completed" {
-				if t.Context().Err() != nil {
+			for until := time.Now().Add(patience); s.get(t, "/v1/evals/"+id)["status"] != "completed"; {
+				if time.Now().After(until) {
 					t.Fatal("the run does not end")
 				}
 			}
