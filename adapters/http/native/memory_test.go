@@ -13,19 +13,22 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
+// withMemory adds memory stores.
+func withMemory(f *fixture, d *Deps) {
+	repo := f.store.Memory()
+	var err error
+	d.Memory, err = memory.NewService(memory.Deps{
+		TX: f.store, Clock: f.clock, IDs: id.NewGenerator(time.Now), Logger: slog.New(slog.DiscardHandler), Stores: repo, Memories: repo, Index: repo,
+		Versions: repo, Embedder: hashing.New(), Agents: d.Agents,
+	}, memory.Config{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 func memoryFixture(t *testing.T) *fixture {
 	t.Helper()
-	return newFixture(t, func(f *fixture, d *Deps) {
-		repo := f.store.Memory()
-		var err error
-		d.Memory, err = memory.NewService(memory.Deps{
-			TX: f.store, Clock: f.clock, IDs: id.NewGenerator(time.Now), Logger: slog.New(slog.DiscardHandler), Stores: repo, Memories: repo, Index: repo,
-			Versions: repo, Embedder: hashing.New(), Agents: d.Agents,
-		}, memory.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
+	return newFixture(t, withMemory)
 }
 
 func TestMemoryStores(t *testing.T) {

@@ -164,8 +164,8 @@ func (f *face) registerModelCards() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "getModelCardKey", Method: http.MethodGet, Path: "/v1/model_cards/{card_id}/key", Tag: "models",
 		Summary: "Refused: the key of a model card is for the server's own workers", Permission: account.ModelsRead,
-		Statuses: []int{http.StatusForbidden},
-	}, func(ctx context.Context, in *ModelCardInput) (*output[struct{}], error) {
+		Status: http.StatusForbidden, // there is no other answer to a card that is there
+	}, func(ctx context.Context, in *ModelCardInput) (*struct{}, error) {
 		card, err := in.card()
 		if err != nil {
 			return nil, err
