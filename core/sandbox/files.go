@@ -362,6 +362,9 @@ func (s *Service) edit(ctx context.Context, u *scene, raw json.RawMessage) (tool
 	case n > 1 && !in.All:
 		return refusef("old_string occurs %d times in %s; make it longer so that it occurs once, or set replace_all", n, p), nil
 	}
+	if len(text)+n*(len(in.New)-len(in.Old)) > maxEdit && len(in.New) > len(in.Old) {
+		return refusef("%s would have more than %d bytes; change it with a program in bash", p, maxEdit), nil
+	}
 	at := strings.Index(text, in.Old)
 	text = strings.ReplaceAll(text, in.Old, in.New)
 	u.wrote = true

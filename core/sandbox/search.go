@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/runtime"
@@ -22,7 +23,8 @@ const (
 	maxPaths   = 1000    // that glob names
 	maxMatches = 1000    // that grep shows
 	maxGrep    = 16 << 20
-	maxShown   = 500 // bytes of a line that grep shows
+	maxSearch  = time.Minute // that a search takes of the server, whose time it is, not the sandbox's
+	maxShown   = 500         // bytes of a line that grep shows
 )
 
 var globSpec = tool.Spec{
@@ -100,12 +102,17 @@ func (s *Service) glob(ctx context.Context, u *scene, raw json.RawMessage) (tool
 		info fs.FileInfo
 	}
 	var hits []hit
-	err = walk(ctx, u.sandbox, at, walkLimits{entries: maxWalk, skip: dull}, func(p string, info fs.FileInfo) error {
+	bounded, cancel := context.WithTimeout(ctx, maxSearch)
+	defer cancel()
+	err = walk(bounded, u.sandbox, at, walkLimits{entries: maxWalk, skip: dull}, func(p string, info fs.FileInfo) error {
 		if match(strings.TrimPrefix(strings.TrimPrefix(p, at), "/")) {
 			hits = append(hits, hit{p, info})
 		}
 		return nil
 	})
+	if late(ctx, bounded) {
+		err = errWalkLimit
+	}
 	if err != nil && !errors.Is(err, errWalkLimit) {
 		if res, ok := fileFailure(at, err); ok {
 			return res, nil
@@ -125,10 +132,17 @@ func (s *Service) glob(ctx context.Context, u *scene, raw json.RawMessage) (tool
 		out.WriteString("no file below " + at + " matches " + pattern + "\n")
 	}
 	if err != nil {
-		fmt.Fprintf(&out, "[there are more than %d files; search in a smaller directory]\n", maxWalk)
+		out.WriteString(tooMuch)
 	}
 	return tool.Result{Text: out.String()}, nil
 }
+
+// tooMuch is what a model is told of a search that was ended.
+var tooMuch = fmt.Sprintf("[not everything was searched: at most %d files are looked at, for at most %s; search in a smaller directory]\n",
+	maxWalk, maxSearch)
+
+// late reports whether a search has used up its time, rather than its caller.
+func late(ctx, bounded context.Context) bool { return ctx.Err() == nil && bounded.Err() != nil }
 
 // splitPattern splits an absolute pattern into the directory before its first wildcard and the rest.
 func splitPattern(pattern string) (dir, rest string) {
@@ -232,9 +246,14 @@ func (s *Service) grep(ctx context.Context, u *scene, raw json.RawMessage) (tool
 		return refusef("pattern is not a regular expression of RE2's syntax: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: ")), nil
 	}
 	g := grepping{re: re, most: s.cfg.MaxOutput}
-	err = walk(ctx, u.sandbox, at, walkLimits{entries: maxWalk, skip: dull}, func(p string, info fs.FileInfo) error {
-		return g.file(ctx, u.sandbox, p, info)
+	bounded, cancel := context.WithTimeout(ctx, maxSearch)
+	defer cancel()
+	err = walk(bounded, u.sandbox, at, walkLimits{entries: maxWalk, skip: dull}, func(p string, info fs.FileInfo) error {
+		return g.file(bounded, u.sandbox, p, info)
 	})
+	if late(ctx, bounded) {
+		err = errWalkLimit
+	}
 	if err != nil && !errors.Is(err, errWalkLimit) && !errors.Is(err, errEnough) {
 		if res, ok := fileFailure(at, err); ok {
 			return res, nil
@@ -245,7 +264,7 @@ func (s *Service) grep(ctx context.Context, u *scene, raw json.RawMessage) (tool
 	case errors.Is(err, errEnough):
 		fmt.Fprintf(&g.out, "[cut after %d matches; make the pattern or the path narrower]\n", g.found)
 	case errors.Is(err, errWalkLimit):
-		fmt.Fprintf(&g.out, "[there are more than %d files; search in a smaller directory]\n", maxWalk)
+		g.out.WriteString(tooMuch)
 	case g.found == 0:
 		g.out.WriteString("no line of a text file below " + at + " matches " + in.Pattern + "\n")
 	}
@@ -287,6 +306,9 @@ func (g *grepping) file(ctx context.Context, sb runtime.Sandbox, p string, info 
 		line, err := readLine(r)
 		if err != nil || line == nil {
 			return nil // the end, or a file that cannot be read
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if !g.re.Match(line) {
 			continue

@@ -15,10 +15,13 @@ type walkLimits struct {
 	skip    func(dir string) bool // directories that are not entered
 }
 
+// maxWalkDepth is how deep below its beginning a walk looks: each name costs as many look-ups as it has parts.
+const maxWalkDepth = 100
+
 // errWalkLimit ends a walk that saw too much.
 var errWalkLimit = errors.New("sandbox: too many files")
 
-// walk calls fn for each regular file at or below a path, in the order of names. Links are not followed. A directory that
+// walk calls fn for each regular file at or below a path, down to maxWalkDepth, in the order of names. Links are not followed. A directory that
 // vanishes or cannot be read is passed over; the path itself must be there.
 func walk(ctx context.Context, sb runtime.Sandbox, at string, l walkLimits, fn func(p string, info fs.FileInfo) error) error {
 	info, err := sb.Stat(ctx, at)
@@ -32,8 +35,8 @@ func walk(ctx context.Context, sb runtime.Sandbox, at string, l walkLimits, fn f
 		return fn(at, info)
 	}
 	seen := 0
-	var visit func(dir string) error
-	visit = func(dir string) error {
+	var visit func(dir string, depth int) error
+	visit = func(dir string, depth int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -54,7 +57,10 @@ func walk(ctx context.Context, sb runtime.Sandbox, at string, l walkLimits, fn f
 				if l.skip != nil && l.skip(p) {
 					continue
 				}
-				if err := visit(p); err != nil {
+				if depth == maxWalkDepth {
+					continue
+				}
+				if err := visit(p, depth+1); err != nil {
 					return err
 				}
 			case e.Type().IsRegular():
@@ -69,5 +75,5 @@ func walk(ctx context.Context, sb runtime.Sandbox, at string, l walkLimits, fn f
 		}
 		return nil
 	}
-	return visit(at)
+	return visit(at, 0)
 }

@@ -189,6 +189,8 @@ func repositoryName(address string) (name, problem string) {
 		return "", "is required"
 	case len(address) > 2048 || err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "":
 		return "", "must be an http or https address"
+	case strings.ContainsAny(u.Host, "!$&'()*+,;=\"<>"): // it stands in the name of a setting of git's
+		return "", "has a host that is none"
 	case u.User != nil:
 		return "", "must not hold credentials; they belong in authorization_token"
 	case u.RawQuery != "" || u.Fragment != "":
