@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,14 +24,18 @@ const (
 	DefaultIdle      = 120 * time.Second
 )
 
-// maxErrorBody bounds how much of an error's body is read.
-const maxErrorBody = 64 << 10
+// maxErrorBody bounds how much of an error's body is read, and maxBody how much of any: no model says as much, but a server that a
+// tenant named may go on for ever.
+const (
+	maxErrorBody = 64 << 10
+	maxBody      = 128 << 20
+)
 
 // errSilent is the cause by which a request to a silent server is cancelled.
 var errSilent = errors.New("the server sent nothing in time")
 
 // Transport cancels requests whose server is silent for too long: before its first byte, or between two. Time in which the reader
-// does not ask for more does not count. It also closes bodies that are read to their end, bounds those of errors, and remembers
+// does not ask for more does not count. It also closes bodies that are read to their end, bounds them, and remembers
 // status and headers for an Exchange in the request's context.
 type Transport struct {
 	Base      http.RoundTripper // nil is http.DefaultTransport
@@ -106,7 +109,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.StatusCode >= http.StatusBadRequest {
 		b.left = maxErrorBody
 	} else {
-		b.left = math.MaxInt64
+		b.left = maxBody
 	}
 	resp.Body = b
 	return resp, nil

@@ -3,6 +3,7 @@ package wire_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -68,5 +69,32 @@ func TestStatusKeepsKeysBack(t *testing.T) {
 	told, ok := fault.As(wire.Status(http.StatusUnauthorized, "Incorrect API key provided: sk-1234", nil))
 	if !ok || told.Message != llm.ErrCredentials.Message {
 		t.Errorf("message %q, want the port's own", told.Message)
+	}
+}
+
+// endless never stops.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
+func (endless) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(endless{})}, nil
+}
+
+// An answer without end must not fill the memory.
+func TestEndlessAnswer(t *testing.T) {
+	t.Parallel()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://model.example", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := (&wire.Transport{Base: endless{}}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	const enough = 1 << 30
+	if n, err := io.CopyN(io.Discard, resp.Body, enough); n == enough || n < 32<<20 || !errors.Is(err, io.EOF) {
+		t.Errorf("%d bytes were read, %v", n, err)
 	}
 }
