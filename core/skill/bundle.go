@@ -32,6 +32,7 @@ const (
 	MaxBundlePath  = 1024      // bytes of a path
 	maxSegment     = 255
 	maxFrontMatter = 64 << 10
+	maxDirectory   = 4 << 20 // bytes of an archive's list of files
 
 	MaxGuideName        = 64   // characters of the name in SKILL.md
 	MaxGuideDescription = 1024 // characters
@@ -71,7 +72,12 @@ type File struct {
 // ReadZip returns the files of an archive. What archivers add for their own use, such as __MACOSX, is passed over. It returns
 // ErrBundle, naming the entry, for one that is no ordinary file.
 func ReadZip(r io.ReaderAt, size int64) ([]Upload, error) {
-	archive, err := zip.NewReader(r, size)
+	bounded := &opening{ReaderAt: r, left: maxDirectory}
+	archive, err := zip.NewReader(bounded, size)
+	bounded.opened = true
+	if errors.Is(err, errOver) {
+		return nil, tooManyFiles()
+	}
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // paths are checked with all others
 		return nil, bundleFault("file", "is not a ZIP archive")
 	}
@@ -98,6 +104,25 @@ func ReadZip(r io.ReaderAt, size int64) ([]Upload, error) {
 		out = append(out, Upload{Path: f.Name, Open: f.Open})
 	}
 	return out, nil
+}
+
+// opening bounds what is read of an archive before it is opened: its directory, which may list millions of files that are not there.
+type opening struct {
+	io.ReaderAt
+
+	left   int
+	opened bool
+}
+
+// ReadAt implements io.ReaderAt.
+func (o *opening) ReadAt(p []byte, at int64) (int, error) {
+	if o.opened {
+		return o.ReaderAt.ReadAt(p, at)
+	}
+	if o.left -= len(p); o.left < 0 {
+		return 0, errOver
+	}
+	return o.ReaderAt.ReadAt(p, at)
 }
 
 // WriteZip writes files as an archive, in their order, below the folder.

@@ -3,11 +3,13 @@ package skill
 import (
 	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,6 +100,28 @@ func TestZip(t *testing.T) {
 	lying = bytes.ReplaceAll(lying, []byte{0, 0, 0x20, 0}, []byte{1, 0, 0, 0})
 	if _, err := unpack(t, lying); !errors.Is(err, ErrBundle) {
 		t.Errorf("a lying archive: %v", err)
+	}
+}
+
+// An archive may list far more files than it has bytes for.
+func TestZipDirectory(t *testing.T) {
+	archive := zipped(t, entry{name: "SKILL.md", content: []byte(doc)})
+	end := bytes.LastIndex(archive, []byte("PK\x05\x06"))
+	start := bytes.Index(archive, []byte("PK\x01\x02"))
+	one := archive[start:end]
+	const many = 1 << 18
+	huge := slices.Concat(archive[:start], bytes.Repeat(one, many), archive[end:])
+	tail := huge[len(huge)-(len(archive)-end):]
+	binary.LittleEndian.PutUint16(tail[8:], 0)
+	binary.LittleEndian.PutUint16(tail[10:], 0) // modulo 65536
+	binary.LittleEndian.PutUint32(tail[12:], uint32(len(one)*many))
+	allocations := testing.AllocsPerRun(1, func() {
+		if _, err := ReadZip(bytes.NewReader(huge), int64(len(huge))); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%v", err)
+		}
+	})
+	if allocations > 2*many { // four for each that is read
+		t.Errorf("%v allocations for a list of %d files", allocations, many)
 	}
 }
 
