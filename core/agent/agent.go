@@ -76,6 +76,8 @@ const (
 	MaxToolName      = 128
 	MaxSkills        = 20
 	MaxRoster        = 20
+	MaxDomains       = 64  // of a ToolConfig, allowed or blocked
+	MaxSourceTools   = 128 // of one of a ToolConfig's URLSources
 )
 
 // Model chooses the language model and how it is run.
@@ -164,7 +166,7 @@ type ToolConfig struct {
 	AllowedDomains   []string // nil: every public one
 	BlockedDomains   []string
 	MaxContentTokens int             // web_fetch; 0 is no limit of its own
-	URLSources       json.RawMessage // web_fetch; kept as given, nil when not given
+	URLSources       json.RawMessage // web_fetch; see sources.go, nil when not given
 	UserLocation     json.RawMessage // web_search; kept as given, nil when not given
 }
 

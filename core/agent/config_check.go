@@ -16,6 +16,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
 )
 
 // withDefaults returns c with every default written out, so that equal meanings are equal values.
@@ -59,9 +60,9 @@ func (t Tool) withDefaults() Tool {
 		if c.Permission == "" {
 			c.Permission = t.Default.Permission
 		}
-		c.URLSources, c.UserLocation = compact(c.URLSources), compact(c.UserLocation)
+		c.URLSources, c.UserLocation = wholeSources(c.URLSources), compact(c.UserLocation)
 	}
-	t.InputSchema = compact(t.InputSchema)
+	t.InputSchema = compact(withoutNulls(t.InputSchema))
 	return t
 }
 
@@ -75,6 +76,29 @@ func compact(raw json.RawMessage) json.RawMessage {
 		return raw
 	}
 	return b.Bytes()
+}
+
+// withoutNulls removes properties and required where they are null, which client libraries declare and JSON Schema does not know.
+func withoutNulls(schema json.RawMessage) json.RawMessage {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(schema, &members) != nil {
+		return schema
+	}
+	found := false
+	for _, name := range []string{"properties", "required"} {
+		if raw, ok := members[name]; ok && string(raw) == "null" {
+			delete(members, name)
+			found = true
+		}
+	}
+	if !found {
+		return schema
+	}
+	out, err := json.Marshal(members)
+	if err != nil {
+		return schema
+	}
+	return out
 }
 
 // equal reports whether two configurations with defaults say the same; an empty list and none are the same.
@@ -170,7 +194,7 @@ func (k *checker) tools(c Config, reserved []string) {
 			if toolsets++; toolsets > 1 {
 				k.addf(path, "a second %s", AgentToolset)
 			}
-			k.toolset(path, t)
+			k.toolset(path, t, c.CustomTools())
 		case MCPToolset:
 			k.text(path+".mcp_server_name", t.MCPServer, 1, MaxMCPName)
 			if t.MCPServer != "" && !slices.ContainsFunc(c.MCPServers, func(s MCPServer) bool { return s.Name == t.MCPServer }) {
@@ -180,7 +204,7 @@ func (k *checker) tools(c Config, reserved []string) {
 				k.addf(path+".mcp_server_name", "a second toolset of this server")
 			}
 			servers[t.MCPServer] = true
-			k.toolset(path, t)
+			k.toolset(path, t, nil)
 		case CustomTool:
 			k.custom(path, t)
 			switch {
@@ -199,7 +223,7 @@ func (k *checker) tools(c Config, reserved []string) {
 	}
 }
 
-func (k *checker) toolset(path string, t Tool) {
+func (k *checker) toolset(path string, t Tool, custom []Tool) {
 	k.permission(path+".default_config.permission_policy", t.Default.Permission)
 	seen := map[string]bool{}
 	for i, c := range t.Configs {
@@ -221,16 +245,27 @@ func (k *checker) toolset(path string, t Tool) {
 			k.addf(p+".blocked_domains", "cannot be given together with allowed_domains")
 		}
 		if c.URLSources != nil {
-			k.json(p+".url_sources", c.URLSources, 0)
+			k.urlSources(p+".url_sources", c.URLSources, custom)
 		}
 		if c.UserLocation != nil {
 			k.json(p+".user_location", c.UserLocation, '{')
 		}
-		for j, d := range c.AllowedDomains {
-			k.text(fmt.Sprintf("%s.allowed_domains[%d]", p, j), d, 1, 253)
-		}
-		for j, d := range c.BlockedDomains {
-			k.text(fmt.Sprintf("%s.blocked_domains[%d]", p, j), d, 1, 253)
+		k.domains(p+".allowed_domains", c.Name, c.AllowedDomains)
+		k.domains(p+".blocked_domains", c.Name, c.BlockedDomains)
+	}
+}
+
+// domains checks the hosts that a tool is limited to, or kept from. Those of web_search may go on with a path.
+func (k *checker) domains(path, tool string, list []string) {
+	if len(list) > MaxDomains {
+		k.addf(path, "has %d entries; at most %d are allowed", len(list), MaxDomains)
+	}
+	for i, d := range list {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		k.text(at, d, 1, 253)
+		host, _, paths := strings.Cut(d, "/")
+		if d != "" && (host == "" || strings.ContainsAny(host, ":@ ") || paths && tool != "web_search") {
+			k.addf(at, "must be the name of a host, such as docs.example.com")
 		}
 	}
 }
@@ -426,11 +461,22 @@ func (k *checker) multiagent(m Multiagent) {
 		k.addf("multiagent.type", "must be one of %s, %s", Coordinator, Multiagent20261001)
 		return
 	}
+	type who struct {
+		typ   string
+		agent id.Agent
+		model string
+	}
+	seen := map[who]bool{}
 	if len(m.Roster) == 0 || len(m.Roster) > MaxRoster {
 		k.addf("multiagent.agents", "must have 1 to %d entries", MaxRoster)
 	}
 	for i, e := range m.Roster {
 		path := fmt.Sprintf("multiagent.agents[%d]", i)
+		if of := (who{e.Type, e.Agent, e.Model}); seen[of] {
+			k.addf(path, "is on the roster already")
+		} else {
+			seen[of] = true
+		}
 		switch e.Type {
 		case RosterAgent:
 			if e.Agent.IsZero() {

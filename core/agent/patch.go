@@ -26,7 +26,7 @@ type Patch struct {
 	Name        Change[string] // cannot be cleared
 	Description Change[string]
 	System      Change[string]
-	Model       Change[Model]
+	Model       Change[Model]  // replaced as a whole, but for an Effort that is left out
 	Tools       Change[[]Tool] // lists are replaced as a whole
 	MCPServers  Change[[]MCPServer]
 	Skills      Change[[]SkillRef]
@@ -43,7 +43,12 @@ func (p Patch) Apply(c Config) Config {
 	p.Name.apply(&c.Name)
 	p.Description.apply(&c.Description)
 	p.System.apply(&c.System)
-	p.Model.apply(&c.Model)
+	if effort := c.Model.Effort; p.Model.set {
+		c.Model = p.Model.value
+		if c.Model.Effort == "" {
+			c.Model.Effort = effort
+		}
+	}
 	p.Tools.apply(&c.Tools)
 	p.MCPServers.apply(&c.MCPServers)
 	p.Skills.apply(&c.Skills)

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -256,10 +257,19 @@ func (s *Service) admit(ctx context.Context, sc account.Scope, cfg, was Config) 
 		if err != nil {
 			return Config{}, err
 		}
+		if other.Standing == Archived && !was.delegates(e.Agent) {
+			path := fmt.Sprintf("multiagent.agents[%d]", i)
+			return Config{}, ErrInvalid.Withf("%s: agent %s is archived", path, other.ID).WithFields(fault.Field{Path: path, Message: "is archived"})
+		}
 		m.Roster[i].Version = other.Version
 	}
 	cfg.Multiagent = &m
 	return cfg, nil
+}
+
+// delegates reports whether the agent is on the roster.
+func (c Config) delegates(to id.Agent) bool {
+	return c.Multiagent != nil && slices.ContainsFunc(c.Multiagent.Roster, func(e RosterEntry) bool { return e.Type == RosterAgent && e.Agent == to })
 }
 
 // of returns m with its entries for the agent itself, which are shown as those of any agent are, in their own form.

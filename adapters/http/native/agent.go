@@ -105,7 +105,7 @@ type toolConfigWire struct {
 	AllowedDomains   []string        `json:"allowed_domains,omitempty"`
 	BlockedDomains   []string        `json:"blocked_domains,omitempty"`
 	MaxContentTokens int             `json:"max_content_tokens,omitempty"`
-	URLSources       json.RawMessage `json:"url_sources,omitempty"`
+	URLSources       json.RawMessage `json:"url_sources,omitempty" doc:"Of web_fetch; null when it was not given."`
 	UserLocation     json.RawMessage `json:"user_location,omitempty"`
 }
 
@@ -183,6 +183,9 @@ func showTool(t agent.Tool) toolWire {
 		}
 		if t.Type == agent.AgentToolset {
 			w.Type = c.Name
+		}
+		if w.Type == "web_fetch" && w.URLSources == nil {
+			w.URLSources = json.RawMessage("null") // always there, and of this tool alone
 		}
 		configs = append(configs, w)
 	}
@@ -287,8 +290,8 @@ type toolConfigParam struct {
 	Name             string          `json:"name,omitempty"`
 	Enabled          *bool           `json:"enabled,omitempty" doc:"As in default_config when left out."`
 	PermissionPolicy *permissionWire `json:"permission_policy,omitempty" doc:"As in default_config when left out."`
-	AllowedDomains   []string        `json:"allowed_domains,omitempty" doc:"Of web_fetch and web_search."`
-	BlockedDomains   []string        `json:"blocked_domains,omitempty" doc:"Of web_fetch and web_search."`
+	AllowedDomains   []string        `json:"allowed_domains,omitempty" minItems:"1" maxItems:"64" doc:"Of web_fetch and web_search."`
+	BlockedDomains   []string        `json:"blocked_domains,omitempty" minItems:"1" maxItems:"64" doc:"Of web_fetch and web_search."`
 	MaxContentTokens int             `json:"max_content_tokens,omitempty" minimum:"0" doc:"Of web_fetch."`
 	URLSources       json.RawMessage `json:"url_sources,omitempty" doc:"Of web_fetch."`
 	UserLocation     json.RawMessage `json:"user_location,omitempty" doc:"Of web_search."`
@@ -516,7 +519,7 @@ type updateAgentInput struct {
 	Body    struct {
 		Version int              `json:"version,omitempty" minimum:"1" doc:"The version that is to be changed; another one is a 409."`
 		Name    kept[string]     `json:"name,omitempty" minLength:"1" maxLength:"256"`
-		Model   kept[modelParam] `json:"model,omitempty" doc:"A model's handle, or an object."`
+		Model   kept[modelParam] `json:"model,omitempty" doc:"A model's handle, or an object; an effort that is left out stays."`
 		AgentFields
 	}
 }

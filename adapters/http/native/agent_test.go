@@ -127,7 +127,7 @@ func TestAgentFull(t *testing.T) {
 			{"type": "agent_toolset_20260401", "default_config": {"enabled": true, "permission_policy": {"type": "always_allow"}}, "configs": [
 				{"type": "bash", "name": "bash", "enabled": true, "permission_policy": {"type": "always_ask"}},
 				{"type": "web_fetch", "name": "web_fetch", "enabled": false, "permission_policy": {"type": "always_allow"},
-					"allowed_domains": ["example.com"], "max_content_tokens": 5}
+					"allowed_domains": ["example.com"], "max_content_tokens": 5, "url_sources": null}
 			]},
 			{"type": "mcp_toolset", "mcp_server_name": "docs",
 				"default_config": {"enabled": false, "permission_policy": {"type": "always_ask"}},
@@ -187,8 +187,10 @@ func TestAgentUpdate(t *testing.T) {
 		{http.MethodPatch, `{"tools":[{"type":"agent_toolset_20260401","default_config":{"permission_policy":{"type":"auto"}}}]}`, "tools",
 			`[{"type":"agent_toolset_20260401","default_config":{"enabled":true,"permission_policy":{"type":"auto"}},"configs":[]}]`},
 		{http.MethodPatch, `{"tools":null}`, "tools", `[]`},
-		{http.MethodPatch, `{"model":"other"}`, "model", `{"id":"other","speed":"standard"}`},
-		{http.MethodPatch, `{"name":"B","version":9}`, "name", `"B"`},
+		{http.MethodPatch, `{"model":{"id":"other","effort":"high","inference_geo":"eu"}}`, "model",
+			`{"id":"other","speed":"standard","effort":{"type":"high"},"inference_geo":"eu"}`},
+		{http.MethodPatch, `{"model":"m"}`, "model", `{"id":"m","speed":"standard","effort":{"type":"high"}}`},
+		{http.MethodPatch, `{"name":"B","version":10}`, "name", `"B"`},
 	} {
 		got := f.want(200, step.method, path, step.body)
 		var want any
@@ -228,16 +230,16 @@ func TestAgentUpdate(t *testing.T) {
 		}
 		cursor = "&page=" + next
 	}
-	if d := cmp.Diff([]any{10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0}, numbers); d != "" {
+	if d := cmp.Diff([]any{11.0, 10.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0}, numbers); d != "" {
 		t.Errorf("versions (-want +got):\n%s", d)
 	}
-	if got := f.want(200, http.MethodGet, path+"/versions/10", ""); got.get("name") != "B" {
+	if got := f.want(200, http.MethodGet, path+"/versions/11", ""); got.get("name") != "B" {
 		t.Errorf("%s", got.body)
 	}
-	for _, v := range []string{"11", "0", "x", "99999999999999999999"} {
+	for _, v := range []string{"12", "0", "x", "99999999999999999999"} {
 		f.wantError(f.do(http.MethodGet, path+"/versions/"+v, ""), 404, "not_found_error", "agent_version_not_found")
 	}
-	f.wantError(f.do(http.MethodGet, path+"?version=11", ""), 404, "not_found_error", "agent_version_not_found")
+	f.wantError(f.do(http.MethodGet, path+"?version=12", ""), 404, "not_found_error", "agent_version_not_found")
 }
 
 func TestAgentFaults(t *testing.T) {
@@ -385,4 +387,67 @@ func TestAgentPermissions(t *testing.T) {
 	f.wantError(f.do(http.MethodGet, path, "", write), 403, "permission_error", "permission_denied")
 	f.wantError(f.do(http.MethodPatch, path, `{}`, read), 403, "permission_error", "permission_denied")
 	f.wantError(f.do(http.MethodDelete, path, "", read), 403, "permission_error", "permission_denied")
+}
+
+// Null stands for a default wherever client libraries declare it.
+func TestAgentOfNulls(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	made := f.want(201, http.MethodPost, "/v1/agents", `{"name":"A","model":{"id":"m","effort":null,"speed":null,"inference_geo":null},"description":null,
+		"system":null,"multiagent":null,"execution_identity":null,"skills":[{"type":"anthropic","skill_id":"pdf","version":null}],
+		"mcp_servers":[{"type":"url","name":"m","url":"https://m.example/mcp"}],"tools":[
+		{"type":"agent_toolset_20260401","default_config":null,"configs":[
+			{"name":"web_fetch","enabled":null,"permission_policy":null,"max_content_tokens":null,"url_sources":{"user_input":"none",
+				"client_tool_results":{"type":"only","tools":[{"type":"tool_reference","name":"t"}]},"server_tool_results":null}},
+			{"name":"web_search","user_location":null,"blocked_domains":["ads.example/path"]}]},
+		{"type":"mcp_toolset","mcp_server_name":"m","default_config":{"enabled":null,"permission_policy":null}},
+		{"type":"custom","name":"t","description":"d","input_schema":{"type":"object","properties":null,"required":null}}]}`)
+	tools := made.get("tools").([]any)
+	if d := cmp.Diff(any(decode(t, `{"type":"agent_toolset_20260401","default_config":{"enabled":true,"permission_policy":{"type":"always_allow"}},"configs":[
+		{"type":"web_fetch","name":"web_fetch","enabled":true,"permission_policy":{"type":"always_allow"},"url_sources":{"user_input":{"type":"none"},
+			"client_tool_results":{"type":"only","tools":[{"type":"tool_reference","name":"t"}]},"server_tool_results":null}},
+		{"type":"web_search","name":"web_search","enabled":true,"permission_policy":{"type":"always_allow"},"blocked_domains":["ads.example/path"]}]}`)),
+		tools[0]); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(any(decode(t, `{"type":"object"}`)), tools[2].(map[string]any)["input_schema"]); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestAgentToolFaults(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	archived := f.want(201, http.MethodPost, "/v1/agents", `{"name":"B","model":"m"}`).get("id").(string)
+	f.want(200, http.MethodDelete, "/v1/agents/"+archived, "")
+	alive := f.want(201, http.MethodPost, "/v1/agents", `{"name":"C","model":"m"}`).get("id").(string)
+	fetch := func(config string) string {
+		return `"tools":[{"type":"agent_toolset_20260401","configs":[{"name":"web_fetch",` + config + `}]}]`
+	}
+	for body, path := range map[string]string{
+		fetch(`"allowed_domains":[]`):                                                                          "tools[0].configs[0].allowed_domains",
+		fetch(`"blocked_domains":["https://a.example"]`):                                                       "tools[0].configs[0].blocked_domains[0]",
+		fetch(`"blocked_domains":["a.example/path"]`):                                                          "tools[0].configs[0].blocked_domains[0]",
+		fetch(`"url_sources":7`):                                                                               "tools[0].configs[0].url_sources",
+		fetch(`"url_sources":{"user_input":"some"}`):                                                           "tools[0].configs[0].url_sources.user_input.type",
+		fetch(`"url_sources":{"user_input":{"type":"only"}}`):                                                  "tools[0].configs[0].url_sources.user_input.type",
+		fetch(`"url_sources":{"client_tool_results":{"type":"only","tools":[]}}`):                              "tools[0].configs[0].url_sources.client_tool_results.tools",
+		fetch(`"url_sources":{"user_input":"none","client_tool_results":"none","server_tool_results":"none"}`): "tools[0].configs[0].url_sources",
+		fetch(`"url_sources":{"server_tool_results":{"type":"except","tools":[{"type":"tool_reference","name":"bash"}]}}`): "tools[0].configs[0]." +
+			"url_sources.server_tool_results.tools[0].name",
+		`"multiagent":{"type":"coordinator","agents":["` + archived + `"]}`:                              "multiagent.agents[0]",
+		`"multiagent":{"type":"coordinator","agents":["` + alive + `","` + alive + `"]}`:                 "multiagent.agents[1]",
+		`"multiagent":{"type":"coordinator","agents":[{"type":"self"},"` + alive + `",{"type":"self"}]}`: "multiagent.agents[2]",
+	} {
+		a := f.do(http.MethodPost, "/v1/agents", `{"name":"A","model":"m",`+body+`}`)
+		f.wantError(a, 400, "invalid_request_error", a.code())
+		fields, _ := a.get("error", "details", "fields").([]any)
+		if len(fields) == 0 || fields[0].(map[string]any)["path"] != path {
+			t.Errorf("%s: want %s: %s", body, path, a.body)
+		}
+	}
+	// Who is on a roster stays there when they are archived.
+	boss := f.want(201, http.MethodPost, "/v1/agents", `{"name":"A","model":"m","multiagent":{"type":"coordinator","agents":["`+alive+`"]}}`)
+	f.want(200, http.MethodDelete, "/v1/agents/"+alive, "")
+	f.want(200, http.MethodPost, "/v1/agents/"+boss.get("id").(string), `{"multiagent":{"type":"coordinator","agents":["`+alive+`",{"type":"self"}]}}`)
 }
