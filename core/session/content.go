@@ -206,6 +206,9 @@ func (b Block) check(path string) error {
 			return err
 		}
 	case s.Type == SourceText && b.Type == BlockDocument:
+		if s.MediaType != "" && s.MediaType != "text/plain" {
+			return fault.Invalidf(path+".source.media_type", "must be text/plain")
+		}
 		if s.Data == "" {
 			return fault.Invalidf(path+".source.data", "must not be empty")
 		}

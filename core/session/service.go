@@ -215,6 +215,39 @@ func (s *Service) Agent(ctx context.Context, sc account.Scope, of Session) (agen
 	return a, nil
 }
 
+// Member is one to whom a coordinator may delegate.
+type Member struct {
+	Entry agent.RosterEntry
+	Agent agent.Agent // zero for an advisor, which is a model
+}
+
+// Team returns who is on the roster of a, an agent as Agent returns it, in the version that the roster names. Whoever was destroyed is
+// left out. It is nil for an agent that is no coordinator.
+func (s *Service) Team(ctx context.Context, sc account.Scope, a agent.Agent) ([]Member, error) {
+	if a.Config.Multiagent == nil || a.Config.Multiagent.Type != agent.Coordinator {
+		return nil, nil
+	}
+	var out []Member
+	for _, e := range a.Config.Multiagent.Roster {
+		m := Member{Entry: e}
+		switch e.Type {
+		case agent.RosterSelf:
+			m.Agent = a
+		case agent.RosterAgent:
+			other, err := s.d.Agents.GetVersion(ctx, sc, e.Agent, e.Version)
+			if fault.KindOf(err) == fault.NotFound {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			m.Agent = other
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
 // Archive ends a session for good: what runs or waits in it is stopped, its log stays readable. Archiving again changes nothing.
 func (s *Service) Archive(ctx context.Context, sc account.Scope, session id.Session) (Session, error) {
 	err := s.end(ctx, sc, session, "the session was archived", SessionTerminated, func(ctx context.Context, now time.Time) (bool, error) {

@@ -9,6 +9,13 @@ import (
 
 // AgentSnapshot is the configuration of a session's agent as an event holds it, in the shape of the API. Ids in it are UUIDs.
 type AgentSnapshot struct {
+	MemberSnapshot
+	// Multiagent is null without one; a coordinator's agents are MemberSnapshots, or advisors.
+	Multiagent json.RawMessage `json:"multiagent"`
+}
+
+// MemberSnapshot is the configuration of an agent without those to whom it delegates.
+type MemberSnapshot struct {
 	ID          string              `json:"id"`
 	Type        string              `json:"type"`
 	Version     int                 `json:"version"`
@@ -19,6 +26,13 @@ type AgentSnapshot struct {
 	Tools       []any               `json:"tools"`
 	MCPServers  []mcpServerSnapshot `json:"mcp_servers"`
 	Skills      []skillSnapshot     `json:"skills"`
+	Identity    IdentitySnapshot    `json:"execution_identity"`
+}
+
+// IdentitySnapshot is an agent.Identity.
+type IdentitySnapshot struct {
+	Type    string `json:"type"`
+	RoleARN string `json:"role_arn,omitempty"`
 }
 
 type (
@@ -76,12 +90,42 @@ type (
 	}
 )
 
-func snapshotOf(a agent.Agent) *AgentSnapshot {
+// snapshotOf returns the snapshot of an agent with its team.
+func snapshotOf(a agent.Agent, team []Member) (*AgentSnapshot, error) {
+	out := &AgentSnapshot{MemberSnapshot: memberSnapshot(a)}
+	m := a.Config.Multiagent
+	if m == nil {
+		return out, nil
+	}
+	whole := map[string]any{}
+	if m.Type == agent.Coordinator {
+		agents := make([]any, len(team))
+		for i, v := range team {
+			if agents[i] = any(map[string]string{"type": v.Entry.Type, "model": v.Entry.Model}); v.Entry.Type != agent.RosterAdvisor {
+				agents[i] = memberSnapshot(v.Agent)
+			}
+		}
+		whole["agents"] = agents
+	} else if len(m.Rest) > 0 {
+		if err := json.Unmarshal(m.Rest, &whole); err != nil {
+			return nil, err
+		}
+	}
+	whole["type"] = m.Type
+	var err error
+	out.Multiagent, err = json.Marshal(whole)
+	return out, err
+}
+
+func memberSnapshot(a agent.Agent) MemberSnapshot {
 	c := a.Config
-	out := &AgentSnapshot{
+	out := MemberSnapshot{
 		ID: a.ID.UUID().String(), Type: "agent", Version: a.Version, Name: c.Name,
 		Model: modelSnapshot{ID: c.Model.ID, Speed: string(c.Model.Speed), InferenceGeo: c.Model.InferenceGeo},
-		Tools: []any{}, MCPServers: []mcpServerSnapshot{}, Skills: []skillSnapshot{},
+		Tools: []any{}, MCPServers: []mcpServerSnapshot{}, Skills: []skillSnapshot{}, Identity: IdentitySnapshot{Type: agent.ServiceAccount},
+	}
+	if c.Identity != nil {
+		out.Identity = IdentitySnapshot(*c.Identity)
 	}
 	if c.Description != "" {
 		out.Description = &c.Description
@@ -108,6 +152,9 @@ func snapshotOf(a agent.Agent) *AgentSnapshot {
 			}
 			if t.Type == agent.AgentToolset {
 				config.Type = k.Name
+			}
+			if config.Type == "web_fetch" && config.URLSources == nil {
+				config.URLSources = json.RawMessage("null") // always there, and of this tool alone
 			}
 			set.Configs = append(set.Configs, config)
 		}

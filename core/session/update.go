@@ -124,7 +124,14 @@ func (s *Service) patch(
 			return changed, false, err
 		}
 		base.Config = base.Config.With(v.Overrides)
-		changed.Agent, differs = snapshotOf(base), true
+		team, err := s.Team(ctx, sc, base)
+		if err != nil {
+			return changed, false, err
+		}
+		if changed.Agent, err = snapshotOf(base, team); err != nil {
+			return changed, false, err
+		}
+		differs = true
 	}
 	switch {
 	case p.Budget != nil && v.Budget == nil:

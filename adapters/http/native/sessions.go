@@ -87,9 +87,40 @@ func (f *face) showSession(ctx context.Context, s session.Session) (sessionWire,
 	if err != nil {
 		return sessionWire{}, err
 	}
-	w := f.sessionWith(s, showAgent(a), threads[s.ID])
+	team, err := f.deps.Sessions.Team(ctx, httpx.Scope(ctx), a)
+	if err != nil {
+		return sessionWire{}, err
+	}
+	w := f.sessionWith(s, showSessionAgent(a, team), threads[s.ID])
 	w.OutcomeEvaluations = showOutcomes(outcomes[s.ID])
 	return w, nil
+}
+
+// showSessionAgent writes the agent of a session: its roster is shown as the agents that are on it, and not as references.
+func showSessionAgent(a agent.Agent, team []session.Member) agentWire {
+	w := showAgent(a)
+	if a.Config.Multiagent == nil || a.Config.Multiagent.Type != agent.Coordinator {
+		return w
+	}
+	m := multiagentWire{agent.Coordinator, make([]any, 0, len(team))}
+	for _, v := range team {
+		switch v.Entry.Type {
+		case agent.RosterAdvisor:
+			m.Agents = append(m.Agents, rosterAdvisorWire{v.Entry.Type, v.Entry.Model})
+		case agent.RosterSelf:
+			m.Agents = append(m.Agents, showMember(a))
+		default:
+			m.Agents = append(m.Agents, showMember(v.Agent))
+		}
+	}
+	w.Multiagent = m
+	return w
+}
+
+// showMember writes an agent that works for another, without those to whom it could delegate itself.
+func showMember(a agent.Agent) agentWire {
+	a.Config.Multiagent = nil
+	return showAgent(a)
 }
 
 // sessionWith writes a session; threads is what the sessions that work for it have used.
@@ -149,7 +180,7 @@ func (in *sessionInput) id() (id.Session, error) { return id.Parse[id.SessionKin
 type listSessionsInput struct {
 	httpx.PageQuery
 	AgentID         string    `query:"agent_id" doc:"Sessions with this agent."`
-	AgentVersion    int       `query:"agent_version" minimum:"1" doc:"Sessions with this version."`
+	AgentVersion    int       `query:"agent_version" minimum:"1" doc:"With agent_id: sessions with this version."`
 	MemoryStoreID   string    `query:"memory_store_id" doc:"Sessions with this memory store attached."`
 	DeploymentID    string    `query:"deployment_id" doc:"Sessions of this deployment. This server has none, so that there are none."`
 	Status          string    `query:"status" enum:"idle,running,rescheduling,terminated" doc:"Sessions in this status. Archived ones are terminated."`
@@ -167,14 +198,14 @@ type listSessionsInput struct {
 // request returns what is asked for; false when no session can match.
 func (in *listSessionsInput) request() (session.ListRequest, bool, error) {
 	req := session.ListRequest{
-		Request: in.Request(), AgentVersion: in.AgentVersion, IncludeArchived: in.Archived || in.IncludeArchived, Ascending: in.Order == "asc",
+		Request: in.Request(), IncludeArchived: in.Archived || in.IncludeArchived, Ascending: in.Order == "asc",
 	}
 	if in.AgentID != "" {
 		a, err := id.Parse[id.AgentKind](in.AgentID)
 		if err != nil {
 			return session.ListRequest{}, false, nil //nolint:nilerr // an id that names nothing matches nothing
 		}
-		req.Agent = a
+		req.Agent, req.AgentVersion = a, in.AgentVersion
 	}
 	if in.DeploymentID != "" {
 		return session.ListRequest{}, false, nil
@@ -346,6 +377,7 @@ func (f *face) listSessions(ctx context.Context, in *listSessionsInput) (*output
 		n     int
 	}
 	agents := map[version]agent.Agent{} // most sessions of a page share a few
+	teams := map[version][]session.Member{}
 	for _, s := range sessions.Items {
 		v := version{s.Agent, s.AgentVersion}
 		a, known := agents[v]
@@ -355,10 +387,13 @@ func (f *face) listSessions(ctx context.Context, in *listSessionsInput) (*output
 			if a, err = f.deps.Sessions.Agent(ctx, httpx.Scope(ctx), plain); err != nil {
 				return nil, err
 			}
+			if teams[v], err = f.deps.Sessions.Team(ctx, httpx.Scope(ctx), a); err != nil {
+				return nil, err
+			}
 			agents[v] = a
 		}
 		a.Config = a.Config.With(s.Overrides)
-		w := f.sessionWith(s, showAgent(a), below[s.ID])
+		w := f.sessionWith(s, showSessionAgent(a, teams[v]), below[s.ID])
 		w.OutcomeEvaluations = showOutcomes(outcomes[s.ID])
 		out.Data = append(out.Data, w)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -87,10 +88,12 @@ func shownBody(e session.Event) json.RawMessage {
 		if e.Body(&body) != nil {
 			return e.Data
 		}
-		shown = struct {
-			StopReason  *stopReasonWire `json:"stop_reason"`
-			StopDetails *string         `json:"stop_details"`
-		}{showStopReason(&body.StopReason), body.StopDetails}
+		members := map[string]json.RawMessage{}
+		if b, err := json.Marshal(showStopReason(&body.StopReason)); err == nil {
+			members["stop_reason"] = b
+		}
+		showStopDetails(members, body.StopReason.Type, body.StopDetails)
+		shown = members
 	case session.AgentThinking:
 		var body session.ThinkingBody
 		if e.Body(&body) != nil {
@@ -104,6 +107,10 @@ func shownBody(e session.Event) json.RawMessage {
 		}
 		if body.Agent != nil {
 			body.Agent.ID = respell[id.AgentKind](body.Agent.ID)
+			body.Agent.Multiagent = respellMembers(body.Agent.Multiagent)
+			if body.Agent.Identity.Type == "" { // in events of before there were any
+				body.Agent.Identity.Type = agent.ServiceAccount
+			}
 		}
 		if body.Vaults != nil {
 			for i, v := range *body.Vaults {
@@ -117,6 +124,49 @@ func shownBody(e session.Event) json.RawMessage {
 	b, err := json.Marshal(shown)
 	if err != nil { // strings always marshal
 		return e.Data
+	}
+	return b
+}
+
+// showStopDetails adds what there is to say about a stop. The API knows details of refusals only; what is said of others is a message.
+func showStopDetails(members map[string]json.RawMessage, why session.StopType, text *string) {
+	members["stop_details"] = json.RawMessage("null")
+	if text == nil || *text == "" {
+		return
+	}
+	name, what := "message", any(text)
+	if why == session.StopRefusal {
+		name, what = "stop_details", refusalWire{Type: string(why), Explanation: text}
+	}
+	if b, err := json.Marshal(what); err == nil {
+		members[name] = b
+	}
+}
+
+type refusalWire struct {
+	Type        string  `json:"type"`
+	Category    *string `json:"category"`
+	Explanation *string `json:"explanation"`
+}
+
+// respellMembers writes the ids of the agents of a coordinator's snapshot as the API spells them.
+func respellMembers(multiagent json.RawMessage) json.RawMessage {
+	var m struct {
+		Type   string                       `json:"type"`
+		Agents []map[string]json.RawMessage `json:"agents"`
+	}
+	if json.Unmarshal(multiagent, &m) != nil || m.Type != agent.Coordinator {
+		return multiagent
+	}
+	for _, a := range m.Agents {
+		var stored string
+		if json.Unmarshal(a["id"], &stored) == nil {
+			a["id"] = json.RawMessage(strconv.Quote(respell[id.AgentKind](stored)))
+		}
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return multiagent
 	}
 	return b
 }
@@ -218,7 +268,10 @@ func (p *eventParam) read(path string) (session.Input, error) {
 			return in, fault.Invalidf(path+".result", "must be allow or deny")
 		}
 		in.Allow = *p.Result == session.PermissionAllow
-		if p.DenyMessage != nil {
+		if p.DenyMessage != nil && *p.DenyMessage != "" {
+			if in.Allow {
+				return in, fault.Invalidf(path+".deny_message", "is for result deny only")
+			}
 			in.DenyMessage = *p.DenyMessage
 		}
 		in.ToolUse, err = readUse(p.ToolUseID, path+".tool_use_id")

@@ -3,6 +3,7 @@ package native
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/keeper"
 	"github.com/bureau-agents/bureau/ports/llm/llmtest"
 )
@@ -156,4 +158,85 @@ func TestSessionSetup(t *testing.T) {
 	f.want(http.StatusOK, http.MethodPost, "/v1/sessions/"+plain+"/archive", "")
 	f.want(http.StatusConflict, http.MethodPost, "/v1/sessions/"+plain+"/resources", `{"type":"github_repository","url":"https://g.c/o/r"}`)
 	f.want(http.StatusConflict, http.MethodPost, "/v1/sessions/"+plain, `{"agent":{"tools":[]}}`)
+}
+
+// A session shows whom its agent may delegate to as the agents that they are, and so does its log.
+func TestSessionTeam(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, withSessions(llmtest.NewScripted(llmtest.Text("well"))))
+	helper := f.want(http.StatusCreated, http.MethodPost, "/v1/agents", `{"name":"helper","model":"offline","system":"help"}`).get("id").(string)
+	boss := f.want(http.StatusCreated, http.MethodPost, "/v1/agents", fmt.Sprintf(
+		`{"name":"boss","model":"offline","multiagent":{"type":"coordinator","agents":[%q,{"type":"self"},{"type":"advisor","model":"offline"}]}}`, helper)).get("id").(string)
+	f.want(http.StatusOK, http.MethodPost, "/v1/agents/"+helper, `{"system":"help more"}`)
+	made := f.want(http.StatusCreated, http.MethodPost, "/v1/sessions", fmt.Sprintf(`{"agent":%q}`, boss))
+	sesn := made.get("id").(string)
+	f.want(http.StatusOK, http.MethodPost, "/v1/sessions/"+sesn, `{"agent":{"tools":[{"type":"agent_toolset_20260401","configs":[{"name":"web_fetch"}]}]}}`)
+	log := f.sessionLog(sesn)
+	listed := f.want(http.StatusOK, http.MethodGet, "/v1/sessions", "").get("data").([]any)[0]
+	for name, holder := range map[string]any{"made": made.json, "listed": listed, "told": log[len(log)-1]} {
+		of := holder.(map[string]any)["agent"].(map[string]any)
+		multiagent := of["multiagent"].(map[string]any)
+		team := multiagent["agents"].([]any)
+		if multiagent["type"] != "coordinator" || len(team) != 3 || of["execution_identity"].(map[string]any)["type"] != "service_account" {
+			t.Fatalf("%s: %v", name, of)
+		}
+		first, self := team[0].(map[string]any), team[1].(map[string]any)
+		if first["id"] != helper || first["type"] != "agent" || first["system"] != "help" || first["version"] != 1.0 || first["tools"] == nil || first["multiagent"] != nil {
+			t.Errorf("%s: %v", name, first)
+		}
+		if self["id"] != boss || self["name"] != "boss" || self["model"].(map[string]any)["id"] != "offline" {
+			t.Errorf("%s: %v", name, self)
+		}
+		if d := cmp.Diff(any(map[string]any{"type": "advisor", "model": "offline"}), team[2]); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		for _, tool := range of["tools"].([]any) {
+			config := tool.(map[string]any)["configs"].([]any)[0].(map[string]any)
+			if sources, there := config["url_sources"]; !there || sources != nil {
+				t.Errorf("%s: %v", name, config)
+			}
+		}
+	}
+	thread := f.want(http.StatusOK, http.MethodGet, "/v1/sessions/"+sesn+"/threads", "").get("data").([]any)[0].(map[string]any)
+	if thread["agent"].(map[string]any)["multiagent"] != nil {
+		t.Errorf("%v", thread)
+	}
+}
+
+func TestStopDetails(t *testing.T) {
+	t.Parallel()
+	text := "because"
+	for _, c := range []struct {
+		why  session.StopType
+		text *string
+		want string
+	}{
+		{session.StopEndTurn, nil, `{"stop_reason":{"type":"end_turn"},"stop_details":null}`},
+		{session.StopEndTurn, &text, `{"stop_reason":{"type":"end_turn"},"stop_details":null,"message":"because"}`},
+		{session.StopRefusal, nil, `{"stop_reason":{"type":"refusal"},"stop_details":null}`},
+		{session.StopRefusal, &text, `{"stop_reason":{"type":"refusal"},"stop_details":{"type":"refusal","category":null,"explanation":"because"}}`},
+	} {
+		for _, e := range []struct {
+			typ  session.EventType
+			body any
+			drop []string
+		}{
+			{session.SessionIdle, session.IdleBody{StopReason: session.StopReason{Type: c.why}, StopDetails: c.text}, []string{"id", "type", "processed_at"}},
+			{session.ThreadIdle, session.ThreadIdleBody{
+				Thread: "01890a5d-ac96-774b-bcce-b302099a8057", Agent: "a", StopReason: session.StopReason{Type: c.why}, StopDetails: c.text,
+			}, []string{"id", "type", "processed_at", "session_thread_id", "agent_name"}},
+		} {
+			data, err := json.Marshal(e.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := decode(t, string(showEvent(session.Event{Type: e.typ, Data: data})))
+			for _, name := range e.drop {
+				delete(got, name)
+			}
+			if d := cmp.Diff(decode(t, c.want), got); d != "" {
+				t.Errorf("%s %s (-want +got):\n%s", e.typ, c.why, d)
+			}
+		}
+	}
 }

@@ -237,7 +237,7 @@ func TestSessionLifecycle(t *testing.T) {
 		}
 	}
 	for query, want := range map[string]int{
-		"": 2, "?agent_id=" + agentID: 2, "?agent_version=1": 1, "?status=running": 0, "?statuses[]=idle&statuses[]=running": 2, "?agent_id=nobody": 0,
+		"": 2, "?agent_id=" + agentID: 2, "?agent_version=1": 2, "?agent_version=1&agent_id=" + agentID: 1, "?status=running": 0, "?statuses[]=idle&statuses[]=running": 2, "?agent_id=nobody": 0,
 	} {
 		if got := len(f.want(http.StatusOK, http.MethodGet, "/v1/sessions"+query, "").get("data").([]any)); got != want {
 			t.Errorf("%s: %d sessions, want %d", query, got, want)

@@ -69,11 +69,7 @@ func (f *face) showThread(ctx context.Context, t session.Thread) (threadWire, er
 	if err != nil {
 		return threadWire{}, err
 	}
-	shown := showAgent(a)
-	if t.Type != session.ThreadPrimary {
-		shown.Multiagent = nil
-	}
-	w.Agent = shown
+	w.Agent = showMember(a)
 	return w, nil
 }
 
@@ -115,6 +111,12 @@ func spelled(body json.RawMessage) json.RawMessage {
 	if raw, ok := members["stop_reason"]; ok && json.Unmarshal(raw, &reason) == nil {
 		if b, err := json.Marshal(showStopReason(&reason)); err == nil {
 			members["stop_reason"] = b
+		}
+	}
+	if raw, ok := members["stop_details"]; ok {
+		var text *string
+		if json.Unmarshal(raw, &text) == nil {
+			showStopDetails(members, reason.Type, text)
 		}
 	}
 	b, err := json.Marshal(members)
@@ -316,7 +318,7 @@ func eventPage(events []session.Event, more bool) (httpx.Stream, error) {
 
 func (f *face) openThread(ctx context.Context, s id.Session, t id.Thread, view streamView) (httpx.Stream, error) {
 	st, err := f.deps.Sessions.StreamThread(ctx, httpx.Scope(ctx), s, t, session.StreamOptions{
-		Replay: view.replay, AfterSeq: view.after, Chunks: view.chunks || view.deltas,
+		Replay: view.replay, AfterSeq: view.after, Chunks: view.chunks || view.deltas || view.thinks,
 	})
 	if err != nil {
 		return nil, err
