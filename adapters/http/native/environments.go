@@ -152,7 +152,7 @@ func (p environmentConfigParam) patch() (*environment.ConfigPatch, error) {
 type EnvironmentFields struct {
 	Description opt[string]                 `json:"description,omitempty" maxLength:"2048"`
 	Config      opt[environmentConfigParam] `json:"config,omitempty" doc:"An open cloud environment without packages when left out of a creation."`
-	Metadata    opt[metadataPatch]          `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
+	Metadata    opt[metadataPatch]          `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null or an empty text removes a key."`
 	Scope       string                      `json:"scope,omitempty" enum:"organization,account" doc:"A label; organization when left out."`
 }
 
@@ -182,7 +182,7 @@ type createEnvironmentInput struct {
 type updateEnvironmentInput struct {
 	EnvironmentID string `path:"environment_id" doc:"The environment's id."`
 	Body          struct {
-		Name kept[string] `json:"name,omitempty" minLength:"1" maxLength:"256"`
+		Name opt[string] `json:"name,omitempty" minLength:"1" maxLength:"256" doc:"null leaves it."`
 		EnvironmentFields
 	}
 }
@@ -254,11 +254,11 @@ func (f *face) registerEnvironments() {
 			if err != nil {
 				return nil, err
 			}
-			if in.Body.Name.null {
-				return nil, fault.Invalidf("name", "cannot be cleared")
-			}
-			if in.Body.Name.set {
-				p.Name = &in.Body.Name.value
+			p.Name = in.Body.Name.given()
+			for key, value := range p.Metadata {
+				if value != nil && *value == "" {
+					p.Metadata[key] = nil
+				}
 			}
 			return f.environment(ctx, in.EnvironmentID,
 				func(ctx context.Context, sc account.Scope, of id.Environment) (environment.Environment, error) {

@@ -67,6 +67,11 @@ func TestEnvironments(t *testing.T) {
 		}
 	}
 
+	same := f.want(200, http.MethodPost, path, `{"name":null,"config":null,"scope":null,"metadata":{"b":""}}`)
+	if d := cmp.Diff(any(decode(t, `{"c":"2"}`)), same.get("metadata")); d != "" || same.get("name") != "py" {
+		t.Errorf("nulls, and an empty text that removes a pair: %s", same.body)
+	}
+
 	plain := f.want(201, http.MethodPost, "/v1/environments", `{"name":"plain","config":null}`)
 	if plain.get("config", "networking", "type") != "unrestricted" || len(plain.get("config", "networking").(map[string]any)) != 1 {
 		t.Errorf("plain: %s", plain.body)
@@ -118,7 +123,7 @@ func TestEnvironmentRefusals(t *testing.T) {
 		{"/v1/environments", `{"name":"a","metadata":{"k":"` + strings.Repeat("x", 513) + `"}}`, "invalid_metadata", "metadata.k"},
 		{cloud, `{"config":{"type":"self_hosted"}}`, "invalid_config_type_change", ""},
 		{own, `{"config":{"type":"cloud"}}`, "invalid_config_type_change", ""},
-		{cloud, `{"name":null}`, "invalid_request", "name"},
+		{cloud, `{"name":""}`, "invalid_request", "name"},
 		{cloud, `{"config":{"networking":{"allowed_hosts":["a.b"]}}}`, "environment_invalid", "config.networking.type"},
 	} {
 		a := f.do(http.MethodPost, c.path, c.body)
