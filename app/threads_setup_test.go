@@ -71,7 +71,7 @@ func TestThreadsShareMemory(t *testing.T) {
 // TestThreadsShareVaults has another agent of a session call an MCP server that wants a token of the session's vault.
 func TestThreadsShareVaults(t *testing.T) {
 	t.Parallel()
-	const token = "token-of-the-root" //nolint:gosec // made up
+	const token = "token-of-the-root"
 	var greeted, refused atomic.Int64
 	handler := sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server {
 		srv := sdk.NewServer(&sdk.Implementation{Name: "greeter", Version: "1"}, nil)

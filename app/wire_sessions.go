@@ -32,7 +32,7 @@ func (s sessionFiles) ReadFile(ctx context.Context, sc account.Scope, f id.File,
 	if err != nil {
 		return run.File{}, err
 	}
-	defer content.Close()
+	defer func() { _ = content.Close() }()
 	if meta.Size > most {
 		return run.File{}, errFileTooLarge
 	}

@@ -74,7 +74,7 @@ func sendTo(target string, cookies ...*http.Cookie) httpx.Stream {
 
 // cookie makes a cookie that no script reads and no other site's requests carry, but for links; age 0 removes it.
 func (f *face) cookie(ctx context.Context, name, path, value string, age time.Duration) *http.Cookie {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // Secure wherever the server is reached by HTTPS; browsers drop such cookies of others
 		Name: name, Value: value, Path: path, MaxAge: int(age.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: strings.HasPrefix(f.base(ctx), "https://"),
 	}

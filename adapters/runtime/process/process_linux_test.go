@@ -321,7 +321,7 @@ func TestReadOnlyLinks(t *testing.T) {
 	ctx := context.Background()
 	r := newRuntime(t, process.Config{})
 	host := t.TempDir()
-	if err := os.Chmod(host, 0o755); err != nil { //nolint:gosec // whoever gets there shall not fail for another reason
+	if err := os.Chmod(host, 0o755); err != nil { // whoever gets there shall not fail for another reason
 		t.Fatal(err)
 	}
 	s, err := r.Open(ctx, runtime.Spec{ID: "links", ReadOnly: []string{"/mnt/memory/a/b", "/mnt/skills/c"}})

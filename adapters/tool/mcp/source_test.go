@@ -129,7 +129,7 @@ func (r reach) CheckMCP(_ context.Context, _ account.Scope, _ session.Session, s
 func newSource(t *testing.T, k *keys, l mcp.Launcher) *mcp.Source {
 	t.Helper()
 	s, err := mcp.NewSource(mcp.Deps{
-		Clock: clock.Func(time.Now), Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Client: &http.Client{}, Credentials: k,
+		Clock: clock.Func(time.Now), Logger: slog.New(slog.DiscardHandler), Client: &http.Client{}, Credentials: k,
 		Reach: reach("forbidden"), Launcher: l,
 	}, mcp.Config{ConnectTimeout: 5 * time.Second, Pause: time.Nanosecond})
 	if err != nil {

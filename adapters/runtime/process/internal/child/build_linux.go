@@ -277,7 +277,7 @@ func protect(dir string) error {
 			}
 		}
 		if err != nil {
-			return nil //nolint:nilerr // something else stands there, which the programs have made: it is theirs to change
+			return nil // something else stands there, which the programs have made: it is theirs to change
 		}
 		_ = unix.Close(fd)
 		fd = next
