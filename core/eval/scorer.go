@@ -14,6 +14,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/ports/money"
 )
 
@@ -315,6 +316,9 @@ func (s Scorer) validate(answer string) (bool, string) {
 	v, err := jsonschema.UnmarshalJSON(strings.NewReader(unfence(answer)))
 	if err != nil {
 		return false, "the answer is not JSON"
+	}
+	if run.TooDear(schema, v) {
+		return false, "holding the answer against the schema would take too long"
 	}
 	if err := schema.Validate(v); err != nil {
 		if ve, ok := errors.AsType[*jsonschema.ValidationError](err); ok {

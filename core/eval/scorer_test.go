@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/money"
@@ -86,6 +88,29 @@ func TestScorers(t *testing.T) {
 	if _, err := x.score(t.Context(), Scorer{Type: All, Parts: []Scorer{{Type: Judge, Rubric: "broken"}}}, "scorer", e); !errors.Is(err, errVerdict) ||
 		!strings.HasPrefix(err.Error(), "scorer.scorers[0]: ") {
 		t.Errorf("a judge without a verdict: %v", err)
+	}
+}
+
+// A schema may ask for more work than any machine does in a lifetime.
+func TestDearSchema(t *testing.T) {
+	t.Parallel()
+	schema := `{"$ref":"#/$defs/d0","$defs":{`
+	for i := range 40 {
+		schema += fmt.Sprintf(`"d%d":{"allOf":[{"$ref":"#/$defs/d%d"},{"$ref":"#/$defs/d%d"}]},`, i, i+1, i+1)
+	}
+	s := Scorer{Type: JSONSchema, Schema: json.RawMessage(schema + `"d40":{"type":"object"}}}`)}
+	done := make(chan string, 1)
+	go func() {
+		_, reason := s.observe(Evidence{Answer: `{}`})
+		done <- reason
+	}()
+	select {
+	case reason := <-done:
+		if !strings.Contains(reason, "too long") {
+			t.Error(reason)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the schema keeps a processor busy")
 	}
 }
 

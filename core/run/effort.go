@@ -39,8 +39,9 @@ type comparison struct {
 	part   *part
 }
 
-// tooDear reports whether validating v would take more than maxEffort.
-func tooDear(s *jsonschema.Schema, v any) bool {
+// TooDear reports whether s would hold the parts of v, which is what jsonschema.UnmarshalJSON returns, against more schemas than a server
+// has time for. Whoever takes a schema from a stranger asks before validating.
+func TooDear(s *jsonschema.Schema, v any) bool {
 	e := effort{seen: map[comparison]int{}}
 	return e.of(s, partsOf(v)) > maxEffort
 }

@@ -394,7 +394,7 @@ func (s *schemas) check(schema, input json.RawMessage) string {
 		return "must be a JSON object"
 	}
 	c := s.compiled(schema)
-	if c == nil || tooDear(c, v) {
+	if c == nil || TooDear(c, v) {
 		return ""
 	}
 	if err := c.Validate(v); err != nil {
