@@ -143,6 +143,12 @@ type Locker interface {
 	LockTurns(ctx context.Context, sc account.Scope, session id.Session) error
 }
 
+// Ender is what an Observer may be beside, when it ends turns. VoidWith is called once, before the first act, with VoidSession, which
+// the Ender calls in the transactions in which it ends turns.
+type Ender interface {
+	VoidWith(void func(ctx context.Context, sc account.Scope, session id.Session, reason string) (int, error))
+}
+
 // Interrupter is told after a freeze, or any other order to stop, has been committed: running turns of the agents must end.
 type Interrupter interface {
 	// InterruptAgents cancels, in every process, what the given agents are doing, and drops what they have queued. No agents means

@@ -94,7 +94,12 @@ func New(d Deps, c Config) (*Gate, error) {
 
 // Connect names who learns of the ends of acts and who ends turns; both may be nil. They live above the gate and need it
 // themselves, which is why New does not take them. It must be called before the first act, and once.
-func (g *Gate) Connect(o Observer, i Interrupter) { g.observer, g.stopper = o, i }
+func (g *Gate) Connect(o Observer, i Interrupter) {
+	g.observer, g.stopper = o, i
+	if e, ok := o.(Ender); ok {
+		e.VoidWith(g.VoidSession)
+	}
+}
 
 // Lookup returns the record of a key; false when no act has it. A parked act whose time is up is ended first.
 func (g *Gate) Lookup(ctx context.Context, sc account.Scope, key string) (Record, bool, error) {

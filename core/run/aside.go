@@ -36,7 +36,7 @@ func (t *turn) consult(ctx context.Context, a aside) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return &errAside{text: publicText(err)}
+		return &errAside{text: t.failure(err)}
 	}
 	a.req.Model = resolved.Model
 	m, err := t.measure(ctx, resolved, sizeOf(a.req))
@@ -52,7 +52,7 @@ func (t *turn) consult(ctx context.Context, a aside) error {
 	switch {
 	case errors.Is(err, session.ErrBudgetReached), errors.Is(err, session.ErrPriceUnknown):
 		t.t.Span = id.Event{}
-		return &errAside{text: publicText(err)}
+		return &errAside{text: t.failure(err)}
 	case err != nil:
 		return err
 	case rec.State != gate.Started:
@@ -77,7 +77,7 @@ func (t *turn) asideFailed(ctx context.Context, rec gate.Record, resolved model.
 	}
 	failed := true
 	end := session.Entry{
-		Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Model: resolved.Model, Error: publicText(cause)},
+		Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Model: resolved.Model, Error: t.failure(cause)},
 	}
 	if spoke {
 		end.Usage.Unknown = t.t.Reserved
@@ -88,7 +88,7 @@ func (t *turn) asideFailed(ctx context.Context, rec gate.Record, resolved model.
 		return err
 	}
 	t.t.Span, t.t.Reserved = id.Event{}, 0
-	return &errAside{publicText(cause), true}
+	return &errAside{t.failure(cause), true}
 }
 
 // sizeOf returns how many tokens a request of texts has at most.

@@ -38,7 +38,10 @@ type JournalDeps struct {
 
 // Journal appends to logs and moves turns. It is what the run loop writes through, and how the gate learns who holds a turn and
 // tells what became of an act. It is safe for concurrent use.
-type Journal struct{ d JournalDeps }
+type Journal struct {
+	d    JournalDeps
+	void func(ctx context.Context, sc account.Scope, session id.Session, reason string) (int, error) // see VoidWith
+}
 
 // NewJournal returns a Journal, or an error that names the missing dependency.
 func NewJournal(d JournalDeps) (*Journal, error) {
@@ -70,14 +73,20 @@ func NewJournal(d JournalDeps) (*Journal, error) {
 	case d.Spendings == nil:
 		return nil, errors.New("session: JournalDeps.Spendings is required")
 	}
-	return &Journal{d}, nil
+	return &Journal{d: d}, nil
 }
 
 var (
 	_ gate.Observer    = (*Journal)(nil)
 	_ gate.Interrupter = (*Journal)(nil)
 	_ gate.Locker      = (*Journal)(nil)
+	_ gate.Ender       = (*Journal)(nil)
 )
+
+// VoidWith implements gate.Ender.
+func (j *Journal) VoidWith(void func(ctx context.Context, sc account.Scope, session id.Session, reason string) (int, error)) {
+	j.void = void
+}
 
 // Entry is an event that is to be appended.
 type Entry struct {
@@ -220,6 +229,9 @@ func (j *Journal) reserve(ctx context.Context, sc account.Scope, s Step, a *Appe
 	r := s.Reserve
 	if r == nil {
 		return nil
+	}
+	if err := j.d.Turns.Check(ctx, sc, *s.Turn.Fence()); err != nil { // turns are locked before sessions, as everywhere
+		return err
 	}
 	spent, err := j.d.Spendings.Spent(ctx, sc, r.Root)
 	switch {
@@ -701,8 +713,14 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 	if err := flush(); err != nil {
 		return 0, err
 	}
-	if stopped > 0 {
-		j.kickAfterCommit(ctx, Ref{sc.Tenant, session})
+	if stopped == 0 {
+		return 0, nil
+	}
+	j.kickAfterCommit(ctx, Ref{sc.Tenant, session})
+	if j.void != nil { // what a turn that is over has parked must not be done when somebody approves it later
+		if _, err := j.void(ctx, sc, session, h.reason); err != nil {
+			return 0, err
+		}
 	}
 	return stopped, nil
 }

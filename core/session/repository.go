@@ -128,9 +128,10 @@ type Turns interface {
 	// Claim takes the session's ready turn, or its oldest queued one when none is active, and makes it running: Owner and LeaseUntil
 	// of the lease, Epoch raised. false: there is none. ErrFenced: somebody else was faster, and the transaction is lost.
 	Claim(ctx context.Context, sc account.Scope, session id.Session, lease Lease) (Turn, bool, error)
-	// LockSession returns the active turn and the queued ones of a session, by number, and holds them against every other change
-	// until the transaction ends. Inputs come without Data: see Message.
-	LockSession(ctx context.Context, sc account.Scope, session id.Session) ([]Turn, error)
+	// LockSession returns the active turns and the queued ones of sessions, by number, and holds them against every other change until
+	// the transaction ends. They are locked by id, as Leases does, so that whoever needs those of several sessions asks for all at
+	// once. Inputs come without Data: see Message.
+	LockSession(ctx context.Context, sc account.Scope, sessions ...id.Session) ([]Turn, error)
 	// Message returns Input.Data of a turn; nil when it is not there.
 	Message(ctx context.Context, sc account.Scope, turn id.Turn) (json.RawMessage, error)
 	// Save stores State, Owner, Epoch, LeaseUntil, Calls, Span, Reserved and EndedAt of a locked turn.
@@ -150,7 +151,8 @@ type Lease struct {
 
 // Leases is what the processes of one server do about each other's turns, across tenants.
 type Leases interface {
-	// Renew extends the leases of those of the turns that are running and lease.Owner's, and returns them.
+	// Renew extends the leases of those of the turns that are running and lease.Owner's, and returns them. It waits for turns that are
+	// locked, in the order of their ids.
 	Renew(ctx context.Context, lease Lease, turns []id.Turn) ([]id.Turn, error)
 	// Release makes the leases of owner's running turns expire now.
 	Release(ctx context.Context, owner string, now time.Time) error

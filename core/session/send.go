@@ -242,7 +242,7 @@ func (s *Service) take(ctx context.Context, sc account.Scope, current Session, i
 	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
 		out = out[:0]
 		if mixed(inputs) { // turns are locked before the session, as everywhere
-			if _, err := s.d.Turns.LockSession(ctx, sc, current.ID); err != nil {
+			if _, err := s.d.Journal.lockTree(ctx, sc, current.ID); err != nil {
 				return err
 			}
 		}
@@ -335,7 +335,7 @@ func (s *Service) enqueue(ctx context.Context, sc account.Scope, session id.Sess
 // What is queued runs afterwards.
 func (s *Service) interrupt(ctx context.Context, sc account.Scope, session id.Session, in Input) ([]Event, error) {
 	e := Entry{ID: s.d.Journal.NewEventID(), Type: in.Type, Body: json.RawMessage("{}")}
-	if err := s.endThreads(ctx, sc, session, "interrupted by the user", false); err != nil {
+	if err := s.d.Journal.stopThreads(ctx, sc, session, "interrupted by the user", false); err != nil {
 		return nil, err
 	}
 	if _, err := s.d.Journal.stop(ctx, sc, session, halt{first: []Entry{e}, reason: "interrupted by the user", idle: true}); err != nil {

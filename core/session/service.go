@@ -282,14 +282,14 @@ func (s *Service) end(ctx context.Context, sc account.Scope, session id.Session,
 	}
 	return s.d.TX.Do(ctx, func(ctx context.Context) error {
 		// Turns are locked before the session, as everywhere.
-		if _, err := s.d.Turns.LockSession(ctx, sc, session); err != nil {
+		if _, err := s.d.Journal.lockTree(ctx, sc, session); err != nil {
 			return err
 		}
 		fresh, err := mark(ctx, clock.Stored(s.d.Clock.Now()))
 		if err != nil || !fresh {
 			return err
 		}
-		if err := s.endThreads(ctx, sc, session, reason, true); err != nil {
+		if err := s.d.Journal.stopThreads(ctx, sc, session, reason, true); err != nil {
 			return err
 		}
 		if _, err := s.d.Journal.stop(ctx, sc, session, halt{reason: reason, drop: true, idle: true, last: []Entry{{Type: last}}}); err != nil {

@@ -86,7 +86,8 @@ type Threads interface {
 	List(ctx context.Context, sc account.Scope, root id.Session, req ThreadRequest) (page.Page[Thread], error)
 	// Waiting lists the open tool uses of the threads below a session that somebody else must act on and that its log tells of.
 	Waiting(ctx context.Context, sc account.Scope, root id.Session) ([]ToolUse, error)
-	// Lagging lists busy threads that the root's log may have to be told about, or whose answer nobody waits for any more.
+	// Lagging lists busy threads that the root's log may have to be told about, or whose answer nobody waits for any more. Of threads
+	// whose turn runs only the latter: whoever runs it tells the root.
 	Lagging(ctx context.Context, limit int) ([]Ref, error)
 	// Usage sums, by root, what the threads below sessions have used. Sessions without threads are left out.
 	Usage(ctx context.Context, sc account.Scope, roots []id.Session) (map[id.Session]Usage, error)

@@ -44,20 +44,72 @@ func (j *Journal) orphaned(ctx context.Context, sc account.Scope, t Thread) (boo
 	return !slices.ContainsFunc(uses, func(u ToolUse) bool { return u.ID == t.Use }), err
 }
 
-// lockThread takes the locks of a thread: the turns of those above it, its own, and last itself. Everything that touches more than
-// one session of a tree locks in this order.
+// lockThread takes the locks of a thread: the turns of those above it and its own, and then itself. Everything that touches more than
+// one session of a tree locks in this order: all the turns that it needs, then threads, then sessions.
 func (j *Journal) lockThread(ctx context.Context, sc account.Scope, t Thread) (locked Thread, above map[id.Session][]Turn, err error) {
+	turns, err := j.d.Turns.LockSession(ctx, sc, t.Root, t.Parent, t.ID)
+	if err != nil {
+		return Thread{}, nil, err
+	}
 	above = map[id.Session][]Turn{}
-	for _, v := range []id.Session{t.Root, t.Parent, t.ID} {
-		if _, done := above[v]; done {
-			continue
-		}
-		if above[v], err = j.d.Turns.LockSession(ctx, sc, v); err != nil {
-			return Thread{}, nil, err
-		}
+	for _, v := range turns {
+		above[v.Session] = append(above[v.Session], v)
 	}
 	locked, err = j.d.Threads.Get(ctx, sc, t.ID, true)
 	return locked, above, err
+}
+
+// lockTree locks the turns of a session, of those above it and of the live threads below it, which it returns, the oldest first. A
+// thread that another one makes meanwhile is found, because whoever makes it holds a turn that is waited for.
+func (j *Journal) lockTree(ctx context.Context, sc account.Scope, session id.Session) ([]Thread, error) {
+	root, held := session, []id.Session{session}
+	t, err := j.d.Threads.Get(ctx, sc, session, false)
+	switch {
+	case err == nil:
+		root, held = t.Root, []id.Session{t.Root, t.Parent, session}
+	case fault.KindOf(err) != fault.NotFound:
+		return nil, err
+	}
+	for locked := 0; ; {
+		below, err := j.below(ctx, sc, root, session)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range below {
+			if !slices.Contains(held, t.ID) {
+				held = append(held, t.ID)
+			}
+		}
+		if locked == len(held) {
+			return below, nil
+		}
+		if _, err := j.d.Turns.LockSession(ctx, sc, held...); err != nil {
+			return nil, err
+		}
+		locked = len(held)
+	}
+}
+
+// below lists the live threads that a session of a tree has delegated to, and those that they have, the oldest first.
+func (j *Journal) below(ctx context.Context, sc account.Scope, root, session id.Session) ([]Thread, error) {
+	var out []Thread
+	within := map[id.Session]bool{session: true}
+	req := ThreadRequest{Request: page.Request{Limit: MaxThreads}, Statuses: []Status{StatusIdle, StatusRunning}}
+	for {
+		p, err := j.d.Threads.List(ctx, sc, root, req)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range p.Items { // who delegates is older than whom it delegates to
+			if within[t.Parent] {
+				within[t.ID] = true
+				out = append(out, t)
+			}
+		}
+		if req.Cursor = p.Next; req.Cursor == "" {
+			return out, nil
+		}
+	}
 }
 
 // follow is Follow in a transaction. Without deliver the answer is not passed on: whoever waits for it is being stopped, too.
@@ -70,6 +122,9 @@ func (j *Journal) follow(ctx context.Context, sc account.Scope, t Thread, delive
 		return err
 	} else if orphan && deliver {
 		const why = "nobody waits for the answer any more"
+		if err := j.stopThreads(ctx, sc, t.ID, why, false); err != nil {
+			return err
+		}
 		if _, err := j.stop(ctx, sc, t.ID, halt{reason: why, drop: true, idle: true}); err != nil {
 			return err
 		}
@@ -114,7 +169,7 @@ func (j *Journal) follow(ctx context.Context, sc account.Scope, t Thread, delive
 			return err
 		}
 	}
-	return j.pass(ctx, sc, t, above, entries, after)
+	return j.pass(ctx, sc, t, above, entries, after, deliver)
 }
 
 // tell says what one event of a thread is to its root; end is set when it ends the thread's turn.
@@ -253,8 +308,11 @@ func (j *Journal) lastWord(ctx context.Context, sc account.Scope, t Thread, end 
 	return ToolResultBody{Content: said}, nil
 }
 
-// pass appends what a thread brings to the logs of its root and its parent, and lets go on what waited for it.
-func (j *Journal) pass(ctx context.Context, sc account.Scope, t Thread, above map[id.Session][]Turn, entries, after []Entry) error {
+// pass appends what a thread brings to the logs of its root and its parent, and lets go on what waited for it. Without deliver they
+// are being stopped, and say so themselves.
+func (j *Journal) pass(
+	ctx context.Context, sc account.Scope, t Thread, above map[id.Session][]Turn, entries, after []Entry, deliver bool,
+) error {
 	for _, v := range []id.Session{t.Root, t.Parent} {
 		if v == t.Root && v != t.Parent {
 			if len(entries) > 0 {
@@ -263,8 +321,10 @@ func (j *Journal) pass(ctx context.Context, sc account.Scope, t Thread, above ma
 				}
 			}
 			entries = nil
-			if err := j.reflect(ctx, sc, v, above[v]); err != nil {
-				return err
+			if deliver {
+				if err := j.reflect(ctx, sc, v, above[v]); err != nil {
+					return err
+				}
 			}
 			continue
 		}
@@ -278,7 +338,7 @@ func (j *Journal) pass(ctx context.Context, sc account.Scope, t Thread, above ma
 				return err
 			}
 		}
-		if v == t.Root {
+		if v == t.Root && deliver {
 			if err := j.reflect(ctx, sc, v, above[v]); err != nil {
 				return err
 			}
@@ -347,48 +407,35 @@ func (j *Journal) needed(ctx context.Context, sc account.Scope, session id.Sessi
 }
 
 // stopThreads ends what all threads below a session are doing; with archive they take no more work. It must run in a transaction,
-// before the session itself is stopped.
-func (j *Journal) stopThreads(ctx context.Context, sc account.Scope, root id.Session, reason string, archive bool) ([]id.Session, error) {
-	if _, err := j.d.Turns.LockSession(ctx, sc, root); err != nil {
-		return nil, err
+// before the session itself is stopped, whose turns it locks, too.
+func (j *Journal) stopThreads(ctx context.Context, sc account.Scope, session id.Session, reason string, archive bool) error {
+	below, err := j.lockTree(ctx, sc, session)
+	if err != nil {
+		return err
 	}
-	var out []id.Session
-	req := ThreadRequest{Request: page.Request{Limit: MaxThreads}, Statuses: []Status{StatusIdle, StatusRunning}}
-	for {
-		p, err := j.d.Threads.List(ctx, sc, root, req)
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range p.Items {
-			if err := j.stopThread(ctx, sc, t, nil, reason, archive, false); err != nil {
-				return nil, err
-			}
-			out = append(out, t.ID)
-		}
-		if req.Cursor = p.Next; req.Cursor == "" {
-			return out, nil
+	for _, t := range below {
+		if err := j.stopThread(ctx, sc, t, nil, reason, archive, false); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // stopTree is stop together with the threads below a session; when it is a thread itself, whoever waits for it is told.
 func (j *Journal) stopTree(ctx context.Context, sc account.Scope, session id.Session, h halt) (int, error) {
-	t, err := j.d.Threads.Get(ctx, sc, session, false)
-	works := err == nil
-	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return 0, err
-	}
-	if works {
-		if _, _, err := j.lockThread(ctx, sc, t); err != nil {
-			return 0, err
-		}
-	}
-	if _, err := j.stopThreads(ctx, sc, session, h.reason, false); err != nil {
+	if err := j.stopThreads(ctx, sc, session, h.reason, false); err != nil {
 		return 0, err
 	}
 	n, err := j.stop(ctx, sc, session, h)
-	if err == nil && works {
-		err = j.follow(ctx, sc, t, true)
+	if err != nil {
+		return 0, err
+	}
+	t, err := j.d.Threads.Get(ctx, sc, session, false)
+	if err == nil {
+		return n, j.follow(ctx, sc, t, true)
+	}
+	if fault.KindOf(err) == fault.NotFound {
+		err = nil
 	}
 	return n, err
 }

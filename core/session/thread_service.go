@@ -86,12 +86,12 @@ func (s *Service) ArchiveThread(ctx context.Context, sc account.Scope, session i
 	case t.ArchivedAt != nil:
 		return t, nil
 	}
+	const reason = "the thread was archived"
 	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
-		if err := s.d.Journal.stopThread(ctx, sc, t, nil, "the thread was archived", true, true); err != nil {
+		if err := s.d.Journal.stopThreads(ctx, sc, t.ID, reason, true); err != nil {
 			return err
 		}
-		_, err := s.d.Gate.VoidSession(ctx, sc, t.ID, "the thread was archived")
-		return err
+		return s.d.Journal.stopThread(ctx, sc, t, nil, reason, true, true)
 	})
 	if err != nil {
 		return Thread{}, err
@@ -119,20 +119,6 @@ func (s *Service) StreamThread(
 		return nil, err
 	}
 	return s.stream(ctx, sc, t.ID, opt, s.d.Repository.Get)
-}
-
-// endThreads stops the threads below a session together with it; it must run in a transaction, before the session is stopped.
-func (s *Service) endThreads(ctx context.Context, sc account.Scope, session id.Session, reason string, archive bool) error {
-	stopped, err := s.d.Journal.stopThreads(ctx, sc, session, reason, archive)
-	if err != nil {
-		return err
-	}
-	for _, v := range stopped {
-		if _, err := s.d.Gate.VoidSession(ctx, sc, v, reason); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // routed are inputs that go to one session of a tree.

@@ -1,11 +1,13 @@
 package bunstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -112,9 +114,12 @@ func (r *SessionTurnRepo) Claim(ctx context.Context, sc account.Scope, sessionID
 }
 
 // LockSession implements session.Turns.
-func (r *SessionTurnRepo) LockSession(ctx context.Context, sc account.Scope, sessionID id.Session) ([]session.Turn, error) {
-	return r.list(ctx, "NULL, "+slimTurnColumns, "session_id = ? AND tenant_id = ? AND state IN ('queued', 'running', 'parked', 'ready') ORDER BY number"+
-		r.s.forUpdate(), sessionID, sc.Tenant)
+func (r *SessionTurnRepo) LockSession(ctx context.Context, sc account.Scope, sessions ...id.Session) ([]session.Turn, error) {
+	turns, err := r.list(ctx, "NULL, "+slimTurnColumns,
+		"session_id IN (?) AND tenant_id = ? AND state IN ('queued', 'running', 'parked', 'ready') ORDER BY id"+r.s.forUpdate(),
+		bun.List(sessions), sc.Tenant)
+	slices.SortStableFunc(turns, func(a, b session.Turn) int { return cmp.Compare(a.Number, b.Number) })
+	return turns, err
 }
 
 // Message implements session.Turns.
@@ -191,6 +196,14 @@ func (r *SessionTurnRepo) OfAgents(ctx context.Context, sc account.Scope, agents
 	return out, mapErr(rows.Err())
 }
 
+// inOrder makes a condition on turns under which an UPDATE locks them by id, as LockSession does.
+func (s *Store) inOrder(where string) string {
+	if !s.postgres() {
+		return where
+	}
+	return "id = ANY (ARRAY(SELECT id FROM session_turns WHERE " + where + " ORDER BY id FOR UPDATE))"
+}
+
 // Renew implements session.Leases.
 func (r *SessionTurnRepo) Renew(ctx context.Context, l session.Lease, turns []id.Turn) ([]id.Turn, error) {
 	var out []id.Turn
@@ -199,8 +212,8 @@ func (r *SessionTurnRepo) Renew(ctx context.Context, l session.Lease, turns []id
 	}
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		out = nil
-		rows, err := db.QueryContext(ctx, "UPDATE session_turns SET lease_until = ? WHERE id IN (?) AND owner = ? AND state = 'running' RETURNING id",
-			r.s.leaseUntil(l), bun.List(turns), l.Owner)
+		rows, err := db.QueryContext(ctx, "UPDATE session_turns SET lease_until = ? WHERE "+
+			r.s.inOrder("id IN (?) AND owner = ? AND state = 'running'")+" RETURNING id", r.s.leaseUntil(l), bun.List(turns), l.Owner)
 		if err != nil {
 			return mapErr(err)
 		}
@@ -220,8 +233,8 @@ func (r *SessionTurnRepo) Renew(ctx context.Context, l session.Lease, turns []id
 // Release implements session.Leases.
 func (r *SessionTurnRepo) Release(ctx context.Context, owner string, now time.Time) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		_, err := db.ExecContext(ctx, "UPDATE session_turns SET owner = '', lease_until = ? WHERE owner = ? AND state = 'running'",
-			r.s.leaseUntil(session.Lease{Now: now}), owner)
+		_, err := db.ExecContext(ctx, "UPDATE session_turns SET owner = '', lease_until = ? WHERE "+
+			r.s.inOrder("owner = ? AND state = 'running'"), r.s.leaseUntil(session.Lease{Now: now}), owner)
 		return mapErr(err)
 	})
 }

@@ -175,7 +175,8 @@ func (r *ThreadRepo) Waiting(ctx context.Context, sc account.Scope, root id.Sess
 // Lagging implements session.Threads.
 func (r *ThreadRepo) Lagging(ctx context.Context, limit int) ([]session.Ref, error) {
 	rows, err := r.s.read(ctx).QueryContext(ctx, fmt.Sprintf(`SELECT t.tenant_id, t.id FROM session_threads AS t JOIN sessions AS s ON s.id = t.id
-		WHERE t.busy AND s.deleted_at IS NULL AND (s.last_seq > t.mirrored OR NOT EXISTS (SELECT 1 FROM session_tool_uses AS u WHERE u.id = t.use_id))
+		WHERE t.busy AND s.deleted_at IS NULL AND (NOT EXISTS (SELECT 1 FROM session_tool_uses AS u WHERE u.id = t.use_id)
+		OR s.last_seq > t.mirrored AND NOT EXISTS (SELECT 1 FROM session_turns AS r WHERE r.session_id = t.id AND r.state = 'running'))
 		ORDER BY t.id LIMIT %d`, limit))
 	if err != nil {
 		return nil, mapErr(err)
