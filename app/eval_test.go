@@ -135,11 +135,30 @@ func TestEvaluation(t *testing.T) {
 			t.Errorf("the other way round: %+v", c)
 		}
 
+		// The same below /runs.
+		var again evaluation
+		api.Call("GET", "/v1/evals/runs/"+with.ID, nil, &again)
+		if again.ID != with.ID || again.TaskCount != 4 || len(again.Tasks) != 4 {
+			t.Errorf("below /runs: %+v", again)
+		}
+		api.Call("GET", "/v1/evals/runs/"+with.ID+"/compare?with="+without.ID, nil, &c)
+		if c.Regressions != 1 {
+			t.Errorf("compared below /runs: %+v", c)
+		}
+		api.Refuse(409, "POST", "/v1/evals/runs/"+with.ID+"/cancel", nil)
+		api.Refuse(404, "GET", "/v1/evals/runs/compare", nil)
+		api.Refuse(404, "GET", "/v1/evals/"+with.ID+"/nothing", nil)
+		api.Refuse(404, "DELETE", "/v1/evals/"+with.ID+"/nothing", nil)
+		api.Refuse(405, "GET", "/v1/evals/"+with.ID+"/cancel", nil)
+		api.Refuse(405, "DELETE", "/v1/evals/"+with.ID+"/compare", nil)
+
 		api.Refuse(409, "POST", "/v1/evals/"+with.ID+"/cancel", nil)
 		api.Call("DELETE", "/v1/evals/"+with.ID, nil, nil)
 		api.Refuse(404, "GET", "/v1/evals/"+with.ID, nil)
 		if n := len(apptest.All[struct{ ID string }](api, "/v1/evals?agent_id="+agent+"&status=completed")); n != 1 {
 			t.Errorf("%d evaluations", n)
 		}
+		api.Call("DELETE", "/v1/evals/runs/"+without.ID, nil, nil)
+		api.Refuse(404, "GET", "/v1/evals/runs/"+without.ID, nil)
 	})
 }

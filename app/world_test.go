@@ -366,7 +366,7 @@ func (w *world) snapshot(t *testing.T, d document) map[string]string {
 		switch op.ID {
 		case "listKnowledge":
 			path += "?agent_id=" + w.agent
-		case "compareEvals":
+		case "compareEvals", "compareEvalRuns":
 			path += "?with=" + w.eval
 		}
 		a := w.api.Do("GET", path, nil)

@@ -586,66 +586,30 @@ func (f *face) registerEvals() {
 		}, f.listEvals)
 	}
 
-	httpx.Register(f.Face, httpx.Op{
-		ID: "getEval", Method: http.MethodGet, Path: "/v1/evals/{eval_id}", Tag: "evals", Summary: "Read an evaluation with its results",
-		Permission: account.EvalsRead,
-	}, f.getEval)
-	httpx.Register(f.Face, httpx.Op{
-		ID: "cancelEval", Method: http.MethodPost, Path: "/v1/evals/{eval_id}/cancel", Tag: "evals", Summary: "Cancel an evaluation",
-		Description: "Trials that have not ended are cancelled and their sessions stopped. What is there of results stays. 409 when it has ended.",
-		Permission:  account.EvalsWrite,
-	}, func(ctx context.Context, in *EvalInput) (*output[EvalWire], error) {
-		run, err := id.Parse[id.EvalRunKind](in.EvalID)
-		if err != nil {
-			return nil, err
-		}
-		r, err := f.deps.Evals.Cancel(ctx, httpx.Scope(ctx), run)
-		if err != nil {
-			return nil, err
-		}
-		return ok(showEval(r)), nil
-	})
+	for suffix, path := range map[string]string{"": "/v1/evals/{eval_id}", "Run": "/v1/evals/runs/{eval_id}"} {
+		httpx.Register(f.Face, httpx.Op{
+			ID: "getEval" + suffix, Method: http.MethodGet, Path: path, Tag: "evals", Summary: "Read an evaluation with its results",
+			Permission: account.EvalsRead,
+		}, f.getEval)
 
-	httpx.Register(f.Face, httpx.Op{
-		ID: "compareEvals", Method: http.MethodGet, Path: "/v1/evals/{eval_id}/compare", Tag: "evals", Summary: "Compare two evaluations",
-		Description: "Task by task, by their ids. The run in the path is the base; a task has improved when it passes more often in the other, or " +
-			"as often with a higher score.",
-		Permission: account.EvalsRead,
-	}, func(ctx context.Context, in *compareEvalsInput) (*output[comparisonWire], error) {
-		base, err := id.Parse[id.EvalRunKind](in.EvalID)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := f.deps.Evals.Get(ctx, httpx.Scope(ctx), base); err != nil {
-			return nil, err
-		}
-		if in.With == "" {
-			return nil, fault.Invalidf("query.with", "is required")
-		}
-		other, err := id.Parse[id.EvalRunKind](in.With)
-		if err != nil {
-			return nil, err
-		}
-		c, err := f.deps.Evals.Compare(ctx, httpx.Scope(ctx), base, other)
-		if err != nil {
-			return nil, err
-		}
-		return ok(showComparison(c)), nil
-	})
+		httpx.Register(f.Face, httpx.Op{
+			ID: "cancelEval" + suffix, Method: http.MethodPost, Path: path + "/cancel", Tag: "evals", Summary: "Cancel an evaluation",
+			Description: "Trials that have not ended are cancelled and their sessions stopped. What is there of results stays. 409 when it has ended.",
+			Permission:  account.EvalsWrite,
+		}, f.cancelEval)
 
-	httpx.Register(f.Face, httpx.Op{
-		ID: "deleteEval", Method: http.MethodDelete, Path: "/v1/evals/{eval_id}", Tag: "evals", Summary: "Delete an evaluation",
-		Description: "One that goes on is cancelled first. The sessions of its trials stay, archived.", Permission: account.EvalsWrite,
-	}, func(ctx context.Context, in *EvalInput) (*output[httpx.Deleted], error) {
-		run, err := id.Parse[id.EvalRunKind](in.EvalID)
-		if err != nil {
-			return nil, err
-		}
-		if err := f.deps.Evals.Delete(ctx, httpx.Scope(ctx), run); err != nil {
-			return nil, err
-		}
-		return ok(httpx.Deleted{ID: run.String(), Type: "eval_run_deleted"}), nil
-	})
+		httpx.Register(f.Face, httpx.Op{
+			ID: "compareEval" + suffix + "s", Method: http.MethodGet, Path: path + "/compare", Tag: "evals", Summary: "Compare two evaluations",
+			Description: "Task by task, by their ids. The run in the path is the base; a task has improved when it passes more often in the other, or " +
+				"as often with a higher score.",
+			Permission: account.EvalsRead, Yields: suffix == "", // /v1/evals/runs/compare would be this as well as a run called compare
+		}, f.compareEvals)
+
+		httpx.Register(f.Face, httpx.Op{
+			ID: "deleteEval" + suffix, Method: http.MethodDelete, Path: path, Tag: "evals", Summary: "Delete an evaluation",
+			Description: "One that goes on is cancelled first. The sessions of its trials stay, archived.", Permission: account.EvalsWrite,
+		}, f.deleteEval)
+	}
 }
 
 func (f *face) listEvals(ctx context.Context, in *listEvalsInput) (*output[httpx.List[EvalWire]], error) {
@@ -678,4 +642,49 @@ func (f *face) getEval(ctx context.Context, in *EvalInput) (*output[evalDetailWi
 		return nil, err
 	}
 	return ok(showEvalDetail(r, trials, f.deps.Clock.Now())), nil
+}
+
+func (f *face) cancelEval(ctx context.Context, in *EvalInput) (*output[EvalWire], error) {
+	run, err := id.Parse[id.EvalRunKind](in.EvalID)
+	if err != nil {
+		return nil, err
+	}
+	r, err := f.deps.Evals.Cancel(ctx, httpx.Scope(ctx), run)
+	if err != nil {
+		return nil, err
+	}
+	return ok(showEval(r)), nil
+}
+
+func (f *face) compareEvals(ctx context.Context, in *compareEvalsInput) (*output[comparisonWire], error) {
+	base, err := id.Parse[id.EvalRunKind](in.EvalID)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.deps.Evals.Get(ctx, httpx.Scope(ctx), base); err != nil {
+		return nil, err
+	}
+	if in.With == "" {
+		return nil, fault.Invalidf("query.with", "is required")
+	}
+	other, err := id.Parse[id.EvalRunKind](in.With)
+	if err != nil {
+		return nil, err
+	}
+	c, err := f.deps.Evals.Compare(ctx, httpx.Scope(ctx), base, other)
+	if err != nil {
+		return nil, err
+	}
+	return ok(showComparison(c)), nil
+}
+
+func (f *face) deleteEval(ctx context.Context, in *EvalInput) (*output[httpx.Deleted], error) {
+	run, err := id.Parse[id.EvalRunKind](in.EvalID)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.deps.Evals.Delete(ctx, httpx.Scope(ctx), run); err != nil {
+		return nil, err
+	}
+	return ok(httpx.Deleted{ID: run.String(), Type: "eval_run_deleted"}), nil
 }

@@ -89,6 +89,7 @@ type Face struct {
 	mux       *http.ServeMux
 	api       *api
 	public    map[string]bool
+	yields    map[string]string // last segments of operations that yield, by their patterns
 	limits    *Limiter
 	strangers *Limiter
 	metrics   *metrics
@@ -138,7 +139,7 @@ func New(cfg Config) (*Face, error) {
 		return nil, err
 	}
 	f := &Face{
-		cfg: cfg, mux: http.NewServeMux(), public: make(map[string]bool), metrics: m,
+		cfg: cfg, mux: http.NewServeMux(), public: make(map[string]bool), yields: make(map[string]string), metrics: m,
 		limits:    NewLimiter(cfg.Clock, cfg.Rate.Sliding),
 		strangers: NewLimiter(cfg.Clock, false),
 	}
@@ -201,15 +202,15 @@ func (f *Face) unrouted(w http.ResponseWriter, r *http.Request) {
 	} {
 		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
 		_, pattern := f.mux.Handler(probe)
-		_, path, ok := strings.Cut(pattern, " ")
-		if !ok {
+		_, route, ok := strings.Cut(pattern, " ")
+		if last, yields := f.yields[pattern]; !ok || yields && last != path.Base(r.URL.Path) {
 			continue
 		}
 		// /things/special is a resource of its own although GET /things/{id} takes that address, too.
-		switch depth := strings.Count(path, "{") - strings.Count(nearest, "{"); {
+		switch depth := strings.Count(route, "{") - strings.Count(nearest, "{"); {
 		case nearest == "" || depth < 0:
-			nearest, allow = path, []string{m}
-		case path == nearest:
+			nearest, allow = route, []string{m}
+		case route == nearest:
 			allow = append(allow, m)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path"
 	"reflect"
 	"strconv"
 	"strings"
@@ -60,6 +61,20 @@ type Op struct {
 	Alternative reflect.Type
 	// Hidden leaves the operation out of the document.
 	Hidden bool
+	// Yields lets another operation have addresses that Path takes as well: /things/{id}/parts has to for there to be /things/all/{id}.
+	// The router finds the operation without the last segment of Path, a literal one, which is compared afterwards.
+	Yields bool
+}
+
+// lastSegment is what the router calls the last segment of an operation that Yields.
+const lastSegment = "last_segment"
+
+// pattern is the operation's for the router.
+func (o *operation) pattern(prefix string) string {
+	if !o.Yields {
+		return prefix + o.Path
+	}
+	return prefix + path.Dir(o.Path) + "/{" + lastSegment + "}"
 }
 
 // operation is a registered Op with what serving needs.
@@ -311,8 +326,16 @@ func closeSchema(reg huma.Registry, s *huma.Schema, seen map[*huma.Schema]bool) 
 
 // route puts a finished operation into the router.
 func (f *Face) route(o *operation) {
-	f.mux.HandleFunc(o.Method+" "+f.cfg.Prefix+o.Path, func(w http.ResponseWriter, r *http.Request) {
+	pattern := o.Method + " " + o.pattern(f.cfg.Prefix)
+	if o.Yields {
+		f.yields[pattern] = path.Base(o.Path)
+	}
+	f.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(w)
+		if o.Yields && r.PathValue(lastSegment) != f.yields[pattern] {
+			f.unrouted(w, r)
+			return
+		}
 		c.op, c.r = o, r
 		if err := c.admit(); err != nil {
 			c.fail(err)
