@@ -14,9 +14,16 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/environment"
+	"github.com/bureau-agents/bureau/core/eval"
+	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/integration"
 	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/memory"
+	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/usage"
@@ -26,16 +33,24 @@ import (
 // App is a server without its listener: the services of core, wired to their adapters, and the HTTP handler over them. The services
 // may be called from Go directly; each checks what it is given and takes the account.Scope on whose behalf it acts.
 type App struct {
-	Accounts  *account.Service   // tenants and API keys
-	Agents    *agent.Service     // agents and their versions
-	Audit     *audit.Service     // the trail of what was done
-	Gate      *gate.Gate         // payments, transfers, approvals, freezing
-	Knowledge *knowledge.Service // the texts that agents answer from
-	Policies  *policy.Service    // what agents may do
-	Sessions  *session.Service   // conversations and their streams
-	Skills    *skill.Service     // plugins, and who has which
-	Usage     *usage.Service     // tokens and what they cost
-	Wallets   *wallet.Service    // money
+	Accounts     *account.Service     // tenants and API keys
+	Agents       *agent.Service       // agents and their versions
+	Audit        *audit.Service       // the trail of what was done
+	Cards        *model.Cards         // models with keys of tenants' own
+	Environments *environment.Service // what sandboxes are made from
+	Evals        *eval.Service        // tasks, their trials and comparisons
+	Files        *file.Service        // uploads, and what sessions made
+	Gate         *gate.Gate           // payments, transfers, approvals, freezing
+	Integrations *integration.Service // workspaces elsewhere
+	Knowledge    *knowledge.Service   // the texts that agents answer from
+	Library      *skill.Library       // skills made of instructions
+	Memory       *memory.Service      // what agents keep from one session to the next
+	Policies     *policy.Service      // what agents may do
+	Secrets      *secret.Service      // vaults and their credentials
+	Sessions     *session.Service     // conversations and their streams
+	Skills       *skill.Service       // plugins, and who has which
+	Usage        *usage.Service       // tokens and what they cost
+	Wallets      *wallet.Service      // money
 
 	fx       *fx.App
 	closers  *closers
@@ -63,8 +78,8 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 		fx.StartTimeout(startTimeout), fx.StopTimeout(cfg.DrainTimeout+stopGrace),
 		fx.Supply(cfg, o, a.closers),
 		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), httpModule(), jobModule(),
-		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Gate, &a.Knowledge, &a.Policies, &a.Sessions, &a.Skills, &a.Usage, &a.Wallets,
-			&a.handler, &a.operator, &hub),
+		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Cards, &a.Environments, &a.Evals, &a.Files, &a.Gate, &a.Integrations, &a.Knowledge,
+			&a.Library, &a.Memory, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Usage, &a.Wallets, &a.handler, &a.operator, &hub),
 	)
 	if err := a.fx.Err(); err != nil {
 		return nil, errors.Join(rootCause(err), a.closers.close())

@@ -54,6 +54,7 @@ func Example_embed() {
 	// span.model_request_start
 	// agent.message
 	// span.model_request_end
+	// session.usage
 	// session.status_idle
 }
 
