@@ -333,6 +333,10 @@ func (l *Library) Get(ctx context.Context, sc account.Scope, ref string) (Guide,
 	}
 	g, err := l.d.Repository.Guide(ctx, sc, id.Skill{}, ref)
 	if errors.Is(err, ErrSkillNotFound) {
+		// Client libraries know those that come with the server by their bare names. A tenant's own of that name goes first.
+		if b, ok := l.builtin(builtinPrefix + ref); ok {
+			return b.Guide, nil
+		}
 		return Guide{}, notFound(ref)
 	}
 	return g, err
