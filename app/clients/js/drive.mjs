@@ -290,6 +290,7 @@ if (!older) {
     const researcher = await beta.agents.create({ name: 'researcher', model: 'offline', description: 'Answers questions' });
     const lead = await beta.agents.create({ name: 'lead', model: 'offline', multiagent: { type: 'coordinator', agents: [{ type: 'agent', id: researcher.id }] } });
     const session = await beta.sessions.create({ agent: lead.id, environment_id: made.env });
+    assert.equal(session.agent.multiagent.agents[0].description, 'Answers questions');
     const events = await turn(client, session.id, [say('Ask the researcher agent: what is 12 plus 30?')]);
     const created = one(events, 'session.thread_created');
     assert.equal(created.agent_name, 'researcher');

@@ -106,6 +106,52 @@ def turns():
     assert session.id in [s.id for s in everything(beta.sessions.list(limit=1, statuses=["idle"]))]
 
 
+def configurations():
+    """What only some configurations have: nulls, short forms, rosters, other sources and hosts."""
+    config = {"name": "web_fetch", "allowed_domains": ["docs.example.com"], "url_sources": {"user_input": "none"}, "max_content_tokens": None}
+    helper = strict(beta.agents.create(name="helper", model={"id": "offline", "effort": None, "speed": None}, description=None, system=None))
+    team = {"type": "coordinator", "agents": [helper.id, {"type": "self"}, {"type": "advisor", "model": "offline"}]}
+    lead = strict(beta.agents.create(
+        name="lead", model={"id": "offline", "effort": "high"}, multiagent=team, execution_identity=None,
+        mcp_servers=[{"type": "url", "name": "docs", "url": "https://docs.example.com/mcp"}],
+        skills=[{"type": "anthropic", "skill_id": "pdf", "version": None}],
+        tools=[
+            {"type": "agent_toolset_20260401", "default_config": None, "configs": [config, {"name": "web_search", "user_location": None}]},
+            {"type": "mcp_toolset", "mcp_server_name": "docs", "default_config": {"enabled": None, "permission_policy": None}},
+            {"type": "custom", "name": "t", "description": "d", "input_schema": {"type": "object", "properties": None, "required": None}},
+        ]))
+    assert lead.tools[0].configs[0].url_sources.user_input.type == "none"
+    assert strict(beta.agents.update(lead.id, model={"id": "offline"})).model.effort.type == "high"
+    session = strict(beta.sessions.create(agent=lead.id, environment_id=made["env"], title=None))
+    assert session.agent.multiagent.agents[0].name == "helper" and session.agent.multiagent.agents[1].id == lead.id
+    strict(beta.sessions.update(session.id, agent={"tools": [{"type": "agent_toolset_20260401", "configs": [{"name": "web_fetch"}]}], "mcp_servers": []}))
+    [told] = everything(beta.sessions.events.list(session.id, types=["session.updated"]))
+    assert told.agent.multiagent.agents[0].id == helper.id and told.agent.execution_identity.type == "service_account"
+    turn(session.id, say("Ask the helper agent: what is 12 plus 30?"))
+    everything(beta.sessions.events.list(session.id))
+    for thread in everything(beta.sessions.threads.list(session.id)):
+        everything(beta.sessions.threads.events.list(thread.id, session_id=session.id))
+    refused(anthropic.BadRequestError, beta.agents.update, lead.id, multiagent={"type": "coordinator", "agents": [helper.id, helper.id]})
+    env = strict(beta.environments.create(
+        name="narrow", config={"type": "cloud", "networking": {"type": "limited", "allowed_hosts": None, "allow_mcp_servers": True}}, metadata={"a": "1", "b": "2"}))
+    env = strict(beta.environments.update(env.id, name=None, config=None, metadata={"a": "", "b": None}))
+    assert env.name == "narrow" and env.metadata == {} and env.config.networking.allowed_hosts == []
+    assert beta.environments.delete(env.id).type == "environment_deleted"
+
+
+def outcomes():
+    session = strict(beta.sessions.create(agent=made["agent"], environment_id=made["env"]))
+    rubric = {"type": "text", "content": "The answer says hello"}
+    beta.sessions.events.send(session.id, events=[
+        {"type": "user.define_outcome", "description": "Say hello", "rubric": rubric, "max_iterations": 1}])
+    until = time.monotonic() + 60
+    while not beta.sessions.retrieve(session.id).outcome_evaluations[0].completed_at:
+        assert time.monotonic() < until, "the outcome is never decided"
+        time.sleep(0.1)
+    strict(beta.sessions.retrieve(session.id))
+    assert "span.outcome_evaluation_end" in [e.type for e in everything(beta.sessions.events.list(session.id))]
+
+
 def files():
     file = strict(beta.files.upload(file=("notes.txt", b"hello", "text/plain")))
     assert (file.mime_type, file.size_bytes) == ("text/plain", 5)
@@ -125,6 +171,8 @@ def skills():
     assert skill.id in [s.id for s in everything(beta.skills.list())]
     beta.skills.versions.delete(versions[0].id, skill_id=skill.id)
     assert beta.skills.delete(skill.id).type == "skill_deleted"
+    assert strict(beta.skills.retrieve("pdf")).source.type == "anthropic"
+    everything(beta.skills.list(source="anthropic", limit=1))
 
 
 def vaults():
@@ -132,7 +180,18 @@ def vaults():
     auth = {"type": "static_bearer", "token": "a-very-secret-token", "mcp_server_url": "https://mcp.example.com/mcp"}
     credential = strict(beta.vaults.credentials.create(vault.id, auth=auth))
     assert "very-secret" not in credential.model_dump_json()
-    assert [c.id for c in everything(beta.vaults.credentials.list(vault.id))] == [credential.id]
+    oauth = {
+        "type": "mcp_oauth", "access_token": "an-access-token", "mcp_server_url": "https://oauth.example.com/mcp", "expires_at": None,
+        "refresh": {"client_id": "c", "refresh_token": "a-refresh-token", "token_endpoint": "https://oauth.example.com/token", "resource": None,
+                    "scope": None, "token_endpoint_auth": {"type": "client_secret_post", "client_secret": "a-client-secret"}}}
+    variable = {"type": "environment_variable", "secret_name": "API_KEY", "secret_value": "a-secret-value",
+                "networking": {"type": "limited", "allowed_hosts": ["api.example.com"]}}
+    others = [strict(beta.vaults.credentials.create(vault.id, auth=a, display_name="d")).id for a in (oauth, variable)]
+    strict(beta.vaults.credentials.update(others[0], vault_id=vault.id, auth={"type": "mcp_oauth", "refresh": {"scope": "read"}}))
+    assert strict(beta.vaults.update(vault.id, display_name=None, metadata={"a": "1"})).display_name == "Keys"
+    assert {c.id for c in everything(beta.vaults.credentials.list(vault.id))} == {credential.id, *others}
+    for c in others:
+        assert beta.vaults.credentials.delete(c, vault_id=vault.id).type == "vault_credential_deleted"
     assert vault.id in [v.id for v in everything(beta.vaults.list(limit=1))]
     assert beta.vaults.delete(vault.id).type == "vault_deleted"
 
@@ -142,7 +201,12 @@ def memory():
     note = strict(beta.memory_stores.memories.create(store.id, path="/a/b.md", content="text", view="full"))
     assert note.content == "text"
     everything(beta.memory_stores.memories.list(store.id, path_prefix="/", depth=1))
-    assert len(everything(beta.memory_stores.memory_versions.list(store.id))) == 1
+    strict(beta.memory_stores.memories.update(note.id, memory_store_id=store.id, content="more", path=None))
+    versions = everything(beta.memory_stores.memory_versions.list(store.id, view="full"))
+    assert sorted(v.content for v in versions) == ["more", "text"]
+    assert strict(beta.memory_stores.memory_versions.redact(versions[-1].id, memory_store_id=store.id)).content is None
+    e = refused(anthropic.ConflictError, beta.memory_stores.memories.create, store.id, path="/a", content="x")
+    assert e.body["error"]["conflicting_path"] == "/a/b.md", e.body
     assert beta.memory_stores.memories.delete(note.id, memory_store_id=store.id).type == "memory_deleted"
     assert beta.memory_stores.delete(store.id).type == "memory_store_deleted"
 
@@ -167,5 +231,5 @@ def wrong_key():
     refused(anthropic.AuthenticationError, stranger.beta.agents.list)
 
 
-for check in (environments, agents, turns, files, skills, vaults, memory, asynchronous, wrong_key):
+for check in (environments, agents, turns, configurations, outcomes, files, skills, vaults, memory, asynchronous, wrong_key):
     step(check.__name__, check)
