@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/tool"
 )
@@ -30,6 +32,34 @@ func (t *turn) arm(ctx context.Context) error {
 		return fmt.Errorf("run: secrets: %w", err)
 	}
 	t.redactor = r
+	return nil
+}
+
+// rearmTimeout bounds rearm, which must not fail because the turn was given up meanwhile.
+const rearmTimeout = 10 * time.Second
+
+// rearm adds what the session's credentials have become since arm: a vault that was added, a token that was refreshed. A tool may have
+// been near to them; what it was near to before is not forgotten.
+func (t *turn) rearm(ctx context.Context) error {
+	if t.s.d.Secrets == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rearmTimeout)
+	defer cancel()
+	root, err := t.s.d.Sessions.Get(ctx, t.sc, t.root)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil // it was deleted, and nothing is written of it any more
+	}
+	if err != nil {
+		return err
+	}
+	now := t.sess
+	now.Vaults = root.Vaults
+	r, err := t.s.d.Secrets.Redactor(ctx, t.sc, Env{Agent: t.agent, Session: now})
+	if err != nil {
+		return fmt.Errorf("run: secrets: %w", err)
+	}
+	t.redactor = secret.Join(t.redactor, r)
 	return nil
 }
 

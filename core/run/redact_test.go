@@ -1,11 +1,13 @@
 package run
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
+	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -106,6 +108,47 @@ func TestRedactedPieces(t *testing.T) {
 	plain := streams{}
 	if plain.write(one, hush) != hush || plain.rest(one) != "" {
 		t.Error("without secrets")
+	}
+}
+
+// vaulted knows a session, and the secrets of its vaults.
+type vaulted struct {
+	Sessions
+
+	sess session.Session
+	of   map[id.Vault]string
+}
+
+func (v *vaulted) Get(context.Context, account.Scope, id.Session) (session.Session, error) {
+	return v.sess, nil
+}
+
+func (v *vaulted) Redactor(_ context.Context, _ account.Scope, env Env) (*secret.Redactor, error) {
+	var known []secret.Known
+	for _, vault := range env.Session.Vaults {
+		known = append(known, secret.Known{Name: "KEY", Value: secret.NewValue(v.of[vault])})
+	}
+	return secret.NewRedactor(known), nil
+}
+
+// TestRearmed gives a session another vault while one of its tools works, and a credential another value.
+func TestRearmed(t *testing.T) {
+	t.Parallel()
+	one, two := id.Of[id.VaultKind](id.UUID{1}), id.Of[id.VaultKind](id.UUID{2})
+	v := &vaulted{sess: session.Session{Vaults: []id.Vault{one}}, of: map[id.Vault]string{one: hush, two: "quiet-quiet-99"}}
+	tn := &turn{s: &Service{d: Deps{Sessions: v, Secrets: v}}, sess: v.sess}
+	if err := tn.arm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v.sess.Vaults, v.of[one] = []id.Vault{one, two}, "whisper-1234"
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := tn.rearm(cancelled); err != nil {
+		t.Fatal(err)
+	}
+	res := tn.redactedOutcome(&tool.Result{Text: hush + " quiet-quiet-99 whisper-1234"})
+	if want := "[redacted:KEY] [redacted:KEY] [redacted:KEY]"; res.Text != want {
+		t.Errorf("%q, want %q", res.Text, want)
 	}
 }
 

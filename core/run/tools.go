@@ -167,6 +167,11 @@ func (t *turn) use(ctx context.Context, u session.ToolUse) (blocked bool, err er
 			return false, t.end(ctx, rec, u, gate.Settlement{State: gate.Failed, Error: unknown}, session.ErrorResult(unknown))
 		}
 		called, err = t.call(ctx, b, u)
+		if b.Toolset || b.MCPServer != "" { // others are not near to credentials
+			if err := t.rearm(ctx); err != nil {
+				return false, err
+			}
+		}
 		return false, t.ended(ctx, rec, u, called, err)
 	case gate.Parked:
 		return t.s.d.Journal.Await(ctx, t.t, u.ID, session.UseParked, rec.Approval)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -28,6 +29,7 @@ type Redactor struct {
 	first [256]int32 // the root's edges
 	nodes []node
 	shown []string // by pattern
+	known []Known  // all of the above, for Join
 }
 
 type edge struct {
@@ -55,12 +57,33 @@ func NewRedactor(known []Known) *Redactor {
 			r.add(p, shown)
 		}
 		r.shown = append(r.shown, "[redacted:"+plainName(k.Name)+"]")
+		r.known = append(r.known, k)
 	}
 	if len(r.shown) == 0 {
 		return nil
 	}
 	r.link()
 	return r
+}
+
+// Join returns a Redactor of what either of two knows; the names are those of the first where both have one.
+func Join(first, second *Redactor) *Redactor {
+	switch {
+	case second == nil:
+		return first
+	case first == nil:
+		return second
+	}
+	all := slices.Clone(first.known)
+	for _, k := range second.known {
+		if !slices.ContainsFunc(first.known, func(o Known) bool { return o.Value.Equal(k.Value) }) {
+			all = append(all, k)
+		}
+	}
+	if len(all) == len(first.known) {
+		return first
+	}
+	return NewRedactor(all)
 }
 
 // plainName is a name without what would end the brackets or the line.
