@@ -163,9 +163,10 @@ var fileForm = &huma.Schema{
 func (f *face) registerFiles() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "uploadFile", Method: http.MethodPost, Path: "/v1/files", Tag: "files", Status: http.StatusCreated, Summary: "Upload a file",
-		Upload: "multipart/form-data", UploadSchema: fileForm, Permission: account.FilesWrite, Statuses: []int{http.StatusNotFound},
-		Description: "Takes a form, or `application/json` with `filename`, `content`, `encoding` (`utf8` or `base64`), `media_type` and the form's " +
-			"other fields. The file can be given to sessions as a resource.",
+		Upload: "multipart/form-data", UploadSchema: fileForm, UploadJSON: reflect.TypeFor[fileBody](), Permission: account.FilesWrite,
+		Statuses:    []int{http.StatusNotFound},
+		Example:     `{"filename":"notes.txt","content":"Bring milk.","media_type":"text/plain"}`,
+		Description: "Takes a form or JSON. The file can be given to sessions as a resource.",
 	}, func(ctx context.Context, _ *struct{}) (*output[fileWire], error) {
 		kind, params, _ := mime.ParseMediaType(httpx.Request(ctx).Header.Get("Content-Type"))
 		upload := f.uploadJSON
@@ -429,55 +430,31 @@ func (v *fileFields) set(part *multipart.Part) error {
 
 // fileBody is an upload as JSON.
 type fileBody struct {
-	Filename     *string `json:"filename"`
-	Content      *string `json:"content"`
-	Encoding     string  `json:"encoding"`
-	MediaType    string  `json:"media_type"`
-	MIMEType     string  `json:"mime_type"`
-	SessionID    string  `json:"session_id"`
-	ScopeID      string  `json:"scope_id"`
-	Downloadable *bool   `json:"downloadable"`
-	TTL          *int64  `json:"expires_in_seconds"`
+	Filename     string `json:"filename" minLength:"1"`
+	Content      string `json:"content" doc:"As encoding says."`
+	Encoding     string `json:"encoding,omitempty" enum:"utf8,utf-8,base64" doc:"utf8 when left out."`
+	MediaType    string `json:"media_type,omitempty" doc:"Without one, it is told by the name and the content."`
+	MIMEType     string `json:"mime_type,omitempty" doc:"Another name of media_type."`
+	SessionID    string `json:"session_id,omitempty" doc:"The session that it belongs to and goes with."`
+	ScopeID      string `json:"scope_id,omitempty" doc:"Another name of session_id."`
+	Downloadable *bool  `json:"downloadable,omitempty" doc:"Whether callers may read the content back; true when left out."`
+	TTL          *int64 `json:"expires_in_seconds,omitempty" minimum:"1" maximum:"7776000" doc:"After how long it is deleted."`
 }
 
 func (f *face) uploadJSON(ctx context.Context) (file.File, error) {
-	most := cmp.Or(f.deps.MaxJSON, defaultMaxJSON)
-	raw, err := io.ReadAll(io.LimitReader(httpx.Body(ctx), most+1))
-	if err != nil {
-		return file.File{}, err
-	}
-	if int64(len(raw)) > most {
-		return file.File{}, errUploadTooLarge
-	}
-	if err := httpx.CheckJSON(raw, false); err != nil {
-		return file.File{}, err
-	}
 	var b fileBody
-	if err := json.Unmarshal(raw, &b); err != nil {
-		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && typ.Field != "" {
-			return file.File{}, fault.Invalidf(typ.Field, "a JSON %s does not fit here", strings.Split(typ.Value, " ")[0])
-		}
-		return file.File{}, fault.Invalidf("body", "must be a form or a JSON object")
+	if err := httpx.ReadJSON(ctx, &b); err != nil {
+		return file.File{}, err
 	}
-	switch {
-	case b.Filename == nil || *b.Filename == "":
-		return file.File{}, fault.Invalidf("filename", "is required")
-	case b.Content == nil:
-		return file.File{}, fault.Invalidf("content", "is required")
-	}
-	content := *b.Content
-	switch b.Encoding {
-	case "", "utf8", "utf-8":
-	case "base64":
+	content := b.Content
+	if b.Encoding == "base64" {
 		decoded, err := base64.StdEncoding.DecodeString(content)
 		if err != nil {
 			return file.File{}, fault.Invalidf("content", "is not base64")
 		}
 		content = string(decoded)
-	default:
-		return file.File{}, fault.Invalidf("encoding", "must be utf8 or base64")
 	}
-	n, err := fileFields{b.SessionID, b.ScopeID, b.Downloadable, b.TTL}.read(*b.Filename, cmp.Or(b.MediaType, b.MIMEType))
+	n, err := fileFields{b.SessionID, b.ScopeID, b.Downloadable, b.TTL}.read(b.Filename, cmp.Or(b.MediaType, b.MIMEType))
 	if err != nil {
 		return file.File{}, err
 	}

@@ -291,9 +291,9 @@ type ApprovalInput struct {
 
 type listApprovalsInput struct {
 	httpx.PageQuery
-	Status    string `query:"status" enum:"pending,approved,denied,expired"`
-	AgentID   string `query:"agent_id"`
-	SessionID string `query:"session_id"`
+	Status    string `query:"status" enum:"pending,approved,denied,expired" doc:"Only those."`
+	AgentID   string `query:"agent_id" doc:"Only this agent's."`
+	SessionID string `query:"session_id" doc:"Only this session's."`
 }
 
 func (in *listApprovalsInput) filter() (f policy.ApprovalFilter, err error) {

@@ -167,8 +167,8 @@ type installStartWire struct {
 
 type callbackInput struct {
 	IntegrationInput
-	State string `query:"state"`
-	Code  string `query:"code"`
+	State string `query:"state" doc:"As the installation began with it."`
+	Code  string `query:"code" doc:"The provider's, for a token."`
 	Error string `query:"error" doc:"The provider's, when access was not granted."`
 }
 
@@ -377,7 +377,7 @@ func (f *face) registerIntegrations() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "uninstallIntegration", Method: http.MethodPost, Path: "/v1/integrations/{integration_id}/uninstall", Tag: "integrations",
-		Summary: "Remove an installation", Permission: account.IntegrationsWrite,
+		Summary: "Remove an installation", Permission: account.IntegrationsWrite, Example: `{"installation_id":"inst_01h..."}`,
 		Description: "The provider is asked to end the app's access, the token is forgotten whatever it answers, and the publications in the " +
 			"workspace end. Removing it again changes nothing.",
 	}, func(ctx context.Context, in *uninstallInput) (*output[uninstalledWire], error) {

@@ -102,17 +102,17 @@ type chunkParam struct {
 type listKnowledgeInput struct {
 	httpx.PageQuery
 	AgentID string `query:"agent_id" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm."`
-	SwarmID string `query:"swarm_id"`
+	SwarmID string `query:"swarm_id" doc:"The swarm that it belongs to."`
 	Source  string `query:"source" doc:"Entries of this source only."`
 }
 
 type deleteKnowledgeInput struct {
 	AgentID string `query:"agent_id" doc:"Either this or swarm_id. An agent in a swarm stands for the swarm."`
-	SwarmID string `query:"swarm_id"`
+	SwarmID string `query:"swarm_id" doc:"The swarm that it belongs to."`
 	ID      string `query:"id" doc:"One entry. Exactly one of id, source and all is required."`
 	Source  string `query:"source" doc:"All entries of a source."`
 	All     bool   `query:"all" doc:"All entries; requires confirm."`
-	Confirm bool   `query:"confirm"`
+	Confirm bool   `query:"confirm" doc:"That all is meant."`
 }
 
 type searchKnowledgeInput struct{ Body searchKnowledgeBody }

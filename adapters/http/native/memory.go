@@ -114,7 +114,7 @@ type memoryVersionWire struct {
 	Type             string     `json:"type" enum:"memory_version"`
 	MemoryID         string     `json:"memory_id"`
 	MemoryStoreID    string     `json:"memory_store_id"`
-	Operation        string     `json:"operation" enum:"created,modified,deleted"`
+	Operation        string     `json:"operation" enum:"created,modified,deleted" doc:"Only versions that did this."`
 	Path             *string    `json:"path" doc:"null when redacted."`
 	Content          *string    `json:"content" doc:"null with view=basic, of a deletion, and when redacted."`
 	ContentSHA256    *string    `json:"content_sha256" doc:"null of a deletion, and when redacted."`
@@ -155,7 +155,7 @@ type memoryHitsWire struct {
 
 // MemoryStoreInput is the input of calls about one store. It is exported because others embed it.
 type MemoryStoreInput struct {
-	MemoryStoreID string `path:"memory_store_id"`
+	MemoryStoreID string `path:"memory_store_id" doc:"The store's id."`
 }
 
 func (in *MemoryStoreInput) store() (id.MemoryStore, error) {
@@ -165,7 +165,7 @@ func (in *MemoryStoreInput) store() (id.MemoryStore, error) {
 // MemoryInput is the input of calls about one memory. It is exported because others embed it.
 type MemoryInput struct {
 	MemoryStoreInput
-	MemoryID string `path:"memory_id"`
+	MemoryID string `path:"memory_id" doc:"The memory's id."`
 }
 
 func (in *MemoryInput) memory() (id.MemoryStore, id.Memory, error) {
@@ -180,7 +180,7 @@ func (in *MemoryInput) memory() (id.MemoryStore, id.Memory, error) {
 // MemoryVersionInput is the input of calls about one version. It is exported because others embed it.
 type MemoryVersionInput struct {
 	MemoryStoreInput
-	MemoryVersionID string `path:"memory_version_id"`
+	MemoryVersionID string `path:"memory_version_id" doc:"The version's id."`
 }
 
 func (in *MemoryVersionInput) version() (id.MemoryStore, id.MemoryVersion, error) {
@@ -305,7 +305,7 @@ type listMemoryVersionsInput struct {
 	httpx.PageQuery
 	CreatedRange
 	MemoryID         string `query:"memory_id" doc:"Of this memory, also when it was deleted."`
-	Operation        string `query:"operation" enum:"created,modified,deleted"`
+	Operation        string `query:"operation" enum:"created,modified,deleted" doc:"Only versions that did this."`
 	SessionID        string `query:"session_id" doc:"Made by the agent of this session."`
 	APIKeyID         string `query:"api_key_id" doc:"Made with this API key."`
 	ServiceAccountID string `query:"service_account_id" doc:"This server has no service accounts, so that nothing is found."`
@@ -367,7 +367,7 @@ func (f *face) registerMemory() {
 		httpx.Register(f.Face, httpx.Op{
 			ID: op, Method: method, Path: "/v1/memory_stores/{memory_store_id}", Tag: "memory", Summary: "Change a memory store",
 			Description: "POST, PATCH and PUT do the same. An archived store cannot be changed.", Permission: account.MemoryWrite,
-			Statuses: []int{http.StatusConflict},
+			Statuses: []int{http.StatusConflict}, Example: `{"description":"What we know of our customers and their wishes."}`,
 		}, func(ctx context.Context, in *updateMemoryStoreInput) (*output[memoryStoreWire], error) {
 			store, err := in.store()
 			if err != nil {
@@ -505,7 +505,7 @@ func (f *face) registerMemories() {
 			ID: op, Method: method, Path: one, Tag: "memory", Summary: "Change a memory", Permission: account.MemoryWrite,
 			Description: "When the precondition does not hold the answer is a 409 of the type memory_precondition_failed_error, unless the memory is " +
 				"as wanted already. What changes nothing makes no version. POST, PATCH and PUT do the same.",
-			Statuses: []int{http.StatusConflict},
+			Statuses: []int{http.StatusConflict}, Example: `{"content":"Prefers to be called in the morning."}`,
 		}, func(ctx context.Context, in *updateMemoryInput) (*output[MemoryWire], error) {
 			store, of, err := in.memory()
 			if err != nil {

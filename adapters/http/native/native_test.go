@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -110,6 +111,9 @@ func TestMetrics(t *testing.T) {
 	f.want(403, http.MethodGet, "/metrics", "", "x-api-key: "+theirs)
 }
 
+// schemaNames are those that OpenAPI allows.
+var schemaNames = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
 func TestDocument(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -121,8 +125,13 @@ func TestDocument(t *testing.T) {
 			OperationID, Summary, Description string
 			Tags                              []string
 			Security                          []map[string][]string
-			Responses                         map[string]any
+			Parameters                        []struct{ Name, Description string }
+			RequestBody                       struct {
+				Content map[string]struct{ Example json.RawMessage }
+			}
+			Responses map[string]any
 		}
+		Components struct{ Schemas map[string]any }
 	}
 	if err := json.Unmarshal(a.body, &doc); err != nil {
 		t.Fatal(err)
@@ -146,12 +155,28 @@ func TestDocument(t *testing.T) {
 			if len(op.Tags) != 1 || !tagged[op.Tags[0]] {
 				t.Errorf("%s: tags %v are not declared", route, op.Tags)
 			}
+			if op.Summary == "" || op.Description == "" {
+				t.Errorf("%s: no summary or no description", route)
+			}
+			for _, param := range op.Parameters {
+				if param.Description == "" {
+					t.Errorf("%s: the parameter %s is not described", route, param.Name)
+				}
+			}
+			if body, is := op.RequestBody.Content["application/json"]; is && body.Example == nil && !isPublic[route] {
+				t.Errorf("%s: no example of a body", route)
+			}
 			if isPublic[route] != (len(op.Security) == 0) {
 				t.Errorf("%s: security %v", route, op.Security)
 			}
 			if !isPublic[route] {
 				f.want(401, strings.ToUpper(method), strings.NewReplacer("{", "", "}", "").Replace(path), "", "x-api-key: ")
 			}
+		}
+	}
+	for name := range doc.Components.Schemas {
+		if !schemaNames.MatchString(name) {
+			t.Errorf("a schema is called %q", name)
 		}
 	}
 	page := f.want(200, http.MethodGet, "/docs", "", "x-api-key: ")
@@ -220,7 +245,8 @@ func (cardTrail) Record(context.Context, account.Scope, string, map[string]any) 
 // What the document shows as a body is one: the call may miss what it names, and finds nothing wrong with its form.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, withEnvironments, withMemory, withVaults(), withCards)
+	_, _, withFiles := withFiles(t)
+	f := newFixture(t, withEnvironments, withFiles, withLibrary, withMemory, withVaults(), withCards)
 	var doc struct {
 		Paths map[string]map[string]struct {
 			RequestBody struct {

@@ -96,8 +96,8 @@ type authorizeInput struct {
 
 type signInCallbackInput struct {
 	ProviderInput
-	State string `query:"state"`
-	Code  string `query:"code"`
+	State string `query:"state" doc:"As the sign-in began with it."`
+	Code  string `query:"code" doc:"The provider's, for a token."`
 	Error string `query:"error" doc:"The provider's, when it does not let somebody in."`
 }
 

@@ -150,7 +150,7 @@ type signingKeyWire struct {
 
 type listPluginsInput struct {
 	httpx.PageQuery
-	Kind   string `query:"kind" enum:"skill,rule"`
+	Kind   string `query:"kind" enum:"skill,rule" doc:"Only those."`
 	Search string `query:"search" maxLength:"200" doc:"Part of the name or the description."`
 }
 
@@ -165,7 +165,7 @@ type pluginInput struct {
 
 type listSkillsInput struct {
 	httpx.PageQuery
-	Source string `query:"source" enum:"any,plugin,custom,anthropic,anthropic_example" default:"any"`
+	Source string `query:"source" enum:"any,plugin,custom,anthropic,anthropic_example" default:"any" doc:"Only skills from there."`
 	Search string `query:"search" maxLength:"200" doc:"Part of the name or the description."`
 }
 
@@ -174,18 +174,18 @@ type skillInput struct {
 }
 
 type agentSkillsInput struct {
-	AgentID string `path:"agent_id"`
+	AgentID string `path:"agent_id" doc:"The agent's id."`
 }
 
 type installSkillInput struct {
-	AgentID string `path:"agent_id"`
+	AgentID string `path:"agent_id" doc:"The agent's id."`
 	Body    struct {
 		SkillID string `json:"skill_id" minLength:"1" maxLength:"128" doc:"The id or the name of a skill of the catalogue."`
 	}
 }
 
 type agentSkillInput struct {
-	AgentID string `path:"agent_id"`
+	AgentID string `path:"agent_id" doc:"The agent's id."`
 	Skill   string `path:"skill" doc:"The skill's id or name, or the installation's id."`
 }
 

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -120,8 +121,9 @@ func skillUpload(versions bool) *huma.Schema {
 
 const skillUploadHelp = "A form with the files, one of them SKILL.md at the top of the folder that they share, or a ZIP archive of it. SKILL.md " +
 	"begins with YAML front matter that has `name`, 1 to 64 of a-z, 0-9 and -, and `description`, up to 1,024 characters. At most 500 files of " +
-	"25 MiB, 100 MiB together. A JSON body is accepted, too: `{\"files\":[{\"filename\",\"content\",\"encoding\":\"utf8\"|\"base64\"}]}` with the " +
-	"form's other fields."
+	"25 MiB, 100 MiB together. JSON is accepted, too."
+
+const skillExample = `{"files":[{"filename":"notes/SKILL.md","content":"---\nname: notes\ndescription: Writes notes.\n---\nKeep them short.\n"}]}`
 
 func (f *face) registerSkillLibrary() {
 	for _, route := range []struct{ id, path, summary string }{
@@ -131,7 +133,7 @@ func (f *face) registerSkillLibrary() {
 		httpx.Register(f.Face, httpx.Op{
 			ID: route.id, Method: http.MethodPost, Path: route.path, Tag: "skills", Status: http.StatusCreated,
 			Summary: route.summary, Description: skillUploadHelp, Permission: account.Skills, Upload: "multipart/form-data",
-			UploadSchema: skillUpload(false), Statuses: []int{http.StatusConflict},
+			UploadSchema: skillUpload(false), UploadJSON: reflect.TypeFor[skillBody](), Example: skillExample, Statuses: []int{http.StatusConflict},
 		}, func(ctx context.Context, _ *struct{}) (*output[skillWire], error) {
 			up, err := f.readSkillUpload(ctx)
 			if err != nil {
@@ -166,7 +168,7 @@ func (f *face) registerSkillLibrary() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createSkillVersion", Method: http.MethodPost, Path: "/v1/skills/{skill_id}/versions", Tag: "skills", Status: http.StatusCreated,
 		Summary: "Upload the next version of a skill", Description: skillUploadHelp, Permission: account.Skills, Upload: "multipart/form-data",
-		UploadSchema: skillUpload(true),
+		UploadSchema: skillUpload(true), UploadJSON: reflect.TypeFor[skillBody](), Example: skillExample,
 	}, func(ctx context.Context, in *skillInput) (*output[skillVersionWire], error) {
 		if _, err := f.deps.Library.Get(ctx, httpx.Scope(ctx), in.SkillID); err != nil { // before a large body is read
 			return nil, err

@@ -23,21 +23,24 @@ import (
 // libraryFixture serves skills of every kind.
 func libraryFixture(t *testing.T) *fixture {
 	t.Helper()
-	return newFixture(t, func(f *fixture, d *Deps) {
-		f.provideSkills(d)
-		blobs, err := gocloud.Open(t.Context(), gocloud.Config{Dir: t.TempDir()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = blobs.Close() })
-		d.Library, err = skill.NewLibrary(skill.LibraryDeps{
-			TX: f.store, Clock: f.clock, IDs: id.NewGenerator(time.Now), Logger: slog.New(slog.DiscardHandler), Repository: f.store.Guides(), Blobs: blobs,
-			Plugins: f.store.Skills(),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	return newFixture(t, withLibrary)
+}
+
+// withLibrary adds skills of every kind.
+func withLibrary(f *fixture, d *Deps) {
+	f.provideSkills(d)
+	blobs, err := gocloud.Open(f.t.Context(), gocloud.Config{Dir: f.t.TempDir()})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = blobs.Close() })
+	d.Library, err = skill.NewLibrary(skill.LibraryDeps{
+		TX: f.store, Clock: f.clock, IDs: id.NewGenerator(time.Now), Logger: slog.New(slog.DiscardHandler), Repository: f.store.Guides(), Blobs: blobs,
+		Plugins: f.store.Skills(),
 	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 func skillDoc(name string) string {

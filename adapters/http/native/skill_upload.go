@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,12 +35,8 @@ func (u *skillUploaded) close() {
 	}
 }
 
-const (
-	// formMemory is how much of a form is held in memory; the rest goes into temporary files.
-	formMemory = 8 << 20
-	// defaultMaxJSON is the usual limit of JSON bodies.
-	defaultMaxJSON = 16 << 20
-)
+// formMemory is how much of a form is held in memory; the rest goes into temporary files.
+const formMemory = 8 << 20
 
 var errUploadTooLarge = fault.New(fault.TooLarge, "body_too_large", "the request's body is over the limit")
 
@@ -56,7 +51,7 @@ func (f *face) readSkillUpload(ctx context.Context) (*skillUploaded, error) {
 	case kind == "application/zip", kind == "application/x-zip-compressed", kind == "application/octet-stream":
 		err = u.readArchive(httpx.Body(ctx))
 	default:
-		err = u.readJSON(httpx.Body(ctx), cmp.Or(f.deps.MaxJSON, defaultMaxJSON))
+		err = u.readJSON(ctx)
 	}
 	if err != nil {
 		u.close()
@@ -163,58 +158,36 @@ func (u *skillUploaded) readArchive(body io.Reader) error {
 
 // skillBody is an upload as JSON.
 type skillBody struct {
-	ID           string `json:"id"`
-	DisplayTitle string `json:"display_title"`
-	DisplayName  string `json:"display_name"`
-	Name         string `json:"name"`
-	Description  string `json:"description"`
-	Files        []struct {
-		Filename string  `json:"filename"`
-		Content  *string `json:"content"`
-		Encoding string  `json:"encoding"`
-	} `json:"files"`
+	ID           string          `json:"id,omitempty" doc:"A short name by which the skill can be called beside its id, unique in the tenant."`
+	DisplayTitle string          `json:"display_title,omitempty" doc:"What people see; the name in SKILL.md when left out."`
+	DisplayName  string          `json:"display_name,omitempty" doc:"Another name of display_title."`
+	Name         string          `json:"name,omitempty" doc:"Instead of the one in SKILL.md."`
+	Description  string          `json:"description,omitempty" doc:"Instead of the one in SKILL.md."`
+	Files        []skillFileBody `json:"files" minItems:"1" nullable:"false"`
 }
 
-func (u *skillUploaded) readJSON(body io.Reader, most int64) error {
-	raw, err := io.ReadAll(io.LimitReader(body, most+1))
-	if err != nil {
-		return err
-	}
-	if int64(len(raw)) > most {
-		return errUploadTooLarge
-	}
-	if err := httpx.CheckJSON(raw, false); err != nil {
-		return err
-	}
+type skillFileBody struct {
+	Filename string `json:"filename" minLength:"1" doc:"With its folder: my-skill/SKILL.md."`
+	Content  string `json:"content" doc:"As encoding says."`
+	Encoding string `json:"encoding,omitempty" enum:"utf8,utf-8,base64" doc:"utf8 when left out."`
+}
+
+func (u *skillUploaded) readJSON(ctx context.Context) error {
 	var b skillBody
-	if err := json.Unmarshal(raw, &b); err != nil {
-		if typ, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			kind, _, _ := strings.Cut(typ.Value, " ")
-			return fault.Invalidf(cmp.Or(typ.Field, "body"), "a JSON %s does not fit here", kind)
-		}
-		return fault.Invalidf("body", "must be a JSON object")
+	if err := httpx.ReadJSON(ctx, &b); err != nil {
+		return err
 	}
 	if err := u.titles(b.DisplayTitle, b.DisplayName); err != nil {
 		return err
 	}
 	u.Handle, u.Name, u.Description = b.ID, b.Name, b.Description
 	for i, file := range b.Files {
-		at := fmt.Sprintf("files[%d].", i)
-		switch {
-		case file.Filename == "":
-			return fault.Invalidf(at+"filename", "is required")
-		case file.Content == nil:
-			return fault.Invalidf(at+"content", "is required")
-		}
-		content := []byte(*file.Content)
-		switch file.Encoding {
-		case "", "utf8", "utf-8":
-		case "base64":
-			if content, err = base64.StdEncoding.DecodeString(*file.Content); err != nil {
-				return fault.Invalidf(at+"content", "is not base64")
+		content := []byte(file.Content)
+		if file.Encoding == "base64" {
+			var err error
+			if content, err = base64.StdEncoding.DecodeString(file.Content); err != nil {
+				return fault.Invalidf(fmt.Sprintf("files[%d].content", i), "is not base64")
 			}
-		default:
-			return fault.Invalidf(at+"encoding", "must be utf8 or base64")
 		}
 		u.Files = append(u.Files, skill.Bytes(file.Filename, content))
 	}

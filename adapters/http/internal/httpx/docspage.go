@@ -35,7 +35,7 @@ type docsOperation struct {
 	Description               template.HTML
 	Example                   string // a curl command
 	Parameters                []docsField
-	Body                      *docsSchema
+	Bodies                    []docsSchema // one of them
 	Answers                   []docsAnswer
 	Errors                    []string // statuses
 	ErrorRef                  string
@@ -106,12 +106,12 @@ func (b docsBuilder) operation(path string, op *huma.Operation) docsOperation {
 		})
 	}
 	if op.RequestBody != nil {
-		for contentType, m := range op.RequestBody.Content {
-			body := b.schema(contentType, m.Schema)
+		for _, contentType := range slices.Sorted(maps.Keys(op.RequestBody.Content)) {
+			body := b.schema(contentType, op.RequestBody.Content[contentType].Schema)
 			if body.Ref != "" { // what a caller sends stands where the call does
 				body.Fields = b.schema("", b.schemas[body.Ref]).Fields
 			}
-			out.Body = &body
+			out.Bodies = append(out.Bodies, body)
 		}
 	}
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
@@ -165,21 +165,26 @@ func (b docsBuilder) example(path string, op *huma.Operation) string {
 	if op.RequestBody == nil {
 		return cmd.String()
 	}
-	for contentType, m := range op.RequestBody.Content {
-		if contentType != contentJSON {
-			return cmd.String() + " -H 'content-type: " + contentType + "' --data-binary @FILE"
+	kinds := op.RequestBody.Content
+	m := kinds[contentJSON]
+	switch {
+	case kinds["multipart/form-data"] != nil:
+		return cmd.String() + " -F file=@FILE"
+	case m == nil:
+		for contentType := range kinds {
+			cmd.WriteString(" -H 'content-type: " + contentType + "' --data-binary @FILE")
 		}
-		body := m.Example
-		if body == nil {
-			body = b.sample(m.Schema, 0)
-		}
-		text, err := json.Marshal(body)
-		if err != nil {
-			panic(err) // it is made of maps, slices, texts and numbers
-		}
-		cmd.WriteString(" -H 'content-type: application/json' \\\n  -d '" + strings.ReplaceAll(string(text), "'", `'\''`) + "'")
+		return cmd.String()
 	}
-	return cmd.String()
+	body := m.Example
+	if body == nil {
+		body = b.sample(m.Schema, 0)
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // it is made of maps, slices, texts and numbers
+	}
+	return cmd.String() + " -H 'content-type: application/json' \\\n  -d '" + strings.ReplaceAll(string(text), "'", `'\''`) + "'"
 }
 
 // placeholder is a variable of the shell that the reader sets.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -489,6 +490,29 @@ func TestUpload(t *testing.T) {
 	w := httptest.NewRecorder()
 	b.ServeHTTP(w, r)
 	wantCode(t, w, 413, "body_too_large")
+}
+
+func TestUploadJSON(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(c *Config) { c.MaxJSON = 64 }, func(f *Face) {
+		Register(f, Op{
+			ID: "up", Method: http.MethodPost, Path: "/up", Tag: "things", Summary: "x", AnyKey: true, Upload: "multipart/form-data",
+			UploadJSON: reflect.TypeFor[thing](), Example: `{"name":"x"}`,
+		}, func(ctx context.Context, _ *struct{}) (*thingOutput, error) {
+			var got thing
+			err := ReadJSON(ctx, &got)
+			return &thingOutput{got}, err
+		})
+	})
+	if w := b.do(http.MethodPost, "/compat/test/up", `{"name":"a"}`); w.Code != 200 || w.Body.String() != "{\"name\":\"a\"}\n" {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	wantCode(t, b.do(http.MethodPost, "/compat/test/up", `{"name":"a",}`), 400, "invalid_json")
+	wantCode(t, b.do(http.MethodPost, "/compat/test/up", ""), 400, "invalid_json")
+	for _, body := range []string{`{}`, `{"name":1}`, `[]`, `null`, `1e400`} {
+		wantCode(t, b.do(http.MethodPost, "/compat/test/up", body), 400, "invalid_request")
+	}
+	wantCode(t, b.do(http.MethodPost, "/compat/test/up", `{"name":"`+strings.Repeat("x", 64)+`"}`), 413, "body_too_large")
 }
 
 func TestEvents(t *testing.T) {

@@ -53,6 +53,8 @@ type Op struct {
 	Upload string
 	// UploadSchema documents the body of an Upload; nil is opaque bytes.
 	UploadSchema *huma.Schema
+	// UploadJSON is the type of the JSON that the handler takes instead of an Upload, and reads by ReadJSON; nil takes none.
+	UploadJSON reflect.Type
 	// MaxBody replaces the face's limit of the body's size in bytes; 0 keeps it.
 	MaxBody int64
 	// Produces is the content type of an answer by RegisterStream; "" is "application/octet-stream".
@@ -85,6 +87,7 @@ type operation struct {
 	public   bool
 	json     bool // has a JSON body
 	maxBody  int64
+	instead  *huma.Schema // of UploadJSON
 	stream   bool
 	query    []queryParam
 	duration prometheus.Observer
@@ -263,18 +266,22 @@ func (f *Face) finishDocument(o *operation) {
 			closeSchema(reg, m.Schema, make(map[*huma.Schema]bool))
 		}
 	}
-	if o.Example != "" {
-		if !json.Valid([]byte(o.Example)) {
-			panic("Example is not JSON")
-		}
-		o.huma.RequestBody.Content[contentJSON].Example = json.RawMessage(o.Example)
-	}
 	if o.Upload != "" {
 		schema := o.UploadSchema
 		if schema == nil {
 			schema = &huma.Schema{Type: huma.TypeString, Format: "binary"}
 		}
 		o.huma.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{o.Upload: {Schema: schema}}}
+		if o.UploadJSON != nil {
+			o.instead = reg.Schema(o.UploadJSON, true, o.ID+"Body")
+			o.huma.RequestBody.Content[contentJSON] = &huma.MediaType{Schema: o.instead}
+		}
+	}
+	if o.Example != "" {
+		if !json.Valid([]byte(o.Example)) {
+			panic("Example is not JSON")
+		}
+		o.huma.RequestBody.Content[contentJSON].Example = json.RawMessage(o.Example)
 	}
 	if o.stream {
 		status := strconv.Itoa(cmp.Or(o.Status, http.StatusOK))
@@ -458,6 +465,44 @@ func (c *call) readBody() error {
 		return nil
 	}
 	return CheckJSON(c.body, o.Strict)
+}
+
+// ReadJSON reads the body that came instead of an upload into v, a pointer to the type that Op.UploadJSON names. It checks what is
+// checked of every JSON body.
+func ReadJSON(ctx context.Context, v any) error {
+	c := callFrom(ctx)
+	most := c.face.cfg.MaxJSON
+	raw, err := io.ReadAll(io.LimitReader(c.input, most+1))
+	if err != nil {
+		return err
+	}
+	if int64(len(raw)) > most {
+		return errTooLarge
+	}
+	if err := CheckJSON(raw, c.op.Strict); err != nil {
+		return err
+	}
+	var parsed any
+	if err := json.Unmarshal(raw, &parsed); err != nil {
+		return invalid([]fault.Field{{Path: "body", Message: decodeError(err).Error()}})
+	}
+	at := huma.NewPathBuffer(nil, 0)
+	at.Push("body")
+	var found huma.ValidateResult
+	huma.Validate(c.face.api.OpenAPI().Components.Schemas, c.op.instead, at, huma.ModeWriteToServer, parsed, &found)
+	var fields []fault.Field
+	for _, err := range found.Errors {
+		if d, ok := errors.AsType[*huma.ErrorDetail](err); ok {
+			fields = append(fields, fieldOf(d))
+		}
+	}
+	if len(fields) > 0 {
+		return invalid(fields)
+	}
+	if err := c.face.api.Unmarshal("", raw, v); err != nil {
+		return invalid([]fault.Field{{Path: "body", Message: err.Error()}})
+	}
+	return nil
 }
 
 // bodyReader turns what can go wrong while reading a body into faults.
