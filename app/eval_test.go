@@ -162,3 +162,36 @@ func TestEvaluation(t *testing.T) {
 		api.Refuse(404, "GET", "/v1/evals/runs/"+without.ID, nil)
 	})
 }
+
+// TestSlowScorersHoldUpNobody has a trial whose script takes long beside others, and a run that is cancelled while one is scored.
+func TestSlowScorersHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, apptest.Config{})
+	api := s.Admin.In(t)
+	var agent, run struct{ ID string }
+	api.Call("POST", "/v1/agents", m{"name": "worker", "model": "offline"}, &agent)
+	api.Call("POST", "/v1/evals", m{"agent_id": agent.ID, "tasks": []m{
+		{"id": "slow", "messages": []string{"Hello!"}, "scorer": m{"type": "script", "script": "sleep 300", "timeout_ms": 400000}},
+		{
+			"id": "quick", "messages": []string{"Hello!"}, "trials": 6, "setup_files": []m{{"path": "a", "content": "b"}}, "setup_script": "test -f a",
+			"scorer": m{"type": "script", "script": "cat a"},
+		},
+	}}, &run)
+	var e evaluation
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		api.Call("GET", "/v1/evals/"+run.ID, nil, &e)
+		if e.TrialCounts.Completed == 6 {
+			break
+		}
+		if time.Now().After(deadline) || e.Status == "completed" || e.Status == "failed" {
+			t.Fatalf("%+v", e)
+		}
+	}
+	if e.Status != "running" || e.TrialCounts.Passed != 6 || e.Tasks[0].Status != "running" {
+		t.Errorf("%+v", e)
+	}
+	api.Call("POST", "/v1/evals/"+run.ID+"/cancel", nil, &e)
+	if e.Status != "cancelled" || e.TrialCounts.Cancelled != 1 {
+		t.Errorf("%+v", e)
+	}
+}

@@ -40,7 +40,7 @@ type evalParts struct {
 	Usage        *usage.Service
 }
 
-func provideEvals(b base, p evalParts) (*eval.Service, error) {
+func provideEvals(lc fx.Lifecycle, b base, p evalParts) (*eval.Service, error) {
 	store := p.Store.Evals()
 	s, err := eval.NewService(eval.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: store, Stalls: store, Jobs: p.Queue, Agents: p.Agents,
@@ -50,6 +50,7 @@ func provideEvals(b base, p evalParts) (*eval.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	background(lc, s.Run)
 	return s, p.Queue.Handle(eval.JobKind, otel.WrapJobs(s.Do, p.Telemetry, eval.JobKind))
 }
 

@@ -16,6 +16,7 @@ import (
 
 // Advance takes a run one step further, and makes the job for the next one. A step that has been done already, and a run that has ended or
 // gone, are left alone. An error means that nothing of the step was stored, apart from trials that have begun; it can be tried again.
+// What may take long goes on beside the jobs, until Run ends: no trial waits for another one's scripts and judges.
 func (s *Service) Advance(ctx context.Context, ref Ref) error {
 	sc := account.System(ref.Tenant)
 	r, trials, err := s.begin(ctx, sc, ref)
@@ -24,8 +25,9 @@ func (s *Service) Advance(ctx context.Context, ref Ref) error {
 	}
 	found := make([]finding, len(trials))
 	var wg sync.WaitGroup
+	begun := s.d.Clock.Now()
 	for i, t := range trials {
-		if t.Status == Running {
+		if t.Status == Running && !begun.Before(t.BusyUntil) {
 			wg.Go(func() { found[i] = s.look(ctx, sc, r, t) })
 		}
 	}
@@ -33,8 +35,11 @@ func (s *Service) Advance(ctx context.Context, ref Ref) error {
 	if err := ctx.Err(); err != nil {
 		return err // what was found may be the end of ctx, and not of a trial
 	}
-	return s.d.TX.Do(ctx, func(ctx context.Context) error {
-		r, err := s.d.Repository.Lock(ctx, sc, ref.Run)
+	var busy []Trial
+	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
+		busy = nil
+		var err error
+		r, err = s.d.Repository.Lock(ctx, sc, ref.Run)
 		if err != nil || r.Status.Ended() || r.Step != ref.Step {
 			return unlessGone(err)
 		}
@@ -45,7 +50,11 @@ func (s *Service) Advance(ctx context.Context, ref Ref) error {
 				continue
 			}
 			t := trials[i]
-			if err := s.apply(ctx, sc, &r, &t, f, now); err != nil {
+			if f.what == work {
+				t = f.trial
+				t.BusyUntil = now.Add(s.cfg.Lease)
+				busy = append(busy, t)
+			} else if err := s.apply(ctx, sc, &r, &t, f, now); err != nil {
 				return err
 			}
 			changed = append(changed, t)
@@ -59,6 +68,13 @@ func (s *Service) Advance(ctx context.Context, ref Ref) error {
 		}
 		return s.d.Repository.Save(ctx, sc, r, changed)
 	})
+	if err != nil {
+		return err
+	}
+	for _, t := range busy {
+		s.launch(ctx, sc, r, t)
+	}
+	return nil
 }
 
 // next is when a run is to be looked at again: at once, which is the queue's own pace, but later when nothing has happened and all that
@@ -158,6 +174,7 @@ type action int
 const (
 	wait action = iota
 	say         // send the next message
+	work        // prepare or score it, which may take long
 	fail
 	complete
 )
@@ -198,10 +215,9 @@ func (s *Service) look(ctx context.Context, sc account.Scope, r Run, t Trial) fi
 			return failed(t, "the trial took longer than %s", task.Timeout)
 		}
 		return finding{}
+	case t.Sent == 0 && (len(task.Files) > 0 || task.Script != ""):
+		return finding{what: work, trial: t}
 	case t.Sent == 0:
-		if f := s.prepare(ctx, sc, task, t, task.Timeout); f.what != wait {
-			return f
-		}
 		return finding{what: say, trial: t}
 	}
 	evidence, err := s.observe(ctx, sc, task, &t)
@@ -220,6 +236,8 @@ func (s *Service) look(ctx context.Context, sc account.Scope, r Run, t Trial) fi
 		return finding{what: say, trial: t}
 	case task.Scorer == nil:
 		return finding{what: complete, trial: t}
+	case task.Scorer.isSlow():
+		return finding{what: work, trial: t}
 	}
 	return s.judge(ctx, sc, r, task, t, evidence)
 }
@@ -232,8 +250,18 @@ func (s *Service) later(ctx context.Context, t Trial, err error) finding {
 	return finding{}
 }
 
-// prepare makes the sandbox what the task wants it to be.
+// prepare makes the sandbox what the task wants it to be, within timeout.
 func (s *Service) prepare(ctx context.Context, sc account.Scope, task Task, t Trial, timeout time.Duration) finding {
+	timed, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	f := s.setUp(timed, sc, task, t, timeout)
+	if timed.Err() != nil && ctx.Err() == nil {
+		return failed(t, "the trial took longer than %s", task.Timeout)
+	}
+	return f
+}
+
+func (s *Service) setUp(ctx context.Context, sc account.Scope, task Task, t Trial, timeout time.Duration) finding {
 	for _, f := range task.Files {
 		if err := s.d.Sandboxes.Write(ctx, sc, t.Session, f.Path, f.Content); err != nil {
 			return s.unprepared(ctx, t, "the file "+f.Path, err)
@@ -242,7 +270,7 @@ func (s *Service) prepare(ctx context.Context, sc account.Scope, task Task, t Tr
 	if task.Script == "" {
 		return finding{}
 	}
-	output, ok, err := s.d.Sandboxes.Run(ctx, sc, t.Session, task.Script, min(timeout, maxScriptTime))
+	output, ok, err := s.d.Sandboxes.Run(ctx, sc, t.Session, task.Script, timeout)
 	if err != nil {
 		return s.unprepared(ctx, t, "the setup script", err)
 	}
@@ -251,9 +279,6 @@ func (s *Service) prepare(ctx context.Context, sc account.Scope, task Task, t Tr
 	}
 	return finding{}
 }
-
-// maxScriptTime leaves a job, which has five minutes, time for the rest.
-const maxScriptTime = 3 * time.Minute
 
 func (s *Service) unprepared(ctx context.Context, t Trial, what string, err error) finding {
 	if ctx.Err() != nil {
@@ -344,7 +369,7 @@ func (s *Service) judge(ctx context.Context, sc account.Scope, r Run, task Task,
 			if timeout == 0 {
 				timeout = time.Minute
 			}
-			return s.d.Sandboxes.Run(ctx, sc, t.Session, of.Script, min(timeout, maxScriptTime))
+			return s.d.Sandboxes.Run(ctx, sc, t.Session, of.Script, timeout)
 		},
 	}
 	results, err := x.score(ctx, *task.Scorer, "scorer", e)
@@ -376,6 +401,7 @@ func message(err error) string {
 func (s *Service) apply(ctx context.Context, sc account.Scope, r *Run, t *Trial, f finding, now time.Time) error {
 	of := t.Session
 	*t = f.trial
+	t.BusyUntil = time.Time{}
 	switch f.what {
 	case say:
 		err := s.say(ctx, sc, of, r.Tasks[t.Task].Messages[t.Sent])

@@ -102,6 +102,9 @@ type Trial struct {
 	Tools     int         // tool uses of the session
 	StartedAt *time.Time
 	EndedAt   *time.Time
+	// BusyUntil is until when one process has the trial to itself, to prepare or to score it; while it works it puts this off. Zero, or
+	// past: nobody works on it.
+	BusyUntil time.Time
 }
 
 // Duration is how long the trial took, or has taken until now.

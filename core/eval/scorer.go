@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,6 +82,11 @@ func (s Scorer) needsSandbox() bool {
 		}
 	}
 	return s.Type == Script
+}
+
+// isSlow reports whether s runs programs or asks a model.
+func (s Scorer) isSlow() bool {
+	return s.Type == Judge || s.Type == Script || slices.ContainsFunc(s.Parts, Scorer.isSlow)
 }
 
 // check adds the faults of a scorer at a path.

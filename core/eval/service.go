@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -46,7 +47,7 @@ type Sessions interface {
 type Sandboxes interface {
 	// Write makes or replaces a file.
 	Write(ctx context.Context, sc account.Scope, session id.Session, path, content string) error
-	// Run runs a shell script to its end. ok says whether it succeeded; an error says that it could not be run.
+	// Run runs a shell script to its end, or for timeout, or for as long as a command may take in a sandbox. ok says whether it succeeded; an error says that it could not be run.
 	Run(ctx context.Context, sc account.Scope, session id.Session, script string, timeout time.Duration) (output string, ok bool, err error)
 }
 
@@ -89,6 +90,8 @@ type Config struct {
 	// between two looks after that; 0 is 2 s.
 	Brisk    time.Duration
 	Interval time.Duration
+	// Lease is how long a process has a trial to itself that it prepares or scores, unless it says that it still does; 0 is 30 s.
+	Lease time.Duration
 	// Stall is after what time without progress a run is given another job; 0 is a minute.
 	Stall time.Duration
 }
@@ -100,6 +103,11 @@ const JobKind = "eval_step"
 type Service struct {
 	d   Deps
 	cfg Config
+
+	mu     sync.Mutex
+	closed bool
+	quit   chan struct{} // ends what goes on beside the jobs
+	works  sync.WaitGroup
 }
 
 // NewService returns a Service, or an error that names the missing dependency.
@@ -137,10 +145,13 @@ func NewService(d Deps, cfg Config) (*Service, error) {
 	if cfg.Interval <= 0 {
 		cfg.Interval = 2 * time.Second
 	}
+	if cfg.Lease <= 0 {
+		cfg.Lease = 30 * time.Second
+	}
 	if cfg.Stall <= 0 {
 		cfg.Stall = time.Minute
 	}
-	return &Service{d, cfg}, nil
+	return &Service{d: d, cfg: cfg, quit: make(chan struct{})}, nil
 }
 
 // CreateRequest describes a new run.

@@ -288,7 +288,7 @@ func (r *EvalRepo) List(ctx context.Context, sc account.Scope, req eval.ListRequ
 // Trials implements eval.Repository.
 func (r *EvalRepo) Trials(ctx context.Context, sc account.Scope, run id.EvalRun, live bool) ([]eval.Trial, error) {
 	q := `SELECT task, number, status, session_id, sent, score, passed, results, error, cost_picos, judge_picos, tokens, steps, tools, started_at,
-		ended_at FROM eval_trials WHERE tenant_id = ? AND run_id = ?`
+		ended_at, busy_until FROM eval_trials WHERE tenant_id = ? AND run_id = ?`
 	if live {
 		q += " AND status IN ('pending', 'running')"
 	}
@@ -301,9 +301,9 @@ func (r *EvalRepo) Trials(ctx context.Context, sc account.Scope, run id.EvalRun,
 	for rows.Next() {
 		var t eval.Trial
 		var status, results string
-		var started, ended stamp
+		var started, ended, busy stamp
 		if err := rows.Scan(&t.Task, &t.Number, &status, &t.Session, &t.Sent, &t.Score, &t.Passed, &results, &t.Error, &t.Cost, &t.JudgeCost,
-			&t.Tokens, &t.Steps, &t.Tools, &started, &ended); err != nil {
+			&t.Tokens, &t.Steps, &t.Tools, &started, &ended, &busy); err != nil {
 			return nil, mapErr(err)
 		}
 		var docs []evalResultDoc
@@ -314,6 +314,9 @@ func (r *EvalRepo) Trials(ctx context.Context, sc account.Scope, run id.EvalRun,
 			t.Results = append(t.Results, eval.Result(d))
 		}
 		t.Status, t.StartedAt, t.EndedAt = eval.Status(status), started.timeOrNil(), ended.timeOrNil()
+		if until := busy.timeOrNil(); until != nil {
+			t.BusyUntil = *until
+		}
 		out = append(out, t)
 	}
 	return out, mapErr(rows.Err())
@@ -344,11 +347,15 @@ func (r *EvalRepo) Save(ctx context.Context, sc account.Scope, v eval.Run, trial
 			if err != nil {
 				return fmt.Errorf("bunstore: eval results: %w", err)
 			}
+			busy := stamp{}
+			if !t.BusyUntil.IsZero() {
+				busy = at(t.BusyUntil)
+			}
 			if _, err := db.ExecContext(ctx, `UPDATE eval_trials SET status = ?, session_id = ?, sent = ?, score = ?, passed = ?, results = ?,
-				error = ?, cost_picos = ?, judge_picos = ?, tokens = ?, steps = ?, tools = ?, started_at = ?, ended_at = ?
-				WHERE tenant_id = ? AND run_id = ? AND task = ? AND number = ?`,
+				error = ?, cost_picos = ?, judge_picos = ?, tokens = ?, steps = ?, tools = ?, started_at = ?, ended_at = ?,
+				busy_until = ? WHERE tenant_id = ? AND run_id = ? AND task = ? AND number = ?`,
 				string(t.Status), t.Session, t.Sent, t.Score, t.Passed, string(results), t.Error, t.Cost, t.JudgeCost, t.Tokens, t.Steps, t.Tools,
-				stampOrNull(t.StartedAt), stampOrNull(t.EndedAt), sc.Tenant, v.ID, t.Task, t.Number); err != nil {
+				stampOrNull(t.StartedAt), stampOrNull(t.EndedAt), busy, sc.Tenant, v.ID, t.Task, t.Number); err != nil {
 				return mapErr(err)
 			}
 		}

@@ -191,6 +191,7 @@ func save(t *testing.T, e *env) {
 		Number: 1, Status: eval.Completed, Session: id.New[id.SessionKind](ids), Sent: 3, Score: &score, Passed: &passed,
 		Results: []eval.Result{{Path: "scorer", Type: eval.Judge, Score: score, Reason: "weak ?"}}, Error: "e ?", Cost: &cost, JudgeCost: &judge,
 		Tokens: 1 << 40, Steps: 4, Tools: 5, StartedAt: &now, EndedAt: &now,
+		BusyUntil: now.Add(time.Minute),
 	}
 	v.Status, v.Error, v.Step, v.UpdatedAt, v.StartedAt = eval.Running, "x", 9, now, &now
 	v.Counts = eval.Counts{Trials: 2, Pending: 1, Completed: 1, Scored: 1}
