@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
@@ -65,9 +66,9 @@ const (
 	MaxDescription   = 2048
 	MaxSystem        = 100_000
 	MaxModelID       = 256
-	MaxMetadata      = 16
-	MaxMetadataKey   = 64
-	MaxMetadataValue = 512
+	MaxMetadata      = metadata.MaxPairs
+	MaxMetadataKey   = metadata.MaxKey
+	MaxMetadataValue = metadata.MaxValue
 	MaxMCPServers    = 20
 	MaxMCPName       = 255
 	MaxCommand       = 1024

@@ -15,7 +15,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/core/internal/check"
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
@@ -120,67 +121,53 @@ func (c ToolConfig) equal(o ToolConfig) bool {
 }
 
 // checker gathers every fault of a Config, so that a client mends them in one go.
-type checker struct{ fields []fault.Field }
+type checker struct{ check.Faults }
 
-func (k *checker) addf(path, format string, args ...any) {
-	k.fields = append(k.fields, fault.Field{Path: path, Message: fmt.Sprintf(format, args...)})
-}
-
-// text checks a string of lo to hi characters. Postgres cannot store NUL.
-func (k *checker) text(path, s string, lo, hi int) {
-	n := utf8.RuneCountInString(s)
-	switch {
-	case !utf8.ValidString(s):
-		k.addf(path, "must be valid UTF-8")
-	case strings.ContainsRune(s, 0):
-		k.addf(path, "must not contain the NUL character")
-	case n < lo && lo == 1:
-		k.addf(path, "must not be empty")
-	case n > hi:
-		k.addf(path, "has %d characters; at most %d are allowed", n, hi)
+// some checks a string of 1 to most characters, which may be blank.
+func (k *checker) some(path, s string, most int) {
+	if s == "" {
+		k.Addf(path, "must not be empty")
+		return
 	}
+	k.Text(path, s, most)
 }
 
 func (k *checker) oneOf(path, v string, allowed ...string) {
 	if !slices.Contains(allowed, v) {
-		k.addf(path, "must be one of %s", strings.Join(allowed, ", "))
+		k.Addf(path, "must be one of %s", strings.Join(allowed, ", "))
 	}
 }
 
 // check returns ErrInvalid with every fault of c.
 func (c Config) check(reserved []string) error {
 	k := &checker{}
-	k.text("name", c.Name, 1, MaxName)
+	k.some("name", c.Name, MaxName)
 	if c.Name != "" && strings.TrimSpace(c.Name) == "" {
-		k.addf("name", "must not be blank")
+		k.Addf("name", "must not be blank")
 	}
-	k.text("description", c.Description, 0, MaxDescription)
-	k.text("system", c.System, 0, MaxSystem)
+	k.Text("description", c.Description, MaxDescription)
+	k.Text("system", c.System, MaxSystem)
 	k.model(c.Model)
 	k.tools(c, reserved)
 	k.servers(c)
 	k.skills(c.Skills)
-	k.metadata(c.Metadata)
+	metadata.Check(&k.Faults, c.Metadata)
 	if c.Multiagent != nil {
 		k.multiagent(*c.Multiagent)
 	}
 	if c.Identity != nil {
 		k.identity(*c.Identity)
 	}
-	if len(k.fields) == 0 {
-		return nil
-	}
-	first := k.fields[0]
-	return ErrInvalid.Withf("%s: %s", first.Path, first.Message).WithFields(k.fields...)
+	return k.Err(ErrInvalid)
 }
 
 func (k *checker) model(m Model) {
-	k.text("model.id", m.ID, 0, MaxModelID)
+	k.Text("model.id", m.ID, MaxModelID)
 	k.oneOf("model.speed", string(m.Speed), string(SpeedStandard), string(SpeedFast))
 	if m.Effort != "" {
 		k.oneOf("model.effort", string(m.Effort), "low", "medium", "high", "xhigh", "max")
 	}
-	k.text("model.inference_geo", m.InferenceGeo, 0, 64)
+	k.Text("model.inference_geo", m.InferenceGeo, 64)
 }
 
 func (k *checker) tools(c Config, reserved []string) {
@@ -192,16 +179,16 @@ func (k *checker) tools(c Config, reserved []string) {
 		switch t.Type {
 		case AgentToolset:
 			if toolsets++; toolsets > 1 {
-				k.addf(path, "a second %s", AgentToolset)
+				k.Addf(path, "a second %s", AgentToolset)
 			}
 			k.toolset(path, t, c.CustomTools())
 		case MCPToolset:
-			k.text(path+".mcp_server_name", t.MCPServer, 1, MaxMCPName)
+			k.some(path+".mcp_server_name", t.MCPServer, MaxMCPName)
 			if t.MCPServer != "" && !slices.ContainsFunc(c.MCPServers, func(s MCPServer) bool { return s.Name == t.MCPServer }) {
-				k.addf(path+".mcp_server_name", "mcp_servers has no server of this name")
+				k.Addf(path+".mcp_server_name", "mcp_servers has no server of this name")
 			}
 			if servers[t.MCPServer] {
-				k.addf(path+".mcp_server_name", "a second toolset of this server")
+				k.Addf(path+".mcp_server_name", "a second toolset of this server")
 			}
 			servers[t.MCPServer] = true
 			k.toolset(path, t, nil)
@@ -209,17 +196,17 @@ func (k *checker) tools(c Config, reserved []string) {
 			k.custom(path, t)
 			switch {
 			case names[t.Name]:
-				k.addf(path+".name", "a second tool of this name")
+				k.Addf(path+".name", "a second tool of this name")
 			case slices.Contains(reserved, t.Name):
-				k.addf(path+".name", "is the name of a built-in tool")
+				k.Addf(path+".name", "is the name of a built-in tool")
 			}
 			names[t.Name] = true
 		default:
-			k.addf(path+".type", "must be one of %s, %s, %s", AgentToolset, MCPToolset, CustomTool)
+			k.Addf(path+".type", "must be one of %s, %s, %s", AgentToolset, MCPToolset, CustomTool)
 		}
 	}
 	if total > MaxTools {
-		k.addf("tools", "has %d tools; at most %d are allowed", total, MaxTools)
+		k.Addf("tools", "has %d tools; at most %d are allowed", total, MaxTools)
 	}
 }
 
@@ -231,18 +218,18 @@ func (k *checker) toolset(path string, t Tool, custom []Tool) {
 		k.permission(p+".permission_policy", c.Permission)
 		switch {
 		case seen[c.Name]:
-			k.addf(p+".name", "a second configuration of this tool")
+			k.Addf(p+".name", "a second configuration of this tool")
 		case t.Type == AgentToolset:
 			k.oneOf(p+".name", c.Name, ToolsetNames()...)
 		default:
-			k.text(p+".name", c.Name, 1, MaxToolName)
+			k.some(p+".name", c.Name, MaxToolName)
 		}
 		seen[c.Name] = true
 		if c.MaxContentTokens < 0 {
-			k.addf(p+".max_content_tokens", "must not be negative")
+			k.Addf(p+".max_content_tokens", "must not be negative")
 		}
 		if len(c.AllowedDomains) > 0 && len(c.BlockedDomains) > 0 {
-			k.addf(p+".blocked_domains", "cannot be given together with allowed_domains")
+			k.Addf(p+".blocked_domains", "cannot be given together with allowed_domains")
 		}
 		if c.URLSources != nil {
 			k.urlSources(p+".url_sources", c.URLSources, custom)
@@ -258,14 +245,14 @@ func (k *checker) toolset(path string, t Tool, custom []Tool) {
 // domains checks the hosts that a tool is limited to, or kept from. Those of web_search may go on with a path.
 func (k *checker) domains(path, tool string, list []string) {
 	if len(list) > MaxDomains {
-		k.addf(path, "has %d entries; at most %d are allowed", len(list), MaxDomains)
+		k.Addf(path, "has %d entries; at most %d are allowed", len(list), MaxDomains)
 	}
 	for i, d := range list {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		k.text(at, d, 1, 253)
+		k.some(at, d, 253)
 		host, _, paths := strings.Cut(d, "/")
 		if d != "" && (host == "" || strings.ContainsAny(host, ":@ ") || paths && tool != "web_search") {
-			k.addf(at, "must be the name of a host, such as docs.example.com")
+			k.Addf(at, "must be the name of a host, such as docs.example.com")
 		}
 	}
 }
@@ -273,7 +260,7 @@ func (k *checker) domains(path, tool string, list []string) {
 // json checks what is kept as given; begin is the character that it must begin with, 0 any.
 func (k *checker) json(path string, raw json.RawMessage, begin byte) {
 	if !json.Valid(raw) || !utf8.Valid(raw) || begin != 0 && raw[0] != begin {
-		k.addf(path, "is not of the type that belongs here")
+		k.Addf(path, "is not of the type that belongs here")
 	}
 }
 
@@ -283,9 +270,9 @@ func (k *checker) permission(path string, p Permission) {
 
 func (k *checker) custom(path string, t Tool) {
 	if !toolName(t.Name) {
-		k.addf(path+".name", "must have 1 to %d characters of A-Z, a-z, 0-9, _ and -", MaxToolName)
+		k.Addf(path+".name", "must have 1 to %d characters of A-Z, a-z, 0-9, _ and -", MaxToolName)
 	}
-	k.text(path+".description", t.Description, 1, MaxSystem)
+	k.some(path+".description", t.Description, MaxSystem)
 	k.schema(path+".input_schema", t.InputSchema)
 }
 
@@ -306,23 +293,23 @@ func toolName(s string) bool {
 func (k *checker) schema(path string, raw json.RawMessage) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	if err != nil || !utf8.Valid(raw) {
-		k.addf(path, "must be a JSON Schema object")
+		k.Addf(path, "must be a JSON Schema object")
 		return
 	}
 	obj, ok := doc.(map[string]any)
 	if !ok {
-		k.addf(path, "must be a JSON Schema object")
+		k.Addf(path, "must be a JSON Schema object")
 		return
 	}
 	if obj["type"] != "object" {
-		k.addf(path+".type", `must be "object"`)
+		k.Addf(path+".type", `must be "object"`)
 		return
 	}
 	const loc = "urn:input_schema"
 	comp := jsonschema.NewCompiler()
 	comp.UseLoader(noLoader{})
 	if err := comp.AddResource(loc, doc); err != nil {
-		k.addf(path, "is not a JSON Schema")
+		k.Addf(path, "is not a JSON Schema")
 		return
 	}
 	if _, err := comp.Compile(loc); err != nil {
@@ -340,7 +327,7 @@ func (noLoader) Load(string) (any, error) { return nil, errForeignRef }
 // schemaFault names the innermost place that a schema is wrong at.
 func (k *checker) schemaFault(path string, err error) {
 	if errors.Is(err, errForeignRef) {
-		k.addf(path, "must not refer to another document")
+		k.Addf(path, "must not refer to another document")
 		return
 	}
 	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
@@ -351,62 +338,62 @@ func (k *checker) schemaFault(path string, err error) {
 			for _, part := range deep.InstanceLocation {
 				path += "." + part
 			}
-			k.addf(path, "is not a JSON Schema: %s", strings.Join(deep.ErrorKind.KeywordPath(), "."))
+			k.Addf(path, "is not a JSON Schema: %s", strings.Join(deep.ErrorKind.KeywordPath(), "."))
 			return
 		}
 	}
-	k.addf(path, "is not a JSON Schema that can be compiled")
+	k.Addf(path, "is not a JSON Schema that can be compiled")
 }
 
 func (k *checker) servers(c Config) {
 	if len(c.MCPServers) > MaxMCPServers {
-		k.addf("mcp_servers", "has %d entries; at most %d are allowed", len(c.MCPServers), MaxMCPServers)
+		k.Addf("mcp_servers", "has %d entries; at most %d are allowed", len(c.MCPServers), MaxMCPServers)
 	}
 	seen := map[string]bool{}
 	for i, s := range c.MCPServers {
 		path := fmt.Sprintf("mcp_servers[%d]", i)
-		k.text(path+".name", s.Name, 1, MaxMCPName)
+		k.some(path+".name", s.Name, MaxMCPName)
 		if seen[s.Name] {
-			k.addf(path+".name", "a second server of this name")
+			k.Addf(path+".name", "a second server of this name")
 		}
 		seen[s.Name] = true
 		u, err := url.Parse(s.URL)
 		if s.Stdio == nil {
-			k.text(path+".url", s.URL, 1, 2048)
+			k.some(path+".url", s.URL, 2048)
 		} else {
 			k.program(path+".stdio", *s.Stdio)
 		}
 		switch {
 		case s.URL == "":
 		case s.Stdio != nil:
-			k.addf(path+".url", "must be left out with stdio")
+			k.Addf(path+".url", "must be left out with stdio")
 		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-			k.addf(path+".url", "must be an absolute http or https URL")
+			k.Addf(path+".url", "must be an absolute http or https URL")
 		case u.User != nil:
-			k.addf(path+".url", "must not hold credentials; they belong in a vault")
+			k.Addf(path+".url", "must not hold credentials; they belong in a vault")
 		}
 		if s.Name != "" && !slices.ContainsFunc(c.Tools, func(t Tool) bool { return t.Type == MCPToolset && t.MCPServer == s.Name }) {
-			k.addf(path+".name", "no %s in tools refers to this server", MCPToolset)
+			k.Addf(path+".name", "no %s in tools refers to this server", MCPToolset)
 		}
 	}
 }
 
 func (k *checker) program(path string, s Stdio) {
-	k.text(path+".command", s.Command, 1, MaxCommand)
+	k.some(path+".command", s.Command, MaxCommand)
 	if len(s.Args) > MaxArgs {
-		k.addf(path+".args", "has %d entries; at most %d are allowed", len(s.Args), MaxArgs)
+		k.Addf(path+".args", "has %d entries; at most %d are allowed", len(s.Args), MaxArgs)
 	}
 	for i, a := range s.Args {
-		k.text(fmt.Sprintf("%s.args[%d]", path, i), a, 0, MaxCommand)
+		k.Text(fmt.Sprintf("%s.args[%d]", path, i), a, MaxCommand)
 	}
 	if len(s.Env) > MaxArgs {
-		k.addf(path+".env", "has %d entries; at most %d are allowed", len(s.Env), MaxArgs)
+		k.Addf(path+".env", "has %d entries; at most %d are allowed", len(s.Env), MaxArgs)
 	}
 	for name, value := range s.Env {
 		if !variable.MatchString(name) {
-			k.addf(path+".env", "%q is not the name of an environment variable", name)
+			k.Addf(path+".env", "%q is not the name of an environment variable", name)
 		}
-		k.text(path+".env."+name, value, 0, MaxCommand)
+		k.Text(path+".env."+name, value, MaxCommand)
 	}
 }
 
@@ -415,38 +402,19 @@ var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
 func (k *checker) skills(skills []SkillRef) {
 	if len(skills) > MaxSkills {
-		k.addf("skills", "has %d entries; at most %d are allowed", len(skills), MaxSkills)
+		k.Addf("skills", "has %d entries; at most %d are allowed", len(skills), MaxSkills)
 	}
 	seen := map[string]bool{}
 	for i, s := range skills {
 		path := fmt.Sprintf("skills[%d]", i)
-		k.text(path+".skill_id", s.ID, 1, 255)
+		k.some(path+".skill_id", s.ID, 255)
 		k.oneOf(path+".type", s.Type, "anthropic", "custom")
-		k.text(path+".version", s.Version, 1, 255)
+		k.some(path+".version", s.Version, 255)
 		if seen[s.ID] {
-			k.addf(path+".skill_id", "a second entry for this skill")
+			k.Addf(path+".skill_id", "a second entry for this skill")
 		}
 		seen[s.ID] = true
 	}
-}
-
-func (k *checker) metadata(m map[string]string) {
-	if len(m) > MaxMetadata {
-		k.addf("metadata", "has %d pairs; at most %d are allowed", len(m), MaxMetadata)
-	}
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		k.text("metadata."+clip(key), key, 1, MaxMetadataKey)
-		k.text("metadata."+clip(key), m[key], 0, MaxMetadataValue)
-	}
-}
-
-// clip keeps a path readable when a client's key is part of it.
-func clip(key string) string {
-	r := []rune(strings.ToValidUTF8(key, "?"))
-	if len(r) > MaxMetadataKey {
-		return string(r[:MaxMetadataKey])
-	}
-	return string(r)
 }
 
 func (k *checker) multiagent(m Multiagent) {
@@ -458,7 +426,7 @@ func (k *checker) multiagent(m Multiagent) {
 		return
 	case Coordinator:
 	default:
-		k.addf("multiagent.type", "must be one of %s, %s", Coordinator, Multiagent20261001)
+		k.Addf("multiagent.type", "must be one of %s, %s", Coordinator, Multiagent20261001)
 		return
 	}
 	type who struct {
@@ -468,28 +436,28 @@ func (k *checker) multiagent(m Multiagent) {
 	}
 	seen := map[who]bool{}
 	if len(m.Roster) == 0 || len(m.Roster) > MaxRoster {
-		k.addf("multiagent.agents", "must have 1 to %d entries", MaxRoster)
+		k.Addf("multiagent.agents", "must have 1 to %d entries", MaxRoster)
 	}
 	for i, e := range m.Roster {
 		path := fmt.Sprintf("multiagent.agents[%d]", i)
 		if of := (who{e.Type, e.Agent, e.Model}); seen[of] {
-			k.addf(path, "is on the roster already")
+			k.Addf(path, "is on the roster already")
 		} else {
 			seen[of] = true
 		}
 		switch e.Type {
 		case RosterAgent:
 			if e.Agent.IsZero() {
-				k.addf(path+".id", "is required")
+				k.Addf(path+".id", "is required")
 			}
 			if e.Version < 0 {
-				k.addf(path+".version", "must be 1 or more")
+				k.Addf(path+".version", "must be 1 or more")
 			}
 		case RosterAdvisor:
-			k.text(path+".model", e.Model, 1, MaxModelID)
+			k.some(path+".model", e.Model, MaxModelID)
 		case RosterSelf:
 		default:
-			k.addf(path+".type", "must be one of %s, %s, %s", RosterAgent, RosterAdvisor, RosterSelf)
+			k.Addf(path+".type", "must be one of %s, %s, %s", RosterAgent, RosterAdvisor, RosterSelf)
 		}
 	}
 }
@@ -498,8 +466,8 @@ func (k *checker) identity(v Identity) {
 	switch v.Type {
 	case ServiceAccount:
 	case AWSRole:
-		k.text("execution_identity.role_arn", v.RoleARN, 1, 2048)
+		k.some("execution_identity.role_arn", v.RoleARN, 2048)
 	default:
-		k.addf("execution_identity.type", "must be one of %s, %s", ServiceAccount, AWSRole)
+		k.Addf("execution_identity.type", "must be one of %s, %s", ServiceAccount, AWSRole)
 	}
 }

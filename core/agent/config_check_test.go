@@ -20,12 +20,12 @@ func FuzzInputSchema(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		k := &checker{}
 		k.schema("tools[0].input_schema", compact(raw))
-		for _, fd := range k.fields {
+		for _, fd := range k.Fields {
 			if fd.Path == "" || fd.Message == "" || !utf8.ValidString(fd.Message) {
 				t.Fatalf("fault %+v", fd)
 			}
 		}
-		if len(k.fields) == 0 && (!json.Valid(raw) || !utf8.Valid(raw)) {
+		if len(k.Fields) == 0 && (!json.Valid(raw) || !utf8.Valid(raw)) {
 			t.Fatalf("%q was taken", raw)
 		}
 	})

@@ -1,6 +1,6 @@
 package agent
 
-import "maps"
+import "github.com/bureau-agents/bureau/core/internal/metadata"
 
 // Change is a field of a Patch that may be left as it is. The zero value leaves it.
 type Change[T any] struct {
@@ -54,20 +54,9 @@ func (p Patch) Apply(c Config) Config {
 	p.Skills.apply(&c.Skills)
 	p.Multiagent.apply(&c.Multiagent)
 	p.Identity.apply(&c.Identity)
-	if !p.ClearMetadata && len(p.Metadata) == 0 {
-		return c
+	if p.ClearMetadata {
+		c.Metadata = map[string]string{}
 	}
-	merged := map[string]string{}
-	if !p.ClearMetadata {
-		maps.Copy(merged, c.Metadata)
-	}
-	for k, v := range p.Metadata {
-		if v == nil {
-			delete(merged, k)
-			continue
-		}
-		merged[k] = *v
-	}
-	c.Metadata = merged
+	c.Metadata = metadata.Merge(c.Metadata, p.Metadata)
 	return c
 }

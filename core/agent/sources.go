@@ -59,7 +59,7 @@ func wholeSources(raw json.RawMessage) json.RawMessage {
 func (k *checker) urlSources(path string, raw json.RawMessage, custom []Tool) {
 	var s urlSources
 	if !utf8.Valid(raw) || json.Unmarshal(raw, &s) != nil {
-		k.addf(path, "is not of the type that belongs here")
+		k.Addf(path, "is not of the type that belongs here")
 		return
 	}
 	k.source(path+".client_tool_results", s.Client, true, func(name string) string {
@@ -77,7 +77,7 @@ func (k *checker) urlSources(path string, raw json.RawMessage, custom []Tool) {
 	k.source(path+".user_input", s.User, false, nil)
 	none := func(of *urlSource) bool { return of != nil && of.Type == sourceNone }
 	if none(s.Client) && none(s.Server) && none(s.User) {
-		k.addf(path, "leaves no source")
+		k.Addf(path, "leaves no source")
 	}
 }
 
@@ -93,22 +93,22 @@ func (k *checker) source(path string, s *urlSource, lists bool, problem func(nam
 		}
 		k.oneOf(path+".type", s.Type, allowed...)
 		if len(s.Tools) > 0 {
-			k.addf(path+".tools", "belongs to %s and %s", sourceOnly, sourceExcept)
+			k.Addf(path+".tools", "belongs to %s and %s", sourceOnly, sourceExcept)
 		}
 		return
 	}
 	if len(s.Tools) == 0 || len(s.Tools) > MaxSourceTools {
-		k.addf(path+".tools", "must have 1 to %d entries", MaxSourceTools)
+		k.Addf(path+".tools", "must have 1 to %d entries", MaxSourceTools)
 	}
 	seen := map[string]bool{}
 	for i, t := range s.Tools {
 		at := fmt.Sprintf("%s.tools[%d]", path, i)
 		k.oneOf(at+".type", t.Type, "tool_reference")
 		if p := problem(t.Name); p != "" {
-			k.addf(at+".name", "%s", p)
+			k.Addf(at+".name", "%s", p)
 		}
 		if seen[t.Name] {
-			k.addf(at+".name", "a second entry for this tool")
+			k.Addf(at+".name", "a second entry for this tool")
 		}
 		seen[t.Name] = true
 	}

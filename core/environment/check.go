@@ -10,66 +10,31 @@ import (
 
 	"golang.org/x/net/idna"
 
-	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/core/internal/check"
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 )
 
 // checker gathers every fault of an environment.
-type checker struct{ fields []fault.Field }
-
-func (k *checker) addf(path, format string, args ...any) {
-	k.fields = append(k.fields, fault.Field{Path: path, Message: fmt.Sprintf(format, args...)})
-}
-
-// text checks a text of least to most characters. Postgres cannot store NUL.
-func (k *checker) text(path, s string, least, most int) {
-	n := utf8.RuneCountInString(s)
-	switch {
-	case !utf8.ValidString(s):
-		k.addf(path, "must be valid UTF-8")
-	case strings.ContainsRune(s, 0):
-		k.addf(path, "must not contain the NUL character")
-	case n < least || n > 0 && least > 0 && strings.TrimSpace(s) == "":
-		k.addf(path, "must not be empty")
-	case n > most:
-		k.addf(path, "has %d characters; at most %d are allowed", n, most)
-	}
-}
-
-func (k *checker) err(kind *fault.Error) error {
-	if len(k.fields) == 0 {
-		return nil
-	}
-	return kind.Withf("%s: %s", k.fields[0].Path, k.fields[0].Message).WithFields(k.fields...)
-}
+type checker struct{ check.Faults }
 
 // admitted returns e with its defaults filled and its hosts in their stored form, or ErrInvalid or ErrMetadata.
 func (e Environment) admitted() (Environment, error) {
 	k := &checker{}
-	k.text("name", e.Name, 1, MaxName)
-	k.text("description", e.Description, 0, MaxDescription)
+	k.Given("name", e.Name, MaxName)
+	k.Text("description", e.Description, MaxDescription)
 	switch e.Scope {
 	case "":
 		e.Scope = Organization
 	case Organization, Account:
 	default:
-		k.addf("scope", "must be organization or account")
+		k.Addf("scope", "must be organization or account")
 	}
 	e.Config = k.config(e.Config)
-	if err := k.err(ErrInvalid); err != nil {
+	if err := k.Err(ErrInvalid); err != nil {
 		return Environment{}, err
 	}
-	if len(e.Metadata) > MaxMetadata {
-		k.addf("metadata", "has %d pairs; at most %d are allowed", len(e.Metadata), MaxMetadata)
-	}
-	for key, value := range e.Metadata {
-		if n := utf8.RuneCountInString(key); n == 0 || n > MaxMetadataKey || !utf8.ValidString(key) || strings.ContainsRune(key, 0) {
-			k.addf("metadata", "keys must have 1 to %d characters, none of them NUL", MaxMetadataKey)
-			continue
-		}
-		k.text("metadata."+key, value, 0, MaxMetadataValue)
-	}
-	slices.SortFunc(k.fields, func(a, b fault.Field) int { return strings.Compare(a.Path, b.Path) })
-	return e, k.err(ErrMetadata)
+	metadata.Check(&k.Faults, e.Metadata)
+	return e, k.Err(ErrMetadata)
 }
 
 // config returns c with its defaults filled and its hosts in their stored form.
@@ -80,11 +45,11 @@ func (k *checker) config(c Config) Config {
 	case Cloud:
 	case SelfHosted:
 		if c.Networking.Type != "" || len(c.Networking.AllowedHosts) > 0 || !c.Packages.Empty() {
-			k.addf("config", "networking and packages belong to a cloud environment")
+			k.Addf("config", "networking and packages belong to a cloud environment")
 		}
 		return c
 	default:
-		k.addf("config.type", "must be cloud or self_hosted")
+		k.Addf("config.type", "must be cloud or self_hosted")
 		return c
 	}
 	n := &c.Networking
@@ -92,26 +57,26 @@ func (k *checker) config(c Config) Config {
 	case "", Unrestricted:
 		n.Type = Unrestricted
 		if len(n.AllowedHosts) > 0 || n.AllowMCPServers || n.AllowPackageManagers {
-			k.addf("config.networking.type", "must be limited for allowed_hosts, allow_mcp_servers and allow_package_managers to mean something")
+			k.Addf("config.networking.type", "must be limited for allowed_hosts, allow_mcp_servers and allow_package_managers to mean something")
 		}
 	case Limited:
 		n.AllowedHosts = k.hosts(n.AllowedHosts)
 		if !c.Packages.Empty() && !n.AllowPackageManagers {
-			k.addf("config.networking.allow_package_managers", "must be true when packages are given, or they could not be downloaded")
+			k.Addf("config.networking.allow_package_managers", "must be true when packages are given, or they could not be downloaded")
 		}
 	default:
-		k.addf("config.networking.type", "must be unrestricted or limited")
+		k.Addf("config.networking.type", "must be unrestricted or limited")
 	}
 	for _, m := range managers {
 		list := *m.of(&c.Packages)
 		path := "config.packages." + m.name
 		if len(list) > MaxPackages {
-			k.addf(path, "has %d entries; at most %d are allowed", len(list), MaxPackages)
+			k.Addf(path, "has %d entries; at most %d are allowed", len(list), MaxPackages)
 			continue
 		}
 		for i, p := range list {
 			if len(p) > MaxPackage || !m.pattern.MatchString(p) || strings.Contains(p, "/..") || strings.Contains(p, "/./") {
-				k.addf(fmt.Sprintf("%s[%d]", path, i), "must be the name of a package with or without a version, such as %s", m.example)
+				k.Addf(fmt.Sprintf("%s[%d]", path, i), "must be the name of a package with or without a version, such as %s", m.example)
 			}
 		}
 	}
@@ -122,14 +87,14 @@ func (k *checker) config(c Config) Config {
 func (k *checker) hosts(hosts []string) []string {
 	const path = "config.networking.allowed_hosts"
 	if len(hosts) > MaxHosts {
-		k.addf(path, "has %d entries; at most %d are allowed", len(hosts), MaxHosts)
+		k.Addf(path, "has %d entries; at most %d are allowed", len(hosts), MaxHosts)
 		return nil
 	}
 	var out []string
 	for i, h := range hosts {
 		stored, problem := hostOf(h)
 		if problem != "" {
-			k.addf(fmt.Sprintf("%s[%d]", path, i), "%s", problem)
+			k.Addf(fmt.Sprintf("%s[%d]", path, i), "%s", problem)
 			continue
 		}
 		if !slices.Contains(out, stored) {

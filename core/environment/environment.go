@@ -3,6 +3,7 @@ package environment
 import (
 	"time"
 
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
@@ -10,9 +11,9 @@ import (
 const (
 	MaxName          = 256
 	MaxDescription   = 2048
-	MaxMetadata      = 16 // pairs
-	MaxMetadataKey   = 64
-	MaxMetadataValue = 512
+	MaxMetadata      = metadata.MaxPairs // pairs
+	MaxMetadataKey   = metadata.MaxKey
+	MaxMetadataValue = metadata.MaxValue
 	MaxHosts         = 256
 	MaxPackages      = 100 // of each package manager
 	MaxPackage       = 256 // bytes of one package's name and version

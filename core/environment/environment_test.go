@@ -56,7 +56,7 @@ func TestPackages(t *testing.T) {
 			c := Config{}
 			*m.of(&c.Packages) = []string{p}
 			k.config(c)
-			return k.fields
+			return k.Fields
 		}
 		for _, p := range good[m.name] {
 			if f := check(p); f != nil {
@@ -82,7 +82,7 @@ func FuzzPackages(f *testing.F) {
 			c := Config{}
 			*m.of(&c.Packages) = []string{p}
 			k.config(c)
-			if len(k.fields) > 0 {
+			if len(k.Fields) > 0 {
 				continue
 			}
 			if p == "" || strings.HasPrefix(p, "-") || strings.ContainsAny(p, " \t\r\n\x00'\"`$&;|\\(){}#%?") || strings.HasPrefix(p, "/") ||

@@ -1,6 +1,6 @@
 package environment
 
-import "maps"
+import "github.com/bureau-agents/bureau/core/internal/metadata"
 
 // Patch is a change to an environment. nil fields stay.
 type Patch struct {
@@ -48,21 +48,10 @@ func (p Patch) Apply(e Environment) Environment {
 	if p.Config != nil {
 		e.Config = p.Config.apply(e.Config)
 	}
-	if !p.ClearMetadata && len(p.Metadata) == 0 {
-		return e
+	if p.ClearMetadata {
+		e.Metadata = map[string]string{}
 	}
-	merged := map[string]string{}
-	if !p.ClearMetadata {
-		maps.Copy(merged, e.Metadata)
-	}
-	for k, v := range p.Metadata {
-		if v == nil {
-			delete(merged, k)
-			continue
-		}
-		merged[k] = *v
-	}
-	e.Metadata = merged
+	e.Metadata = metadata.Merge(e.Metadata, p.Metadata)
 	return e
 }
 

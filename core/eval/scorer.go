@@ -93,69 +93,69 @@ func (s Scorer) isSlow() bool {
 func (s Scorer) check(k *checker, path string, depth int, count *int) {
 	*count++
 	if *count == MaxScorers+1 {
-		k.addf(path, "is one scorer too many: a task has at most %d", MaxScorers)
+		k.Addf(path, "is one scorer too many: a task has at most %d", MaxScorers)
 	}
 	if depth > MaxScorerDepth {
-		k.addf(path, "is too deep: at most %d levels are allowed", MaxScorerDepth)
+		k.Addf(path, "is too deep: at most %d levels are allowed", MaxScorerDepth)
 		return
 	}
 	if !(s.Threshold >= 0 && s.Threshold <= 1) {
-		k.addf(path+".threshold", "must be 0 to 1")
+		k.Addf(path+".threshold", "must be 0 to 1")
 	}
 	if !(s.Weight >= 0 && s.Weight <= 1e6) {
-		k.addf(path+".weight", "must be 0 to 1000000")
+		k.Addf(path+".weight", "must be 0 to 1000000")
 	}
 	switch s.Type {
 	case Includes:
 		if len(s.Texts) == 0 || len(s.Texts) > 50 {
-			k.addf(path+".texts", "must have 1 to 50 texts")
+			k.Addf(path+".texts", "must have 1 to 50 texts")
 		}
 		for i, t := range s.Texts {
-			k.text(fmt.Sprintf("%s.texts[%d]", path, i), t, 1, 10_000)
+			k.Given(fmt.Sprintf("%s.texts[%d]", path, i), t, 10_000)
 		}
 	case Regex:
-		k.text(path+".pattern", s.Pattern, 1, MaxPattern)
+		k.Given(path+".pattern", s.Pattern, MaxPattern)
 		if _, err := regexp.Compile(s.Pattern); err != nil {
-			k.addf(path+".pattern", "is not a regular expression (RE2)")
+			k.Addf(path+".pattern", "is not a regular expression (RE2)")
 		}
 	case JSONSchema:
 		if len(s.Schema) > MaxSchema {
-			k.addf(path+".schema", "has %d bytes; at most %d are allowed", len(s.Schema), MaxSchema)
+			k.Addf(path+".schema", "has %d bytes; at most %d are allowed", len(s.Schema), MaxSchema)
 		} else if _, err := compile(s.Schema); err != nil {
-			k.addf(path+".schema", "is not a JSON Schema")
+			k.Addf(path+".schema", "is not a JSON Schema")
 		}
 	case ToolUsed, ToolNotUsed:
-		k.text(path+".tool", s.Tool, 1, 256)
+		k.Given(path+".tool", s.Tool, 256)
 		if s.Least < 0 || s.Least > 1000 {
-			k.addf(path+".min", "must be 1 to 1000")
+			k.Addf(path+".min", "must be 1 to 1000")
 		}
 	case MaxCost:
 		if s.Cost < 0 {
-			k.addf(path+".amount", "must not be negative")
+			k.Addf(path+".amount", "must not be negative")
 		}
 	case MaxSteps:
 		if s.Steps < 1 {
-			k.addf(path+".steps", "must be 1 or more")
+			k.Addf(path+".steps", "must be 1 or more")
 		}
 	case Judge:
-		k.text(path+".rubric", s.Rubric, 1, MaxRubric)
-		k.text(path+".model", s.Model, 0, 256)
+		k.Given(path+".rubric", s.Rubric, MaxRubric)
+		k.Text(path+".model", s.Model, 256)
 	case Script:
 		if s.Script == "" || len(s.Script) > MaxScript || strings.ContainsRune(s.Script, 0) || !utf8.ValidString(s.Script) {
-			k.addf(path+".script", "must be a shell script of at most %d bytes", MaxScript)
+			k.Addf(path+".script", "must be a shell script of at most %d bytes", MaxScript)
 		}
 		if s.Timeout < 0 || s.Timeout > 10*time.Minute {
-			k.addf(path+".timeout_ms", "must be at most 600000")
+			k.Addf(path+".timeout_ms", "must be at most 600000")
 		}
 	case All, Any, Weighted:
 		if len(s.Parts) == 0 {
-			k.addf(path+".scorers", "must not be empty")
+			k.Addf(path+".scorers", "must not be empty")
 		}
 		for i, p := range s.Parts {
 			p.check(k, fmt.Sprintf("%s.scorers[%d]", path, i), depth+1, count)
 		}
 	default:
-		k.addf(path+".type", "must be one of includes, regex, json_schema, tool_used, tool_not_used, max_cost, max_steps, judge, script, "+
+		k.Addf(path+".type", "must be one of includes, regex, json_schema, tool_used, tool_not_used, max_cost, max_steps, judge, script, "+
 			"all, any, weighted")
 	}
 }

@@ -124,14 +124,14 @@ type batch struct {
 func newBatch(chunks []Chunk) (*batch, error) {
 	k := &checker{}
 	if len(chunks) == 0 || len(chunks) > MaxChunks {
-		k.addf("chunks", "has %d entries; 1 to %d are allowed", len(chunks), MaxChunks)
-		return nil, k.err()
+		k.Addf("chunks", "has %d entries; 1 to %d are allowed", len(chunks), MaxChunks)
+		return nil, k.Err(ErrInvalid)
 	}
 	b := &batch{first: map[Hash]int{}, vectors: map[int]embedding.Vector{}}
 	for i, c := range chunks {
 		path := fmt.Sprintf("chunks[%d]", i)
-		k.text(path+".text", c.Text, MaxText)
-		k.text(path+".source", c.Source, MaxSource)
+		k.Given(path+".text", c.Text, MaxText)
+		k.Given(path+".source", c.Source, MaxSource)
 		c.Metadata = k.metadata(path+".metadata", c.Metadata)
 		h := HashOf(c.Text)
 		b.chunks, b.hashes = append(b.chunks, c), append(b.hashes, h)
@@ -139,7 +139,7 @@ func newBatch(chunks []Chunk) (*batch, error) {
 			b.first[h] = i
 		}
 	}
-	return b, k.err()
+	return b, k.Err(ErrInvalid)
 }
 
 // metadata returns raw compacted when it is an object, and nil for null.
@@ -151,9 +151,9 @@ func (k *checker) metadata(path string, raw json.RawMessage) json.RawMessage {
 	var out bytes.Buffer
 	switch {
 	case !utf8.Valid(raw) || json.Compact(&out, raw) != nil || out.Bytes()[0] != '{':
-		k.addf(path, "must be a JSON object")
+		k.Addf(path, "must be a JSON object")
 	case out.Len() > MaxMetadataBytes:
-		k.addf(path, "has %d bytes; at most %d are allowed", out.Len(), MaxMetadataBytes)
+		k.Addf(path, "has %d bytes; at most %d are allowed", out.Len(), MaxMetadataBytes)
 	}
 	return out.Bytes()
 }

@@ -8,11 +8,10 @@ import (
 	"log/slog"
 	"math"
 	"slices"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/internal/check"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/embedding"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -171,11 +170,11 @@ func (s *Service) Delete(ctx context.Context, sc account.Scope, req DeleteReques
 // ErrEmbedderChanged when the entries come from another embedder.
 func (s *Service) Search(ctx context.Context, sc account.Scope, req SearchRequest) ([]Hit, error) {
 	k := &checker{}
-	k.text("query", req.Query, MaxText)
+	k.Given("query", req.Query, MaxText)
 	if req.Limit < 0 || req.Limit > MaxHits {
-		k.addf("limit", "must be 1 to %d", MaxHits)
+		k.Addf("limit", "must be 1 to %d", MaxHits)
 	}
-	if err := k.err(); err != nil {
+	if err := k.Err(ErrInvalid); err != nil {
 		return nil, err
 	}
 	if req.Limit == 0 {
@@ -264,30 +263,4 @@ func (s *Service) embed(ctx context.Context, texts []string) ([]embedding.Vector
 }
 
 // checker gathers every fault of a request.
-type checker struct{ fields []fault.Field }
-
-func (k *checker) addf(path, format string, args ...any) {
-	k.fields = append(k.fields, fault.Field{Path: path, Message: fmt.Sprintf(format, args...)})
-}
-
-// text checks a text of 1 to most characters. Postgres cannot store NUL.
-func (k *checker) text(path, s string, most int) {
-	n := utf8.RuneCountInString(s)
-	switch {
-	case strings.TrimSpace(s) == "":
-		k.addf(path, "must not be empty")
-	case !utf8.ValidString(s):
-		k.addf(path, "must be valid UTF-8")
-	case strings.ContainsRune(s, 0):
-		k.addf(path, "must not contain the NUL character")
-	case n > most:
-		k.addf(path, "has %d characters; at most %d are allowed", n, most)
-	}
-}
-
-func (k *checker) err() error {
-	if len(k.fields) == 0 {
-		return nil
-	}
-	return ErrInvalid.Withf("%s: %s", k.fields[0].Path, k.fields[0].Message).WithFields(k.fields...)
-}
+type checker struct{ check.Faults }

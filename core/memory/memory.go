@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 	"github.com/bureau-agents/bureau/ports/embedding"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
@@ -15,9 +16,9 @@ import (
 const (
 	MaxName          = 255 // characters
 	MaxDescription   = 1024
-	MaxMetadata      = 16
-	MaxMetadataKey   = 64
-	MaxMetadataValue = 512
+	MaxMetadata      = metadata.MaxPairs
+	MaxMetadataKey   = metadata.MaxKey
+	MaxMetadataValue = metadata.MaxValue
 	MaxPath          = 1024 // bytes
 	MaxSegments      = 20
 	MaxContent       = 102_400 // bytes

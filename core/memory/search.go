@@ -102,14 +102,14 @@ func (s *Service) embed(ctx context.Context, texts []string) ([]embedding.Vector
 // nothing found: that is no error.
 func (s *Service) Search(ctx context.Context, sc account.Scope, store id.MemoryStore, query string, limit int) ([]Hit, error) {
 	k := &checker{}
-	k.text("query", query, MaxQuery)
+	k.Text("query", query, MaxQuery)
 	if strings.TrimSpace(query) == "" {
-		k.addf("query", "must not be empty")
+		k.Addf("query", "must not be empty")
 	}
 	if limit < 0 || limit > MaxHits {
-		k.addf("limit", "must be 1 to %d", MaxHits)
+		k.Addf("limit", "must be 1 to %d", MaxHits)
 	}
-	if err := k.err(); err != nil {
+	if err := k.Err(ErrInvalid); err != nil {
 		return nil, err
 	}
 	st, err := s.d.Stores.Store(ctx, sc, store)

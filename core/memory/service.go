@@ -8,6 +8,7 @@ import (
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/embedding"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -110,9 +111,9 @@ func (s *Service) CreateStore(ctx context.Context, sc account.Scope, n NewStore)
 func (st Store) check() error {
 	k := &checker{}
 	k.name(st.Name)
-	k.text("description", st.Description, MaxDescription)
-	k.metadata(st.Metadata)
-	return k.err()
+	k.Text("description", st.Description, MaxDescription)
+	metadata.Check(&k.Faults, st.Metadata)
+	return k.Err(ErrInvalid)
 }
 
 // Store returns a store, or id.NotFound.
@@ -156,17 +157,10 @@ func (s *Service) UpdateStore(ctx context.Context, sc account.Scope, store id.Me
 		if p.Agent != nil {
 			next.Agent = *p.Agent
 		}
-		next.Metadata = map[string]string{}
-		if !p.ClearMetadata {
-			maps.Copy(next.Metadata, st.Metadata)
+		if p.ClearMetadata {
+			next.Metadata = map[string]string{}
 		}
-		for key, value := range p.Metadata {
-			if value == nil {
-				delete(next.Metadata, key)
-			} else {
-				next.Metadata[key] = *value
-			}
-		}
+		next.Metadata = metadata.Merge(next.Metadata, p.Metadata)
 		if err := next.check(); err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func checkNew(n NewMemory) error {
 	k := &checker{}
 	k.memoryPath("path", n.Path)
 	k.content("content", n.Content)
-	return k.err()
+	return k.Err(ErrInvalid)
 }
 
 // prepare does what cannot be done in a transaction: it checks early that the store is there, and embeds the content.
@@ -127,7 +127,7 @@ func (s *Service) Update(ctx context.Context, sc account.Scope, store id.MemoryS
 	if p.Content != nil {
 		k.content("content", *p.Content)
 	}
-	if err := k.err(); err != nil {
+	if err := k.Err(ErrInvalid); err != nil {
 		return Memory{}, err
 	}
 	if p.Content != nil {
@@ -260,9 +260,9 @@ func (s *Service) List(ctx context.Context, sc account.Scope, req ListRequest) (
 		k.memoryPath("path_prefix", p)
 	}
 	if req.Depth < 0 || req.Depth > MaxSegments {
-		k.addf("depth", "must be 0 to %d", MaxSegments)
+		k.Addf("depth", "must be 0 to %d", MaxSegments)
 	}
-	if err := k.err(); err != nil {
+	if err := k.Err(ErrInvalid); err != nil {
 		return page.Page[Item]{}, err
 	}
 	if _, err := s.d.Stores.Store(ctx, sc, req.Store); err != nil {

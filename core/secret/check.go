@@ -4,92 +4,45 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"net/netip"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/bureau-agents/bureau/core/internal/check"
 	"github.com/bureau-agents/bureau/ports/fault"
 )
 
 // checker gathers every fault of a request.
 type checker struct {
-	guard  Guard
-	now    time.Time
-	fields []fault.Field
-}
-
-func (k *checker) addf(path, format string, args ...any) {
-	k.fields = append(k.fields, fault.Field{Path: path, Message: fmt.Sprintf(format, args...)})
-}
-
-func (k *checker) err() error {
-	if len(k.fields) == 0 {
-		return nil
-	}
-	return ErrInvalid.Withf("%s: %s", k.fields[0].Path, k.fields[0].Message).WithFields(k.fields...)
-}
-
-// text checks a text that has a limit, in characters. Postgres cannot store NUL.
-func (k *checker) text(path, s string, most int) {
-	switch n := utf8.RuneCountInString(s); {
-	case !utf8.ValidString(s):
-		k.addf(path, "must be valid UTF-8")
-	case strings.ContainsRune(s, 0):
-		k.addf(path, "must not contain the NUL character")
-	case n > most:
-		k.addf(path, "has %d characters; at most %d are allowed", n, most)
-	}
-}
-
-// given is text that must not be blank.
-func (k *checker) given(path, s string, most int) {
-	if strings.TrimSpace(s) == "" {
-		k.addf(path, "must not be empty")
-		return
-	}
-	k.text(path, s, most)
-}
-
-func (k *checker) metadata(m map[string]string) {
-	if len(m) > MaxMetadata {
-		k.addf("metadata", "has %d pairs; at most %d are allowed", len(m), MaxMetadata)
-	}
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		if n := utf8.RuneCountInString(key); n == 0 || n > MaxMetadataKey {
-			k.addf("metadata", "keys must have 1 to %d characters", MaxMetadataKey)
-			continue
-		}
-		k.text("metadata", key, MaxMetadataKey)
-		k.text("metadata."+strings.ToValidUTF8(key, "\uFFFD"), m[key], MaxMetadataValue)
-	}
+	check.Faults
+	guard Guard
+	now   time.Time
 }
 
 // url checks an address that the server will call.
 func (k *checker) url(path, s string) {
-	k.given(path, s, MaxURL)
-	if s == "" || len(k.fields) > 0 && k.fields[len(k.fields)-1].Path == path {
+	k.Given(path, s, MaxURL)
+	if s == "" || len(k.Fields) > 0 && k.Fields[len(k.Fields)-1].Path == path {
 		return
 	}
 	u, err := url.Parse(s)
 	switch {
 	case err != nil:
-		k.addf(path, "is not a URL")
+		k.Addf(path, "is not a URL")
 	case u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Hostname() == "":
-		k.addf(path, "must be an http:// or https:// URL with a host")
+		k.Addf(path, "must be an http:// or https:// URL with a host")
 	case u.User != nil:
-		k.addf(path, "must not hold a user or a password")
+		k.Addf(path, "must not hold a user or a password")
 	default:
 		if err := k.guard.Check(u); err != nil {
 			message := err.Error()
 			if f, ok := fault.As(err); ok {
 				message = f.Message
 			}
-			k.addf(path, "%s", message)
+			k.Addf(path, "%s", message)
 		}
 	}
 }
@@ -99,13 +52,13 @@ func (k *checker) secret(path string, v Value, header bool) {
 	s := v.Reveal()
 	switch {
 	case strings.TrimSpace(s) == "":
-		k.addf(path, "must not be empty")
+		k.Addf(path, "must not be empty")
 	case !utf8.ValidString(s) || strings.ContainsRune(s, 0):
-		k.addf(path, "must be UTF-8 without the NUL character")
+		k.Addf(path, "must be UTF-8 without the NUL character")
 	case len(s) > MaxSecret:
-		k.addf(path, "has %d bytes; at most %d are allowed", len(s), MaxSecret)
+		k.Addf(path, "has %d bytes; at most %d are allowed", len(s), MaxSecret)
 	case header && strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		k.addf(path, "must not contain line breaks or other control characters")
+		k.Addf(path, "must not contain line breaks or other control characters")
 	}
 }
 
@@ -125,14 +78,14 @@ func (k *checker) auth(a Auth, s Secrets) {
 	case EnvironmentVariable:
 		k.secret(tokenFields[a.Type], s.Token, false)
 		if len(a.SecretName) > MaxVariable || !variableName.MatchString(a.SecretName) {
-			k.addf("auth.secret_name", "must be 1 to %d letters, digits and _, and not begin with a digit", MaxVariable)
+			k.Addf("auth.secret_name", "must be 1 to %d letters, digits and _, and not begin with a digit", MaxVariable)
 		}
 		k.networking(a.Networking)
 		if !a.Injection.Header && !a.Injection.Body {
-			k.addf("auth.injection_location", "one of header and body must be true")
+			k.Addf("auth.injection_location", "one of header and body must be true")
 		}
 	default:
-		k.addf("auth.type", "must be static_bearer, mcp_oauth or environment_variable")
+		k.Addf("auth.type", "must be static_bearer, mcp_oauth or environment_variable")
 	}
 	if a.Type == MCPOAuth && a.Refresh != nil {
 		k.refresh(*a.Refresh, s)
@@ -141,22 +94,22 @@ func (k *checker) auth(a Auth, s Secrets) {
 
 func (k *checker) expiry(at *time.Time) {
 	if at != nil && !at.After(k.now) {
-		k.addf("auth.expires_at", "must be in the future")
+		k.Addf("auth.expires_at", "must be in the future")
 	}
 }
 
 func (k *checker) refresh(r Refresh, s Secrets) {
-	k.given("auth.refresh.client_id", r.ClientID, MaxURL)
+	k.Given("auth.refresh.client_id", r.ClientID, MaxURL)
 	k.url("auth.refresh.token_endpoint", r.TokenEndpoint)
 	k.secret("auth.refresh.refresh_token", s.RefreshToken, true)
-	k.text("auth.refresh.resource", r.Resource, MaxURL)
-	k.text("auth.refresh.scope", r.Scope, MaxURL)
+	k.Text("auth.refresh.resource", r.Resource, MaxURL)
+	k.Text("auth.refresh.scope", r.Scope, MaxURL)
 	switch r.TokenAuth {
 	case TokenAuthNone:
 	case TokenAuthBasic, TokenAuthPost:
 		k.secret("auth.refresh.token_endpoint_auth.client_secret", s.ClientSecret, true)
 	default:
-		k.addf("auth.refresh.token_endpoint_auth.type", "must be none, client_secret_basic or client_secret_post")
+		k.Addf("auth.refresh.token_endpoint_auth.type", "must be none, client_secret_basic or client_secret_post")
 	}
 }
 
@@ -166,12 +119,12 @@ func (k *checker) networking(n Networking) {
 	const path = "auth.networking.allowed_hosts"
 	if !n.Limited {
 		if len(n.AllowedHosts) > 0 {
-			k.addf(path, "is for limited networking only")
+			k.Addf(path, "is for limited networking only")
 		}
 		return
 	}
 	if len(n.AllowedHosts) > MaxHosts {
-		k.addf(path, "has %d entries; at most %d are allowed", len(n.AllowedHosts), MaxHosts)
+		k.Addf(path, "has %d entries; at most %d are allowed", len(n.AllowedHosts), MaxHosts)
 		return
 	}
 	for i, h := range n.AllowedHosts {
@@ -182,7 +135,7 @@ func (k *checker) networking(n Networking) {
 		// What ends in a number is an address or nothing.
 		last := h[strings.LastIndexByte(h, '.')+1:]
 		if len(h) > 253 || !hostName.MatchString(h) || strings.Trim(last, "0123456789") == "" {
-			k.addf(at, "must be a host name, an IPv4 address, or *. and a host name")
+			k.Addf(at, "must be a host name, an IPv4 address, or *. and a host name")
 		}
 	}
 }

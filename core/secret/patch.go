@@ -113,7 +113,7 @@ func (p *RefreshPatch) apply(k *checker, a *Auth, s *Secrets) error {
 	}
 	if p.ClientSecret != nil {
 		if r.TokenAuth == TokenAuthNone {
-			k.addf("auth.refresh.token_endpoint_auth.client_secret", "the credential's token endpoint takes no client secret")
+			k.Addf("auth.refresh.token_endpoint_auth.client_secret", "the credential's token endpoint takes no client secret")
 		}
 		s.ClientSecret = *p.ClientSecret
 	}

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/keeper"
@@ -95,9 +96,9 @@ func (s *Service) CreateVault(ctx context.Context, sc account.Scope, n NewVault)
 		CreatedAt: now, UpdatedAt: now,
 	}
 	k := s.checker()
-	k.given("display_name", n.DisplayName, MaxName)
-	k.metadata(n.Metadata)
-	if err := k.err(); err != nil {
+	k.Given("display_name", n.DisplayName, MaxName)
+	metadata.Check(&k.Faults, n.Metadata)
+	if err := k.Err(ErrInvalid); err != nil {
 		return Vault{}, err
 	}
 	var inline *Record
@@ -174,7 +175,7 @@ func (s *Service) UpdateVault(ctx context.Context, sc account.Scope, vault id.Va
 		}
 		k := s.checker()
 		checkVaultPatch(k, old, p)
-		if err := k.err(); err != nil {
+		if err := k.Err(ErrInvalid); err != nil {
 			return Vault{}, err
 		}
 		if inline, err = s.rotateInline(ctx, sc, old, p); err != nil {
@@ -192,13 +193,13 @@ func (s *Service) UpdateVault(ctx context.Context, sc account.Scope, vault id.Va
 		}
 		k := s.checker()
 		checkVaultPatch(k, next, p)
-		if err := k.err(); err != nil {
+		if err := k.Err(ErrInvalid); err != nil {
 			return err
 		}
 		if p.DisplayName != nil {
 			next.DisplayName = *p.DisplayName
 		}
-		next.Metadata = merged(next.Metadata, p.Metadata)
+		next.Metadata = metadata.Merge(next.Metadata, p.Metadata)
 		next.UpdatedAt = s.now()
 		if inline != nil {
 			next.Inline = inline.ID
@@ -219,9 +220,9 @@ func (s *Service) UpdateVault(ctx context.Context, sc account.Scope, vault id.Va
 
 func checkVaultPatch(k *checker, v Vault, p VaultPatch) {
 	if p.DisplayName != nil {
-		k.given("display_name", *p.DisplayName, MaxName)
+		k.Given("display_name", *p.DisplayName, MaxName)
 	}
-	k.metadata(merged(v.Metadata, p.Metadata))
+	metadata.Check(&k.Faults, metadata.Merge(v.Metadata, p.Metadata))
 }
 
 // rotateInline changes the vault's own credential, or returns the record of a new one.
@@ -331,12 +332,12 @@ func (s *Service) CreateCredential(ctx context.Context, sc account.Scope, vault 
 func (s *Service) record(ctx context.Context, sc account.Scope, vault id.Vault, n NewCredential) (Record, error) {
 	k := s.checker()
 	if n.DisplayName != "" {
-		k.given("display_name", n.DisplayName, MaxName)
+		k.Given("display_name", n.DisplayName, MaxName)
 	}
-	k.metadata(n.Metadata)
+	metadata.Check(&k.Faults, n.Metadata)
 	k.auth(n.Auth, n.Secrets)
 	k.expiry(n.Auth.ExpiresAt)
-	if err := k.err(); err != nil {
+	if err := k.Err(ErrInvalid); err != nil {
 		return Record{}, err
 	}
 	now := s.now()
@@ -421,14 +422,14 @@ func (s *Service) UpdateCredential(
 		k := s.checker()
 		if p.DisplayName != nil {
 			if r.DisplayName = *p.DisplayName; r.DisplayName != "" {
-				k.given("display_name", r.DisplayName, MaxName)
+				k.Given("display_name", r.DisplayName, MaxName)
 			}
 		}
-		r.Metadata = merged(r.Metadata, p.Metadata)
-		k.metadata(r.Metadata)
+		r.Metadata = metadata.Merge(r.Metadata, p.Metadata)
+		metadata.Check(&k.Faults, r.Metadata)
 		r.UpdatedAt = s.now()
 		if p.Auth == nil {
-			return k.err()
+			return k.Err(ErrInvalid)
 		}
 		return s.changeAuth(ctx, sc, k, r, *p.Auth)
 	})
@@ -446,7 +447,7 @@ func (s *Service) changeAuth(ctx context.Context, sc account.Scope, k *checker, 
 		return err
 	}
 	k.auth(r.Auth, secrets)
-	if err := k.err(); err != nil {
+	if err := k.Err(ErrInvalid); err != nil {
 		return err
 	}
 	if secrets == before {
@@ -534,23 +535,6 @@ func (s *Service) note(
 	}
 	maps.Copy(m, more)
 	return s.d.Audit.Record(ctx, sc, action, m)
-}
-
-// merged returns have with a patch applied; have itself is not changed.
-func merged(have map[string]string, patch map[string]*string) map[string]string {
-	if len(patch) == 0 {
-		return have
-	}
-	out := map[string]string{}
-	maps.Copy(out, have)
-	for k, v := range patch {
-		if v == nil {
-			delete(out, k)
-			continue
-		}
-		out[k] = *v
-	}
-	return out
 }
 
 // sealedDoc is what is sealed.

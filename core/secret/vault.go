@@ -3,17 +3,18 @@ package secret
 import (
 	"time"
 
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
 )
 
 // The limits of vaults and credentials.
 const (
-	MaxName          = 255 // characters of a display name
-	MaxMetadata      = 16  // pairs
-	MaxMetadataKey   = 64  // characters
-	MaxMetadataValue = 512 // characters
-	MaxCredentials   = 20  // credentials of a vault that are not archived
+	MaxName          = 255               // characters of a display name
+	MaxMetadata      = metadata.MaxPairs // pairs
+	MaxMetadataKey   = metadata.MaxKey   // characters
+	MaxMetadataValue = metadata.MaxValue // characters
+	MaxCredentials   = 20                // credentials of a vault that are not archived
 	MaxURL           = 2048
 	MaxSecret        = 32 << 10 // bytes of one secret
 	MaxHosts         = 16       // allowed hosts of an environment variable

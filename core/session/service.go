@@ -11,6 +11,8 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/internal/check"
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -364,16 +366,7 @@ func checkTitle(title string) error {
 }
 
 func checkMetadata(m map[string]string) error {
-	if len(m) > MaxMetadata {
-		return fault.Invalidf("metadata", "must have at most %d pairs", MaxMetadata)
-	}
-	for k, v := range m {
-		if n := utf8.RuneCountInString(k); n == 0 || n > MaxMetadataKey {
-			return fault.Invalidf("metadata", "keys must have 1 to %d characters", MaxMetadataKey)
-		}
-		if utf8.RuneCountInString(v) > MaxMetadataValue {
-			return fault.Invalidf("metadata."+k, "must have at most %d characters", MaxMetadataValue)
-		}
-	}
-	return nil
+	var f check.Faults
+	metadata.Check(&f, m)
+	return f.Err(fault.New(fault.Invalid, "invalid_request", ""))
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/money"
@@ -12,9 +13,9 @@ import (
 // Limits of a session, in characters or entries. They are those of the Managed Agents API.
 const (
 	MaxTitle         = 512
-	MaxMetadata      = 16
-	MaxMetadataKey   = 64
-	MaxMetadataValue = 512
+	MaxMetadata      = metadata.MaxPairs
+	MaxMetadataKey   = metadata.MaxKey
+	MaxMetadataValue = metadata.MaxValue
 	MaxInitialEvents = 50
 	MaxBatch         = 100 // events of one Send
 	MaxQueued        = 500 // messages that wait for their turns

@@ -144,26 +144,6 @@ func FuzzParseContent(f *testing.F) {
 	})
 }
 
-func TestMergeMetadata(t *testing.T) {
-	t.Parallel()
-	v := "new"
-	same := "1"
-	for name, tc := range map[string]struct {
-		patch   map[string]*string
-		want    map[string]string
-		differs bool
-	}{
-		"nothing": {nil, map[string]string{"a": "1", "b": "2"}, false},
-		"same":    {map[string]*string{"a": &same, "gone": nil}, map[string]string{"a": "1", "b": "2"}, false},
-		"change":  {map[string]*string{"a": &v, "b": nil, "c": &v}, map[string]string{"a": "new", "c": "new"}, true},
-	} {
-		got, differs := mergeMetadata(map[string]string{"a": "1", "b": "2"}, tc.patch)
-		if d := cmp.Diff(tc.want, got); d != "" || differs != tc.differs {
-			t.Errorf("%s: %v %s", name, differs, d)
-		}
-	}
-}
-
 // TestSlowReader fills a mailbox: a stream with a gap is dropped as a whole, later ones come again, and nobody waits.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()

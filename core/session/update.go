@@ -8,6 +8,7 @@ import (
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/internal/metadata"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -94,7 +95,7 @@ func (s *Service) patch(
 	if p.Title != nil && *p.Title != v.Title {
 		v.Title, changed.Title, differs = *p.Title, p.Title, true
 	}
-	if merged, other := mergeMetadata(v.Metadata, p.Metadata); other {
+	if merged := metadata.Merge(v.Metadata, p.Metadata); !maps.Equal(merged, v.Metadata) {
 		if err := checkMetadata(merged); err != nil {
 			return changed, false, err
 		}
@@ -150,24 +151,6 @@ func (s *Service) patch(
 	}
 	changed.Budget, err = encodeBody(budgetBody(v.Budget))
 	return changed, differs, err
-}
-
-func mergeMetadata(have map[string]string, patch map[string]*string) (map[string]string, bool) {
-	out := make(map[string]string, len(have)+len(patch))
-	maps.Copy(out, have)
-	differs := false
-	for k, v := range patch {
-		old, was := out[k]
-		switch {
-		case v == nil && was:
-			delete(out, k)
-			differs = true
-		case v != nil && (!was || old != *v):
-			out[k] = *v
-			differs = true
-		}
-	}
-	return out, differs
 }
 
 func uuids(vaults []id.Vault) *[]string {
