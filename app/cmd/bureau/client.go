@@ -103,6 +103,8 @@ func (c *client) request(ctx context.Context, method, path string, in any) (*htt
 	contentType := ""
 	switch v := in.(type) {
 	case nil:
+	case form:
+		body, contentType = v, v.contentType
 	case io.Reader:
 		body, contentType = v, "application/octet-stream"
 	default:
@@ -142,7 +144,16 @@ func (c *client) request(ctx context.Context, method, path string, in any) (*htt
 	if json.Unmarshal(raw, &failure) != nil || failure.Error.Message == "" {
 		return nil, fmt.Errorf("the server answered %s", res.Status)
 	}
-	return nil, errors.New(failure.Error.Message)
+	fields := failure.Error.Details.Fields
+	if len(fields) < 2 {
+		return nil, errors.New(failure.Error.Message)
+	}
+	var all strings.Builder
+	all.WriteString("the server refuses this:")
+	for _, f := range fields {
+		fmt.Fprintf(&all, "\n  %s: %s", f.Path, f.Message)
+	}
+	return nil, errors.New(all.String())
 }
 
 // call sends in as JSON and decodes the answer into out, unless that is nil.

@@ -163,6 +163,28 @@ func TestChat(t *testing.T) {
 // prepare gives an agent money and a policy that wants an approval from 10 on.
 func (c *terminal) prepare(name string) {
 	c.t.Helper()
+	c.direct(func(ctx context.Context, cl *client) error {
+		agent, err := cl.agentID(ctx, name)
+		if err == nil {
+			err = cl.call(ctx, "POST", "/v1/agents/"+agent+"/wallet/deposits", map[string]any{"amount": usdc("100")}, nil)
+		}
+		if err == nil {
+			err = cl.call(ctx, "POST", "/v1/policies", map[string]any{
+				"scope": map[string]any{"agent_id": agent}, "limits": map[string]any{"require_approval_above": usdc("10")},
+			}, nil)
+		}
+		return err
+	})
+}
+
+// call does what no command does.
+func (c *terminal) call(method, path string, body any) {
+	c.t.Helper()
+	c.direct(func(ctx context.Context, cl *client) error { return cl.call(ctx, method, path, body, nil) })
+}
+
+func (c *terminal) direct(fn func(context.Context, *client) error) {
+	c.t.Helper()
 	cmd := root()
 	cmd.SetContext(c.t.Context())
 	cmd.SetErr(&bytes.Buffer{})
@@ -174,17 +196,7 @@ func (c *terminal) prepare(name string) {
 		c.t.Fatal(err)
 	}
 	defer cl.close()
-	ctx := c.t.Context()
-	agent, err := cl.agentID(ctx, name)
-	if err == nil {
-		err = cl.call(ctx, "POST", "/v1/agents/"+agent+"/wallet/deposits", map[string]any{"amount": usdc("100")}, nil)
-	}
-	if err == nil {
-		err = cl.call(ctx, "POST", "/v1/policies", map[string]any{
-			"scope": map[string]any{"agent_id": agent}, "limits": map[string]any{"require_approval_above": usdc("10")},
-		}, nil)
-	}
-	if err != nil {
+	if err := fn(c.t.Context(), cl); err != nil {
 		c.t.Fatal(err)
 	}
 }

@@ -50,6 +50,8 @@ func root() *cobra.Command {
   bureau demo                  watch an agent use a skill, pay a vendor and be stopped by a policy
   bureau agent create NAME     make an agent
   bureau chat AGENT            talk to it
+  bureau session log SESSION   read what happened
+  bureau eval run FILE         see how well it does
 
 Commands other than serve work on the data directory: through the server that holds it, or by themselves when none does.
 With --url and BUREAU_API_KEY they talk to a server anywhere.`,
@@ -61,8 +63,8 @@ With --url and BUREAU_API_KEY they talk to a server anywhere.`,
 	addFlags(cmd)
 	cmd.PersistentFlags().String("url", "", "server to talk to, at `URL`, with BUREAU_API_KEY (BUREAU_URL; default: the data directory's)")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
-	cmd.AddCommand(serveCommand(), keyCommand(), tenantCommand(), agentCommand(), chatCommand(), auditCommand(),
-		pluginCommand(), demoCommand(), versionCommand(), settingsTopic())
+	cmd.AddCommand(serveCommand(), keyCommand(), tenantCommand(), agentCommand(), chatCommand(), sessionCommand(),
+		fileCommand(), vaultCommand(), evalCommand(), auditCommand(), pluginCommand(), demoCommand(), versionCommand(), settingsTopic())
 	return cmd
 }
 
