@@ -65,7 +65,7 @@ func (t *turn) reservation(m measure) *session.Reservation {
 // overBudget ends a turn whose next model call the session's budget does not allow.
 func (t *turn) overBudget(ctx context.Context, cause error) error {
 	detail := session.ErrorDetail{
-		Type: session.ErrTypeBilling, Message: publicText(cause), RetryStatus: session.RetryStatus{Type: session.Terminal}, Rule: "session_budget",
+		Type: session.ErrTypeBilling, Message: publicText(cause), RetryStatus: session.RetryStatus{Type: session.Exhausted}, Rule: "session_budget",
 	}
 	if errors.Is(cause, session.ErrPriceUnknown) {
 		detail.Rule = session.ErrPriceUnknown.Code

@@ -37,7 +37,7 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 		if ctx.Err() != nil {
 			return false, nil //nolint:nilerr // the turn is given up, not failed
 		}
-		return true, t.finish(ctx, []session.Entry{errorEntry(err, session.Terminal)}, session.StopRetriesExhausted)
+		return true, t.finish(ctx, []session.Entry{errorEntry(err, session.Exhausted)}, session.StopRetriesExhausted)
 	}
 	messages, media, err := t.s.resolveMedia(ctx, t.sc, t.c.messages())
 	if err != nil {
@@ -106,7 +106,7 @@ func (t *turn) beginCall(
 // refused ends a turn whose model call the gate does not allow.
 func (t *turn) refused(ctx context.Context, rec gate.Record) error {
 	detail := session.ErrorDetail{
-		Type: session.ErrTypeRequestFailed, Message: session.DenialText(rec), RetryStatus: session.RetryStatus{Type: session.Terminal},
+		Type: session.ErrTypeRequestFailed, Message: session.DenialText(rec), RetryStatus: session.RetryStatus{Type: session.Exhausted},
 		Rule: rec.Decision.Rule,
 	}
 	stop := session.StopEndTurn
@@ -260,22 +260,18 @@ func (t *turn) failed(ctx context.Context, rec gate.Record, resolved model.Resol
 	if _, ok := fault.As(cause); !ok {
 		t.s.d.Logger.WarnContext(ctx, "model call failed", "session_id", t.ref.Session, "provider", resolved.ProviderName, "error", t.cause(cause))
 	}
-	state := session.Terminal
-	if retryable(cause) {
-		state = session.Exhausted
-	}
 	failed := true
 	end := session.Entry{
 		Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Model: resolved.Model, Error: publicText(cause)},
 	}
 	stop := session.StopRetriesExhausted
 	if errors.Is(cause, session.ErrBudgetReached) {
-		state, stop = session.Terminal, session.StopBudgetReached
+		stop = session.StopBudgetReached
 	}
 	if spoke {
 		end.Usage.Unknown = t.t.Reserved
 	}
-	entries := []session.Entry{end, errorEntry(cause, state)}
+	entries := []session.Entry{end, errorEntry(cause, session.Exhausted)}
 	_, err := t.s.d.Gate.End(ctx, t.sc, rec, gate.Settlement{State: gate.Failed, Error: t.failure(cause), Fence: t.t.Fence()},
 		func(ctx context.Context) error { return t.finish(ctx, entries, stop) })
 	return true, err

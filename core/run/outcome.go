@@ -109,7 +109,7 @@ func (t *turn) evaluate(ctx context.Context) (done bool, err error) {
 		var step session.Step
 		next, step = t.judged(o, session.OutcomeFailed, "the work could not be judged: "+aside.text, session.ModelUsage{})
 		step.Entries = append([]session.Entry{{Type: session.SessionError, Body: session.ErrorBody{Error: session.ErrorDetail{
-			Type: session.ErrTypeRequestFailed, Message: next.Explanation, RetryStatus: session.RetryStatus{Type: session.Terminal},
+			Type: session.ErrTypeRequestFailed, Message: next.Explanation, RetryStatus: session.RetryStatus{Type: session.Exhausted},
 		}}}}, step.Entries...)
 		return true, t.advance(ctx, next, step)
 	}

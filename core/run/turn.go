@@ -68,7 +68,7 @@ func (s *Service) run(ctx context.Context, c session.Claimed) {
 	// What went wrong may have left the conversation half read: it is not remembered.
 	s.d.Logger.ErrorContext(ctx, "turn failed", "tenant_id", c.Tenant, "session_id", c.Session, "turn_id", c.ID, "error", err)
 	if err := t.giveUp(ctx, session.ErrorDetail{
-		Type: session.ErrTypeUnknown, Message: "the turn failed because of an internal error", RetryStatus: session.RetryStatus{Type: session.Terminal},
+		Type: session.ErrTypeUnknown, Message: "the turn failed because of an internal error", RetryStatus: session.RetryStatus{Type: session.Exhausted},
 	}, session.StopRetriesExhausted); err != nil && ctx.Err() == nil {
 		// Its lease runs out, and it is taken up again.
 		s.d.Logger.ErrorContext(ctx, "turn not ended", "turn_id", c.ID, "error", err)
@@ -88,7 +88,7 @@ func (t *turn) loop(ctx context.Context, fresh bool) error {
 	if err := t.prepare(ctx); err != nil {
 		if fault.KindOf(err) == fault.NotFound { // the session was deleted, or its agent destroyed
 			return t.giveUp(ctx, session.ErrorDetail{
-				Type: session.ErrTypeUnknown, Message: "the session's agent is gone", RetryStatus: session.RetryStatus{Type: session.Terminal},
+				Type: session.ErrTypeUnknown, Message: "the session's agent is gone", RetryStatus: session.RetryStatus{Type: session.Exhausted},
 			}, session.StopEndTurn)
 		}
 		return err
@@ -133,8 +133,8 @@ func (t *turn) loop(ctx context.Context, fresh bool) error {
 			return t.giveUp(ctx, session.ErrorDetail{
 				Type:        session.ErrTypeToolUseLimit,
 				Message:     fmt.Sprintf("the turn was ended after %d model calls", t.t.Calls),
-				RetryStatus: session.RetryStatus{Type: session.Terminal},
-			}, session.StopEndTurn)
+				RetryStatus: session.RetryStatus{Type: session.Exhausted},
+			}, session.StopRetriesExhausted)
 		}
 		if done, err := t.ask(ctx); err != nil || done {
 			return err

@@ -207,11 +207,10 @@ const (
 // RetryState says what happens after an error.
 type RetryState string
 
-// The states.
+// The states. The API knows "terminal" besides, for errors that end a session, which none here does.
 const (
 	Retrying  RetryState = "retrying"
-	Exhausted RetryState = "exhausted"
-	Terminal  RetryState = "terminal"
+	Exhausted RetryState = "exhausted" // the turn is over; the session takes the next message
 )
 
 // StopType says why a session became idle.

@@ -739,7 +739,7 @@ func (j *Journal) InterruptAgents(ctx context.Context, sc account.Scope, agents 
 			var err error
 			n, err = j.stopTree(ctx, sc, session, halt{
 				reason: reason, drop: true, idle: true,
-				err: &ErrorDetail{Type: ErrTypeUnknown, Message: reason, RetryStatus: RetryStatus{Terminal}},
+				err: &ErrorDetail{Type: ErrTypeUnknown, Message: reason, RetryStatus: RetryStatus{Exhausted}},
 			})
 			return err
 		})

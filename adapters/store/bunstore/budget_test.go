@@ -38,7 +38,7 @@ func (l *runLab) spent(v session.Session) session.Spending {
 	return s
 }
 
-const overBudget = "session.error billing_error terminal, session.usage, session.status_idle budget_reached"
+const overBudget = "session.error billing_error exhausted, session.usage, session.status_idle budget_reached"
 
 // TestSessionBudget spends a budget to its end and a little further: what is asked of the model is cut to what is left, nothing is
 // spent past the budget, and raising it lets the session go on.

@@ -783,7 +783,7 @@ func TestModelErrors(t *testing.T) {
 			},
 			"refused": {
 				[]llmtest.Answer{llmtest.Fail(400, "bad"), llmtest.Text("never")},
-				[]string{began, asked, gone, "session.error model_request_failed_error terminal", used, "session.status_idle retries_exhausted"}, 1,
+				[]string{began, asked, gone, "session.error model_request_failed_error exhausted", used, "session.status_idle retries_exhausted"}, 1,
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -831,7 +831,7 @@ func TestModelErrors(t *testing.T) {
 func TestTurnOverBudget(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, s *Store) {
-		const refused = "session.error billing_error terminal, session.usage, session.status_idle budget_reached"
+		const refused = "session.error billing_error exhausted, session.usage, session.status_idle budget_reached"
 		l := newRunLab(t, s, llmtest.Text("never")).start()
 		v := l.session(0)
 		l.Policy(t, v.Agent, policy.Limits{DailyCostLimit: ptrTo(money.Of(1, money.USD))})
@@ -865,7 +865,7 @@ func TestTurnIsBounded(t *testing.T) {
 	v := l.session(0)
 	l.send(v, say("Loop."))
 	step := asked + ", agent.tool_use allow, span.model_request_end, agent.tool_result error"
-	l.want(l.idles(v, 1), began, step, step, step, "session.error tool_use_limit_reached_error terminal", ended)
+	l.want(l.idles(v, 1), began, step, step, step, "session.error tool_use_limit_reached_error exhausted", "session.usage, session.status_idle retries_exhausted")
 }
 
 func TestFreezeEndsTurns(t *testing.T) {
@@ -883,14 +883,14 @@ func TestFreezeEndsTurns(t *testing.T) {
 			t.Errorf("%+v", report)
 		}
 		events := l.idles(v, 1)
-		l.want(events, began, asked, "span.model_request_end error, user.message, session.error unknown_error terminal", ended)
+		l.want(events, began, asked, "span.model_request_end error, user.message, session.error unknown_error exhausted", ended)
 		l.must(l.model.WaitIdle(t.Context()))
 		if got, _ := l.sessions.Get(t.Context(), l.Scope, v.ID); got.Status() != session.StatusIdle {
 			t.Errorf("%+v", got)
 		}
 		l.send(v, say("Hello?"))
 		events = l.idles(v, 2)[len(events):]
-		l.want(events, began, "session.error model_request_failed_error terminal", ended)
+		l.want(events, began, "session.error model_request_failed_error exhausted", ended)
 		if !strings.Contains(string(events[2].Data), "frozen") {
 			t.Errorf("%s", events[2].Data)
 		}
