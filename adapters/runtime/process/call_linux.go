@@ -178,7 +178,7 @@ func (s *sandbox) watch(c *call, pid int, set settings, full, memory bool) {
 		if full || began.Before(next) {
 			continue
 		}
-		if s.count() > set.limits.Disk {
+		if s.count()+s.deleted(pid) > set.limits.Disk {
 			c.disk.Store(true)
 			c.kill()
 		}
@@ -186,16 +186,9 @@ func (s *sandbox) watch(c *call, pid int, set settings, full, memory bool) {
 	}
 }
 
-// resident returns the memory that a process and its descendants have for themselves.
-func resident(pid int) int64 {
-	var sum int64
-	if raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid)); err == nil {
-		if f := strings.Fields(string(raw)); len(f) >= 3 {
-			all, _ := strconv.ParseInt(f[1], 10, 64)
-			shared, _ := strconv.ParseInt(f[2], 10, 64)
-			sum = (all - shared) * int64(os.Getpagesize())
-		}
-	}
+// descendants calls fn for a process and all below it.
+func descendants(pid int, fn func(pid int)) {
+	fn(pid)
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // the pattern is well-formed
 	for _, file := range tasks {
 		raw, err := os.ReadFile(file)
@@ -204,11 +197,55 @@ func resident(pid int) int64 {
 		}
 		for text := range strings.FieldsSeq(string(raw)) {
 			if child, err := strconv.Atoi(text); err == nil {
-				sum += resident(child)
+				descendants(child, fn)
 			}
 		}
 	}
+}
+
+// deleted returns what the files take that the processes of a call have open and that have no name any more: nobody finds those by
+// walking over directories.
+func (s *sandbox) deleted(pid int) int64 {
+	var own unix.Stat_t
+	if unix.Stat(s.base, &own) != nil {
+		return 0
+	}
+	var sum int64
+	seen := map[uint64]bool{}
+	descendants(pid, func(pid int) {
+		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid)) // the pattern is well-formed
+		for _, fd := range fds {
+			var st unix.Stat_t
+			if unix.Stat(fd, &st) != nil || st.Nlink > 0 || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Dev != own.Dev || seen[st.Ino] {
+				continue
+			}
+			seen[st.Ino] = true
+			sum += st.Blocks * 512
+		}
+	})
 	return sum
+}
+
+// resident returns the memory that a process and its descendants have for themselves.
+func resident(pid int) int64 {
+	var sum int64
+	descendants(pid, func(pid int) { sum += private(pid) })
+	return sum
+}
+
+// private returns the memory that one process has for itself.
+func private(pid int) int64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(raw))
+	if len(f) < 3 {
+		return 0
+	}
+	all, _ := strconv.ParseInt(f[1], 10, 64)
+	shared, _ := strconv.ParseInt(f[2], 10, 64)
+	return (all - shared) * int64(os.Getpagesize())
 }
 
 // helperTasks is how many threads a helper has, at most: they count, too.

@@ -358,3 +358,17 @@ func TestLongPath(t *testing.T) {
 		t.Errorf("Stat of a path of 4106 bytes: %v", err)
 	}
 }
+
+// Files that are open and have no name any more fill the disk like others.
+func TestDeletedFiles(t *testing.T) {
+	ctx := context.Background()
+	s, err := newRuntime(t, process.Config{}).Open(ctx, runtime.Spec{ID: "deleted", Limits: runtime.Limits{Disk: 16 << 20}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "for i in 1 2 3 4 5 6 7 8; do exec {fd}>f; rm f; head -c 8000000 /dev/zero >&$fd; done; sleep 15"
+	res, err := s.Run(ctx, runtime.Command{Args: []string{"bash", "-c", script}})
+	if err != nil || !res.Disk {
+		t.Errorf("%+v %v", res, err)
+	}
+}

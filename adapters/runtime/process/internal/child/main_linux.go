@@ -175,7 +175,7 @@ func serve() {
 		Dir: p.Dir, Env: p.Env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
-		fail(true, fmt.Errorf("%s: %w", p.Args[0], err))
+		fail(!errors.Is(err, unix.EAGAIN), fmt.Errorf("%s: %w", p.Args[0], err)) // which is no fault of the program's
 	}
 	if p.Data > 0 { // not before: the helper's own threads have stacks that count
 		_ = unix.Prlimit(pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: p.Data, Max: p.Data}, nil)
