@@ -474,7 +474,7 @@ func (f *face) registerSessionEvents() {
 			if err != nil {
 				return nil, err
 			}
-			return f.openStream(ctx, s, view)
+			return f.openStream(f.logOf(ctx, s), view)
 		})
 	}
 
@@ -524,18 +524,40 @@ func (f *face) sessionEvents(ctx context.Context, in *listEventsInput) (httpx.St
 	if err != nil {
 		return nil, err
 	}
+	return f.answerEvents(&in.EventsQuery, f.logOf(ctx, s))
+}
+
+// eventLog is the log of a session or of one of its threads.
+type eventLog struct {
+	page   func(session.EventQuery) (events []session.Event, more bool, err error)
+	stream func(session.StreamOptions) (*session.Stream, error)
+}
+
+func (f *face) logOf(ctx context.Context, s id.Session) eventLog {
+	return eventLog{
+		func(q session.EventQuery) ([]session.Event, bool, error) {
+			return f.deps.Sessions.Events(ctx, httpx.Scope(ctx), s, q)
+		},
+		func(o session.StreamOptions) (*session.Stream, error) {
+			return f.deps.Sessions.Stream(ctx, httpx.Scope(ctx), s, o)
+		},
+	}
+}
+
+// answerEvents answers with a page of a log, or with its stream where that is accepted.
+func (f *face) answerEvents(in *EventsQuery, log eventLog) (httpx.Stream, error) {
 	if strings.Contains(in.Accept, httpx.ContentEvents) {
 		view, err := in.StreamQuery.read(in.AfterSeq)
 		if err != nil {
 			return nil, err
 		}
-		return f.openStream(ctx, s, view)
+		return f.openStream(log, view)
 	}
 	q, err := in.query()
 	if err != nil {
 		return nil, err
 	}
-	events, more, err := f.deps.Sessions.Events(ctx, httpx.Scope(ctx), s, q)
+	events, more, err := log.page(q)
 	if err != nil {
 		return nil, err
 	}
@@ -600,8 +622,8 @@ func (f *face) sessionLog(ctx context.Context, in *logInput) (httpx.Stream, erro
 }
 
 // openStream subscribes before it answers, so that what comes right after the answer's head is not missed.
-func (f *face) openStream(ctx context.Context, s id.Session, view streamView) (httpx.Stream, error) {
-	st, err := f.deps.Sessions.Stream(ctx, httpx.Scope(ctx), s, session.StreamOptions{
+func (f *face) openStream(log eventLog, view streamView) (httpx.Stream, error) {
+	st, err := log.stream(session.StreamOptions{
 		Replay: view.replay, AfterSeq: view.after, Chunks: view.chunks || view.deltas || view.thinks,
 	})
 	if err != nil {

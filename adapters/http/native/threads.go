@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
@@ -254,7 +252,7 @@ func (f *face) registerThreads() {
 			if err != nil {
 				return nil, err
 			}
-			return f.openThread(ctx, s, t, view)
+			return f.openStream(f.threadLogOf(ctx, s, t), view)
 		})
 	}
 }
@@ -277,53 +275,16 @@ func (f *face) threadEvents(ctx context.Context, in *threadEventsInput) (httpx.S
 	if err != nil {
 		return nil, err
 	}
-	if strings.Contains(in.Accept, httpx.ContentEvents) {
-		view, err := in.StreamQuery.read(in.AfterSeq)
-		if err != nil {
-			return nil, err
-		}
-		return f.openThread(ctx, s, t, view)
-	}
-	q, err := in.query()
-	if err != nil {
-		return nil, err
-	}
-	events, more, err := f.deps.Sessions.ThreadEvents(ctx, httpx.Scope(ctx), s, t, q)
-	if err != nil {
-		return nil, err
-	}
-	return eventPage(events, more)
+	return f.answerEvents(&in.EventsQuery, f.threadLogOf(ctx, s, t))
 }
 
-// eventPage answers with a page of a log.
-func eventPage(events []session.Event, more bool) (httpx.Stream, error) {
-	list := httpx.List[eventWire]{Data: make([]eventWire, len(events)), HasMore: more}
-	for i, e := range events {
-		list.Data[i] = showEvent(e)
+func (f *face) threadLogOf(ctx context.Context, s id.Session, t id.Thread) eventLog {
+	return eventLog{
+		func(q session.EventQuery) ([]session.Event, bool, error) {
+			return f.deps.Sessions.ThreadEvents(ctx, httpx.Scope(ctx), s, t, q)
+		},
+		func(o session.StreamOptions) (*session.Stream, error) {
+			return f.deps.Sessions.StreamThread(ctx, httpx.Scope(ctx), s, t, o)
+		},
 	}
-	if more {
-		next := strconv.FormatInt(events[len(events)-1].Seq, 10)
-		list.NextPage = &next
-	}
-	body, err := json.Marshal(list)
-	if err != nil {
-		return nil, err
-	}
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body) // the caller went away; there is nobody to tell
-	}, nil
-}
-
-func (f *face) openThread(ctx context.Context, s id.Session, t id.Thread, view streamView) (httpx.Stream, error) {
-	st, err := f.deps.Sessions.StreamThread(ctx, httpx.Scope(ctx), s, t, session.StreamOptions{
-		Replay: view.replay, AfterSeq: view.after, Chunks: view.chunks || view.deltas || view.thinks,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return func(w http.ResponseWriter, r *http.Request) {
-		f.serveStream(w, r, st, func(fr session.Frame) ([]httpx.Event, bool) { return view.show(fr, true), true })
-	}, nil
 }
