@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
 	"golang.org/x/net/html/charset"
+	"golang.org/x/net/idna"
 
 	"github.com/bureau-agents/bureau/core/sandbox"
 	"github.com/bureau-agents/bureau/ports/egress"
@@ -154,8 +155,8 @@ func within(entry string, u *url.URL) bool {
 	entry = strings.ToLower(strings.TrimSpace(entry))
 	entry = strings.TrimPrefix(strings.TrimPrefix(entry, "https://"), "http://")
 	domain, below, hasPath := strings.Cut(entry, "/")
-	domain = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(domain, "*"), "."), ".")
-	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	domain = spelled(strings.TrimPrefix(strings.TrimPrefix(domain, "*"), "."))
+	host := spelled(u.Hostname())
 	if domain == "" || host != domain && !strings.HasSuffix(host, "."+domain) {
 		if domain != strings.ToLower(u.Host) { // an entry may name a port
 			return false
@@ -167,6 +168,15 @@ func within(entry string, u *url.URL) bool {
 	}
 	at := strings.ToLower(strings.TrimPrefix(path.Clean("/"+u.Path), "/"))
 	return at == below || strings.HasPrefix(at, below+"/")
+}
+
+// spelled returns the name of a host as it is looked up: in wide letters or in Unicode it would be another to compare, and the same one
+// to connect to.
+func spelled(host string) string {
+	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
+		host = ascii
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
 // read makes text of what an address held.

@@ -107,6 +107,8 @@ func TestFetchRefuses(t *testing.T) {
 		{"a private address", sandbox.FetchRequest{URL: "http://127.0.0.1:1/"}, "egress_blocked"},
 		{"a redirect to a private address", sandbox.FetchRequest{URL: u.String() + "/away?to=http://127.0.0.1:1/"}, "egress_blocked"},
 		{"a blocked domain", sandbox.FetchRequest{URL: u.String() + "/text", Blocked: []string{"127.0.0.1"}}, "web_domain"},
+		{"a blocked domain in wide letters", sandbox.FetchRequest{URL: "http://ｅxample.com/", Blocked: []string{"example.com"}}, "web_domain"},
+		{"a blocked domain in Punycode", sandbox.FetchRequest{URL: "http://a.xn--bcher-kva.test/", Blocked: []string{"bücher.test"}}, "web_domain"},
 		{"a domain that is not allowed", sandbox.FetchRequest{URL: u.String() + "/text", Allowed: []string{"example.com"}}, "web_domain"},
 		{"nothing allowed", sandbox.FetchRequest{URL: u.String() + "/text", Allowed: []string{}}, "web_domain"},
 		{"another path", sandbox.FetchRequest{URL: u.String() + "/text", Allowed: []string{"127.0.0.1/page"}}, "web_domain"},
