@@ -112,6 +112,19 @@ func (s *Service) use(
 	if err != nil {
 		return nil, err
 	}
+	u, err := s.enter(ctx, sc, caller, a, func(u *scene) error { return s.useBox(ctx, u, do) })
+	if u == nil {
+		return nil, err
+	}
+	s.release(u.box)
+	return u.notes, err
+}
+
+// enter lets do work in the box of the session that caller belongs to, anew while that box was removed in between. It returns what do
+// worked with, whose box the caller releases; nil when there is none.
+func (s *Service) enter(
+	ctx context.Context, sc account.Scope, caller session.Session, a agent.Agent, do func(u *scene) error,
+) (*scene, error) {
 	root, err := s.root(ctx, sc, caller)
 	if err != nil {
 		return nil, err
@@ -129,11 +142,11 @@ func (s *Service) use(
 			return nil, err
 		}
 		u := &scene{sc: sc, sess: root, caller: caller, agent: a, env: env, box: b}
-		err = s.useBox(ctx, u, do)
-		s.release(b)
+		err = do(u)
 		if !errors.Is(err, errStale) {
-			return u.notes, err
+			return u, err
 		}
+		s.release(b)
 	}
 }
 

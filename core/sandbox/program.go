@@ -2,13 +2,11 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"strings"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
-	"github.com/bureau-agents/bureau/core/environment"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
@@ -18,35 +16,23 @@ import (
 func (s *Service) Start(
 	ctx context.Context, sc account.Scope, of session.Session, a agent.Agent, c runtime.Command,
 ) (runtime.Process, error) {
-	root, err := s.root(ctx, sc, of)
-	if err != nil {
+	var p runtime.Process
+	u, err := s.enter(ctx, sc, of, a, func(u *scene) (err error) {
+		p, err = s.start(ctx, u, c)
+		return err
+	})
+	switch {
+	case u == nil:
+		return nil, err
+	case err != nil:
+		s.release(u.box)
 		return nil, err
 	}
-	env, err := s.environment(ctx, sc, root)
-	if err != nil {
-		return nil, err
-	}
-	if env.Config.Type == environment.SelfHosted {
-		return nil, ErrSelfHosted
-	}
-	for {
-		b, err := s.take(root.ID)
-		if err != nil {
-			return nil, err
-		}
-		p, err := s.start(ctx, &scene{sc: sc, sess: root, caller: of, agent: a, env: env, box: b}, c)
-		if err == nil {
-			go func() {
-				_, _ = p.Wait()
-				s.release(b)
-			}()
-			return p, nil
-		}
-		s.release(b)
-		if !errors.Is(err, errStale) {
-			return nil, err
-		}
-	}
+	go func() {
+		_, _ = p.Wait()
+		s.release(u.box)
+	}()
+	return p, nil
 }
 
 func (s *Service) start(ctx context.Context, u *scene, c runtime.Command) (runtime.Process, error) {
