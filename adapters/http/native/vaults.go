@@ -168,8 +168,8 @@ type authParam struct {
 	Refresh           opt[authRefreshParam]   `json:"refresh,omitempty" doc:"Of mcp_oauth: how the access token is refreshed. null: not at all."`
 	SecretName        *string                 `json:"secret_name,omitempty" doc:"Of environment_variable. It cannot be changed later."`
 	SecretValue       *string                 `json:"secret_value,omitempty" doc:"Of environment_variable."`
-	Networking        *credentialNetworkParam `json:"networking,omitempty" doc:"Of environment_variable: where the value may be sent; anywhere the session's environment reaches, when left out."`
-	InjectionLocation *injectionParam         `json:"injection_location,omitempty" doc:"Of environment_variable: in which part of a request; headers only, when left out."`
+	Networking        *credentialNetworkParam `json:"networking,omitempty" doc:"Of environment_variable: where the value is meant for. It is kept and shown, and not enforced: programs find the value itself, and reach what the session's environment allows."`
+	InjectionLocation *injectionParam         `json:"injection_location,omitempty" doc:"Of environment_variable: in which part of a request the value is meant to stand; headers only, when left out. Kept and shown, and not enforced."`
 }
 
 // authPatch is authParam in an update: the type may be left out.

@@ -42,6 +42,9 @@ func TestSessions(t *testing.T) {
 	if out := c.must("session", "list", "--agent", "idler"); strings.Contains(out, "sesn_") {
 		t.Errorf("another agent's session:\n%s", out)
 	}
+	if out := c.must("session", "list", "--archived"); !strings.Contains(out, session) {
+		t.Errorf("no session:\n%s", out)
+	}
 	if out := c.must("session", "list", "--status", "running"); strings.Contains(out, "sesn_") {
 		t.Errorf("a session that does not run:\n%s", out)
 	}
@@ -107,6 +110,7 @@ func TestEvals(t *testing.T) {
 	}
 	c.wants([]string{`"pass_rate": 0.66`}, "eval", "show", run, "--json")
 	c.wants([]string{run, "smoke", "67%"}, "eval", "list")
+	c.wants([]string{first(t, `sesn_\w+`, out), "terminated"}, "session", "list", "--archived")
 
 	raw, err := os.ReadFile(tasks)
 	if err != nil {

@@ -24,7 +24,13 @@ func serveCommand() *cobra.Command {
 		Long: `Start the server. It is ready when GET /healthz answers; it prints, at the first start, the admin API key, and its URL.
 
 SIGTERM drains for up to 30 seconds: streams are closed, running steps finish, the rest is taken up at the next start or by another
-replica. SIGKILL loses nothing that was acknowledged.`,
+replica. SIGKILL loses nothing that was acknowledged.
+
+Programs that agents choose run in sandboxes, for which the server must be root with CAP_SYS_ADMIN, or user namespaces be allowed. Where
+neither is so, the server logs it at its start, serves everything else, and refuses to run them.
+
+Flags are for what is typed often; ` + "`bureau help settings`" + ` lists every setting: models, Postgres, limits of sandboxes and files, Slack,
+GitHub, signing in.`,
 		Example: `  bureau serve
   bureau serve --addr 0.0.0.0:8080 --data /var/lib/bureau
   BUREAU_DATABASE_URL=postgres://bureau@db/bureau BUREAU_ROOT_SECRET=$(cat secret) bureau serve`,

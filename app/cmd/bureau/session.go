@@ -29,9 +29,11 @@ func sessionPath(session string) string { return "/v1/sessions/" + url.PathEscap
 
 func sessionList() *cobra.Command {
 	var agent, status string
+	var archived bool
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List the sessions", Args: takes(0),
-		Long:    "List the sessions that are not archived, newest first: all of them, or those of an agent or in a status.",
+		Long: `List the sessions, newest first: all that are not archived, or those of an agent or in a status. Trials of evaluations are archived
+when they have ended.`,
 		Example: "  bureau session list\n  bureau session list --agent buyer --status running",
 		RunE: with(func(cmd *cobra.Command, c *client, _ []string) error {
 			query := url.Values{}
@@ -48,6 +50,9 @@ func sessionList() *cobra.Command {
 			if status != "" {
 				query.Set("status", status)
 			}
+			if archived {
+				query.Set("include_archived", "true")
+			}
 			sessions, err := pages[sessionView](cmd, c, "/v1/sessions?"+query.Encode())
 			if err != nil {
 				return err
@@ -60,6 +65,7 @@ func sessionList() *cobra.Command {
 		}),
 	}
 	cmd.Flags().StringVar(&agent, "agent", "", "only of this `AGENT`, an id or a name")
+	cmd.Flags().BoolVar(&archived, "archived", false, "archived ones, too")
 	statuses := []string{"idle", "running", "rescheduling", "terminated"}
 	cmd.Flags().StringVar(&status, "status", "", "only in this `STATUS`: "+strings.Join(statuses, ", "))
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions(statuses, cobra.ShellCompDirectiveNoFileComp))
