@@ -26,12 +26,13 @@ type chore struct {
 
 func jobModule() fx.Option {
 	return fx.Module("jobs", fx.Invoke(
-		func(lc fx.Lifecycle, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service, evals *eval.Service, t *otel.Telemetry) error {
+		func(lc fx.Lifecycle, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service, evals *eval.Service, signIns *account.SignIns, t *otel.Telemetry) error {
 			for _, c := range []chore{
 				{"expire_approvals", 10 * time.Second, g.ExpireDue},
 				{"expire_holds", time.Minute, wallets.ExpireDue},
 				{"resume_evals", time.Minute, evals.Resume},
 				{"sweep_files", time.Minute, files.Sweep},
+				{"expire_sign_ins", 5 * time.Minute, signIns.Expire},
 				{"expire_idempotency", 5 * time.Minute, accounts.ExpireIdempotency},
 			} {
 				do := func(ctx context.Context, _ json.RawMessage) error {

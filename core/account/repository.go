@@ -45,8 +45,8 @@ type KeyRepository interface {
 	InsertKey(ctx context.Context, sc Scope, key StoredKey) error
 	// KeyByHash returns the key with that hash and its tenant, whatever its state; false when there is none.
 	KeyByHash(ctx context.Context, hash Hash) (Holder, bool, error)
-	// Keys lists the keys of sc's tenant that are not revoked, newest first.
-	Keys(ctx context.Context, sc Scope, req page.Request) (page.Page[Key], error)
+	// Keys lists the keys of sc's tenant that are not revoked, newest first. Those that a sign-in made are gone once they have expired.
+	Keys(ctx context.Context, sc Scope, req page.Request, now time.Time) (page.Page[Key], error)
 	// RevokeKey marks a key and returns it. A key that is missing, another tenant's or revoked already is id.NotFound.
 	RevokeKey(ctx context.Context, sc Scope, key id.APIKey, at time.Time) (StoredKey, error)
 	// RestoreBootstrap makes the key with that hash, which must be in sc's tenant, a usable bootstrap key with Admin.

@@ -313,12 +313,13 @@ func (s *Service) CreateKey(ctx context.Context, sc Scope, req CreateKeyRequest)
 	return key, secret, nil
 }
 
-// ListKeys lists the keys of the caller's tenant that are not revoked, newest first. It needs Admin.
+// ListKeys lists the keys of the caller's tenant that are not revoked, newest first, without those of sign-ins that have
+// expired. It needs Admin.
 func (s *Service) ListKeys(ctx context.Context, sc Scope, req page.Request) (page.Page[Key], error) {
 	if err := sc.Require(Admin); err != nil {
 		return page.Page[Key]{}, err
 	}
-	return s.deps.Keys.Keys(ctx, sc, req)
+	return s.deps.Keys.Keys(ctx, sc, req, clock.Stored(s.deps.Clock.Now()))
 }
 
 // RevokeKey ends a key of the caller's tenant; requests with it fail from now on in this process, and in the others as soon as the

@@ -71,6 +71,8 @@ type UserRepository interface {
 	SaveUser(ctx context.Context, sc Scope, u User) (User, error)
 	// InsertSignIn notes that a key was made for a user who signed in.
 	InsertSignIn(ctx context.Context, sc Scope, key id.APIKey, user id.User) error
+	// ExpireSignIns revokes the keys of sign-ins, of whatever tenant, that have expired, and returns how many there were.
+	ExpireSignIns(ctx context.Context, now time.Time) (int, error)
 	// SignIn returns the user whom a key was made for; false when it is another kind of key.
 	SignIn(ctx context.Context, sc Scope, key id.APIKey) (User, bool, error)
 }
@@ -282,6 +284,11 @@ func (s *SignIns) Who(ctx context.Context, sc Scope) (User, bool, error) {
 		return User{}, false, nil
 	}
 	return s.d.Users.SignIn(ctx, sc, sc.Key)
+}
+
+// Expire revokes the keys of sign-ins that have expired. It returns how many there were.
+func (s *SignIns) Expire(ctx context.Context) (int, error) {
+	return s.d.Users.ExpireSignIns(ctx, clock.Stored(s.d.Clock.Now()))
 }
 
 // SignOut ends the key of a sign-in. A secret that opens nothing, and a key that no sign-in made, are left as they are.

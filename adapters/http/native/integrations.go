@@ -358,7 +358,8 @@ func (f *face) registerIntegrations() {
 
 	httpx.RegisterStream(f.Face, httpx.Op{
 		ID: "completeInstallation", Method: http.MethodGet, Path: "/v1/integrations/{integration_id}/callback", Tag: "integrations",
-		Summary: "Where the provider sends a person back to", Produces: contentHTML, Alternative: reflect.TypeFor[installationWire](),
+		PublicRate: signInRate,
+		Summary:    "Where the provider sends a person back to", Produces: contentHTML, Alternative: reflect.TypeFor[installationWire](),
 		Statuses: []int{http.StatusConflict, http.StatusServiceUnavailable},
 		Description: "The state, which is good once and for ten minutes, says on whose behalf it is called. Browsers see a page or are sent on; " +
 			"whoever does not ask for `text/html` gets the installation.",
@@ -498,6 +499,10 @@ func (f *face) registerPublications() {
 	})
 }
 
+// webhookRate is how many webhooks per minute an address may send. Providers have few addresses for all workspaces, and send again what
+// was refused.
+const webhookRate = 3000
+
 // maxWebhook bounds a webhook, in bytes; GitHub's own limit is 25 MiB, for pushes, which are not subscribed to.
 const maxWebhook = 5 << 20
 
@@ -513,7 +518,8 @@ func (f *face) registerWebhooks() {
 			Description: "Signed by the provider. An event is stored and answered at once; an agent works on it afterwards. Repetitions are " +
 				"recognized.",
 			Upload: "application/json", UploadSchema: &huma.Schema{Type: huma.TypeObject}, MaxBody: maxWebhook,
-			Statuses: []int{http.StatusUnauthorized, http.StatusServiceUnavailable},
+			PublicRate: webhookRate,
+			Statuses:   []int{http.StatusUnauthorized, http.StatusServiceUnavailable},
 		}, func(ctx context.Context, _ *struct{}) (*output[challengeWire], error) {
 			body, err := io.ReadAll(httpx.Body(ctx))
 			if err != nil {

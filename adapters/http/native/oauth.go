@@ -23,6 +23,10 @@ const (
 
 const contentHTML = "text/html"
 
+// signInRate is how many requests per minute an address may make to each route of a sign-in or an installation: every one may ask a
+// provider.
+const signInRate = 120
+
 // wantsPage reports whether the caller is a browser that shows what it gets.
 func wantsPage(ctx context.Context) bool {
 	return strings.Contains(strings.Join(httpx.Request(ctx).Header.Values("Accept"), ","), contentHTML)
@@ -128,7 +132,7 @@ func (f *face) signInCallback(ctx context.Context, provider string) string {
 func (f *face) registerOAuth() {
 	httpx.RegisterStream(f.Face, httpx.Op{
 		ID: "authorizeOAuth", Method: http.MethodGet, Path: "/v1/oauth/{provider}/authorize", Tag: "oauth", Status: http.StatusFound,
-		Summary: "Sign in to the console", Produces: contentHTML, Statuses: []int{http.StatusServiceUnavailable},
+		PublicRate: signInRate, Summary: "Sign in to the console", Produces: contentHTML, Statuses: []int{http.StatusServiceUnavailable},
 		Description: "Sends the browser to the identity provider, and on its way back to `redirect_to`.",
 	}, func(ctx context.Context, in *authorizeInput) (httpx.Stream, error) {
 		start, err := f.deps.SignIns.Begin(ctx, in.Provider, f.signInCallback(ctx, in.Provider), in.RedirectTo)
@@ -139,7 +143,7 @@ func (f *face) registerOAuth() {
 	})
 
 	httpx.RegisterStream(f.Face, httpx.Op{
-		ID: "completeOAuth", Method: http.MethodGet, Path: "/v1/oauth/{provider}/callback", Tag: "oauth",
+		ID: "completeOAuth", Method: http.MethodGet, Path: "/v1/oauth/{provider}/callback", Tag: "oauth", PublicRate: signInRate,
 		Summary: "Where the identity provider sends a person back to", Produces: contentHTML, Alternative: reflect.TypeFor[consoleSessionWire](),
 		Statuses: []int{http.StatusForbidden, http.StatusServiceUnavailable},
 		Description: "Whoever may sign in gets a cookie, which no script can read, with a key that expires. The cookie counts as that key where " +
@@ -175,6 +179,7 @@ func (f *face) registerOAuth() {
 	for method, op := range map[string]string{http.MethodPost: "signOut", http.MethodDelete: "deleteConsoleSession"} {
 		httpx.RegisterStream(f.Face, httpx.Op{
 			ID: op, Method: method, Path: "/v1/oauth/logout", Tag: "oauth", Summary: "Sign out of the console", Produces: "application/json",
+			PublicRate: signInRate,
 			Description: "Ends the key of the sign-in whose cookie comes along, and removes the cookie. Other keys are left as they are. POST and " +
 				"DELETE do the same.",
 			Alternative: reflect.TypeFor[signedOutWire](),

@@ -247,10 +247,14 @@ func (r *AccountRepo) KeyByHash(ctx context.Context, hash account.Hash) (account
 	return account.Holder{Key: key, Tenant: t.entity()}, err == nil, err
 }
 
+// ofSignIn finds the sign-in that made the key k.
+const ofSignIn = "SELECT 1 FROM user_sign_ins AS i WHERE i.tenant_id = k.tenant_id AND i.key_id = k.id"
+
 // Keys implements account.KeyRepository.
-func (r *AccountRepo) Keys(ctx context.Context, sc account.Scope, req page.Request) (page.Page[account.Key], error) {
-	q := "SELECT " + apiKeyColumns + " FROM api_keys AS k WHERE k.tenant_id = ? AND k.revoked_at IS NULL"
-	args := []any{sc.Tenant}
+func (r *AccountRepo) Keys(ctx context.Context, sc account.Scope, req page.Request, now time.Time) (page.Page[account.Key], error) {
+	q := "SELECT " + apiKeyColumns + ` FROM api_keys AS k WHERE k.tenant_id = ? AND k.revoked_at IS NULL
+		AND (k.expires_at IS NULL OR k.expires_at > ? OR NOT EXISTS (` + ofSignIn + "))"
+	args := []any{sc.Tenant, at(now)}
 	if req.Cursor != "" {
 		before, err := decodeIDCursor[id.APIKeyKind](req.Cursor)
 		if err != nil {

@@ -103,3 +103,19 @@ func (r *UserRepo) SignIn(ctx context.Context, sc account.Scope, key id.APIKey) 
 	}
 	return u, err == nil, mapErr(err)
 }
+
+// ExpireSignIns implements account.UserRepository.
+func (r *UserRepo) ExpireSignIns(ctx context.Context, now time.Time) (int, error) {
+	n := 0
+	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		res, err := db.ExecContext(ctx, `UPDATE api_keys AS k SET revoked_at = ? WHERE k.revoked_at IS NULL AND k.expires_at <= ?
+			AND EXISTS (`+ofSignIn+")", at(now), at(now))
+		if err != nil {
+			return mapErr(err)
+		}
+		affected, err := res.RowsAffected()
+		n = int(affected)
+		return err
+	})
+	return n, err
+}

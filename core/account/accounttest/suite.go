@@ -246,7 +246,7 @@ func keysRoundTrip(t *testing.T, e *env) {
 	diff(t, k, gone)
 	_, err = e.RevokeKey(e.ctx, sc, k.ID, e.clock.Now())
 	wantKind(t, err, fault.NotFound)
-	p, err := e.Keys(e.ctx, sc, page.Request{})
+	p, err := e.Keys(e.ctx, sc, page.Request{}, e.clock.Now())
 	must(t, err)
 	diff(t, page.Page[account.Key]{}, p)
 
@@ -279,7 +279,7 @@ func foreignTenant(t *testing.T, e *env) {
 	must(t, e.InsertKey(e.ctx, account.System(a.ID), k))
 	_, err := e.RevokeKey(e.ctx, account.System(b.ID), k.ID, e.clock.Now())
 	wantKind(t, err, fault.NotFound)
-	p, err := e.Keys(e.ctx, account.System(b.ID), page.Request{})
+	p, err := e.Keys(e.ctx, account.System(b.ID), page.Request{}, e.clock.Now())
 	must(t, err)
 	diff(t, 0, len(p.Items))
 	must(t, e.RestoreBootstrap(e.ctx, account.System(b.ID), k.Hash))
@@ -300,7 +300,7 @@ func keysPaging(t *testing.T, e *env) {
 	var got []id.APIKey
 	req := page.Request{Limit: 3}
 	for {
-		p, err := e.Keys(e.ctx, sc, req)
+		p, err := e.Keys(e.ctx, sc, req, e.clock.Now())
 		must(t, err)
 		for _, k := range p.Items {
 			got = append(got, k.ID)
@@ -311,7 +311,7 @@ func keysPaging(t *testing.T, e *env) {
 		req.Cursor = p.Next
 	}
 	diff(t, want, got)
-	_, err := e.Keys(e.ctx, sc, page.Request{Cursor: "nonsense"})
+	_, err := e.Keys(e.ctx, sc, page.Request{Cursor: "nonsense"}, e.clock.Now())
 	wantKind(t, err, fault.Invalid)
 }
 

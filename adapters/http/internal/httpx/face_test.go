@@ -403,6 +403,37 @@ func TestStrangersAreLimited(t *testing.T) {
 	}
 }
 
+func TestPublicRate(t *testing.T) {
+	t.Parallel()
+	register := func(f *Face) {
+		Register(f, Op{ID: "knock", Method: http.MethodGet, Path: "/knock", Tag: "things", Summary: "Knock", PublicRate: 3},
+			func(context.Context, *struct{}) (*struct{}, error) { return &struct{}{}, nil })
+	}
+	public := func(c *Config) { c.Public = []string{"GET /knock"} }
+	b := newBench(t, public, register)
+	const path = "/compat/test/knock"
+	for range 3 {
+		if w := b.do(http.MethodGet, path, "", "X-Api-Key: bad"); w.Code != 204 || w.Header().Get("X-Ratelimit-Limit") != "3" {
+			t.Fatalf("%d %v", w.Code, w.Header())
+		}
+	}
+	w := b.do(http.MethodGet, path, "")
+	wantCode(t, w, 429, "rate_limited")
+	if w.Header().Get("Retry-After") == "" {
+		t.Errorf("%v", w.Header())
+	}
+	b.clock.Advance(time.Minute)
+	if w := b.do(http.MethodGet, path, ""); w.Code != 204 {
+		t.Errorf("a minute later: %d", w.Code)
+	}
+	b = newBench(t, func(c *Config) { public(c); c.RateScale = 0 }, register)
+	for range 9 {
+		if w := b.do(http.MethodGet, path, ""); w.Code != 204 {
+			t.Fatalf("without limits: %d", w.Code)
+		}
+	}
+}
+
 func TestIdempotencyOverHTTP(t *testing.T) {
 	t.Parallel()
 	enter, leave := make(chan struct{}), make(chan struct{})

@@ -135,6 +135,14 @@ func (c *call) stranger(err error) error {
 	return c.take(c.face.strangers, Subject{Addr: c.addr()}, strangersPerMinute, err)
 }
 
+// visitor counts a request that needs no key against its address.
+func (c *call) visitor() error {
+	if c.face.cfg.RateScale == 0 {
+		return nil
+	}
+	return c.take(c.op.visitors, Subject{Addr: c.addr()}, c.op.PublicRate, nil)
+}
+
 func (c *call) take(l *Limiter, who Subject, limit int, within error) error {
 	v := l.Take(who, max(1, int(float64(limit)*c.face.cfg.RateScale)))
 	c.rateHeaders(v.Limit, v.Remaining, v.Reset)

@@ -61,6 +61,9 @@ type Op struct {
 	Produces string
 	// Alternative is the type of the JSON that an operation of RegisterStream may answer instead, for the document; nil is none.
 	Alternative reflect.Type
+	// PublicRate is how many requests per minute one address may make to a public operation; 0 is no limit. With OptionalKey the
+	// face's limit counts instead.
+	PublicRate int
 	// Hidden leaves the operation out of the document.
 	Hidden bool
 	// Yields lets another operation have addresses that Path takes as well: /things/{id}/parts has to for there to be /things/all/{id}.
@@ -87,6 +90,7 @@ type operation struct {
 	public   bool
 	json     bool // has a JSON body
 	maxBody  int64
+	visitors *Limiter     // of an operation with a PublicRate
 	instead  *huma.Schema // of UploadJSON
 	stream   bool
 	query    []queryParam
@@ -136,6 +140,8 @@ func register[I, O any](f *Face, op Op, stream bool, handler func(context.Contex
 	switch {
 	case op.ID == "" || op.Summary == "" || op.Tag == "" && !op.Hidden:
 		panic("ID, Summary and Tag are required")
+	case op.PublicRate != 0 && (!public || op.OptionalKey || op.PublicRate < 0):
+		panic("PublicRate is for public routes without keys")
 	case public && (op.Permission != "" || op.AnyKey):
 		panic("a public route needs no permission")
 	case !public && op.OptionalKey:
@@ -149,6 +155,9 @@ func register[I, O any](f *Face, op Op, stream bool, handler func(context.Contex
 		f.public[route] = true
 	}
 	o := &operation{Op: op, public: public, stream: stream, maxBody: f.cfg.MaxJSON}
+	if op.PublicRate > 0 {
+		o.visitors = NewLimiter(f.cfg.Clock, false)
+	}
 	_, o.json = reflect.TypeFor[I]().FieldByName("Body")
 	if op.Upload != "" {
 		o.maxBody = f.cfg.MaxUpload
@@ -374,6 +383,10 @@ func (c *call) admit() error {
 		}
 	case o.OptionalKey:
 		if err := c.rate(); err != nil {
+			return err
+		}
+	case o.visitors != nil:
+		if err := c.visitor(); err != nil {
 			return err
 		}
 	}
