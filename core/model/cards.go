@@ -305,11 +305,17 @@ func (c *Cards) probe(ctx context.Context, d CardDraft) error {
 	return ErrProbe
 }
 
+// egressBlocked is the code of egress.ErrBlocked, which this package does not import: it would bring net/http along.
+const egressBlocked = "egress_blocked"
+
 // told is what a provider said, for the one who has given the key.
 func told(err error) string {
 	message := ErrProbe.Message
 	if f, ok := fault.As(err); ok && f.Kind != fault.Internal {
 		message = f.Message
+		if f.Code == egressBlocked {
+			message += "; the server's operator opens others with BUREAU_EGRESS_ALLOW"
+		}
 	}
 	if r, ok := errors.AsType[*llm.Refusal](err); ok && r.Message != "" {
 		message += ": " + r.Message
