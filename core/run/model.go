@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -451,8 +452,15 @@ func (t *turn) useEntry(ctx context.Context, use llm.ToolUse, e id.Event) sessio
 			body.Permission = ""
 		case b.Ask:
 			body.Permission, out.State = session.PermissionAsk, session.UseAsk
+			body.Evaluation = &session.EvaluationBody{Type: string(agent.AlwaysAsk)}
 		default:
 			body.Permission = t.forecast(ctx, b, e, input)
+			body.Evaluation = &session.EvaluationBody{Type: string(agent.AlwaysAllow)}
+			if body.Permission != session.PermissionAllow {
+				body.Evaluation = &session.EvaluationBody{
+					Type: string(agent.Auto), Permitted: &session.JudgementBody{Type: body.Permission, Reason: "policy"},
+				}
+			}
 		}
 	}
 	out.Body = body

@@ -112,6 +112,17 @@ type (
 		Name       string          `json:"name"`
 		Input      json.RawMessage `json:"input"`
 		Permission string          `json:"evaluated_permission,omitempty"` // PermissionAllow, PermissionAsk or PermissionDeny; "" for custom tools
+		Evaluation *EvaluationBody `json:"evaluation,omitempty"`           // nil for custom tools, and for tools that the agent does not have
+	}
+	// EvaluationBody says where a ToolUseBody's Permission comes from.
+	EvaluationBody struct {
+		Type      string         `json:"type"`                           // always_allow, always_ask, or auto: the server's policies have judged
+		Permitted *JudgementBody `json:"evaluated_permission,omitempty"` // of auto
+	}
+	// JudgementBody is what policies say of a call.
+	JudgementBody struct {
+		Type   string `json:"type"`                  // PermissionAsk or PermissionDeny
+		Reason string `json:"reason_code,omitempty"` // "policy"
 	}
 	// ToolResultBody is that of every type of result.
 	ToolResultBody struct {

@@ -324,6 +324,11 @@ func kinds(events []session.Event) []string {
 			var b session.ToolUseBody
 			_ = e.Body(&b)
 			out[i] += " " + b.Permission
+			if v := b.Evaluation; v != nil && v.Permitted != nil {
+				out[i] += " by " + v.Type + " " + v.Permitted.Type + " " + v.Permitted.Reason
+			} else if v != nil && v.Type == string(agent.AlwaysAsk) {
+				out[i] += " always"
+			}
 		case session.SpanModelEnd:
 			var b session.SpanEndBody
 			_ = e.Body(&b)
@@ -451,7 +456,7 @@ func TestTurnPays(t *testing.T) {
 		}
 		l.send(v, say("Pay 999."))
 		events = l.idles(v, 2)[len(events):]
-		l.want(events, began, asked, "agent.tool_use deny, span.model_request_end, agent.tool_result error", spoke, ended)
+		l.want(events, began, asked, "agent.tool_use deny by auto deny policy, span.model_request_end, agent.tool_result error", spoke, ended)
 		if got := l.result(events, find(events, session.AgentToolUse).ID); !strings.Contains(got, "max_per_transaction") {
 			t.Errorf("the refusal does not name its rule: %s", got)
 		}
@@ -467,7 +472,7 @@ func parkedPayment(t *testing.T, l *runLab) (session.Session, []session.Event, p
 	l.Policy(t, v.Agent, policy.Limits{RequireApprovalAbove: ptrTo(gatetest.USDC(10 * money.MicrosPerUnit))})
 	l.send(v, say("Pay 20."))
 	events := l.idles(v, 1)
-	l.want(events, began, asked, "agent.tool_use ask, span.model_request_end", waited)
+	l.want(events, began, asked, "agent.tool_use ask by auto ask policy, span.model_request_end", waited)
 	var b session.IdleBody
 	l.must(events[len(events)-1].Body(&b))
 	use := find(events, session.AgentToolUse).ID
@@ -626,7 +631,7 @@ func TestTurnWaitsForTheClient(t *testing.T) {
 		v, err := l.sessions.Create(t.Context(), l.Scope, session.CreateRequest{Agent: a.ID, Initial: []session.Input{say("Go.")}})
 		l.must(err)
 		events := l.idles(v, 1)
-		l.want(events, began, asked, "agent.custom_tool_use, agent.tool_use ask, span.model_request_end", waited)
+		l.want(events, began, asked, "agent.custom_tool_use, agent.tool_use ask always, span.model_request_end", waited)
 		custom, ask := find(events, session.AgentCustomToolUse).ID, find(events, session.AgentToolUse).ID
 		l.send(v, session.Input{Type: session.UserToolConfirmation, ToolUse: ask, Allow: true})
 		if got, _ := l.sessions.Get(t.Context(), l.Scope, v.ID); got.Status() != session.StatusIdle {
