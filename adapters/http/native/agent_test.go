@@ -272,7 +272,7 @@ func TestAgentFaults(t *testing.T) {
 		body(pairs(17)):            "metadata",
 		body(`"metadata":{"k":7}`): "metadata.k",
 		body(`"metadata":{"k":"` + strings.Repeat("x", 513) + `"}`):                                                "metadata.k",
-		body(`"metadata":{"` + strings.Repeat("x", 65) + `":"v"}`):                                                 "metadata." + strings.Repeat("x", 64),
+		body(`"metadata":{"` + strings.Repeat("x", 65) + `":"v"}`):                                                 "metadata",
 		tool(`{"type":"computer_20250124"}`):                                                                       "tools[0].type",
 		tool(`{"name":"x"}`):                                                                                       "tools[0].type",
 		tool(`{"type":"agent_toolset_20260401"},{"type":"agent_toolset_20260401"}`):                                "tools[1]",
