@@ -308,6 +308,9 @@ func TestBuiltinSkills(t *testing.T) {
 	if a := f.want(200, "GET", "/v1/skills/builtin_pdf", ""); a.get("id") != "builtin_pdf" || a.get("source", "type") != "anthropic" || a.get("latest_version_id") != "1" {
 		t.Errorf("got %s", a.body)
 	}
+	if a := f.want(200, "GET", "/v1/skills/pdf", ""); a.get("id") != "builtin_pdf" {
+		t.Errorf("by its bare name: got %s", a.body)
+	}
 	if a := f.want(200, "GET", "/v1/skills/builtin_pdf/files/scripts/make_pdf.py", ""); !bytes.Contains(a.body, []byte("PDF")) {
 		t.Errorf("got %s", a.body)
 	}
