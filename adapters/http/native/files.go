@@ -148,15 +148,20 @@ type getFileInput struct {
 	Version string `header:"anthropic-version" doc:"With any value, the description is answered."`
 }
 
+// anyContent says that an answer has the media type of what is stored.
+const anyContent = "*/*"
+
 // fileForm documents the body of an upload.
 var fileForm = &huma.Schema{
 	Type: huma.TypeObject, Required: []string{"file"},
 	Properties: map[string]*huma.Schema{
-		"file":               {Type: huma.TypeString, Format: "binary", Description: "The content, with a filename and perhaps a content type."},
-		"session_id":         {Type: huma.TypeString, Description: "The session that it belongs to and goes with."},
-		"scope_id":           {Type: huma.TypeString, Description: "Another name of session_id."},
-		"downloadable":       {Type: huma.TypeBoolean, Description: "Whether callers may read the content back; true when left out."},
-		"expires_in_seconds": {Type: huma.TypeInteger, Description: "After how long it is deleted: at most 7776000."},
+		"file":         {Type: huma.TypeString, Format: "binary", Description: "The content, with a filename and perhaps a content type."},
+		"session_id":   {Type: huma.TypeString, Description: "The session that it belongs to and goes with."},
+		"scope_id":     {Type: huma.TypeString, Description: "Another name of session_id."},
+		"downloadable": {Type: huma.TypeBoolean, Description: "Whether callers may read the content back; true when left out."},
+		"expires_in_seconds": {
+			Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(file.MaxTTL.Seconds()), Description: "After how long it is deleted.",
+		},
 	},
 }
 
@@ -204,7 +209,7 @@ func (f *face) registerFiles() {
 
 	httpx.RegisterStream(f.Face, httpx.Op{
 		ID: "getFile", Method: http.MethodGet, Path: "/v1/files/{file_id}", Tag: "files", Summary: "Describe or download a file",
-		Permission: account.FilesRead, Alternative: reflect.TypeFor[fileWire](),
+		Permission: account.FilesRead, Produces: anyContent, Alternative: reflect.TypeFor[fileWire](),
 		Description: "Answers with the description when `Accept` names `application/json` or the request has an `anthropic-version`, as client " +
 			"libraries do, and with the content otherwise, as for `/content`.",
 	}, func(ctx context.Context, in *getFileInput) (httpx.Stream, error) {
@@ -233,7 +238,7 @@ func (f *face) registerFiles() {
 
 	httpx.RegisterStream(f.Face, httpx.Op{
 		ID: "getFileContent", Method: http.MethodGet, Path: "/v1/files/{file_id}/content", Tag: "files", Summary: "Download a file",
-		Permission: account.FilesRead,
+		Permission: account.FilesRead, Produces: anyContent,
 		Description: "Takes `Range` and conditional headers. The content is verified against its checksum: a damaged file breaks the connection " +
 			"off, and is an error from the start when it is small. 403 when the file is not downloadable.",
 	}, func(ctx context.Context, in *FileInput) (httpx.Stream, error) {

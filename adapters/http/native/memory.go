@@ -219,7 +219,7 @@ func (r CreatedRange) bounds() (from, to time.Time) {
 
 type createMemoryStoreInput struct {
 	Body struct {
-		Name        string        `json:"name" minLength:"1" maxLength:"255" pattern:"\\S" patternDescription:"more than blanks" doc:"Its folder in sandboxes is called after it."`
+		Name        string        `json:"name" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\x00-\\x20\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$" patternDescription:"one line with more than blanks" doc:"Its folder in sandboxes is called after it."`
 		Description opt[string]   `json:"description,omitempty" maxLength:"1024" doc:"What is in it, for the agents that are given it."`
 		AgentID     opt[string]   `json:"agent_id,omitempty" doc:"Offers it in all sessions of that agent."`
 		Metadata    metadataParam `json:"metadata,omitempty"`
@@ -229,7 +229,7 @@ type createMemoryStoreInput struct {
 type updateMemoryStoreInput struct {
 	MemoryStoreInput
 	Body struct {
-		Name        opt[string]        `json:"name,omitempty" minLength:"1" maxLength:"255" doc:"null leaves it."`
+		Name        opt[string]        `json:"name,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\x00-\\x20\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$" patternDescription:"one line with more than blanks" doc:"null leaves it."`
 		Description opt[string]        `json:"description,omitempty" maxLength:"1024" doc:"An empty text clears it, null leaves it."`
 		AgentID     opt[string]        `json:"agent_id,omitempty" doc:"null makes it nobody's own."`
 		Metadata    opt[metadataPatch] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
@@ -261,7 +261,7 @@ type createMemoryInput struct {
 	MemoryStoreInput
 	BriefView
 	Body struct {
-		Path    string      `json:"path" minLength:"1" maxLength:"1024" doc:"/notes/a.md: begins with / and has up to 20 segments and 1,024 bytes."`
+		Path    string      `json:"path" minLength:"1" maxLength:"1024" pattern:"^/[^\\x00]*$" patternDescription:"a path that begins with /" doc:"/notes/a.md: begins with / and has up to 20 segments and 1,024 bytes."`
 		Content opt[string] `json:"content" doc:"Up to 102,400 bytes; null is an empty text."`
 	}
 }
@@ -270,7 +270,7 @@ type listMemoriesInput struct {
 	MemoryStoreInput
 	BriefView
 	httpx.PageQuery
-	PathPrefix string `query:"path_prefix" maxLength:"1025" doc:"/notes/ lists what lies below that folder."`
+	PathPrefix string `query:"path_prefix" maxLength:"1025" pattern:"^(/[^\\x00]*)?$" patternDescription:"a path that begins with /" doc:"/notes/ lists what lies below that folder."`
 	Depth      int    `query:"depth" minimum:"0" maximum:"20" doc:"How many segments below path_prefix are listed; what lies deeper appears as a memory_prefix. 0 lists everything."`
 }
 
@@ -284,7 +284,7 @@ type updateMemoryInput struct {
 	BriefView
 	Body struct {
 		Content      opt[string]            `json:"content,omitempty" doc:"Up to 102,400 bytes; null leaves it."`
-		Path         opt[string]            `json:"path,omitempty" maxLength:"1024" doc:"Moves the memory; null leaves it where it is."`
+		Path         opt[string]            `json:"path,omitempty" minLength:"1" maxLength:"1024" pattern:"^/[^\\x00]*$" patternDescription:"a path that begins with /" doc:"Moves the memory; null leaves it where it is."`
 		Precondition opt[preconditionParam] `json:"precondition,omitempty" doc:"What must hold for the memory; otherwise it is not changed."`
 	}
 }

@@ -72,6 +72,7 @@ func sendTo(target string, cookies ...*http.Cookie) httpx.Stream {
 			http.SetCookie(w, c)
 		}
 		w.Header().Set("Location", target)
+		w.Header().Set("Content-Type", contentHTML)
 		w.WriteHeader(http.StatusFound)
 	}
 }

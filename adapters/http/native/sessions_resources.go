@@ -73,7 +73,7 @@ type resourceParam struct {
 	FileID string `json:"file_id,omitempty" doc:"Of file."`
 
 	URL                string        `json:"url,omitempty" maxLength:"2048" doc:"Of github_repository."`
-	AuthorizationToken string        `json:"authorization_token,omitempty" maxLength:"4096" doc:"Of github_repository: what it is cloned with. It is sealed and never shown."`
+	AuthorizationToken string        `json:"authorization_token,omitempty" maxLength:"4096" pattern:"^[!-~]*$" patternDescription:"printable characters without spaces" doc:"Of github_repository: what it is cloned with. It is sealed and never shown."`
 	Checkout           *checkoutWire `json:"checkout,omitempty" doc:"Of github_repository; the default branch when left out."`
 
 	MemoryStoreID string  `json:"memory_store_id,omitempty" doc:"Of memory_store."`
@@ -159,7 +159,7 @@ type rotateInput struct {
 	SessionID  string `path:"session_id" doc:"The session's id."`
 	ResourceID string `path:"resource_id" doc:"The resource's id."`
 	Body       struct {
-		AuthorizationToken string `json:"authorization_token" minLength:"1" maxLength:"4096" doc:"Of github_repository: the new token. It is sealed and never shown."`
+		AuthorizationToken string `json:"authorization_token" minLength:"1" maxLength:"4096" pattern:"^[!-~]*$" patternDescription:"printable characters without spaces" doc:"Of github_repository: the new token. It is sealed and never shown."`
 	}
 }
 

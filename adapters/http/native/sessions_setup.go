@@ -89,6 +89,12 @@ type budgetWire struct {
 	MaxListCost budgetCostWire `json:"max_list_cost" doc:"What the session's model calls may cost at list prices, its threads included."`
 }
 
+// TransformSchema implements huma.SchemaTransformer: the service has better words for nothing.
+func (budgetCostWire) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Extensions = map[string]any{"not": map[string]any{"properties": map[string]any{"amount": map[string]any{"pattern": "^[0.]*$"}}}}
+	return s
+}
+
 type budgetCostWire struct {
 	Amount   string `json:"amount" pattern:"^[0-9]{1,9}(\\.[0-9]{1,6})?$" patternDescription:"an amount of money" doc:"With a point, in dollars: 25.00. A whole number is in cents, as official clients spell it: 2500. Answers spell it alike."`
 	Currency string `json:"currency" enum:"USD"`
