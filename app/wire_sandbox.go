@@ -92,14 +92,16 @@ func (p sandboxPrompt) Prompt(ctx context.Context, sc account.Scope, env run.Env
 // sandboxVariables gives programs the environment variables of a session's vaults.
 type sandboxVariables struct{ secrets *secret.Service }
 
-func (v sandboxVariables) Variables(ctx context.Context, sc account.Scope, vaults []id.Vault) (map[string]string, error) {
+func (v sandboxVariables) Variables(ctx context.Context, sc account.Scope, vaults []id.Vault) ([]sandbox.Variable, error) {
 	list, err := v.secrets.EnvironmentVariables(ctx, sc, vaults)
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]string, len(list))
-	for _, one := range list {
-		out[one.Name] = one.Value.Reveal()
+	out := make([]sandbox.Variable, len(list))
+	for i, one := range list {
+		out[i] = sandbox.Variable{
+			Name: one.Name, Value: one.Value.Reveal(), Limited: one.Networking.Limited, Hosts: one.Networking.AllowedHosts,
+		}
 	}
 	return out, nil
 }

@@ -41,8 +41,18 @@ type Tokens interface {
 
 // Variables knows the credentials that programs get by their environment.
 type Variables interface {
-	// Variables returns names and values of the vaults' environment variables; the first vault that has a name wins.
-	Variables(ctx context.Context, sc account.Scope, vaults []id.Vault) (map[string]string, error)
+	// Variables returns the vaults' environment variables; the first vault that has a name wins.
+	Variables(ctx context.Context, sc account.Scope, vaults []id.Vault) ([]Variable, error)
+}
+
+// Variable is a credential that programs get by their environment.
+type Variable struct {
+	Name  string
+	Value string
+	// Limited says that the value may be sent to Hosts alone. A sandbox that reaches more than these does not get it: once a program
+	// has the value, only the network keeps it from going elsewhere.
+	Limited bool
+	Hosts   []string // names, IPv4 addresses, "*.example.com" for the subdomains of one
 }
 
 // Outputs keeps what sandboxes made as files of their sessions.

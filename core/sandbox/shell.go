@@ -112,14 +112,6 @@ func (s *Service) bash(ctx context.Context, u *scene, raw json.RawMessage) (tool
 	return s.bashResult(res, timeout), nil
 }
 
-// variables returns the credentials of the session that programs get by their environment.
-func (s *Service) variables(ctx context.Context, u *scene) (map[string]string, error) {
-	if s.d.Variables == nil || len(u.sess.Vaults) == 0 {
-		return map[string]string{}, nil
-	}
-	return s.d.Variables.Variables(ctx, u.sc, u.sess.Vaults)
-}
-
 // bashResult says how a command ended.
 func (s *Service) bashResult(res runtime.Result, timeout time.Duration) tool.Result {
 	text := shorten(clean(string(res.Output)), s.cfg.MaxOutput, res.Truncated)

@@ -168,7 +168,7 @@ type authParam struct {
 	Refresh           opt[authRefreshParam]   `json:"refresh,omitempty" doc:"Of mcp_oauth: how the access token is refreshed. null: not at all."`
 	SecretName        *string                 `json:"secret_name,omitempty" doc:"Of environment_variable. It cannot be changed later."`
 	SecretValue       *string                 `json:"secret_value,omitempty" doc:"Of environment_variable."`
-	Networking        *credentialNetworkParam `json:"networking,omitempty" doc:"Of environment_variable: where the value is meant for. It is kept and shown, and not enforced: programs find the value itself, and reach what the session's environment allows."`
+	Networking        *credentialNetworkParam `json:"networking,omitempty" doc:"Of environment_variable: where the value may be sent; anywhere when left out. Programs find the value itself: a session gets the variable only while its environment reaches no other host, and says when it is left out."`
 	InjectionLocation *injectionParam         `json:"injection_location,omitempty" doc:"Of environment_variable: in which part of a request the value is meant to stand; headers only, when left out. Kept and shown, and not enforced."`
 }
 

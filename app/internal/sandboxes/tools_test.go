@@ -309,3 +309,31 @@ func TestPrompt(t *testing.T) {
 		t.Errorf("an agent without the toolset is told %q, %v", text, err)
 	}
 }
+
+// TestVariableStaysWhereItMay leaves out a variable whose value the sandbox's network does not keep among its hosts.
+func TestVariableStaysWhereItMay(t *testing.T) {
+	t.Parallel()
+	w := setup(t, nil)
+	w.vars, w.varHosts = map[string]string{"API_KEY": "s3cret-value"}, []string{"api.example", "*.api.example"}
+	w.sess.Vaults = []id.Vault{id.New[id.VaultKind](ids)}
+	w.put(w.sess)
+	const look = `echo "[$API_KEY]"`
+	has(t, w.bash(look), "[]", "the variable API_KEY is not set", "api.example, *.api.example only", "any public host")
+	w.bash(look)
+	if told := w.told(); len(told) != 1 || !strings.Contains(told[0], "session.warning the variable API_KEY is not set") {
+		t.Errorf("told %v", told)
+	}
+	reach := func(hosts ...string) {
+		w.sess.Environment = w.environment(environment.Config{Networking: environment.Networking{Type: environment.Limited, AllowedHosts: hosts}})
+		w.put(w.sess)
+	}
+	reach("api.example", "eu.api.example")
+	if out := w.bash(look); out != "[s3cret-value]\n" {
+		t.Errorf("%q", out)
+	}
+	reach("api.example", "other.example")
+	has(t, w.bash(look), "[]", "this sandbox reaches other.example")
+	if told := w.told(); len(told) != 2 {
+		t.Errorf("told %v", told)
+	}
+}

@@ -46,6 +46,7 @@ type world struct {
 	mountErr error
 	token    string
 	vars     map[string]string
+	varHosts []string // where vars may be sent; nil: anywhere
 }
 
 // setup makes a world with a session of an agent that has the whole toolset. change may be nil.
@@ -281,8 +282,12 @@ func (k tokens) RepositoryToken(context.Context, account.Scope, session.Resource
 	return k.w.token, nil
 }
 
-func (v variables) Variables(context.Context, account.Scope, []id.Vault) (map[string]string, error) {
-	return v.w.vars, nil
+func (v variables) Variables(context.Context, account.Scope, []id.Vault) ([]sandbox.Variable, error) {
+	var out []sandbox.Variable
+	for name, value := range v.w.vars {
+		out = append(out, sandbox.Variable{Name: name, Value: value, Limited: v.w.varHosts != nil, Hosts: v.w.varHosts})
+	}
+	return out, nil
 }
 
 // textFile makes a file of a mount.
