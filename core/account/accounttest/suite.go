@@ -20,6 +20,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -297,20 +298,10 @@ func keysPaging(t *testing.T, e *env) {
 		must(t, e.InsertKey(e.ctx, sc, k))
 		want = append([]id.APIKey{k.ID}, want...)
 	}
-	var got []id.APIKey
-	req := page.Request{Limit: 3}
-	for {
-		p, err := e.Keys(e.ctx, sc, req, e.clock.Now())
-		must(t, err)
-		for _, k := range p.Items {
-			got = append(got, k.ID)
-		}
-		if p.Next == "" {
-			break
-		}
-		req.Cursor = p.Next
-	}
-	diff(t, want, got)
+	key := func(k account.Key) id.APIKey { return k.ID }
+	diff(t, want, pagetest.Walk(t, 3, key, func(req page.Request) (page.Page[account.Key], error) {
+		return e.Keys(e.ctx, sc, req, e.clock.Now())
+	}))
 	_, err := e.Keys(e.ctx, sc, page.Request{Cursor: "nonsense"}, e.clock.Now())
 	wantKind(t, err, fault.Invalid)
 }

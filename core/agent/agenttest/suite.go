@@ -19,6 +19,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -244,7 +245,9 @@ func versions(t *testing.T, e *env) {
 		_, err := e.GetVersion(e.ctx, e.sc, a.ID, v)
 		is(t, err, agent.ErrVersionNotFound)
 	}
-	equal(t, want, walk(t, 2, func(req page.Request) (page.Page[agent.Agent], error) { return e.Versions(e.ctx, e.sc, a.ID, req) }))
+	equal(t, want, pagetest.Walk(t, 2, pagetest.Whole, func(req page.Request) (page.Page[agent.Agent], error) {
+		return e.Versions(e.ctx, e.sc, a.ID, req)
+	}))
 	_, err = e.Versions(e.ctx, e.sc, a.ID, page.Request{Cursor: "?"})
 	equal(t, fault.Invalid, fault.KindOf(err))
 
@@ -259,23 +262,6 @@ func versions(t *testing.T, e *env) {
 	noError(t, err)
 	want[4].Standing, want[4].ArchivedAt = agent.Archived, &now
 	equal(t, want[4], got)
-}
-
-// walk reads a list page by page.
-func walk(t *testing.T, limit int, read func(page.Request) (page.Page[agent.Agent], error)) []agent.Agent {
-	t.Helper()
-	var out []agent.Agent
-	req := page.Request{Limit: limit}
-	for {
-		p, err := read(req)
-		noError(t, err)
-		out = append(out, p.Items...)
-		if p.Next == "" {
-			return out
-		}
-		equal(t, limit, len(p.Items))
-		req.Cursor = p.Next
-	}
 }
 
 func updateFails(t *testing.T, e *env) {
@@ -504,7 +490,7 @@ func list(t *testing.T, e *env) {
 		want = append([]agent.Agent{a}, want...)
 	}
 	for limit := 1; limit <= 6; limit++ {
-		equal(t, want, walk(t, limit, func(req page.Request) (page.Page[agent.Agent], error) {
+		equal(t, want, pagetest.Walk(t, limit, pagetest.Whole, func(req page.Request) (page.Page[agent.Agent], error) {
 			return e.List(e.ctx, e.sc, agent.ListRequest{Request: req})
 		}))
 	}

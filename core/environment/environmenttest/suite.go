@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -265,20 +266,10 @@ func list(t *testing.T, e *env) {
 		want = append([]string{v.Name}, want...)
 	}
 	for limit := 1; limit <= 6; limit++ {
-		var got []string
-		req := environment.ListRequest{Request: page.Request{Limit: limit}, Archived: true}
-		for {
-			p, err := e.List(e.ctx, e.sc, req)
-			noError(t, err)
-			for _, v := range p.Items {
-				got = append(got, v.Name)
-			}
-			if req.Cursor = p.Next; p.Next == "" {
-				break
-			}
-			equal(t, limit, len(p.Items))
-		}
-		equal(t, want, got)
+		name := func(v environment.Environment) string { return v.Name }
+		equal(t, want, pagetest.Walk(t, limit, name, func(req page.Request) (page.Page[environment.Environment], error) {
+			return e.List(e.ctx, e.sc, environment.ListRequest{Request: req, Archived: true})
+		}))
 	}
 	p, err := e.List(e.ctx, e.sc, environment.ListRequest{})
 	noError(t, err)

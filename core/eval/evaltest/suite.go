@@ -20,6 +20,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -253,18 +254,9 @@ func list(t *testing.T, e *env) {
 		want = append([]eval.Run{v}, want...)
 	}
 	for limit := 1; limit <= 6; limit++ {
-		var got []eval.Run
-		req := eval.ListRequest{Request: page.Request{Limit: limit}}
-		for {
-			p, err := e.List(e.ctx, e.sc, req)
-			noError(t, err)
-			got = append(got, p.Items...)
-			if req.Cursor = p.Next; p.Next == "" {
-				break
-			}
-			equal(t, limit, len(p.Items))
-		}
-		equal(t, want, got)
+		equal(t, want, pagetest.Walk(t, limit, pagetest.Whole, func(req page.Request) (page.Page[eval.Run], error) {
+			return e.List(e.ctx, e.sc, eval.ListRequest{Request: req})
+		}))
 	}
 	for _, req := range []eval.ListRequest{{Status: eval.Completed}, {Agent: want[2].Agent}, {Environment: want[2].Environment}} {
 		p, err := e.List(e.ctx, e.sc, req)

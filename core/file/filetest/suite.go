@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -271,21 +272,12 @@ func list(t *testing.T, e *env) {
 	}
 	for _, oldFirst := range []bool{true, false} {
 		for limit := 1; limit <= 6; limit++ {
-			var got []string
-			req := file.ListRequest{Request: page.Request{Limit: limit}, OldFirst: oldFirst}
-			for {
-				p, err := e.List(e.ctx, e.sc, req, e.now)
-				noError(t, err)
-				for _, f := range p.Items {
-					got = append(got, f.Name)
-				}
+			name := func(f file.File) string { return f.Name }
+			equal(t, want, pagetest.Walk(t, limit, name, func(req page.Request) (page.Page[file.File], error) {
+				p, err := e.List(e.ctx, e.sc, file.ListRequest{Request: req, OldFirst: oldFirst}, e.now)
 				equal(t, p.Next != "", p.More)
-				if req.Cursor = p.Next; p.Next == "" {
-					break
-				}
-				equal(t, limit, len(p.Items))
-			}
-			equal(t, want, got)
+				return p.Page, err
+			}))
 		}
 		slices.Reverse(want)
 	}

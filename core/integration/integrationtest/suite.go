@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -343,15 +344,9 @@ func testList(t *testing.T, b *bench) {
 		}
 		want = append([]integration.Publication{p}, want...)
 	}
-	var got []integration.Publication
-	for req := (integration.ListRequest{Request: page.Request{Limit: 3}, Provider: "slack"}); ; {
-		p := must[page.Page[integration.Publication]](t)(b.Publications.List(bg, b.sc, req))
-		got = append(got, p.Items...)
-		if p.Next == "" {
-			break
-		}
-		req.Cursor = p.Next
-	}
+	got := pagetest.Walk(t, 3, pagetest.Whole, func(req page.Request) (page.Page[integration.Publication], error) {
+		return b.Publications.List(bg, b.sc, integration.ListRequest{Request: req, Provider: "slack"})
+	})
 	same(t, want, got)
 	for _, c := range []struct {
 		req  integration.ListRequest

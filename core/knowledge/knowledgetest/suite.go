@@ -27,6 +27,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -370,20 +371,10 @@ func paging(t *testing.T, e *env) {
 	}
 	es := e.add(t, vs...)
 	for limit := 1; limit <= 8; limit++ {
-		var got []int64
-		req := knowledge.ListRequest{In: e.space, Request: page.Request{Limit: limit}}
-		for {
-			p, err := e.List(e.ctx, e.sc, req)
-			noError(t, err)
-			for _, it := range p.Items {
-				got = append(got, it.Seq)
-			}
-			if req.Cursor = p.Next; p.Next == "" {
-				break
-			}
-			equal(t, limit, len(p.Items))
-		}
-		equal(t, []int64{7, 6, 5, 4, 3, 2, 1}, got)
+		seq := func(it knowledge.Entry) int64 { return it.Seq }
+		equal(t, []int64{7, 6, 5, 4, 3, 2, 1}, pagetest.Walk(t, limit, seq, func(req page.Request) (page.Page[knowledge.Entry], error) {
+			return e.List(e.ctx, e.sc, knowledge.ListRequest{In: e.space, Request: req})
+		}))
 	}
 	_, err := e.List(e.ctx, e.sc, knowledge.ListRequest{In: e.space, Request: page.Request{Cursor: "?"}})
 	equal(t, fault.Invalid, fault.KindOf(err))

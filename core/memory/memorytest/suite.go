@@ -25,6 +25,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -257,16 +258,11 @@ func storeLists(t *testing.T, e *env) {
 	slices.Reverse(want)
 	names := func(req memory.ListStores) []string {
 		t.Helper()
-		var got []string
-		for {
-			p := must(e.ListStores(e.ctx, e.sc, req))(t)
-			for _, s := range p.Items {
-				got = append(got, s.Name)
-			}
-			if req.Cursor = p.Next; p.Next == "" {
-				return got
-			}
-		}
+		name := func(s memory.Store) string { return s.Name }
+		return pagetest.Walk(t, req.Limit, name, func(r page.Request) (page.Page[memory.Store], error) {
+			req.Request = r
+			return e.ListStores(e.ctx, e.sc, req)
+		})
 	}
 	equal(t, want, names(memory.ListStores{Request: page.Request{Limit: 2}}))
 	equal(t, []string{"4", "2", "0"}, names(memory.ListStores{Agent: e.agent.ID}))
@@ -518,16 +514,8 @@ func recent(t *testing.T, e *env) {
 	a, _ := e.put(t, store, "/a", "1"), e.put(t, store, "/b", "2")
 	e.put(t, store, "/c", "3")
 	must(e.Update(e.ctx, e.sc, store, a.ID, memory.Patch{Content: ptr("4")}))(t)
-	var got []string
-	for req := (page.Request{Limit: 1}); ; {
-		p := must(e.Recent(e.ctx, e.sc, store, req))(t)
-		for _, m := range p.Items {
-			got = append(got, m.Path+m.Content)
-		}
-		if req.Cursor = p.Next; p.Next == "" {
-			break
-		}
-	}
+	text := func(m memory.Memory) string { return m.Path + m.Content }
+	got := pagetest.Walk(t, 1, text, func(req page.Request) (page.Page[memory.Memory], error) { return e.Recent(e.ctx, e.sc, store, req) })
 	equal(t, []string{"/a4", "/c3", "/b2"}, got)
 }
 
@@ -545,16 +533,11 @@ func versions(t *testing.T, e *env) {
 	list := func(req memory.ListVersions) string {
 		t.Helper()
 		req.Store = store
-		var got []string
-		for {
-			p := must(e.ListVersions(e.ctx, e.sc, req))(t)
-			for _, v := range p.Items {
-				got = append(got, fmt.Sprintf("%s %s %q", v.Operation, v.Path, v.Content))
-			}
-			if req.Cursor = p.Next; p.Next == "" {
-				return strings.Join(got, ", ")
-			}
-		}
+		text := func(v memory.Version) string { return fmt.Sprintf("%s %s %q", v.Operation, v.Path, v.Content) }
+		return strings.Join(pagetest.Walk(t, req.Limit, text, func(r page.Request) (page.Page[memory.Version], error) {
+			req.Request = r
+			return e.ListVersions(e.ctx, e.sc, req)
+		}), ", ")
 	}
 	equal(t, `created /other "x", deleted /b "", modified /b "two", modified /a "two", created /a "one"`,
 		list(memory.ListVersions{Full: true, Request: page.Request{Limit: 2}}))

@@ -24,6 +24,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/keeper"
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -326,20 +327,8 @@ func pages(t *testing.T, e *env) {
 	for i := range 5 {
 		made = append(made, e.add(t, draft(fmt.Sprintf("m%d", i))).ID)
 	}
-	var got []id.ModelCard
-	req := page.Request{Limit: 2}
-	for {
-		p, err := e.cards.List(e.ctx, e.sc, req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range p.Items {
-			got = append(got, c.ID)
-		}
-		if req.Cursor = p.Next; p.Next == "" {
-			break
-		}
-	}
+	card := func(c model.Card) id.ModelCard { return c.ID }
+	got := pagetest.Walk(t, 2, card, func(req page.Request) (page.Page[model.Card], error) { return e.cards.List(e.ctx, e.sc, req) })
 	same(t, got, []id.ModelCard{made[4], made[3], made[2], made[1], made[0]})
 	if _, err := e.cards.List(e.ctx, e.sc, page.Request{Cursor: "nonsense"}); fault.KindOf(err) != fault.Invalid {
 		t.Fatalf("bad cursor: %v", err)

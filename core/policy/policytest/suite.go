@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/rule"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
@@ -259,19 +260,10 @@ func testPaging(t *testing.T, e *env) {
 		want = append([]id.Policy{e.insert(t, policy.Scope{Agent: agent}).ID}, want...)
 		e.insert(t, policy.Scope{Tenant: true})
 	}
-	var got []id.Policy
-	req := page.Request{Limit: 3}
-	for {
-		p, err := e.Policies.List(bg, e.sc, policy.Filter{Agent: agent}, req)
-		must(t, err)
-		for _, i := range p.Items {
-			got = append(got, i.ID)
-		}
-		if p.Next == "" {
-			break
-		}
-		req.Cursor = p.Next
-	}
+	key := func(p policy.Policy) id.Policy { return p.ID }
+	got := pagetest.Walk(t, 3, key, func(req page.Request) (page.Page[policy.Policy], error) {
+		return e.Policies.List(bg, e.sc, policy.Filter{Agent: agent}, req)
+	})
 	if d := cmp.Diff(want, got, equal); d != "" {
 		t.Errorf("newest first (-want +got):\n%s", d)
 	}
@@ -507,19 +499,11 @@ func testApprovalPaging(t *testing.T, e *env) {
 		a.Status = policy.ApprovalExpired
 		must(t, e.Approvals.Decide(bg, e.sc, a))
 	}
-	var got []id.Approval
-	req := page.Request{Limit: 3}
-	for {
-		p, err := e.Approvals.List(bg, e.sc, policy.ApprovalFilter{Status: []policy.ApprovalStatus{policy.ApprovalPending, policy.ApprovalVoid}}, req)
-		must(t, err)
-		for _, i := range p.Items {
-			got = append(got, i.ID)
-		}
-		if p.Next == "" {
-			break
-		}
-		req.Cursor = p.Next
-	}
+	key := func(a policy.Approval) id.Approval { return a.ID }
+	undecided := policy.ApprovalFilter{Status: []policy.ApprovalStatus{policy.ApprovalPending, policy.ApprovalVoid}}
+	got := pagetest.Walk(t, 3, key, func(req page.Request) (page.Page[policy.Approval], error) {
+		return e.Approvals.List(bg, e.sc, undecided, req)
+	})
 	if d := cmp.Diff(want, got, equal); d != "" {
 		t.Errorf("newest first (-want +got):\n%s", d)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/keeper"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -662,36 +663,16 @@ func pages(t *testing.T, e *env) {
 	for i := range 5 {
 		cs = append(cs, e.add(t, v, variable(fmt.Sprintf("V%d", i), "value")).ID)
 	}
-	var gotV []id.Vault
-	var gotC []id.Credential
-	req := secret.ListRequest{Request: page.Request{Limit: 2}}
-	for {
-		p, err := e.svc().ListVaults(e.ctx, e.sc, req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, x := range p.Items {
-			gotV = append(gotV, x.ID)
-		}
-		if req.Cursor = p.Next; p.Next == "" {
-			break
-		}
-	}
-	for {
-		p, err := e.svc().ListCredentials(e.ctx, e.sc, v.ID, req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, x := range p.Items {
-			gotC = append(gotC, x.ID)
-		}
-		if req.Cursor = p.Next; p.Next == "" {
-			break
-		}
-	}
+	vault, credential := func(x secret.Vault) id.Vault { return x.ID }, func(x secret.Credential) id.Credential { return x.ID }
+	gotV := pagetest.Walk(t, 2, vault, func(req page.Request) (page.Page[secret.Vault], error) {
+		return e.svc().ListVaults(e.ctx, e.sc, secret.ListRequest{Request: req})
+	})
+	gotC := pagetest.Walk(t, 2, credential, func(req page.Request) (page.Page[secret.Credential], error) {
+		return e.svc().ListCredentials(e.ctx, e.sc, v.ID, secret.ListRequest{Request: req})
+	})
 	same(t, fmt.Sprint(gotV), fmt.Sprint([]id.Vault{vs[4], vs[3], vs[2], vs[1], vs[0]}))
 	same(t, fmt.Sprint(gotC), fmt.Sprint([]id.Credential{cs[4], cs[3], cs[2], cs[1], cs[0]}))
-	req.Cursor = "nonsense"
+	req := secret.ListRequest{Request: page.Request{Cursor: "nonsense"}}
 	_, err := e.svc().ListVaults(e.ctx, e.sc, req)
 	_, err2 := e.svc().ListCredentials(e.ctx, e.sc, v.ID, req)
 	if fault.KindOf(err) != fault.Invalid || fault.KindOf(err2) != fault.Invalid {

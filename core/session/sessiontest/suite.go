@@ -23,6 +23,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -336,21 +337,11 @@ func destroy(t *testing.T, e *env) {
 
 func all(t *testing.T, e *env, req session.ListRequest) []id.Session {
 	t.Helper()
-	var out []id.Session
-	for {
-		p, err := e.Sessions.List(e.ctx, e.sc, req)
-		must(t, err)
-		if len(p.Items) > req.Size() {
-			t.Fatalf("a page of %d", len(p.Items))
-		}
-		for _, s := range p.Items {
-			out = append(out, s.ID)
-		}
-		if p.Next == "" {
-			return out
-		}
-		req.Cursor = p.Next
-	}
+	key := func(s session.Session) id.Session { return s.ID }
+	return pagetest.Walk(t, req.Limit, key, func(r page.Request) (page.Page[session.Session], error) {
+		req.Request = r
+		return e.Sessions.List(e.ctx, e.sc, req)
+	})
 }
 
 func same(t *testing.T, what string, want, got []id.Session) {

@@ -24,6 +24,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tool"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
@@ -239,19 +240,10 @@ func guidePaging(t *testing.T, s *shelf) {
 	slices.Reverse(want)
 	g := s.guide(t, "")
 	want = append([]string{g.ID.String()}, want...)
-	var got []string
-	for req := (page.Request{Limit: 2}); ; {
-		p, err := s.Guides(s.ctx, s.sc, skill.ListGuides{Request: req})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, g := range p.Items {
-			got = append(got, g.ID.String())
-		}
-		if req.Cursor = p.Next; p.Next == "" {
-			break
-		}
-	}
+	key := func(g skill.Guide) string { return g.ID.String() }
+	got := pagetest.Walk(t, 2, key, func(req page.Request) (page.Page[skill.Guide], error) {
+		return s.Guides(s.ctx, s.sc, skill.ListGuides{Request: req})
+	})
 	guideEqual(t, want, got)
 	for range 3 {
 		s.version(t, &g, "v")

@@ -22,6 +22,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tool"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
@@ -270,19 +271,11 @@ func list(t *testing.T, e *env) {
 	}
 	names := func(req skill.ListRequest) []string {
 		t.Helper()
-		var out []string
-		for {
-			pg, err := e.Plugins.List(e.ctx, req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, p := range pg.Items {
-				out = append(out, p.Name)
-			}
-			if req.Page.Cursor = pg.Next; pg.Next == "" {
-				return out
-			}
-		}
+		name := func(p skill.Plugin) string { return p.Name }
+		return pagetest.Walk(t, req.Page.Limit, name, func(r page.Request) (page.Page[skill.Plugin], error) {
+			req.Page = r
+			return e.Plugins.List(e.ctx, req)
+		})
 	}
 	for _, size := range []int{0, 1, 2, 4} {
 		equal(t, "all", []string{"a_skill", "b_skill", "c_rule", "d-skill"}, names(skill.ListRequest{Page: page.Request{Limit: size}}))

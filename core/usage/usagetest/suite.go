@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -248,20 +249,10 @@ func testPaging(t *testing.T, b *bench) {
 		}
 		want = append([]id.Usage{b.record(t, usage.Row{Agent: b.agent(), Model: "m"}).ID}, want...)
 	}
-	var got []id.Usage
-	req := page.Request{Limit: 2}
-	for {
-		p, err := b.List(bg, b.sc, usage.Filter{}, req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range p.Items {
-			got = append(got, r.ID)
-		}
-		if req.Cursor = p.Next; p.Next == "" {
-			break
-		}
-	}
+	key := func(r usage.Row) id.Usage { return r.ID }
+	got := pagetest.Walk(t, 2, key, func(req page.Request) (page.Page[usage.Row], error) {
+		return b.List(bg, b.sc, usage.Filter{}, req)
+	})
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Error(diff)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/page/pagetest"
 )
 
 // Config says how to test a store.
@@ -719,24 +720,10 @@ func testPaging(t *testing.T, l *Ledger) {
 		want = append([]int64{i + 1}, want...)
 	}
 	want = append(want, 1000)
-	var got []int64
-	req := page.Request{Limit: 3}
-	for pages := 0; ; pages++ {
-		p, err := l.Transactions(bg, l.Scope, a, "", req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, x := range p.Items {
-			got = append(got, x.Amount.Micros)
-		}
-		if p.Next == "" {
-			break
-		}
-		if len(p.Items) != 3 || pages > 5 {
-			t.Fatalf("page %d has %d items", pages, len(p.Items))
-		}
-		req.Cursor = p.Next
-	}
+	amount := func(x wallet.Transaction) int64 { return x.Amount.Micros }
+	got := pagetest.Walk(t, 3, amount, func(req page.Request) (page.Page[wallet.Transaction], error) {
+		return l.Transactions(bg, l.Scope, a, "", req)
+	})
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
