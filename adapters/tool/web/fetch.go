@@ -219,13 +219,50 @@ func readHTML(page *sandbox.Page, contentType string, body []byte, at *url.URL) 
 		return errMedia.Withf("%s holds HTML that cannot be read", at.Host).Wrap(err)
 	}
 	page.Title = title(doc)
-	conv := converter.NewConverter(converter.WithPlugins(base.NewBasePlugin(), commonmark.NewCommonmarkPlugin(), table.NewTablePlugin()))
+	escapes := converter.WithEscapeMode(converter.EscapeModeSmart)
+	if unclosed(doc) {
+		escapes = converter.WithEscapeMode(converter.EscapeModeDisabled)
+	}
+	conv := converter.NewConverter(
+		converter.WithPlugins(base.NewBasePlugin(), commonmark.NewCommonmarkPlugin(), table.NewTablePlugin()),
+		escapes,
+	)
 	text, err := conv.ConvertNode(doc, converter.WithDomain(at.Scheme+"://"+at.Host))
 	if err != nil {
 		return errMedia.Withf("%s holds HTML that cannot be read", at.Host).Wrap(err)
 	}
 	page.Text = strings.TrimSpace(string(text))
 	return nil
+}
+
+// maxBrackets is how many characters the converter may look at behind the opening brackets of a page, to find what closes them. It
+// looks for each anew, so that a page of nothing else takes hours.
+const maxBrackets = 50_000_000
+
+// unclosed reports whether a page has too many brackets for the converter to tell which of them would mean something in Markdown.
+func unclosed(doc *html.Node) bool {
+	open, sum := 0, 0
+	var visit func(n *html.Node)
+	visit = func(n *html.Node) {
+		if n.Type == html.TextNode {
+			for i := range len(n.Data) {
+				switch n.Data[i] {
+				case '[':
+					open++
+				case ']':
+					open = 0
+				}
+				if sum += open; sum > maxBrackets {
+					return
+				}
+			}
+		}
+		for c := n.FirstChild; c != nil && sum <= maxBrackets; c = c.NextSibling {
+			visit(c)
+		}
+	}
+	visit(doc)
+	return sum > maxBrackets
 }
 
 // title returns the text of the first title element.

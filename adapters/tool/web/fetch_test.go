@@ -137,3 +137,31 @@ func TestFetchRefuses(t *testing.T) {
 		t.Error("an allowance that is no address was taken")
 	}
 }
+
+// A page of brackets must not keep a processor busy for hours.
+func TestFetchBrackets(t *testing.T) {
+	t.Parallel()
+	const n = 1 << 20
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte(strings.Repeat("[", n)))
+	}))
+	t.Cleanup(srv.Close)
+	f := fetcher(t, web.Config{EgressAllow: []string{strings.TrimPrefix(srv.URL, "http://")}})
+	done := make(chan string, 1)
+	go func() {
+		p, err := f.Fetch(t.Context(), sandbox.FetchRequest{URL: srv.URL})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- p.Text
+	}()
+	select {
+	case text := <-done:
+		if len(text) != n {
+			t.Errorf("the page became %d bytes", len(text))
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the page is still being read")
+	}
+}
