@@ -26,7 +26,10 @@ type chore struct {
 
 func jobModule() fx.Option {
 	return fx.Module("jobs", fx.Invoke(
-		func(lc fx.Lifecycle, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service, evals *eval.Service, signIns *account.SignIns, t *otel.Telemetry) error {
+		func(
+			lc fx.Lifecycle, cfg Config, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service,
+			evals *eval.Service, signIns *account.SignIns, t *otel.Telemetry,
+		) error {
 			for _, c := range []chore{
 				{"expire_approvals", 10 * time.Second, g.ExpireDue},
 				{"expire_holds", time.Minute, wallets.ExpireDue},
@@ -46,7 +49,13 @@ func jobModule() fx.Option {
 					return err
 				}
 			}
-			lc.Append(fx.Hook{OnStart: q.Start, OnStop: q.Stop})
+			lc.Append(fx.Hook{OnStart: func(ctx context.Context) error {
+				if err := q.Start(ctx); err != nil || cfg.DatabaseURL != "" {
+					return err
+				}
+				_, err := evals.Recover(ctx)
+				return err
+			}, OnStop: q.Stop})
 			return nil
 		}))
 }

@@ -256,8 +256,14 @@ func (s *Service) Do(ctx context.Context, raw json.RawMessage) error {
 const resumeBatch = 100
 
 // Resume gives another job to runs that have none any more, which a process that was killed may leave. It returns how many there were.
-func (s *Service) Resume(ctx context.Context) (int, error) {
-	stalled, err := s.d.Stalls.Stalled(ctx, s.d.Clock.Now().Add(-s.cfg.Stall), resumeBatch)
+func (s *Service) Resume(ctx context.Context) (int, error) { return s.resume(ctx, s.cfg.Stall) }
+
+// Recover is Resume for every run, however lately it went on. It is for the start of a process that has the store for itself: whoever
+// did the runs' jobs is gone.
+func (s *Service) Recover(ctx context.Context) (int, error) { return s.resume(ctx, 0) }
+
+func (s *Service) resume(ctx context.Context, age time.Duration) (int, error) {
+	stalled, err := s.d.Stalls.Stalled(ctx, s.d.Clock.Now().Add(-age), resumeBatch)
 	if err != nil {
 		return 0, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -43,7 +44,30 @@ type advisorWire struct {
 	Model string `json:"model"`
 }
 
-func (f *face) showThread(ctx context.Context, t session.Thread) (threadWire, error) {
+// agents reads the agents of sessions, each version once.
+func (f *face) agents(ctx context.Context) func(of session.Session) (agent.Agent, error) {
+	type version struct {
+		agent id.Agent
+		n     int
+	}
+	known := map[version]agent.Agent{}
+	return func(of session.Session) (agent.Agent, error) {
+		v, overrides := version{of.Agent, of.AgentVersion}, of.Overrides
+		a, ok := known[v]
+		if !ok {
+			of.Overrides = nil
+			var err error
+			if a, err = f.deps.Sessions.Agent(ctx, httpx.Scope(ctx), of); err != nil {
+				return agent.Agent{}, err
+			}
+			known[v] = a
+		}
+		a.Config = a.Config.With(overrides)
+		return a, nil
+	}
+}
+
+func (f *face) showThread(t session.Thread, agents func(session.Session) (agent.Agent, error)) (threadWire, error) {
 	now := f.deps.Clock.Now()
 	root := t.Root
 	if root.IsZero() {
@@ -63,7 +87,7 @@ func (f *face) showThread(ctx context.Context, t session.Thread) (threadWire, er
 		w.Agent = advisorWire{"advisor", t.Model}
 		return w, nil
 	}
-	a, err := f.deps.Sessions.Agent(ctx, httpx.Scope(ctx), t.Session)
+	a, err := agents(t.Session)
 	if err != nil {
 		return threadWire{}, err
 	}
@@ -197,8 +221,9 @@ func (f *face) registerThreads() {
 			return nil, err
 		}
 		out := httpx.List[threadWire]{Data: make([]threadWire, len(p.Items)), HasMore: p.Next != ""}
+		agents := f.agents(ctx)
 		for i, t := range p.Items {
-			if out.Data[i], err = f.showThread(ctx, t); err != nil {
+			if out.Data[i], err = f.showThread(t, agents); err != nil {
 				return nil, err
 			}
 		}
@@ -262,7 +287,7 @@ func (f *face) answerThread(ctx context.Context) func(session.Thread, error) (*o
 		if err != nil {
 			return nil, err
 		}
-		w, err := f.showThread(ctx, t)
+		w, err := f.showThread(t, f.agents(ctx))
 		if err != nil {
 			return nil, err
 		}

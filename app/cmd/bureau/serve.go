@@ -55,9 +55,17 @@ GitHub, signing in.`,
 // weakKey is below how many characters a bootstrap key draws a warning.
 const weakKey = 20
 
+// lingers is for how long the address of a server that was killed may be taken: programs that it was about to start hold it until they
+// are.
+const lingers = 2 * time.Second
+
 // listen says what to do when the address cannot be had.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	for begun := time.Now(); errors.Is(err, syscall.EADDRINUSE) && time.Since(begun) < lingers && ctx.Err() == nil; {
+		time.Sleep(50 * time.Millisecond)
+		listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("cannot listen on %s: another program does; choose another address with --addr (BUREAU_ADDR)", addr)
