@@ -64,14 +64,15 @@ type Refresh struct {
 	Scope         string // "" sends none
 }
 
-// Networking says for which hosts a variable's value is meant. It is kept for whoever injects values; programs in sandboxes find the value
-// itself, and reach what their environment allows.
+// Networking says to which hosts a variable's value may be sent. Programs find the value itself, so that a sandbox gets the variable only
+// while it reaches no other host.
 type Networking struct {
 	Limited      bool
 	AllowedHosts []string // when Limited: names, IPv4 addresses, or "*.example.com" for the subdomains of one
 }
 
-// Injection says in which parts of a request a variable's value is meant to stand, likewise. One of them is set.
+// Injection says in which parts of a request a variable's value is meant to stand. It is kept and shown, and not enforced. One of them is
+// set.
 type Injection struct{ Header, Body bool }
 
 // Secrets are the parts of a credential that are sealed.
