@@ -231,20 +231,7 @@ func agentPage(found []agent.Agent, size int, place func(agent.Agent) string) (p
 }
 
 func (r *AgentRepo) query(ctx context.Context, sc account.Scope, q string, args ...any) ([]agent.Agent, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, q, args...)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []agent.Agent
-	for rows.Next() {
-		a, err := scanAgent(sc.Tenant, rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, a)
-	}
-	return out, mapErr(rows.Err())
+	return queryAll(ctx, r.s.read(ctx), func(row scanner) (agent.Agent, error) { return scanAgent(sc.Tenant, row) }, q, args...)
 }
 
 // Update implements agent.Repository.

@@ -45,20 +45,8 @@ func scanAudit(tenant id.Tenant, row scanner) (audit.Entry, error) {
 }
 
 func (r *AuditRepo) query(ctx context.Context, sc account.Scope, q string, args ...any) ([]audit.Entry, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+auditColumns+" FROM audit_entries WHERE "+q, args...)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []audit.Entry
-	for rows.Next() {
-		e, err := scanAudit(sc.Tenant, rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, e)
-	}
-	return out, mapErr(rows.Err())
+	return queryAll(ctx, r.s.read(ctx), func(row scanner) (audit.Entry, error) { return scanAudit(sc.Tenant, row) },
+		"SELECT "+auditColumns+" FROM audit_entries WHERE "+q, args...)
 }
 
 // Insert implements audit.Repository.

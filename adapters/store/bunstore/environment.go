@@ -165,32 +165,9 @@ func (r *EnvironmentRepo) List(
 	if !req.Archived {
 		q += " AND archived_at IS NULL"
 	}
-	if req.Cursor != "" {
-		before, err := decodeIDCursor[id.EnvironmentKind](req.Cursor)
-		if err != nil {
-			return page.Page[environment.Environment]{}, err
-		}
-		q += " AND id < ?"
-		args = append(args, before)
-	}
-	rows, err := r.s.read(ctx).QueryContext(ctx, q+" ORDER BY id DESC LIMIT ?", append(args, req.Size()+1)...)
-	if err != nil {
-		return page.Page[environment.Environment]{}, mapErr(err)
-	}
-	defer rows.Close()
-	var found []environment.Environment
-	for rows.Next() {
-		e, err := scanEnvironment(sc.Tenant, rows)
-		if err != nil {
-			return page.Page[environment.Environment]{}, mapErr(err)
-		}
-		found = append(found, e)
-	}
-	if err := rows.Err(); err != nil {
-		return page.Page[environment.Environment]{}, mapErr(err)
-	}
-	return pageOf(found, req.Size(), func(e environment.Environment) (environment.Environment, error) { return e, nil },
-		func(e environment.Environment) []string { return []string{e.ID.String()} })
+	scan := func(row scanner) (environment.Environment, error) { return scanEnvironment(sc.Tenant, row) }
+	key := func(e environment.Environment) id.Environment { return e.ID }
+	return newestFirst(ctx, r.s.read(ctx), req.Request, scan, key, q, args...)
 }
 
 // Update implements environment.Repository.

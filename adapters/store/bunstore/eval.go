@@ -258,31 +258,8 @@ func (r *EvalRepo) List(ctx context.Context, sc account.Scope, req eval.ListRequ
 	if !req.Environment.IsZero() {
 		add("environment_id = ?", req.Environment)
 	}
-	if req.Cursor != "" {
-		before, err := decodeIDCursor[id.EvalRunKind](req.Cursor)
-		if err != nil {
-			return page.Page[eval.Run]{}, err
-		}
-		add("id < ?", before)
-	}
-	rows, err := r.s.read(ctx).QueryContext(ctx, q+" ORDER BY id DESC LIMIT ?", append(args, req.Size()+1)...)
-	if err != nil {
-		return page.Page[eval.Run]{}, mapErr(err)
-	}
-	defer rows.Close()
-	var found []eval.Run
-	for rows.Next() {
-		v, err := scanEval(sc.Tenant, rows)
-		if err != nil {
-			return page.Page[eval.Run]{}, mapErr(err)
-		}
-		found = append(found, v)
-	}
-	if err := rows.Err(); err != nil {
-		return page.Page[eval.Run]{}, mapErr(err)
-	}
-	return pageOf(found, req.Size(), func(v eval.Run) (eval.Run, error) { return v, nil },
-		func(v eval.Run) []string { return []string{v.ID.String()} })
+	return newestFirst(ctx, r.s.read(ctx), req.Request, func(row scanner) (eval.Run, error) { return scanEval(sc.Tenant, row) },
+		func(v eval.Run) id.EvalRun { return v.ID }, q, args...)
 }
 
 // Trials implements eval.Repository.

@@ -155,22 +155,11 @@ func (r *FileRepo) List(ctx context.Context, sc account.Scope, req file.ListRequ
 	if !place.IsZero() {
 		add("f.id "+cmp+" ?", place)
 	}
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+fileColumns+" FROM files AS f WHERE "+strings.Join(where, " AND ")+
-		" ORDER BY f.id "+order+" LIMIT ?", append(args, req.Size()+1)...)
+	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (file.File, error) { return scanFile(sc.Tenant, row) },
+		"SELECT "+fileColumns+" FROM files AS f WHERE "+strings.Join(where, " AND ")+
+			" ORDER BY f.id "+order+" LIMIT ?", append(args, req.Size()+1)...)
 	if err != nil {
-		return file.Page{}, mapErr(err)
-	}
-	defer rows.Close()
-	var found []file.File
-	for rows.Next() {
-		f, err := scanFile(sc.Tenant, rows)
-		if err != nil {
-			return file.Page{}, mapErr(err)
-		}
-		found = append(found, f)
-	}
-	if err := rows.Err(); err != nil {
-		return file.Page{}, mapErr(err)
+		return file.Page{}, err
 	}
 	var p file.Page
 	p.More = len(found) > req.Size()

@@ -194,7 +194,7 @@ func (r *ActRepo) Insert(ctx context.Context, sc account.Scope, rec gate.Record)
 			sc.Tenant, rec.ID, a.Key, rec.ArgsHash, string(a.Action), a.Agent, a.Session, a.ToolUse, amount.micros, amount.currency, a.Tokens,
 			a.Payee, a.Category, a.Description, a.Tool, nullText(a.Arguments), a.Idempotent, string(rec.State), decision, rec.Approval,
 			reserved, nullText(rec.Output), rec.Error, at(rec.CreatedAt), stampOf(rec.EndedAt))
-		n, err := rowsChanged(res, err)
+		n, err := affected(res, err)
 		fresh = n == 1
 		return err
 	})
@@ -244,7 +244,7 @@ func (r *ActRepo) Update(ctx context.Context, sc account.Scope, rec gate.Record)
 		res, err := db.ExecContext(ctx, `UPDATE acts SET state = ?, decision = ?, output = ?, error = ?, ended_at = ?, reserved = ?
 			WHERE tenant_id = ? AND id = ?`,
 			string(rec.State), decision, nullText(rec.Output), rec.Error, stampOf(rec.EndedAt), reserved, sc.Tenant, rec.ID)
-		n, err := rowsChanged(res, err)
+		n, err := affected(res, err)
 		if err == nil && n == 0 {
 			return id.NotFound[id.ActKind](rec.ID.String())
 		}

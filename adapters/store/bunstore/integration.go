@@ -176,20 +176,8 @@ func (r *InstallationRepo) List(ctx context.Context, sc account.Scope, provider 
 	if provider != "" {
 		w.and("provider = ?", provider)
 	}
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+integrationColumns+" FROM integration_installations WHERE "+w.sql()+" ORDER BY id", w.args...)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []integration.Installation
-	for rows.Next() {
-		i, err := scanInstallation(sc.Tenant, rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, i)
-	}
-	return out, mapErr(rows.Err())
+	return queryAll(ctx, r.s.read(ctx), func(row scanner) (integration.Installation, error) { return scanInstallation(sc.Tenant, row) },
+		"SELECT "+integrationColumns+" FROM integration_installations WHERE "+w.sql()+" ORDER BY id", w.args...)
 }
 
 // Update implements integration.Installations.
@@ -324,20 +312,8 @@ func (r *PublicationRepo) List(
 }
 
 func (r *PublicationRepo) query(ctx context.Context, sc account.Scope, w *where, order string) ([]integration.Publication, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+publicationColumns+" FROM integration_publications WHERE "+w.sql()+order, w.args...)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []integration.Publication
-	for rows.Next() {
-		p, err := scanPublication(sc.Tenant, rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, p)
-	}
-	return out, mapErr(rows.Err())
+	return queryAll(ctx, r.s.read(ctx), func(row scanner) (integration.Publication, error) { return scanPublication(sc.Tenant, row) },
+		"SELECT "+publicationColumns+" FROM integration_publications WHERE "+w.sql()+order, w.args...)
 }
 
 // Update implements integration.Publications.
@@ -494,20 +470,7 @@ func (r *DeliveryRepo) Stale(ctx context.Context, before time.Time, limit int) (
 }
 
 func (r *DeliveryRepo) query(ctx context.Context, where string, args ...any) ([]integration.Delivery, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+deliveryColumns+" FROM integration_deliveries WHERE "+where, args...)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []integration.Delivery
-	for rows.Next() {
-		d, err := scanDelivery(rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, d)
-	}
-	return out, mapErr(rows.Err())
+	return queryAll(ctx, r.s.read(ctx), scanDelivery, "SELECT "+deliveryColumns+" FROM integration_deliveries WHERE "+where, args...)
 }
 
 // Prune implements integration.Deliveries.
@@ -554,21 +517,8 @@ func scanPost(row scanner) (integration.Post, error) {
 
 // StalePosts implements integration.Outbox.
 func (r *DeliveryRepo) StalePosts(ctx context.Context, before time.Time, limit int) ([]integration.Post, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+postColumns+
+	return queryAll(ctx, r.s.read(ctx), scanPost, "SELECT "+postColumns+
 		" FROM integration_posts WHERE state = 'sending' AND updated_at < ? ORDER BY updated_at LIMIT ?", at(before), limit)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []integration.Post
-	for rows.Next() {
-		p, err := scanPost(rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, p)
-	}
-	return out, mapErr(rows.Err())
 }
 
 // UpdatePost implements integration.Outbox.

@@ -341,7 +341,7 @@ func (r *KnowledgeRepo) scan(
 
 const knowledgeColumns = "id, seq, source, hash, embedder, created_at, metadata, text"
 
-func scanEntry(space knowledge.Space, rows *sql.Rows, more ...any) (knowledge.Entry, error) {
+func scanEntry(space knowledge.Space, rows scanner, more ...any) (knowledge.Entry, error) {
 	e := knowledge.Entry{Space: space}
 	var hash string
 	var created stamp
@@ -403,21 +403,10 @@ func (r *KnowledgeRepo) List(ctx context.Context, sc account.Scope, req knowledg
 		q += " AND seq < ?"
 		args = append(args, before)
 	}
-	rows, err := r.s.read(ctx).QueryContext(ctx, q+" ORDER BY seq DESC LIMIT ?", append(args, req.Size()+1)...)
+	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (knowledge.Entry, error) { return scanEntry(req.In, row) },
+		q+" ORDER BY seq DESC LIMIT ?", append(args, req.Size()+1)...)
 	if err != nil {
-		return page.Page[knowledge.Entry]{}, mapErr(err)
-	}
-	defer rows.Close()
-	var found []knowledge.Entry
-	for rows.Next() {
-		e, err := scanEntry(req.In, rows)
-		if err != nil {
-			return page.Page[knowledge.Entry]{}, err
-		}
-		found = append(found, e)
-	}
-	if err := rows.Err(); err != nil {
-		return page.Page[knowledge.Entry]{}, mapErr(err)
+		return page.Page[knowledge.Entry]{}, err
 	}
 	return pageOf(found, req.Size(), func(e knowledge.Entry) (knowledge.Entry, error) { return e, nil },
 		func(e knowledge.Entry) []string { return []string{strconv.FormatInt(e.Seq, 10)} })

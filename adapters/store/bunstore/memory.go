@@ -161,22 +161,11 @@ func (r *MemoryRepo) ListStores(ctx context.Context, sc account.Scope, req memor
 		}
 		w.and("id < ?", before)
 	}
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+memoryStoreColumns+" FROM memory_stores WHERE "+w.sql()+" ORDER BY id DESC LIMIT ?",
+	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (memory.Store, error) { return scanMemoryStore(sc.Tenant, row) },
+		"SELECT "+memoryStoreColumns+" FROM memory_stores WHERE "+w.sql()+" ORDER BY id DESC LIMIT ?",
 		append(w.args, req.Size()+1)...)
 	if err != nil {
-		return page.Page[memory.Store]{}, mapErr(err)
-	}
-	defer rows.Close()
-	var found []memory.Store
-	for rows.Next() {
-		st, err := scanMemoryStore(sc.Tenant, rows)
-		if err != nil {
-			return page.Page[memory.Store]{}, mapErr(err)
-		}
-		found = append(found, st)
-	}
-	if err := rows.Err(); err != nil {
-		return page.Page[memory.Store]{}, mapErr(err)
+		return page.Page[memory.Store]{}, err
 	}
 	return pageOf(found, req.Size(), func(s memory.Store) (memory.Store, error) { return s, nil },
 		func(s memory.Store) []string { return []string{s.ID.UUID().String()} })
@@ -220,20 +209,7 @@ func scanMemory(store id.MemoryStore, row scanner) (memory.Memory, error) {
 }
 
 func (r *MemoryRepo) memories(ctx context.Context, store id.MemoryStore, q string, args ...any) ([]memory.Memory, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, q, args...)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var found []memory.Memory
-	for rows.Next() {
-		m, err := scanMemory(store, rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		found = append(found, m)
-	}
-	return found, mapErr(rows.Err())
+	return queryAll(ctx, r.s.read(ctx), func(row scanner) (memory.Memory, error) { return scanMemory(store, row) }, q, args...)
 }
 
 // Memory implements memory.Memories.
@@ -667,22 +643,11 @@ func (r *MemoryRepo) ListVersions(ctx context.Context, sc account.Scope, req mem
 	if req.Full {
 		columns = memoryVersionColumns
 	}
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+columns+" FROM memory_versions WHERE "+w.sql()+" ORDER BY id DESC LIMIT ?",
+	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (memory.Version, error) { return scanMemoryVersion(req.Store, row) },
+		"SELECT "+columns+" FROM memory_versions WHERE "+w.sql()+" ORDER BY id DESC LIMIT ?",
 		append(w.args, req.Size()+1)...)
 	if err != nil {
-		return page.Page[memory.Version]{}, mapErr(err)
-	}
-	defer rows.Close()
-	var found []memory.Version
-	for rows.Next() {
-		v, err := scanMemoryVersion(req.Store, rows)
-		if err != nil {
-			return page.Page[memory.Version]{}, mapErr(err)
-		}
-		found = append(found, v)
-	}
-	if err := rows.Err(); err != nil {
-		return page.Page[memory.Version]{}, mapErr(err)
+		return page.Page[memory.Version]{}, err
 	}
 	return pageOf(found, req.Size(), func(v memory.Version) (memory.Version, error) { return v, nil },
 		func(v memory.Version) []string { return []string{v.ID.UUID().String()} })

@@ -126,7 +126,7 @@ func (r *ModelCardRepo) Update(ctx context.Context, sc account.Scope, c model.Ca
 		if isUnique(err) {
 			return model.ErrCardExists
 		}
-		if n, err := rowsChanged(res, err); err != nil || n > 0 {
+		if n, err := affected(res, err); err != nil || n > 0 {
 			return err
 		}
 		if _, err := r.Get(ctx, sc, c.ID); err != nil {
@@ -168,7 +168,7 @@ func (r *ModelCardRepo) query(ctx context.Context, sc account.Scope, q string, a
 func (r *ModelCardRepo) Delete(ctx context.Context, sc account.Scope, card id.ModelCard) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		res, err := db.ExecContext(ctx, "DELETE FROM model_cards WHERE tenant_id = ? AND id = ?", sc.Tenant, card)
-		if n, err := rowsChanged(res, err); err != nil || n > 0 {
+		if n, err := affected(res, err); err != nil || n > 0 {
 			return err
 		}
 		return id.NotFound[id.ModelCardKind](card.String())

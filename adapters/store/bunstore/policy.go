@@ -196,24 +196,6 @@ func scanPolicy(tenant id.Tenant, row scanner) (policy.Policy, error) {
 	return p, nil
 }
 
-// queryAll reads every row of a query with scan.
-func queryAll[T any](ctx context.Context, db bun.IDB, scan func(scanner) (T, error), q string, args ...any) ([]T, error) {
-	rows, err := db.QueryContext(ctx, q, args...)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, v)
-	}
-	return out, mapErr(rows.Err())
-}
-
 // Insert implements policy.Repository.
 func (r *PolicyRepo) Insert(ctx context.Context, sc account.Scope, p policy.Policy) error {
 	limits, rules, err := encodePolicy(p)
@@ -247,7 +229,7 @@ func (r *PolicyRepo) Update(ctx context.Context, sc account.Scope, p policy.Poli
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		res, err := db.ExecContext(ctx, `UPDATE policies SET limits = ?, rules = ?, version = ?, updated_at = ?
 			WHERE tenant_id = ? AND id = ? AND version = ?`, limits, rules, p.Version, at(p.UpdatedAt), sc.Tenant, p.ID, p.Version-1)
-		n, err := rowsChanged(res, err)
+		n, err := affected(res, err)
 		if err != nil {
 			return err
 		}
@@ -264,20 +246,11 @@ func (r *PolicyRepo) Update(ctx context.Context, sc account.Scope, p policy.Poli
 	})
 }
 
-// rowsChanged returns how many rows a statement changed.
-func rowsChanged(res sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, mapErr(err)
-	}
-	n, err := res.RowsAffected()
-	return n, mapErr(err)
-}
-
 // Delete implements policy.Repository.
 func (r *PolicyRepo) Delete(ctx context.Context, sc account.Scope, p id.Policy) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		res, err := db.ExecContext(ctx, "DELETE FROM policies WHERE tenant_id = ? AND id = ?", sc.Tenant, p)
-		n, err := rowsChanged(res, err)
+		n, err := affected(res, err)
 		if err != nil {
 			return err
 		}
@@ -298,20 +271,8 @@ func (r *PolicyRepo) List(
 		q += " AND scope_key = ?"
 		args = append(args, scopeKey(policy.Scope(f)))
 	}
-	if req.Cursor != "" {
-		before, err := decodeIDCursor[id.PolicyKind](req.Cursor)
-		if err != nil {
-			return page.Page[policy.Policy]{}, err
-		}
-		q += " AND id < ?"
-		args = append(args, before)
-	}
-	found, err := r.query(ctx, sc, q+" ORDER BY id DESC LIMIT ?", append(args, req.Size()+1)...)
-	if err != nil {
-		return page.Page[policy.Policy]{}, err
-	}
-	return pageOf(found, req.Size(), func(p policy.Policy) (policy.Policy, error) { return p, nil },
-		func(p policy.Policy) []string { return []string{p.ID.String()} })
+	return newestFirst(ctx, r.s.read(ctx), req, func(row scanner) (policy.Policy, error) { return scanPolicy(sc.Tenant, row) },
+		func(p policy.Policy) id.Policy { return p.ID }, q, args...)
 }
 
 func (r *PolicyRepo) query(ctx context.Context, sc account.Scope, q string, args ...any) ([]policy.Policy, error) {
@@ -579,7 +540,7 @@ func (r *ApprovalRepo) Decide(ctx context.Context, sc account.Scope, a policy.Ap
 		res, err := db.ExecContext(ctx, `UPDATE approvals SET status = ?, rule = ?, reason = ?, decided_by = ?, decided_at = ?, note = ?
 			WHERE tenant_id = ? AND id = ? AND status = 'pending'`,
 			string(a.Status), a.Rule, a.Reason, a.DecidedBy, stampOf(a.DecidedAt), a.Note, sc.Tenant, a.ID)
-		if n, err := rowsChanged(res, err); err != nil || n > 0 {
+		if n, err := affected(res, err); err != nil || n > 0 {
 			return err
 		}
 		if _, err := r.Get(ctx, sc, a.ID); err != nil {

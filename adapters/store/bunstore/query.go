@@ -1,10 +1,15 @@
 package bunstore
 
 import (
+	"context"
 	"database/sql"
 	"strings"
 
+	"github.com/uptrace/bun"
+
 	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/page"
 )
 
 // where gathers the conditions of a query.
@@ -44,5 +49,43 @@ func affected(res sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, mapErr(err)
 	}
-	return res.RowsAffected()
+	n, err := res.RowsAffected()
+	return n, mapErr(err)
+}
+
+// queryAll reads every row of a query with scan.
+func queryAll[T any](ctx context.Context, db bun.IDB, scan func(scanner) (T, error), q string, args ...any) ([]T, error) {
+	rows, err := db.QueryContext(ctx, q, args...)
+	if err != nil {
+		return nil, mapErr(err)
+	}
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, mapErr(err)
+		}
+		out = append(out, v)
+	}
+	return out, mapErr(rows.Err())
+}
+
+// newestFirst reads a page of a list that is ordered by id, from the last one on. q ends in its conditions, to which the page's is added.
+func newestFirst[K id.Kind, T any](
+	ctx context.Context, db bun.IDB, req page.Request, scan func(scanner) (T, error), key func(T) id.ID[K], q string, args ...any,
+) (page.Page[T], error) {
+	if req.Cursor != "" {
+		before, err := decodeIDCursor[K](req.Cursor)
+		if err != nil {
+			return page.Page[T]{}, err
+		}
+		q += " AND id < ?"
+		args = append(args, before)
+	}
+	found, err := queryAll(ctx, db, scan, q+" ORDER BY id DESC LIMIT ?", append(args, req.Size()+1)...)
+	if err != nil {
+		return page.Page[T]{}, err
+	}
+	return pageOf(found, req.Size(), func(v T) (T, error) { return v, nil }, func(v T) []string { return []string{key(v).String()} })
 }

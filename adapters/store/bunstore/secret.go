@@ -96,7 +96,7 @@ func (r *VaultRepo) Update(ctx context.Context, sc account.Scope, v secret.Vault
 		res, err := db.ExecContext(ctx, `UPDATE vaults SET display_name = ?, metadata = ?, inline_credential_id = ?, updated_at = ?, archived_at = ?
 			WHERE tenant_id = ? AND id = ?`,
 			v.DisplayName, metadata, v.Inline, at(v.UpdatedAt), stampOf(v.ArchivedAt), sc.Tenant, v.ID)
-		if n, err := rowsChanged(res, err); err != nil || n > 0 {
+		if n, err := affected(res, err); err != nil || n > 0 {
 			return err
 		}
 		return id.NotFound[id.VaultKind](v.ID.String())
@@ -109,21 +109,8 @@ func (r *VaultRepo) List(ctx context.Context, sc account.Scope, req secret.ListR
 	if !req.Archived {
 		q += " AND archived_at IS NULL"
 	}
-	if req.Cursor != "" {
-		before, err := decodeIDCursor[id.VaultKind](req.Cursor)
-		if err != nil {
-			return page.Page[secret.Vault]{}, err
-		}
-		q += " AND id < ?"
-		args = append(args, before)
-	}
-	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (secret.Vault, error) { return scanVault(sc.Tenant, row) },
-		q+" ORDER BY id DESC LIMIT ?", append(args, req.Size()+1)...)
-	if err != nil {
-		return page.Page[secret.Vault]{}, err
-	}
-	return pageOf(found, req.Size(), func(v secret.Vault) (secret.Vault, error) { return v, nil },
-		func(v secret.Vault) []string { return []string{v.ID.String()} })
+	return newestFirst(ctx, r.s.read(ctx), req.Request, func(row scanner) (secret.Vault, error) { return scanVault(sc.Tenant, row) },
+		func(v secret.Vault) id.Vault { return v.ID }, q, args...)
 }
 
 // Delete implements secret.Vaults.
@@ -131,7 +118,7 @@ func (r *VaultRepo) Delete(ctx context.Context, sc account.Scope, vault id.Vault
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		// The vault goes first: whoever adds a credential holds its row.
 		res, err := db.ExecContext(ctx, "DELETE FROM vaults WHERE tenant_id = ? AND id = ?", sc.Tenant, vault)
-		n, err := rowsChanged(res, err)
+		n, err := affected(res, err)
 		if err != nil {
 			return err
 		}
@@ -291,7 +278,7 @@ func (r *CredentialRepo) Update(ctx context.Context, sc account.Scope, c secret.
 			WHERE tenant_id = ? AND id = ? AND version = ?`,
 			c.DisplayName, metadata, auth, at(c.UpdatedAt), stampOf(c.ArchivedAt), c.Sealed, c.Version, c.SecretVersion,
 			at(c.RefreshUntil), c.RefreshFailed, sc.Tenant, c.ID, c.Version-1)
-		if n, err := rowsChanged(res, err); err != nil || n > 0 {
+		if n, err := affected(res, err); err != nil || n > 0 {
 			return err
 		}
 		if _, err := r.Get(ctx, sc, id.Vault{}, c.ID); err != nil {
@@ -309,21 +296,8 @@ func (r *CredentialRepo) List(
 	if !req.Archived {
 		q += " AND archived_at IS NULL"
 	}
-	if req.Cursor != "" {
-		before, err := decodeIDCursor[id.CredentialKind](req.Cursor)
-		if err != nil {
-			return page.Page[secret.Credential]{}, err
-		}
-		q += " AND id < ?"
-		args = append(args, before)
-	}
-	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (secret.Credential, error) { return scanCredential(sc.Tenant, row) },
-		q+" ORDER BY id DESC LIMIT ?", append(args, req.Size()+1)...)
-	if err != nil {
-		return page.Page[secret.Credential]{}, err
-	}
-	return pageOf(found, req.Size(), func(c secret.Credential) (secret.Credential, error) { return c, nil },
-		func(c secret.Credential) []string { return []string{c.ID.String()} })
+	return newestFirst(ctx, r.s.read(ctx), req.Request, func(row scanner) (secret.Credential, error) { return scanCredential(sc.Tenant, row) },
+		func(c secret.Credential) id.Credential { return c.ID }, q, args...)
 }
 
 // Delete implements secret.Credentials.
@@ -331,7 +305,7 @@ func (r *CredentialRepo) Delete(ctx context.Context, sc account.Scope, vault id.
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		res, err := db.ExecContext(ctx, "DELETE FROM vault_credentials WHERE tenant_id = ? AND vault_id = ? AND id = ?",
 			sc.Tenant, vault, credential)
-		if n, err := rowsChanged(res, err); err != nil || n > 0 {
+		if n, err := affected(res, err); err != nil || n > 0 {
 			return err
 		}
 		return id.NotFound[id.CredentialKind](credential.String())

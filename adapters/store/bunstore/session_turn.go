@@ -267,21 +267,13 @@ func (r *SessionTurnRepo) TakeOver(ctx context.Context, l session.Lease, all boo
 
 // Waiting implements session.Leases.
 func (r *SessionTurnRepo) Waiting(ctx context.Context, before time.Time, limit int) ([]session.Ref, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, fmt.Sprintf(`SELECT tenant_id, session_id FROM session_turns WHERE state = 'ready'
+	return queryAll(ctx, r.s.read(ctx), scanRef, fmt.Sprintf(`SELECT tenant_id, session_id FROM session_turns WHERE state = 'ready'
 		UNION SELECT tenant_id, session_id FROM session_turns AS q WHERE state = 'queued' AND created_at < ?
 			AND NOT EXISTS (SELECT 1 FROM session_turns AS a WHERE a.session_id = q.session_id AND a.state IN ('running', 'parked', 'ready'))
 		LIMIT %d`, limit), at(before))
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []session.Ref
-	for rows.Next() {
-		var ref session.Ref
-		if err := rows.Scan(&ref.Tenant, &ref.Session); err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, ref)
-	}
-	return out, mapErr(rows.Err())
+}
+
+func scanRef(row scanner) (ref session.Ref, err error) {
+	err = row.Scan(&ref.Tenant, &ref.Session)
+	return ref, err
 }

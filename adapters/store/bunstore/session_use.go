@@ -30,21 +30,8 @@ func scanToolUse(row scanner) (session.ToolUse, error) {
 
 // Open implements session.ToolUses.
 func (r *ToolUseRepo) Open(ctx context.Context, sc account.Scope, sessionID id.Session) ([]session.ToolUse, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+toolUseColumns+
+	return queryAll(ctx, r.s.read(ctx), scanToolUse, "SELECT "+toolUseColumns+
 		" FROM session_tool_uses WHERE session_id = ? AND tenant_id = ? ORDER BY seq", sessionID, sc.Tenant)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []session.ToolUse
-	for rows.Next() {
-		u, err := scanToolUse(rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, u)
-	}
-	return out, mapErr(rows.Err())
 }
 
 // Close implements session.ToolUses.

@@ -182,22 +182,11 @@ func (r *SkillRepo) List(ctx context.Context, req skill.ListRequest) (page.Page[
 		}
 		add("p.name > ?", nameKey(place[0]))
 	}
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+pluginColumns+", "+releaseColumns+pluginTables+
-		" WHERE "+strings.Join(where, " AND ")+" ORDER BY p.name LIMIT ?", append(args, req.Page.Size()+1)...)
+	found, err := queryAll(ctx, r.s.read(ctx), scanPlugin,
+		"SELECT "+pluginColumns+", "+releaseColumns+pluginTables+
+			" WHERE "+strings.Join(where, " AND ")+" ORDER BY p.name LIMIT ?", append(args, req.Page.Size()+1)...)
 	if err != nil {
-		return page.Page[skill.Plugin]{}, mapErr(err)
-	}
-	defer rows.Close()
-	var found []skill.Plugin
-	for rows.Next() {
-		p, err := scanPlugin(rows)
-		if err != nil {
-			return page.Page[skill.Plugin]{}, mapErr(err)
-		}
-		found = append(found, p)
-	}
-	if err := rows.Err(); err != nil {
-		return page.Page[skill.Plugin]{}, mapErr(err)
+		return page.Page[skill.Plugin]{}, err
 	}
 	return pageOf(found, req.Page.Size(), func(p skill.Plugin) (skill.Plugin, error) { return p, nil },
 		func(p skill.Plugin) []string { return []string{p.Name} })

@@ -178,22 +178,11 @@ func (r *GuideRepo) Guides(ctx context.Context, sc account.Scope, req skill.List
 		}
 		w.and("g.id < ?", before)
 	}
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+guideColumns+", "+versionColumn+guideTables+" WHERE "+w.sql()+
-		" ORDER BY g.id DESC LIMIT ?", append(w.args, req.Size()+1)...)
+	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (skill.Guide, error) { return scanGuide(sc.Tenant, row) },
+		"SELECT "+guideColumns+", "+versionColumn+guideTables+" WHERE "+w.sql()+
+			" ORDER BY g.id DESC LIMIT ?", append(w.args, req.Size()+1)...)
 	if err != nil {
-		return page.Page[skill.Guide]{}, mapErr(err)
-	}
-	defer rows.Close()
-	var found []skill.Guide
-	for rows.Next() {
-		g, err := scanGuide(sc.Tenant, rows)
-		if err != nil {
-			return page.Page[skill.Guide]{}, mapErr(err)
-		}
-		found = append(found, g)
-	}
-	if err := rows.Err(); err != nil {
-		return page.Page[skill.Guide]{}, mapErr(err)
+		return page.Page[skill.Guide]{}, err
 	}
 	return pageOf(found, req.Size(), func(g skill.Guide) (skill.Guide, error) { return g, nil },
 		func(g skill.Guide) []string { return []string{g.ID.UUID().String()} })

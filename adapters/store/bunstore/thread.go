@@ -153,44 +153,18 @@ func (r *ThreadRepo) rows(ctx context.Context, sc account.Scope, of []session.Se
 // Waiting implements session.Threads.
 func (r *ThreadRepo) Waiting(ctx context.Context, sc account.Scope, root id.Session) ([]session.ToolUse, error) {
 	columns := "u." + strings.ReplaceAll(toolUseColumns, ", ", ", u.")
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+columns+` FROM session_threads AS t
+	return queryAll(ctx, r.s.read(ctx), scanToolUse, "SELECT "+columns+` FROM session_threads AS t
 		JOIN session_tool_uses AS u ON u.session_id = t.id AND u.state IN (?) AND u.seq <= t.mirrored
 		WHERE t.root_id = ? AND t.tenant_id = ? ORDER BY t.id, u.seq`,
 		bun.List([]string{string(session.UseAsk), string(session.UseClient), string(session.UseParked)}), root, sc.Tenant)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []session.ToolUse
-	for rows.Next() {
-		u, err := scanToolUse(rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, u)
-	}
-	return out, mapErr(rows.Err())
 }
 
 // Lagging implements session.Threads.
 func (r *ThreadRepo) Lagging(ctx context.Context, limit int) ([]session.Ref, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, fmt.Sprintf(`SELECT t.tenant_id, t.id FROM session_threads AS t JOIN sessions AS s ON s.id = t.id
+	return queryAll(ctx, r.s.read(ctx), scanRef, fmt.Sprintf(`SELECT t.tenant_id, t.id FROM session_threads AS t JOIN sessions AS s ON s.id = t.id
 		WHERE t.busy AND s.deleted_at IS NULL AND (NOT EXISTS (SELECT 1 FROM session_tool_uses AS u WHERE u.id = t.use_id)
 		OR s.last_seq > t.mirrored AND NOT EXISTS (SELECT 1 FROM session_turns AS r WHERE r.session_id = t.id AND r.state = 'running'))
 		ORDER BY t.id LIMIT %d`, limit))
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []session.Ref
-	for rows.Next() {
-		var ref session.Ref
-		if err := rows.Scan(&ref.Tenant, &ref.Session); err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, ref)
-	}
-	return out, mapErr(rows.Err())
 }
 
 // Usage implements session.Threads.

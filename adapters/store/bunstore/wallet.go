@@ -46,20 +46,8 @@ func scanWallet(tenant id.Tenant, row scanner) (wallet.Wallet, error) {
 }
 
 func (r *WalletRepo) query(ctx context.Context, sc account.Scope, q string, args ...any) ([]wallet.Wallet, error) {
-	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+walletColumns+" FROM wallets WHERE "+q, args...)
-	if err != nil {
-		return nil, mapErr(err)
-	}
-	defer rows.Close()
-	var out []wallet.Wallet
-	for rows.Next() {
-		w, err := scanWallet(sc.Tenant, rows)
-		if err != nil {
-			return nil, mapErr(err)
-		}
-		out = append(out, w)
-	}
-	return out, mapErr(rows.Err())
+	return queryAll(ctx, r.s.read(ctx), func(row scanner) (wallet.Wallet, error) { return scanWallet(sc.Tenant, row) },
+		"SELECT "+walletColumns+" FROM wallets WHERE "+q, args...)
 }
 
 // owner is how the column agent_id spells a wallet's owner: the tenant itself is all zeros, and not NULL.
