@@ -99,8 +99,12 @@ func guessMedia(name, sniffed string) string {
 }
 
 func extensionOf(media string) string {
+	base := func(media string) string {
+		media, _, _ = strings.Cut(media, ";")
+		return strings.ToLower(strings.TrimSpace(media))
+	}
 	for _, e := range extensions {
-		if e.media == media {
+		if base(e.media) == base(media) {
 			return e.ext
 		}
 	}

@@ -103,14 +103,16 @@ func (in *listFilesInput) request() (file.ListRequest, error) {
 			return file.ListRequest{}, err
 		}
 	}
-	if in.IDs == nil && in.PlainIDs == nil {
+	// A client library writes null as an empty text.
+	ids := slices.DeleteFunc(slices.Concat(in.IDs, in.PlainIDs), func(spelled string) bool { return spelled == "" })
+	if len(ids) == 0 {
 		return req, nil
 	}
 	if in.Limit != 0 {
 		return file.ListRequest{}, fault.Invalidf("query.ids[]", "cannot be combined with paging")
 	}
 	req.IDs = []id.File{}
-	for _, spelled := range slices.Concat(in.IDs, in.PlainIDs) {
+	for _, spelled := range ids {
 		// What names no file is left out like what does not exist.
 		if of, err := id.Parse[id.FileKind](spelled); err == nil && !slices.Contains(req.IDs, of) {
 			req.IDs = append(req.IDs, of)

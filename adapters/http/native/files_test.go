@@ -162,6 +162,7 @@ func TestFileUpload(t *testing.T) {
 		{`{"filename":"a","content":"AAE=","encoding":"base64"}`, "a", "application/octet-stream"},
 		{`{"filename":"../../x","content":"","media_type":"image/png"}`, "x", "image/png"},
 		{`{"filename":"..","content":"iVBORw0KGgo=","encoding":"base64"}`, "unnamed.png", "image/png"},
+		{`{"filename":"/","content":"x","media_type":"text/plain"}`, "unnamed.txt", "text/plain"},
 		{`{"filename":"a\u202egpj.exe","content":"x","mime_type":"text/plain"}`, "agpj.exe", "text/plain"},
 	} {
 		got := f.want(201, http.MethodPost, "/v1/files", c.body)
@@ -177,7 +178,7 @@ func TestFileUpload(t *testing.T) {
 	if got := f.want(200, http.MethodDelete, path, ""); got.get("type") != "file_deleted" || got.get("id") != made.get("id") {
 		t.Errorf("deleted: %s", got.body)
 	}
-	if n := len(stored(t, dir)); n != 7 {
+	if n := len(stored(t, dir)); n != 8 {
 		t.Errorf("%d blobs are left", n)
 	}
 	for _, p := range []string{path, path + "/content"} {
@@ -366,7 +367,7 @@ func TestListFiles(t *testing.T) {
 	for query, want := range map[string]string{
 		"": "43210", "?order=asc": "01234", "?limit=2": "43", "?scope_id=" + of: "2", "?session_id=" + of: "2",
 		"?after_id=" + all[3]: "210", "?before_id=" + all[3]: "4", "?before_id=" + all[0] + "&limit=2": "21",
-		"?ids[]=" + all[0] + "&ids[]=" + all[4] + "&ids[]=nonsense&ids[]=" + all[0]: "40", "?ids=" + all[1]: "1", "?ids[]=nonsense": "",
+		"?ids[]=" + all[0] + "&ids[]=" + all[4] + "&ids[]=nonsense&ids[]=" + all[0]: "40", "?ids=" + all[1]: "1", "?ids=": "43210", "?ids[]=nonsense": "",
 	} {
 		if got, _ := list(query); got != want {
 			t.Errorf("%s: %q, want %q", query, got, want)
