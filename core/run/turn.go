@@ -213,6 +213,11 @@ func (t *turn) closeSpan(ctx context.Context, why string) error {
 		Type: session.SpanModelEnd, Ref: t.t.Span, Body: session.SpanEndBody{IsError: &failed, Error: why},
 		Usage: session.Usage{Unknown: t.t.Reserved},
 	}}
+	cut, err := t.s.d.Journal.Unsummarised(ctx, t.t)
+	if err != nil {
+		return err
+	}
+	entries = append(entries, cut...)
 	rec, ok, err := t.s.d.Gate.Lookup(ctx, t.sc, t.t.Span.String())
 	if err != nil {
 		return err

@@ -672,6 +672,11 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 			if !t.Span.IsZero() {
 				failed := true
 				entries = append(entries, Entry{Type: SpanModelEnd, Ref: t.Span, Body: SpanEndBody{IsError: &failed, Error: h.reason}})
+				cut, err := j.Unsummarised(ctx, t)
+				if err != nil {
+					return 0, err
+				}
+				entries = append(entries, cut...)
 				ends = append(ends, LooseEnd{Tenant: t.Tenant, Session: session, Key: t.Span, Reserved: t.Reserved, Turn: t.ID})
 			}
 			uses, err := j.d.Uses.Open(ctx, sc, session)

@@ -262,6 +262,18 @@ func (j *Journal) Compaction(ctx context.Context, ref Ref) (Compaction, bool, er
 	return j.d.Outcomes.Compaction(ctx, account.System(ref.Tenant), ref.Session)
 }
 
+// Unsummarised ends, for the log, the summary that the model call of a turn was to bring, when that call is over without one; it returns
+// nothing for other calls.
+func (j *Journal) Unsummarised(ctx context.Context, t Turn) ([]Entry, error) {
+	events, err := j.d.Log.Events(ctx, account.System(t.Tenant), t.Session, EventQuery{
+		Types: []EventType{SpanModelStart, SpanCompactionStart, SpanCompactionEnd}, Desc: true, Limit: 2,
+	})
+	if err != nil || len(events) < 2 || events[0].ID != t.Span || events[1].Type != SpanCompactionStart {
+		return nil, err
+	}
+	return []Entry{{Type: SpanCompactionEnd, Ref: events[1].ID, Body: CompactionEndBody{IsError: true}}}, nil
+}
+
 // Compact stores what stands for the older part of a conversation. It joins the transaction in ctx, in which the caller appends
 // agent.thread_context_compacted.
 func (j *Journal) Compact(ctx context.Context, ref Ref, through int64, summary string) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/llm/llmtest"
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/tool"
@@ -244,4 +247,64 @@ func TestTeamUnderStress(t *testing.T) {
 		slices.Sort(d.seen)
 		t.Errorf("%d transactions had to be repeated: %v", len(d.seen), slices.Compact(d.seen))
 	}
+}
+
+// TestEveryCrashPointOfSummaries kills a process in each transaction of a conversation whose older part is summarised, and lets another
+// one go on: every message is answered once, and every summary that has begun has an end.
+func TestEveryCrashPointOfSummaries(t *testing.T) {
+	t.Parallel()
+	for _, after := range []bool{false, true} {
+		t.Run(fmt.Sprintf("after=%v", after), func(t *testing.T) {
+			t.Parallel()
+			s := openSQLiteStore(t)
+			for at := int64(1); ; at++ {
+				d := &dyingTx{Runner: s, at: at, after: after, died: make(chan struct{})}
+				summariseTogether(t, s, d)
+				if t.Failed() {
+					t.Fatalf("killed in transaction %d", at)
+				}
+				if !d.reached() {
+					return
+				}
+			}
+		})
+	}
+}
+
+func summariseTogether(t *testing.T, s *Store, d *dyingTx) {
+	t.Helper()
+	const messages = 6
+	l := newTeamLab(t, s)
+	l.cfg.ContextBytes = 1500
+	l.model.AnswerFunc = func(req llm.Request) llmtest.Answer {
+		if summarises(req) {
+			return llmtest.Text("much was said")
+		}
+		return llmtest.Text(strings.Repeat("x", 300))
+	}
+	l.cfg.Scan = time.Hour
+	l.runNode = *l.idleNode()
+	l.cfg.Scan = 5 * time.Millisecond
+	v := l.session(0)
+	for range messages {
+		l.send(v, say("Go on."))
+	}
+	l.survive(d, v)
+	events := l.log(v)
+	soundLog(t, s, l.runLab, v.ID)
+	ends := map[id.Event]int{}
+	for _, e := range events {
+		if e.Type == session.SpanCompactionEnd {
+			ends[e.Ref]++
+		}
+	}
+	for _, e := range events {
+		if e.Type == session.SpanCompactionStart && ends[e.ID] != 1 {
+			t.Errorf("a summary has %d ends: %v", ends[e.ID], kinds(events))
+		}
+	}
+	if n := count(events, session.AgentMessage); n != messages || count(events, session.ThreadCompacted) == 0 {
+		t.Errorf("%d answers: %v", n, kinds(events))
+	}
+	sound(t, l.model.Requests())
 }
