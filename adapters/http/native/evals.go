@@ -556,7 +556,7 @@ type EvalInput struct {
 
 type compareEvalsInput struct {
 	EvalID string `path:"eval_id" doc:"The run that is the base."`
-	With   string `query:"with" required:"true" minLength:"1" doc:"The run that it is compared with."`
+	With   string `query:"with" minLength:"1" doc:"The run that it is compared with. Required."`
 }
 
 func (f *face) registerEvals() {
