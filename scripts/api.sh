@@ -9,8 +9,11 @@ schemathesis=4.32.5
 spectral=6.16.3
 work=$(mktemp -d)
 server=
+doubles=
 finish() {
-  [ -z "$server" ] || { kill "$server" 2>/dev/null && wait "$server" 2>/dev/null || true; }
+  for process in $server $doubles; do
+    kill "$process" 2>/dev/null && wait "$process" 2>/dev/null || true
+  done
   rm -rf "$work"
 }
 trap finish EXIT
@@ -28,6 +31,16 @@ go build -o "$work/bureau" ./app/cmd/bureau
 export BUREAU_API_KEY="bureau_$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 url=http://127.0.0.1:$port
+mkfifo "$work/port"
+python3 scripts/api-doubles.py >"$work/port" &
+doubles=$!
+read -r outside <"$work/port"
+export BUREAU_EGRESS_ALLOW=127.0.0.1:$outside BUREAU_OAUTH_ALLOWED_DOMAINS=example.com
+for app in SLACK GITHUB GOOGLE; do
+  export "BUREAU_OAUTH_${app}_CLIENT_ID=client" "BUREAU_OAUTH_${app}_CLIENT_SECRET=secret"
+done
+export BUREAU_OAUTH_SLACK_BASE_URL=http://127.0.0.1:$outside BUREAU_OAUTH_GOOGLE_ISSUER=http://127.0.0.1:$outside
+export BUREAU_OAUTH_SLACK_SIGNING_SECRET=signing BUREAU_OAUTH_GITHUB_WEBHOOK_SECRET=signing
 BUREAU_RATE_LIMIT_SCALE=0 "$work/bureau" serve --addr "127.0.0.1:$port" --data "$work/data" >"$work/log" 2>&1 &
 server=$!
 fail() {
@@ -61,6 +74,11 @@ for _ in $(seq 600); do
   sleep 0.5
 done
 
+# A Slack where nobody has to agree.
+state=$(call GET /v1/integrations/slack/install | grep -o '"state":"[^"]*"' | cut -d'"' -f4)
+installation=$(call GET "/v1/integrations/slack/callback?state=$state&code=x" | ids | head -n 1)
+echo "$installation" | know installations
+
 # Things to play with, several of each kind, because some of them are archived, deleted and frozen on the way.
 for i in 1 2 3 4 5 6; do
   agent=$(make /v1/agents "{\"name\":\"agent $i\",\"model\":\"offline\"}")
@@ -69,9 +87,29 @@ for i in 1 2 3 4 5 6; do
   make /v1/policies "{\"scope\":{\"agent_id\":\"$agent\"},\"limits\":{\"require_approval_above\":\"30\"}}" | know policies
   make "/v1/agents/$agent/skills" '{"skill_id":"calculator"}' | know skills
   call POST /v1/knowledge/ingest "{\"agent_id\":\"$agent\",\"chunks\":[{\"text\":\"Refunds are granted within 30 days.\",\"source\":\"a.md\"}]}" >/dev/null
+  environment=$(make /v1/environments "{\"name\":\"environment $i\",\"config\":{\"type\":\"cloud\"}}")
+  echo "$environment" | know environments
+  vault=$(make /v1/vaults "{\"display_name\":\"vault $i\"}")
+  echo "$vault" | know vaults
+  make "/v1/vaults/$vault/credentials" \
+    "{\"display_name\":\"c\",\"auth\":{\"type\":\"static_bearer\",\"token\":\"t$i\",\"mcp_server_url\":\"https://mcp.invalid/$i\"}}" | know credentials
+  store=$(make /v1/memory_stores "{\"name\":\"store $i\",\"agent_id\":\"$agent\"}")
+  echo "$store" | know stores
+  memory=$(call POST "/v1/memory_stores/$store/memories" "{\"path\":\"/a/$i.md\",\"content\":\"Customers like $i.\"}")
+  echo "$memory" | ids | head -n 1 | know memories
+  echo "$memory" | grep -o '"memory_version_id":"[^"]*"' | cut -d'"' -f4 | head -n 1 | know memory_versions
+  make /v1/skills "{\"files\":[{\"filename\":\"s/SKILL.md\",\"content\":\"---\\nname: notes-$i\\ndescription: Notes.\\n---\\nWrite.\\n\"}]}" | know skills
+  make /v1/model_cards "{\"model_id\":\"card $i\",\"provider\":\"oai-compatible\",\"model\":\"m\",\"base_url\":\"http://127.0.0.1:$outside/v1\",\"api_key\":\"k\"}" |
+    know cards
+  make /v1/integrations/slack/publications "{\"agent_id\":\"$agent\",\"installation_id\":\"$installation\"}" | know publications
+  make /v1/evals "{\"agent_id\":\"$agent\",\"tasks\":[{\"id\":\"t\",\"messages\":[\"What is 17 * 23?\"],\"scorer\":{\"type\":\"includes\",\"text\":\"391\"}}]}" |
+    know evals
   for _ in 1 2; do
     session=$(make /v1/sessions "{\"agent\":\"$agent\"}")
     echo "$session" | know sessions
+    echo "sthr_${session#sesn_}" | know threads
+    make "/v1/sessions/$session/resources" '{"type":"github_repository","url":"https://github.com/octocat/hello-world"}' | know resources
+    make /v1/files "{\"filename\":\"a.txt\",\"content\":\"text\",\"session_id\":\"$session\"}" | know files
     call POST "/v1/sessions/$session/messages" '{"content":"Pay 35 USDC to vendor.example for the renewal"}' >/dev/null
   done
   make /v1/api_keys '{"scopes":["chat"]}' | know keys
@@ -82,6 +120,9 @@ call GET /v1/audit | ids | know entries
 call GET /v1/skills | ids | know skills
 echo http_fetch | know plugins
 printf '%s\n' 1 | know versions
+echo slack | know integrations
+echo google | know providers
+echo SKILL.md | know filenames
 
 cp scripts/schemathesis.toml "$work/"
 "$cache/schemathesis-$schemathesis/bin/st" --config-file "$work/schemathesis.toml" run "$work/openapi.json" --url "$url" \
