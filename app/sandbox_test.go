@@ -117,9 +117,9 @@ func TestSandbox(t *testing.T) {
 				t.Fatalf("%t %q", failed, text)
 			}
 			type file struct {
-				ID, Filename string
-				SizeBytes    int64 `json:"size_bytes"`
-				Downloadable bool
+				ID, Filename, Path string
+				SizeBytes          int64 `json:"size_bytes"`
+				Downloadable       bool
 			}
 			outputs := func() []file {
 				t.Helper()
@@ -144,6 +144,20 @@ func TestSandbox(t *testing.T) {
 			list = outputs()
 			if len(list) != 1 || list[0].SizeBytes != 11 {
 				t.Errorf("a changed output: %+v", list)
+			}
+			if text, failed := b.bash("mkdir -p /mnt/session/outputs/d; echo nested > /mnt/session/outputs/d/b.txt; echo flat > /mnt/session/outputs/d_b.txt; echo top > /mnt/session/outputs/b.txt"); failed {
+				t.Fatal(text)
+			}
+			places := map[string]string{"d/b.txt": "b.txt nested\n", "d_b.txt": "d_b.txt flat\n", "b.txt": "b.txt top\n", "copy.csv": "copy.csv tea,3\nmore\n"}
+			for _, f := range outputs() {
+				got := f.Filename + " " + string(b.s.Admin.Do("GET", "/v1/files/"+f.ID+"/content", nil).Body)
+				if want := places[f.Path]; got != want {
+					t.Errorf("%s: %q, want %q", f.Path, got, want)
+				}
+				delete(places, f.Path)
+			}
+			if len(places) != 0 {
+				t.Errorf("missing outputs: %v", places)
 			}
 			b.s.Admin.Call("DELETE", "/v1/sessions/"+b.session+"/resources/"+res.ID, nil, nil)
 			if text, failed := b.bash("ls /mnt/session/uploads | wc -l"); failed || text != "0\n" {

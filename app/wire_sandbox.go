@@ -3,7 +3,7 @@ package app
 import (
 	"context"
 	"io"
-	"strings"
+	"path"
 
 	"go.uber.org/fx"
 
@@ -110,9 +110,9 @@ func (v sandboxVariables) Variables(ctx context.Context, sc account.Scope, vault
 type sandboxOutputs struct{ files *file.Service }
 
 func (o sandboxOutputs) Save(ctx context.Context, sc account.Scope, n sandbox.NewOutput, body io.Reader) (id.File, error) {
-	// Names of files have no path. The one of an output in a directory says which.
-	name := strings.ReplaceAll(n.Path, "/", "_")
-	f, err := o.files.Create(ctx, sc, file.New{Name: name, Session: n.Session, Output: true, Downloadable: true}, body)
+	f, err := o.files.Create(ctx, sc, file.New{
+		Name: path.Base(n.Path), Path: n.Path, Session: n.Session, Output: true, Downloadable: true,
+	}, body)
 	return f.ID, err
 }
 

@@ -24,8 +24,9 @@ type File struct {
 	Size      int64  // bytes
 	SHA256    [32]byte
 	Session   id.Session // it goes with this session; zero: none
-	// Output says that Session's sandbox made it, rather than a caller. Names of a session's outputs are unique.
+	// Output says that Session's sandbox made it, rather than a caller.
 	Output       bool
+	Path         string     // of an output: where the sandbox has it, slash-separated; unique in the session. "" otherwise
 	Downloadable bool       // callers may read the content, and not only agents
 	ExpiresAt    *time.Time // nil: never
 	CreatedAt    time.Time
@@ -40,7 +41,8 @@ type New struct {
 	// what the name's extension or the first bytes tell.
 	MediaType    string
 	Session      id.Session // must exist; zero: none
-	Output       bool       // replaces the output of the same name that the session has; needs Session
+	Output       bool       // replaces the output of the same Path that the session has; needs Session
+	Path         string     // of an output, such as "charts/a.png"; "" is its name
 	Downloadable bool
 	TTL          time.Duration // until it expires: at most MaxTTL; 0: never
 }
@@ -61,6 +63,7 @@ type ListRequest struct {
 	Session  id.Session // of this session; zero: any
 	Outputs  bool       // made by a sandbox only
 	Name     string     // exactly this name; "" any
+	Path     string     // outputs with exactly this path; "" any
 	OldFirst bool
 	// After and Before are places in the list, whether the file is there or not: what comes behind After in the list's order, or the
 	// page that ends just before Before. At most one of them and Cursor is set.

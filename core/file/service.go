@@ -1,6 +1,7 @@
 package file
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -182,6 +183,9 @@ func (s *Service) Keep(ctx context.Context, sc account.Scope, got Received, n Ne
 		ID: got.ID, Tenant: sc.Tenant, Name: n.Name, MediaType: n.MediaType, Size: got.Size, SHA256: got.SHA256, Session: n.Session,
 		Output: n.Output, Downloadable: n.Downloadable, CreatedAt: now,
 	}
+	if f.Output {
+		f.Path = cmp.Or(n.Path, f.Name)
+	}
 	if n.TTL > 0 {
 		t := clock.Stored(now.Add(n.TTL))
 		f.ExpiresAt = &t
@@ -222,7 +226,7 @@ func (s *Service) Keep(ctx context.Context, sc account.Scope, got Received, n Ne
 
 // replace removes what f replaces, or f itself when that is the same, and returns what is left and what went.
 func (s *Service) replace(ctx context.Context, sc account.Scope, f File, now time.Time) (File, []id.File, error) {
-	olds, err := s.d.Repository.List(ctx, sc, ListRequest{Session: f.Session, Outputs: true, Name: f.Name}, now)
+	olds, err := s.d.Repository.List(ctx, sc, ListRequest{Session: f.Session, Outputs: true, Path: f.Path}, now)
 	if err != nil {
 		return File{}, nil, err
 	}

@@ -38,6 +38,7 @@ type fileWire struct {
 	SHA256       string         `json:"sha256" doc:"Of the content, in hexadecimal."`
 	Downloadable bool           `json:"downloadable" doc:"Whether callers may read the content, or only agents."`
 	Output       bool           `json:"output" doc:"Whether a session made it, rather than a caller."`
+	Path         *string        `json:"path" doc:"Of an output: where the session's sandbox has it, below /mnt/session/outputs. The file's name is the last part of it."`
 	Scope        *fileScopeWire `json:"scope" doc:"The session that it goes with."`
 	ScopeID      *string        `json:"scope_id" doc:"The id in scope."`
 	ExpiresAt    *stamp         `json:"expires_at"`
@@ -52,7 +53,7 @@ type fileScopeWire struct {
 func showFile(v file.File) fileWire {
 	w := fileWire{
 		ID: v.ID.String(), Type: "file", Filename: v.Name, MIMEType: v.MediaType, MediaType: v.MediaType, SizeBytes: v.Size,
-		SHA256: hex.EncodeToString(v.SHA256[:]), Downloadable: v.Downloadable, Output: v.Output, ExpiresAt: stampPtr(v.ExpiresAt),
+		SHA256: hex.EncodeToString(v.SHA256[:]), Downloadable: v.Downloadable, Output: v.Output, Path: textOrNull(v.Path), ExpiresAt: stampPtr(v.ExpiresAt),
 		CreatedAt: stampOf(v.CreatedAt),
 	}
 	if !v.Session.IsZero() {

@@ -126,7 +126,7 @@ func TestFileUpload(t *testing.T) {
 		filePart{name: "session_id", content: of}, filePart{name: "expires_in_seconds", content: "3600"}, // fields may follow the file
 	)
 	want := decode(t, fmt.Sprintf(`{"id":%q,"type":"file","filename":"me ü.txt","mime_type":"text/x-own","media_type":"text/x-own",
-		"size_bytes":5,"sha256":%q,"downloadable":true,"output":false,"scope":{"type":"session","id":%q},"scope_id":%q,
+		"size_bytes":5,"sha256":%q,"downloadable":true,"output":false,"path":null,"scope":{"type":"session","id":%q},"scope_id":%q,
 		"expires_at":"2026-07-15T13:30:00.000Z","created_at":"2026-07-15T12:30:00.000Z"}`,
 		made.get("id"), hex.EncodeToString(sum[:]), of, of))
 	if d := cmp.Diff(want, made.json); d != "" {

@@ -27,7 +27,7 @@ var (
 // Files returns the repository of files.
 func (s *Store) Files() *FileRepo { return &FileRepo{s} }
 
-const fileColumns = "f.id, f.name, f.media_type, f.size, f.sha256, f.session_id, f.output, f.downloadable, f.expires_at, f.created_at"
+const fileColumns = "f.id, f.name, f.media_type, f.size, f.sha256, f.session_id, f.output, f.path, f.downloadable, f.expires_at, f.created_at"
 
 // fileSeen is the condition that a file can be seen by: it goes with its session, although the row goes later.
 const fileSeen = "f.state = 'ready' AND (f.session_id IS NULL OR EXISTS " +
@@ -37,7 +37,7 @@ func scanFile(tenant id.Tenant, row scanner) (file.File, error) {
 	f := file.File{Tenant: tenant}
 	var sum []byte
 	var expires, created stamp
-	err := row.Scan(&f.ID, &f.Name, &f.MediaType, &f.Size, &sum, &f.Session, &f.Output, &f.Downloadable, &expires, &created)
+	err := row.Scan(&f.ID, &f.Name, &f.MediaType, &f.Size, &sum, &f.Session, &f.Output, &f.Path, &f.Downloadable, &expires, &created)
 	if err != nil {
 		return file.File{}, err
 	}
@@ -78,8 +78,8 @@ func (r *FileRepo) Keep(ctx context.Context, sc account.Scope, f file.File) (int
 			expires = at(*f.ExpiresAt)
 		}
 		res, err := db.ExecContext(ctx, `UPDATE files SET state = 'ready', name = ?, media_type = ?, size = ?, sha256 = ?, session_id = ?,
-			output = ?, downloadable = ?, expires_at = ?, created_at = ? WHERE tenant_id = ? AND id = ? AND state = 'pending'`,
-			f.Name, f.MediaType, f.Size, f.SHA256[:], f.Session, f.Output, f.Downloadable, expires, at(f.CreatedAt), sc.Tenant, f.ID)
+			output = ?, path = ?, downloadable = ?, expires_at = ?, created_at = ? WHERE tenant_id = ? AND id = ? AND state = 'pending'`,
+			f.Name, f.MediaType, f.Size, f.SHA256[:], f.Session, f.Output, f.Path, f.Downloadable, expires, at(f.CreatedAt), sc.Tenant, f.ID)
 		return oneFile(res, err, f.ID)
 	})
 	return total, err
@@ -130,6 +130,9 @@ func (r *FileRepo) List(ctx context.Context, sc account.Scope, req file.ListRequ
 	}
 	if req.Outputs {
 		add("f.output = ?", true)
+	}
+	if req.Path != "" {
+		add("f.path = ?", nulless(req.Path))
 	}
 	if req.Name != "" {
 		add("f.name = ?", nulless(req.Name))
