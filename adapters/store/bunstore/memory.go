@@ -56,7 +56,7 @@ func scanMemoryStore(tenant id.Tenant, row scanner) (memory.Store, error) {
 
 // InsertStore implements memory.Stores.
 func (r *MemoryRepo) InsertStore(ctx context.Context, sc account.Scope, st memory.Store) error {
-	metadata, err := encodePairs(st.Metadata)
+	metadata, err := encodeMetadata(st.Metadata)
 	if err != nil {
 		return err
 	}
@@ -72,17 +72,6 @@ func (r *MemoryRepo) InsertStore(ctx context.Context, sc account.Scope, st memor
 		}
 		return nil
 	})
-}
-
-func encodePairs(m map[string]string) (string, error) {
-	if m == nil {
-		m = map[string]string{}
-	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return "", fmt.Errorf("bunstore: %w", err)
-	}
-	return string(b), nil
 }
 
 // Store implements memory.Stores.
@@ -120,7 +109,7 @@ func (r *MemoryRepo) UpdateStore(
 		if err := change(&st); err != nil {
 			return err
 		}
-		metadata, err := encodePairs(st.Metadata)
+		metadata, err := encodeMetadata(st.Metadata)
 		if err != nil {
 			return err
 		}
