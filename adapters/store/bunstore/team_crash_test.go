@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/adapters/store/pgtest"
+	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -307,4 +308,54 @@ func summariseTogether(t *testing.T, s *Store, d *dyingTx) {
 		t.Errorf("%d answers: %v", n, kinds(events))
 	}
 	sound(t, l.model.Requests())
+}
+
+// BenchmarkList is a page of sessions, the threads of one, and what those have used, over logs of different lengths.
+func BenchmarkList(b *testing.B) {
+	for _, length := range []int{100, 10_000} {
+		b.Run(fmt.Sprint(length), func(b *testing.B) {
+			s := openSQLiteStore(b)
+			sc := account.System(id.New[id.TenantKind](ids))
+			var roots []id.Session
+			for range 20 {
+				v := session.Session{ID: id.New[id.SessionKind](ids), Agent: id.New[id.AgentKind](ids), AgentVersion: 1, CreatedAt: time.Now(), UpdatedAt: time.Now()}
+				if err := s.Sessions().Create(b.Context(), sc, v); err != nil {
+					b.Fatal(err)
+				}
+				roots = append(roots, v.ID)
+			}
+			for range session.MaxThreads {
+				th := session.Thread{Session: session.Session{
+					ID: id.New[id.SessionKind](ids), Agent: id.New[id.AgentKind](ids), AgentVersion: 1, Parent: roots[0], Root: roots[0],
+					CreatedAt: time.Now(), UpdatedAt: time.Now(),
+				}, Type: session.ThreadAgent, Name: "worker", Depth: 1}
+				if err := s.Threads().Create(b.Context(), sc, th); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for range length / 100 {
+				a := session.Append{Session: roots[0], At: time.Now()}
+				for range 100 {
+					a.Events = append(a.Events, session.Event{ID: id.New[id.EventKind](ids), Type: session.AgentMessage, Data: []byte(`{"content":[]}`)})
+				}
+				if _, err := s.Sessions().Append(b.Context(), sc, a); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				if _, err := s.Sessions().List(b.Context(), sc, session.ListRequest{}); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.Threads().List(b.Context(), sc, roots[0], session.ThreadRequest{}); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.Threads().Usage(b.Context(), sc, roots); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.Threads().Lagging(b.Context(), 256); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
