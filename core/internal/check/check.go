@@ -24,7 +24,7 @@ func (f *Faults) Addf(path, format string, args ...any) {
 	}
 }
 
-// Text checks a text of at most most characters, which may be empty. Postgres cannot store NUL.
+// Text checks a text that has a limit, in characters, and may be empty. Postgres cannot store NUL.
 func (f *Faults) Text(path, s string, most int) {
 	switch n := utf8.RuneCountInString(s); {
 	case !utf8.ValidString(s):
