@@ -256,7 +256,7 @@ func (f *face) registerEnvironments() {
 			}
 			p.Name = in.Body.Name.given()
 			for key, value := range p.Metadata {
-				if value != nil && *value == "" {
+				if key != "" && value != nil && *value == "" {
 					p.Metadata[key] = nil
 				}
 			}

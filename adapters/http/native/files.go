@@ -158,10 +158,13 @@ const anyContent = "*/*"
 var fileForm = &huma.Schema{
 	Type: huma.TypeObject, Required: []string{"file"},
 	Properties: map[string]*huma.Schema{
-		"file":         {Type: huma.TypeString, Format: "binary", Description: "The content, with a filename and perhaps a content type."},
-		"session_id":   {Type: huma.TypeString, Description: "The session that it belongs to and goes with."},
-		"scope_id":     {Type: huma.TypeString, Description: "Another name of session_id."},
-		"downloadable": {Type: huma.TypeBoolean, Description: "Whether callers may read the content back; true when left out."},
+		"file":       {Type: huma.TypeString, Format: "binary", Description: "The content, with a filename and perhaps a content type."},
+		"session_id": {Type: huma.TypeString, Description: "The session that it belongs to and goes with."},
+		"scope_id":   {Type: huma.TypeString, Description: "Another name of session_id."},
+		"downloadable": {
+			Type: huma.TypeString, Enum: []any{"true", "false", "True", "False", "1", "0"}, // as clients write it in a form
+			Description: "Whether callers may read the content back; true when left out.",
+		},
 		"expires_in_seconds": {
 			Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(file.MaxTTL.Seconds()), Description: "After how long it is deleted.",
 		},
