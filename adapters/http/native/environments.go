@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"unicode/utf8"
 
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/environment"
+	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 )
@@ -256,7 +258,7 @@ func (f *face) registerEnvironments() {
 			}
 			p.Name = in.Body.Name.given()
 			for key, value := range p.Metadata {
-				if key != "" && value != nil && *value == "" {
+				if n := utf8.RuneCountInString(key); n > 0 && n <= session.MaxMetadataKey && value != nil && *value == "" {
 					p.Metadata[key] = nil
 				}
 			}

@@ -67,7 +67,9 @@ func TestEnvironments(t *testing.T) {
 		}
 	}
 
-	f.wantError(f.do(http.MethodPost, path, `{"metadata":{"":""}}`), 400, "invalid_request_error", "invalid_metadata")
+	for _, key := range []string{"", strings.Repeat("x", 65)} {
+		f.wantError(f.do(http.MethodPost, path, `{"metadata":{"`+key+`":""}}`), 400, "invalid_request_error", "invalid_metadata")
+	}
 	same := f.want(200, http.MethodPost, path, `{"name":null,"config":null,"scope":null,"metadata":{"b":""}}`)
 	if d := cmp.Diff(any(decode(t, `{"c":"2"}`)), same.get("metadata")); d != "" || same.get("name") != "py" {
 		t.Errorf("nulls, and an empty text that removes a pair: %s", same.body)
