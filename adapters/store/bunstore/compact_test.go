@@ -155,7 +155,7 @@ func TestEveryCrashPointOfCompaction(t *testing.T) {
 		t.Run(fmt.Sprintf("after=%v", after), func(t *testing.T) {
 			t.Parallel()
 			s := openSQLiteStore(t)
-			for at := int64(1); ; at++ {
+			for at := firstCrash(after); ; at += *crashStep {
 				l := newTeamLab(t, s)
 				l.cfg.ContextBytes = 2000
 				l.model.AnswerFunc = func(req llm.Request) llmtest.Answer {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -404,6 +405,18 @@ func (w *crashWorld) begin(client *runNode) {
 	w.send(w.v, say("First."), say("Second."))
 }
 
+// crashStep thins out the transactions that are killed or fail, one after the other: the long crash runs take all of them.
+var crashStep = flag.Int64("crash.step", 5, "kill every n-th transaction")
+
+// firstCrash is the first transaction that is killed. Before and after the commit it is another one, so that what one run leaves out the
+// other takes.
+func firstCrash(after bool) int64 {
+	if after {
+		return 1 + *crashStep/2
+	}
+	return 1
+}
+
 // TestEveryCrashPoint kills a process in each transaction of a conversation, before and after its commit, and lets another one
 // go on: every payment is made once, every tool use has one result, nothing that the log holds is asked for again, and the
 // trail holds together.
@@ -413,7 +426,7 @@ func TestEveryCrashPoint(t *testing.T) {
 		t.Run(fmt.Sprintf("after=%v", after), func(t *testing.T) {
 			t.Parallel()
 			s := openSQLiteStore(t)
-			for at := int64(1); ; at++ {
+			for at := firstCrash(after); ; at += *crashStep {
 				w := newCrashWorld(t, s)
 				w.cfg.Scan = time.Hour // the client's node runs nothing by itself
 				client := w.idleNode()
@@ -442,7 +455,7 @@ func TestEveryFailingTransaction(t *testing.T) {
 		t.Run(fmt.Sprintf("after=%v", after), func(t *testing.T) {
 			t.Parallel()
 			s := openSQLiteStore(t)
-			for at := int64(1); ; at++ {
+			for at := firstCrash(after); ; at += *crashStep {
 				w := newCrashWorld(t, s)
 				w.cfg.Scan = time.Hour // the client's node runs nothing by itself
 				client := w.idleNode()
@@ -471,7 +484,7 @@ func TestEveryFatalTransaction(t *testing.T) {
 		t.Run(fmt.Sprintf("after=%v", after), func(t *testing.T) {
 			t.Parallel()
 			s := openSQLiteStore(t)
-			for at := int64(1); ; at++ {
+			for at := firstCrash(after); ; at += *crashStep {
 				w := newCrashWorld(t, s)
 				w.cfg.Scan = time.Hour // the client's node runs nothing by itself
 				client := w.idleNode()

@@ -190,7 +190,7 @@ func TestEveryCrashPointOfOutcomes(t *testing.T) {
 		t.Run(fmt.Sprintf("after=%v", after), func(t *testing.T) {
 			t.Parallel()
 			s := openSQLiteStore(t)
-			for at := int64(1); ; at++ {
+			for at := firstCrash(after); ; at += *crashStep {
 				l := newTeamLab(t, s)
 				l.model.AnswerFunc = graded(2)
 				l.cfg.Scan = time.Hour

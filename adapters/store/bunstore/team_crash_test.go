@@ -32,11 +32,11 @@ func TestEveryCrashPointOfBudgets(t *testing.T) {
 		t.Run(fmt.Sprintf("after=%v", after), func(t *testing.T) {
 			t.Parallel()
 			eachStore(t, func(t *testing.T, s *Store) {
-				step := int64(1)
+				step := *crashStep
 				if s.postgres() {
-					step = 6 // each waits for a lease to end
+					step *= 6 // each waits for a lease to end
 				}
-				for at := int64(1); ; at += step {
+				for at := firstCrash(after); ; at += step {
 					d := &dyingTx{Runner: s, at: at, after: after, died: make(chan struct{})}
 					spendTogether(t, s, d)
 					if t.Failed() {
@@ -258,7 +258,7 @@ func TestEveryCrashPointOfSummaries(t *testing.T) {
 		t.Run(fmt.Sprintf("after=%v", after), func(t *testing.T) {
 			t.Parallel()
 			s := openSQLiteStore(t)
-			for at := int64(1); ; at++ {
+			for at := firstCrash(after); ; at += *crashStep {
 				d := &dyingTx{Runner: s, at: at, after: after, died: make(chan struct{})}
 				summariseTogether(t, s, d)
 				if t.Failed() {

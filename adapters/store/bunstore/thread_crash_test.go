@@ -24,7 +24,7 @@ func TestEveryCrashPointOfDelegations(t *testing.T) {
 		t.Run(fmt.Sprintf("after=%v", after), func(t *testing.T) {
 			t.Parallel()
 			s := openSQLiteStore(t)
-			for at := int64(1); ; at++ {
+			for at := firstCrash(after); ; at += *crashStep {
 				l := newTeamLab(t, s, "researcher", "writer")
 				l.tools = testTools{{Spec: tool.Spec{Name: "client", InputSchema: json.RawMessage(`{"type":"object"}`)}}}
 				l.plays["lead"] = func(_ string, results []string) llmtest.Answer {
