@@ -159,9 +159,20 @@ func providePolicies(
 ) (*policy.Service, policy.Rules, error) {
 	judges := rules{o.rules, skills, t}
 	p, err := policy.NewService(policy.Deps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Policies(), Trail: trail, Rules: judges,
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Policies(), Trail: trail, Rules: judges, Sessions: ownSessions{s.Sessions()},
 	})
 	return p, judges, err
+}
+
+// ownSessions tells policies of sessions that are no threads of others.
+type ownSessions struct{ sessions session.Repository }
+
+func (o ownSessions) Exists(ctx context.Context, sc account.Scope, of id.Session) error {
+	found, err := o.sessions.Get(ctx, sc, of)
+	if err == nil && !found.Parent.IsZero() {
+		return id.NotFound[id.SessionKind](of.String())
+	}
+	return err
 }
 
 // gateParts are what the gate stands on.

@@ -24,6 +24,8 @@ type Act struct {
 	// Session and ToolUse say where in a conversation the act was asked for; both zero for an act by API.
 	Session id.Session
 	ToolUse id.Event
+	// Run is the session at the top of Session's threads, whose policies and limits per run hold; zero: Session itself.
+	Run id.Session
 	// Fence is set while a turn's holder acts; every transaction of the act checks it.
 	Fence *Fence
 
@@ -99,6 +101,14 @@ type Settlement struct {
 	Fence  *Fence // checked like Act.Fence
 }
 
+// run returns the session whose policies and limits per run hold for the act; zero for an act by API.
+func (a Act) run() id.Session {
+	if a.Run.IsZero() {
+		return a.Session
+	}
+	return a.Run
+}
+
 // FreezeReport says what a freeze found under way.
 type FreezeReport struct {
 	Stopped  int // turns that were ended and parked acts outside turns that were voided
@@ -134,6 +144,14 @@ type FenceChecker interface {
 type Observer interface {
 	// ActEnded is called when an act becomes Done, Failed, Denied or Ready.
 	ActEnded(ctx context.Context, sc account.Scope, rec Record) error
+}
+
+// Notices is where the gate tells what people outside want to hear of: blocked acts, approvals that wait, spent budgets, freezes. app
+// wires core/webhook.
+type Notices interface {
+	// Publish stores a notice in the transaction in ctx; it is delivered after the commit. kind is dotted, such as "policy.violation".
+	// Ids in data are UUIDs, money is decimal strings.
+	Publish(ctx context.Context, sc account.Scope, kind string, agent id.Agent, data map[string]any) error
 }
 
 // Locker is what an Observer may be beside. Whoever decides about an act of a session locks the session's turns first, as their

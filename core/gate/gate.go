@@ -47,12 +47,13 @@ type Deps struct {
 	Rules     policy.Rules             // nil: no rule is known, so policies that name one deny
 	Fences    FenceChecker             // nil: an act with a fence is an error
 	Time      Timekeeper               // nil: Clock chooses the windows
+	Notices   Notices                  // nil: nobody is told
 }
 
 // Policies is the part of policy.Repository that the gate reads.
 type Policies interface {
-	// Applicable returns every policy that holds for an agent of a swarm (zero is none).
-	Applicable(ctx context.Context, sc account.Scope, agent id.Agent, swarm id.Swarm) ([]policy.Policy, error)
+	// Applicable returns every policy that holds for w.
+	Applicable(ctx context.Context, sc account.Scope, w policy.Whom) ([]policy.Policy, error)
 }
 
 // Config tunes a Gate.

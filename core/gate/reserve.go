@@ -67,7 +67,7 @@ func (g *Gate) judged(
 				j.Assessment = stand.Assessment
 				return body(ctx, j)
 			}
-			if j.policies, err = g.d.Policies.Applicable(ctx, sc, act.Agent, stand.info.Swarm); err != nil {
+			if j.policies, err = g.d.Policies.Applicable(ctx, sc, policy.Whom{Agent: act.Agent, Swarm: stand.info.Swarm, Session: act.run()}); err != nil {
 				return err
 			}
 			if now := (foreseen{j.policies, stand.info}); !seen.same(now) {

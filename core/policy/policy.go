@@ -43,6 +43,15 @@ type Scope struct {
 	Tenant bool
 	Swarm  id.Swarm
 	Agent  id.Agent
+	// Session is one session with its threads, and thereby a run, which is a session with a task.
+	Session id.Session
+}
+
+// Whom says on whose behalf an act is done: every policy whose scope includes one of them applies.
+type Whom struct {
+	Agent   id.Agent
+	Swarm   id.Swarm   // that the agent belongs to; zero: none
+	Session id.Session // at the top of its threads; zero: the act was asked for by API
 }
 
 // RuleRef names a plugin rule and configures it.
@@ -94,7 +103,7 @@ func (p Policy) Validate() error {
 		bad = append(bad, fault.Field{Path: path, Message: fmt.Sprintf(format, args...)})
 	}
 	if n := p.Scope.fields(); n != 1 {
-		add("scope", "must have exactly one of tenant, swarm_id, agent_id")
+		add("scope", "must have exactly one of tenant, swarm_id, agent_id, session_id")
 	}
 	p.Limits.validate(add)
 	if len(p.Rules) > MaxRules {
@@ -115,7 +124,7 @@ func (p Policy) Validate() error {
 }
 
 func (s Scope) fields() (n int) {
-	for _, set := range []bool{s.Tenant, !s.Swarm.IsZero(), !s.Agent.IsZero()} {
+	for _, set := range []bool{s.Tenant, !s.Swarm.IsZero(), !s.Agent.IsZero(), !s.Session.IsZero()} {
 		if set {
 			n++
 		}

@@ -25,9 +25,9 @@ type Repository interface {
 	Delete(ctx context.Context, sc account.Scope, p id.Policy) error
 	// List returns policies, newest first.
 	List(ctx context.Context, sc account.Scope, f Filter, r page.Request) (page.Page[Policy], error)
-	// Applicable returns every policy that holds for an agent of a swarm (zero is none), tenant's first, then the swarm's, then the
-	// agent's, each by id.
-	Applicable(ctx context.Context, sc account.Scope, agent id.Agent, swarm id.Swarm) ([]Policy, error)
+	// Applicable returns every policy that holds for w: the tenant's first, then the swarm's, the agent's and the session's, each by
+	// id.
+	Applicable(ctx context.Context, sc account.Scope, w Whom) ([]Policy, error)
 	// LockScope keeps acts of whom the scope names from being decided until the transaction in ctx ends, and waits for those that
 	// are being decided, so that no act is decided by a policy that has changed. id.NotFound of an agent that the tenant has not.
 	LockScope(ctx context.Context, sc account.Scope, s Scope) error
@@ -35,9 +35,10 @@ type Repository interface {
 
 // Filter narrows a list; zero fields do not.
 type Filter struct {
-	Tenant bool // policies of the whole tenant only
-	Swarm  id.Swarm
-	Agent  id.Agent
+	Tenant  bool // policies of the whole tenant only
+	Swarm   id.Swarm
+	Agent   id.Agent
+	Session id.Session
 }
 
 // Counters keeps what scopes have spent and set aside per window. All calls of one act happen in its transaction.
@@ -80,6 +81,12 @@ type ApprovalFilter struct {
 type Swarms interface {
 	// Exists returns id.NotFound when the tenant has no such swarm.
 	Exists(ctx context.Context, sc account.Scope, swarm id.Swarm) error
+}
+
+// Sessions tells whether a session exists; app wires core/session.
+type Sessions interface {
+	// Exists returns id.NotFound when the tenant has no such session, or it is a thread of another one.
+	Exists(ctx context.Context, sc account.Scope, session id.Session) error
 }
 
 // Rules finds plugin rules. app wires the plugin host.

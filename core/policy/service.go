@@ -21,7 +21,7 @@ import (
 // validateTimeout is how long the rules of a policy may take to check their configurations.
 const validateTimeout = 10 * time.Second
 
-// Deps is what a Service needs; Rules and Swarms may be nil, and then there are none.
+// Deps is what a Service needs; Rules, Swarms and Sessions may be nil, and then there are none.
 type Deps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
@@ -31,6 +31,7 @@ type Deps struct {
 	Trail      Trail
 	Rules      Rules
 	Swarms     Swarms
+	Sessions   Sessions
 }
 
 // Service manages policies. It is safe for concurrent use. What policies do to acts is package gate's affair.
@@ -76,6 +77,14 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, r CreateRequest)
 			return Policy{}, id.NotFound[id.SwarmKind](swarm.String())
 		}
 		if err := s.d.Swarms.Exists(ctx, sc, swarm); err != nil {
+			return Policy{}, err
+		}
+	}
+	if session := p.Scope.Session; !session.IsZero() {
+		if s.d.Sessions == nil {
+			return Policy{}, id.NotFound[id.SessionKind](session.String())
+		}
+		if err := s.d.Sessions.Exists(ctx, sc, session); err != nil {
 			return Policy{}, err
 		}
 	}
@@ -265,6 +274,8 @@ func (s *Service) note(ctx context.Context, sc account.Scope, action string, p P
 		m["scope"] = "tenant"
 	case !p.Scope.Swarm.IsZero():
 		m["scope"], m["swarm_id"] = "swarm", p.Scope.Swarm.UUID().String()
+	case !p.Scope.Session.IsZero():
+		m["scope"], m["session_id"] = "session", p.Scope.Session.UUID().String()
 	default:
 		m["scope"] = "agent"
 	}

@@ -189,7 +189,7 @@ func (t *turn) use(ctx context.Context, u session.ToolUse) (blocked bool, err er
 // actOf says what a tool use wants of the gate.
 func (t *turn) actOf(b BoundTool, u session.ToolUse) (gate.Act, error) {
 	act := gate.Act{
-		Key: u.ID.String(), Action: rule.ActionToolCall, Agent: t.sess.Agent, Session: t.ref.Session, ToolUse: u.ID, Fence: t.t.Fence(),
+		Key: u.ID.String(), Action: rule.ActionToolCall, Agent: t.sess.Agent, Session: t.ref.Session, Run: t.root, ToolUse: u.ID, Fence: t.t.Fence(),
 		Tool: b.Spec.Name, Arguments: u.Input, Idempotent: b.Spec.Idempotent,
 	}
 	if !b.pay {

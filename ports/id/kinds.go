@@ -80,6 +80,14 @@ type (
 	PostKind struct{}
 	// EvalRunKind marks the id of a run of an evaluation.
 	EvalRunKind struct{}
+	// WebhookKind marks the id of an address that is told what happens.
+	WebhookKind struct{}
+	// NoticeKind marks the id of something that webhooks are told.
+	NoticeKind struct{}
+	// AttemptKind marks the id of the delivery of a notice to a webhook.
+	AttemptKind struct{}
+	// PaymentKind marks the id of a payment over a rail.
+	PaymentKind struct{}
 )
 
 // One alias per kind.
@@ -162,6 +170,14 @@ type (
 	Post = ID[PostKind]
 	// EvalRun is the id of a run of an evaluation: "evrun_...".
 	EvalRun = ID[EvalRunKind]
+	// Webhook is the id of an address that is told what happens: "whk_...".
+	Webhook = ID[WebhookKind]
+	// Notice is the id of something that webhooks are told: "ntc_...".
+	Notice = ID[NoticeKind]
+	// Attempt is the id of the delivery of a notice to a webhook: "att_...".
+	Attempt = ID[AttemptKind]
+	// Payment is the id of a payment over a rail: "pay_...".
+	Payment = ID[PaymentKind]
 )
 
 func (TenantKind) spec() kindSpec         { return kindSpec{"tenant", "tnt", nil} }
@@ -203,3 +219,7 @@ func (PublicationKind) spec() kindSpec    { return kindSpec{"publication", "pub"
 func (DeliveryKind) spec() kindSpec       { return kindSpec{"delivery", "dlv", nil} }
 func (PostKind) spec() kindSpec           { return kindSpec{"post", "post", nil} }
 func (EvalRunKind) spec() kindSpec        { return kindSpec{"eval_run", "evrun", []string{"eval"}} }
+func (WebhookKind) spec() kindSpec        { return kindSpec{"webhook", "whk", nil} }
+func (NoticeKind) spec() kindSpec         { return kindSpec{"notice", "ntc", nil} }
+func (AttemptKind) spec() kindSpec        { return kindSpec{"webhook_delivery", "att", nil} }
+func (PaymentKind) spec() kindSpec        { return kindSpec{"payment", "pay", nil} }

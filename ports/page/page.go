@@ -8,6 +8,10 @@ const DefaultLimit = 50
 type Request struct {
 	Limit  int    // items at most; 0 is DefaultLimit; faces refuse more than their documented most before it gets here
 	Cursor string // the Next of the page before; "" is the first. A cursor that cannot be read is a fault.Invalid at "cursor"
+	// Offset skips items, for lists that are read by the numbers of their pages; Count fills in Page.Total. Only lists that say so
+	// know the two. Offset is not used together with Cursor.
+	Offset int
+	Count  bool
 }
 
 // Size returns Limit or its default.
@@ -24,4 +28,5 @@ type Page[T any] struct {
 	Items []T
 	Next  string
 	Prev  string // of lists that can be read backwards: the cursor of the page before; "" on the first page, and in other lists
+	Total int    // items of the whole list, when Request.Count asked for it; 0 otherwise
 }

@@ -28,14 +28,15 @@ type policyWire struct {
 }
 
 type policyScopeWire struct {
-	Tenant  bool   `json:"tenant,omitempty" doc:"For every agent of the tenant, together."`
-	SwarmID string `json:"swarm_id,omitempty" doc:"For every agent of the swarm, together."`
-	AgentID string `json:"agent_id,omitempty" doc:"For one agent."`
+	Tenant    bool   `json:"tenant,omitempty" doc:"For every agent of the tenant, together."`
+	SwarmID   string `json:"swarm_id,omitempty" doc:"For every agent of the swarm, together."`
+	AgentID   string `json:"agent_id,omitempty" doc:"For one agent."`
+	SessionID string `json:"session_id,omitempty" doc:"For one session with its threads; of a run, the id is that of its session."`
 }
 
 // TransformSchema implements huma.SchemaTransformer.
 func (policyScopeWire) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	return oneOf(s, map[string]any{"tenant": map[string]any{"const": true}, "swarm_id": given(), "agent_id": given()})
+	return oneOf(s, map[string]any{"tenant": map[string]any{"const": true}, "swarm_id": given(), "agent_id": given(), "session_id": given()})
 }
 
 type policyRuleWire struct {
@@ -69,7 +70,7 @@ func showPolicy(p policy.Policy) policyWire {
 	l := p.Limits
 	w := policyWire{
 		ID: p.ID.String(), Type: "policy", Rules: []policyRuleWire{}, Version: p.Version,
-		Scope:     policyScopeWire{Tenant: p.Scope.Tenant, SwarmID: p.Scope.Swarm.String(), AgentID: p.Scope.Agent.String()},
+		Scope:     policyScopeWire{Tenant: p.Scope.Tenant, SwarmID: p.Scope.Swarm.String(), AgentID: p.Scope.Agent.String(), SessionID: p.Scope.Session.String()},
 		CreatedAt: stampOf(p.CreatedAt), UpdatedAt: stampOf(p.UpdatedAt),
 		Limits: limitsWire{
 			MaxPerTransaction: showMoneyPtr(l.MaxPerTransaction), HourlyLimit: showMoneyPtr(l.HourlyLimit),
@@ -211,7 +212,12 @@ func readScope(in policyScopeWire) (s policy.Scope, err error) {
 		}
 	}
 	if in.AgentID != "" {
-		s.Agent, err = id.Parse[id.AgentKind](in.AgentID)
+		if s.Agent, err = id.Parse[id.AgentKind](in.AgentID); err != nil {
+			return s, err
+		}
+	}
+	if in.SessionID != "" {
+		s.Session, err = id.Parse[id.SessionKind](in.SessionID)
 	}
 	return s, err
 }
@@ -240,9 +246,10 @@ type PolicyInput struct {
 
 type listPoliciesInput struct {
 	httpx.PageQuery
-	Scope   string `query:"scope" enum:"tenant" doc:"tenant: those of the whole tenant only."`
-	SwarmID string `query:"swarm_id" doc:"Those of a swarm only."`
-	AgentID string `query:"agent_id" doc:"Those of an agent only."`
+	Scope     string `query:"scope" enum:"tenant" doc:"tenant: those of the whole tenant only."`
+	SwarmID   string `query:"swarm_id" doc:"Those of a swarm only."`
+	AgentID   string `query:"agent_id" doc:"Those of an agent only."`
+	SessionID string `query:"session_id" doc:"Those of a session only."`
 }
 
 func (f *face) registerPolicies() {
@@ -275,7 +282,7 @@ func (f *face) registerPolicies() {
 		ID: "listPolicies", Method: http.MethodGet, Path: "/v1/policies", Tag: "policies",
 		Summary: "List policies, newest first", Permission: account.PoliciesRead,
 	}, func(ctx context.Context, in *listPoliciesInput) (*output[httpx.List[policyWire]], error) {
-		scope, err := readScope(policyScopeWire{Tenant: in.Scope != "", SwarmID: in.SwarmID, AgentID: in.AgentID})
+		scope, err := readScope(policyScopeWire{Tenant: in.Scope != "", SwarmID: in.SwarmID, AgentID: in.AgentID, SessionID: in.SessionID})
 		if err != nil {
 			return nil, err
 		}

@@ -150,7 +150,7 @@ func rawText(s sql.NullString) json.RawMessage {
 	return json.RawMessage(s.String)
 }
 
-const actColumns = `id, act_key, args_hash, action, agent_id, session_id, tool_use_id, amount, currency, tokens, payee, category, description,
+const actColumns = `id, act_key, args_hash, action, agent_id, session_id, run_id, tool_use_id, amount, currency, tokens, payee, category, description,
 	tool, arguments, idempotent, state, decision, approval_id, reserved, output, error, created_at, ended_at`
 
 func scanAct(tenant id.Tenant, row scanner) (gate.Record, error) {
@@ -161,7 +161,7 @@ func scanAct(tenant id.Tenant, row scanner) (gate.Record, error) {
 	var arguments, reserved, output sql.NullString
 	var created, ended stamp
 	a := &rec.Act
-	err := row.Scan(&rec.ID, &a.Key, &rec.ArgsHash, &action, &a.Agent, &a.Session, &a.ToolUse, &amount.micros, &amount.currency, &a.Tokens,
+	err := row.Scan(&rec.ID, &a.Key, &rec.ArgsHash, &action, &a.Agent, &a.Session, &a.Run, &a.ToolUse, &amount.micros, &amount.currency, &a.Tokens,
 		&a.Payee, &a.Category, &a.Description, &a.Tool, &arguments, &a.Idempotent, &state, &decision, &rec.Approval, &reserved, &output,
 		&rec.Error, &created, &ended)
 	if err != nil {
@@ -190,8 +190,8 @@ func (r *ActRepo) Insert(ctx context.Context, sc account.Scope, rec gate.Record)
 	a, amount := rec.Act, nullAmountOf(rec.Act.Amount)
 	err = r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		res, err := db.ExecContext(ctx, "INSERT INTO acts (tenant_id, "+actColumns+`)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, act_key) DO NOTHING`,
-			sc.Tenant, rec.ID, a.Key, rec.ArgsHash, string(a.Action), a.Agent, a.Session, a.ToolUse, amount.micros, amount.currency, a.Tokens,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, act_key) DO NOTHING`,
+			sc.Tenant, rec.ID, a.Key, rec.ArgsHash, string(a.Action), a.Agent, a.Session, a.Run, a.ToolUse, amount.micros, amount.currency, a.Tokens,
 			a.Payee, a.Category, a.Description, a.Tool, nullText(a.Arguments), a.Idempotent, string(rec.State), decision, rec.Approval,
 			reserved, nullText(rec.Output), rec.Error, at(rec.CreatedAt), stampOf(rec.EndedAt))
 		n, err := affected(res, err)

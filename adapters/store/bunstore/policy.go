@@ -120,9 +120,10 @@ type ruleDoc struct {
 }
 
 const (
-	scopeTenant = "tenant"
-	scopeSwarm  = "swarm:"
-	scopeAgent  = "agent:"
+	scopeTenant  = "tenant"
+	scopeSwarm   = "swarm:"
+	scopeAgent   = "agent:"
+	scopeSession = "session:"
 )
 
 func scopeKey(s policy.Scope) string {
@@ -131,6 +132,8 @@ func scopeKey(s policy.Scope) string {
 		return scopeAgent + s.Agent.UUID().String()
 	case !s.Swarm.IsZero():
 		return scopeSwarm + s.Swarm.UUID().String()
+	case !s.Session.IsZero():
+		return scopeSession + s.Session.UUID().String()
 	}
 	return scopeTenant
 }
@@ -144,8 +147,11 @@ func parseScope(key string) (policy.Scope, error) {
 	if err != nil {
 		return policy.Scope{}, fmt.Errorf("bunstore: policy scope: %w", err)
 	}
-	if kind+":" == scopeSwarm {
+	switch kind + ":" {
+	case scopeSwarm:
 		return policy.Scope{Swarm: id.Of[id.SwarmKind](u)}, nil
+	case scopeSession:
+		return policy.Scope{Session: id.Of[id.SessionKind](u)}, nil
 	}
 	return policy.Scope{Agent: id.Of[id.AgentKind](u)}, nil
 }
@@ -280,14 +286,16 @@ func (r *PolicyRepo) query(ctx context.Context, sc account.Scope, q string, args
 }
 
 // Applicable implements policy.Repository.
-func (r *PolicyRepo) Applicable(
-	ctx context.Context, sc account.Scope, agent id.Agent, swarm id.Swarm,
-) ([]policy.Policy, error) {
-	args := []any{sc.Tenant, scopeTenant, scopeKey(policy.Scope{Agent: agent})}
+func (r *PolicyRepo) Applicable(ctx context.Context, sc account.Scope, w policy.Whom) ([]policy.Policy, error) {
+	args := []any{sc.Tenant, scopeTenant, scopeKey(policy.Scope{Agent: w.Agent})}
 	in := "?, ?"
-	if !swarm.IsZero() {
+	if !w.Swarm.IsZero() {
 		in += ", ?"
-		args = append(args, scopeKey(policy.Scope{Swarm: swarm}))
+		args = append(args, scopeKey(policy.Scope{Swarm: w.Swarm}))
+	}
+	if !w.Session.IsZero() {
+		in += ", ?"
+		args = append(args, scopeKey(policy.Scope{Session: w.Session}))
 	}
 	found, err := r.query(ctx, sc, "SELECT "+policyColumns+" FROM policies WHERE tenant_id = ? AND scope_key IN ("+in+") ORDER BY id", args...)
 	if err != nil {
@@ -297,17 +305,19 @@ func (r *PolicyRepo) Applicable(
 		switch {
 		case s.Tenant:
 			return 0
-		case s.Agent.IsZero():
+		case !s.Swarm.IsZero():
 			return 1
+		case !s.Agent.IsZero():
+			return 2
 		}
-		return 2
+		return 3
 	}
 	slices.SortStableFunc(found, func(a, b policy.Policy) int { return rank(a.Scope) - rank(b.Scope) })
 	return found, nil
 }
 
 // LockScope implements policy.Repository. It locks the rows whose standing every act locks, so that acts and changes of their
-// policies exclude each other without a further lock.
+// policies exclude each other without a further lock. A session's acts are those of several agents, and all of them lock the tenant.
 func (r *PolicyRepo) LockScope(ctx context.Context, sc account.Scope, s policy.Scope) error {
 	q, args := "SELECT id FROM tenants WHERE id = ?", []any{sc.Tenant}
 	switch {
@@ -328,7 +338,7 @@ func (r *PolicyRepo) LockScope(ctx context.Context, sc account.Scope, s policy.S
 	}
 	for _, a := range found {
 		door := agentDoor(a)
-		if s.Tenant {
+		if s.Tenant || !s.Session.IsZero() {
 			door = tenantDoor(sc)
 		}
 		if err := r.s.closeDoor(ctx, door); err != nil {

@@ -121,7 +121,7 @@ func (e *env) insert(tb testing.TB, s policy.Scope) policy.Policy {
 func newAgent() id.Agent { return id.New[id.AgentKind](ids) }
 
 func testRoundTrip(t *testing.T, e *env) {
-	for _, s := range []policy.Scope{{Tenant: true}, {Swarm: id.New[id.SwarmKind](ids)}, {Agent: newAgent()}} {
+	for _, s := range []policy.Scope{{Tenant: true}, {Swarm: id.New[id.SwarmKind](ids)}, {Agent: newAgent()}, {Session: id.New[id.SessionKind](ids)}} {
 		p := e.insert(t, s)
 		got, err := e.Policies.Get(bg, e.sc, p.ID)
 		must(t, err)
@@ -181,7 +181,7 @@ func testForeign(t *testing.T, e *env) {
 	if err != nil || len(list.Items) != 0 {
 		t.Errorf("another tenant's list: %+v, %v", list, err)
 	}
-	found, err := other.Policies.Applicable(bg, other.sc, newAgent(), id.Swarm{})
+	found, err := other.Policies.Applicable(bg, other.sc, policy.Whom{Agent: newAgent()})
 	if err != nil || len(found) != 0 {
 		t.Errorf("another tenant's policies apply: %+v, %v", found, err)
 	}
@@ -234,14 +234,18 @@ func testApplicable(t *testing.T, e *env) {
 	e.insert(t, policy.Scope{Agent: newAgent()})
 	e.insert(t, policy.Scope{Swarm: id.New[id.SwarmKind](ids)})
 	second := e.insert(t, policy.Scope{Agent: agent})
+	session := id.New[id.SessionKind](ids)
+	once := e.insert(t, policy.Scope{Session: session})
+	e.insert(t, policy.Scope{Session: id.New[id.SessionKind](ids)})
 	for name, c := range map[string]struct {
-		swarm id.Swarm
-		want  []id.Policy
+		whom policy.Whom
+		want []id.Policy
 	}{
-		"in a swarm": {swarm, []id.Policy{all.ID, group.ID, own.ID, second.ID}},
-		"alone":      {id.Swarm{}, []id.Policy{all.ID, own.ID, second.ID}},
+		"in a swarm":   {policy.Whom{Agent: agent, Swarm: swarm}, []id.Policy{all.ID, group.ID, own.ID, second.ID}},
+		"alone":        {policy.Whom{Agent: agent}, []id.Policy{all.ID, own.ID, second.ID}},
+		"in a session": {policy.Whom{Agent: agent, Session: session}, []id.Policy{all.ID, own.ID, second.ID, once.ID}},
 	} {
-		found, err := e.Policies.Applicable(bg, e.sc, agent, c.swarm)
+		found, err := e.Policies.Applicable(bg, e.sc, c.whom)
 		must(t, err)
 		got := make([]id.Policy, len(found))
 		for i, p := range found {
