@@ -5,6 +5,7 @@
 //	id         typed ids                      (vocabulary)
 //	money      integer amounts                (vocabulary)
 //	page       lists that are read in parts   (vocabulary)
+//	payee      whom a payment goes to         (vocabulary)
 //	blob       bytes by key
 //	bus        hints between processes
 //	clock      the time
@@ -18,5 +19,5 @@
 //	tool       what agents can do
 //	tx         transactions
 //
-// Packages under ports import the standard library and each other only.
+// Packages under ports import the standard library and each other only; payee needs golang.org/x/net/idna and golang.org/x/text besides.
 package ports

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/payee"
 	"github.com/bureau-agents/bureau/ports/rule"
 )
 
@@ -133,10 +134,10 @@ func (a *assessor) payment(p Policy) {
 	if top := l.MaxPerTransaction; top != nil && a.comparable("max_per_transaction", *top) && s.Amount.Micros > top.Micros {
 		a.deny("max_per_transaction", "%s is over the most per transaction, %s", *s.Amount, *top)
 	}
-	if containsNorm(l.BlockedPayees, s.Payee, normPayee) {
+	if containsNorm(l.BlockedPayees, s.Payee, payee.Fold) {
 		a.deny("blocked_payees", "the payee %q is blocked", s.Payee)
 	}
-	if len(l.AllowedPayees) > 0 && !containsNorm(l.AllowedPayees, s.Payee, normPayee) {
+	if len(l.AllowedPayees) > 0 && !containsNorm(l.AllowedPayees, s.Payee, payee.Fold) {
 		a.deny("allowed_payees", "the payee %q is not among the allowed ones", s.Payee)
 	}
 	if s.Action != rule.ActionPayment {
@@ -155,19 +156,19 @@ func (a *assessor) domains(l Limits) {
 	if len(l.BlockedDomains) == 0 && len(l.AllowedDomains) == 0 {
 		return
 	}
-	payee := a.subject.Payee
-	host, err := payeeHost(payee)
+	to := a.subject.Payee
+	host, err := payee.Host(to)
 	switch {
 	case err != nil && len(l.BlockedDomains) > 0:
-		a.deny("blocked_domains", "the payee %q cannot be read as an address", payee)
-	case host != "" && blocksHost(l.BlockedDomains, host):
+		a.deny("blocked_domains", "the payee %q cannot be read as an address", to)
+	case host != "" && payee.Blocks(l.BlockedDomains, host):
 		a.deny("blocked_domains", "the domain %q is blocked", host)
 	}
 	switch {
 	case len(l.AllowedDomains) == 0:
 	case err != nil || host == "":
-		a.deny("allowed_domains", "the payee %q names no domain, and only some are allowed", payee)
-	case !allowsHost(l.AllowedDomains, host):
+		a.deny("allowed_domains", "the payee %q names no domain, and only some are allowed", to)
+	case !payee.Allows(l.AllowedDomains, host):
 		a.deny("allowed_domains", "the domain %q is not among the allowed ones", host)
 	}
 }

@@ -306,26 +306,6 @@ func TestAsk(t *testing.T) {
 	}
 }
 
-// FuzzPayeeHost looks for payees that panic, and for hosts that are not in the form in which lists are compared.
-func FuzzPayeeHost(f *testing.F) {
-	for _, s := range []string{"example.com", "https://a@b:1/", "x@y.z", "evil。test", "//", "Dr. No", "http://[::1]:80", `a\b.c`, "ＡＢＣ.ｄｅ"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, payee string) {
-		host, err := payeeHost(payee)
-		if err != nil || host == "" {
-			return
-		}
-		again, err := asciiHost(host)
-		if err != nil || again != host {
-			t.Errorf("%q: host %q is %q, %v the second time", payee, host, again, err)
-		}
-		if !blocksHost([]string{host}, host) || !allowsHost([]string{host}, host) {
-			t.Errorf("%q: a list with %q does not match it", payee, host)
-		}
-	})
-}
-
 func ExampleAssess() {
 	policies := []Policy{{ID: policyID(1), Version: 1, Limits: Limits{MaxPerTransaction: usdc(50_000_000)}}}
 	a := Assess(policies, nil, Subject{Action: rule.ActionPayment, Amount: usdc(60_000_000)}, Options{})

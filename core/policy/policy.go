@@ -9,6 +9,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/payee"
 )
 
 // DefaultApprovalTTL is how long an approval waits for a person when no policy says otherwise.
@@ -171,7 +172,7 @@ func (l Limits) validate(add func(path, format string, args ...any)) {
 			if len(item) > maxItemBytes || list.norm(item) == "" {
 				add(path, "must be a text of 1 to %d bytes", maxItemBytes)
 			} else if list.domain {
-				if _, _, err := parsePattern(item); err != nil {
+				if _, _, err := payee.ParsePattern(item); err != nil {
 					add(path, "must be a host name like \"example.com\" or \"*.example.com\"")
 				}
 			}
@@ -219,9 +220,9 @@ func (l Limits) lists() []namedList {
 	return []namedList{
 		{"blocked_categories", l.BlockedCategories, normCategory, false},
 		{"allowed_categories", l.AllowedCategories, normCategory, false},
-		{"blocked_payees", l.BlockedPayees, normPayee, false},
-		{"allowed_payees", l.AllowedPayees, normPayee, false},
-		{"blocked_domains", l.BlockedDomains, normPayee, true},
-		{"allowed_domains", l.AllowedDomains, normPayee, true},
+		{"blocked_payees", l.BlockedPayees, payee.Fold, false},
+		{"allowed_payees", l.AllowedPayees, payee.Fold, false},
+		{"blocked_domains", l.BlockedDomains, payee.Fold, true},
+		{"allowed_domains", l.AllowedDomains, payee.Fold, true},
 	}
 }
