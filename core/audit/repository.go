@@ -16,7 +16,7 @@ type Repository interface {
 	Insert(ctx context.Context, sc account.Scope, e Entry) error
 	// Get returns a sealed entry, or id.NotFound.
 	Get(ctx context.Context, sc account.Scope, e id.AuditEntry) (Entry, error)
-	// List returns sealed entries, the highest Seq first.
+	// List returns sealed entries, the highest Seq first. It knows the Offset and the Count of f.Page.
 	List(ctx context.Context, sc account.Scope, f Filter) (page.Page[Entry], error)
 	// Range returns sealed entries with after < Seq <= upTo in ascending order, at most limit.
 	Range(ctx context.Context, sc account.Scope, after, upTo int64, limit int) ([]Entry, error)
@@ -42,6 +42,8 @@ type SealRepository interface {
 type Filter struct {
 	Agent  id.Agent
 	Action string
+	Key    id.APIKey // what was done with this key only
+	System bool      // what the server did by itself only
 	Since  time.Time // inclusive
 	Until  time.Time // exclusive
 	Page   page.Request

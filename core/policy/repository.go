@@ -64,7 +64,7 @@ type Approvals interface {
 	// Decide is a compare-and-set: it writes Status, Rule, Reason, DecidedBy, DecidedAt and Note, and returns ErrDecided unless the
 	// stored approval was pending.
 	Decide(ctx context.Context, sc account.Scope, a Approval) error
-	// List returns approvals, newest first.
+	// List returns approvals, newest first. It knows the Offset and the Count of r.
 	List(ctx context.Context, sc account.Scope, f ApprovalFilter, r page.Request) (page.Page[Approval], error)
 	// Due returns at most limit pending approvals, of every tenant or of one, whose ExpiresAt is not after now, oldest first.
 	Due(ctx context.Context, tenant id.Tenant, now time.Time, limit int) ([]Approval, error)

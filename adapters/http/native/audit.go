@@ -75,9 +75,33 @@ func (q AgentQuery) read() (id.Agent, error) {
 
 type listAuditInput struct {
 	AgentQuery
-	Action string `query:"action" doc:"Only this action."`
+	Action string    `query:"action" doc:"Only this action."`
+	Actor  string    `query:"actor" doc:"Only what this API key did; system: what the server did by itself."`
+	From   time.Time `query:"from" doc:"The same as since."`
+	To     time.Time `query:"to" doc:"The same as until."`
 	PeriodQuery
 	httpx.PageQuery
+}
+
+func (in *listAuditInput) filter() (f audit.Filter, err error) {
+	f = audit.Filter{Action: in.Action, Since: in.Since, Until: in.Until, Page: in.Request()}
+	if f.Since.IsZero() {
+		f.Since = in.From
+	}
+	if f.Until.IsZero() {
+		f.Until = in.To
+	}
+	if f.Agent, err = in.read(); err != nil {
+		return f, err
+	}
+	switch in.Actor {
+	case "":
+	case "system":
+		f.System = true
+	default:
+		f.Key, err = id.Parse[id.APIKeyKind](in.Actor)
+	}
+	return f, err
 }
 
 type auditEntryInput struct {
@@ -92,13 +116,11 @@ func (f *face) registerAudit() {
 		ID: "listAuditEntries", Method: http.MethodGet, Path: "/v1/audit", Tag: "audit",
 		Summary: "List audit entries, newest first", Permission: account.AuditRead,
 	}, func(ctx context.Context, in *listAuditInput) (*output[httpx.List[auditEntryWire]], error) {
-		agent, err := in.read()
+		filter, err := in.filter()
 		if err != nil {
 			return nil, err
 		}
-		p, err := f.deps.Audit.List(ctx, httpx.Scope(ctx), audit.Filter{
-			Agent: agent, Action: in.Action, Since: in.Since, Until: in.Until, Page: in.Request(),
-		})
+		p, err := f.deps.Audit.List(ctx, httpx.Scope(ctx), filter)
 		if err != nil {
 			return nil, err
 		}

@@ -84,11 +84,21 @@ func (r *AuditRepo) List(ctx context.Context, sc account.Scope, f audit.Filter) 
 	if f.Action != "" {
 		add("action = ?", f.Action)
 	}
+	if !f.Key.IsZero() {
+		add("key_id = ?", f.Key)
+	}
+	if f.System {
+		q += " AND key_id IS NULL"
+	}
 	if !f.Since.IsZero() {
 		add("created_at >= ?", at(f.Since))
 	}
 	if !f.Until.IsZero() {
 		add("created_at < ?", at(f.Until))
+	}
+	total, err := r.s.total(ctx, f.Page, "audit_entries", q, args...)
+	if err != nil {
+		return page.Page[audit.Entry]{}, err
 	}
 	if f.Page.Cursor != "" {
 		before, err := decodeSeqCursor(f.Page.Cursor)
@@ -98,12 +108,14 @@ func (r *AuditRepo) List(ctx context.Context, sc account.Scope, f audit.Filter) 
 		add("seq < ?", before)
 	}
 	size := f.Page.Size()
-	found, err := r.query(ctx, sc, q+" ORDER BY seq DESC LIMIT ?", append(args, size+1)...)
+	found, err := r.query(ctx, sc, q+" ORDER BY seq DESC LIMIT ? OFFSET ?", append(args, size+1, f.Page.Offset)...)
 	if err != nil {
 		return page.Page[audit.Entry]{}, err
 	}
-	return pageOf(found, size, func(e audit.Entry) (audit.Entry, error) { return e, nil },
+	out, err := pageOf(found, size, func(e audit.Entry) (audit.Entry, error) { return e, nil },
 		func(e audit.Entry) []string { return []string{strconv.FormatInt(e.Seq, 10)} })
+	out.Total = total
+	return out, err
 }
 
 // decodeSeqCursor reads a cursor that holds one number.

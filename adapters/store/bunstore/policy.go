@@ -564,7 +564,7 @@ func (r *ApprovalRepo) Decide(ctx context.Context, sc account.Scope, a policy.Ap
 func (r *ApprovalRepo) List(
 	ctx context.Context, sc account.Scope, f policy.ApprovalFilter, req page.Request,
 ) (page.Page[policy.Approval], error) {
-	q, args := "SELECT "+approvalColumns+" FROM approvals WHERE tenant_id = ?", []any{sc.Tenant}
+	q, args := "tenant_id = ?", []any{sc.Tenant}
 	add := func(cond string, arg any) {
 		q += cond
 		args = append(args, arg)
@@ -578,6 +578,10 @@ func (r *ApprovalRepo) List(
 	if !f.Session.IsZero() {
 		add(" AND session_id = ?", f.Session)
 	}
+	total, err := r.s.total(ctx, req, "approvals", q, args...)
+	if err != nil {
+		return page.Page[policy.Approval]{}, err
+	}
 	if req.Cursor != "" {
 		before, err := decodeIDCursor[id.ApprovalKind](req.Cursor)
 		if err != nil {
@@ -585,12 +589,15 @@ func (r *ApprovalRepo) List(
 		}
 		add(" AND id < ?", before)
 	}
-	found, err := queryAll(ctx, r.s.read(ctx), scanApproval, q+" ORDER BY id DESC LIMIT ?", append(args, req.Size()+1)...)
+	found, err := queryAll(ctx, r.s.read(ctx), scanApproval,
+		"SELECT "+approvalColumns+" FROM approvals WHERE "+q+" ORDER BY id DESC LIMIT ? OFFSET ?", append(args, req.Size()+1, req.Offset)...)
 	if err != nil {
 		return page.Page[policy.Approval]{}, err
 	}
-	return pageOf(found, req.Size(), func(a policy.Approval) (policy.Approval, error) { return a, nil },
+	out, err := pageOf(found, req.Size(), func(a policy.Approval) (policy.Approval, error) { return a, nil },
 		func(a policy.Approval) []string { return []string{a.ID.String()} })
+	out.Total = total
+	return out, err
 }
 
 // Due implements policy.Approvals.

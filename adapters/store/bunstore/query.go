@@ -71,6 +71,15 @@ func queryAll[T any](ctx context.Context, db bun.IDB, scan func(scanner) (T, err
 	return out, mapErr(rows.Err())
 }
 
+// total counts the rows of a list when the request asks for it. cond is the list's condition without that of its pages.
+func (s *Store) total(ctx context.Context, req page.Request, table, cond string, args ...any) (n int, err error) {
+	if !req.Count {
+		return 0, nil
+	}
+	err = s.read(ctx).QueryRowContext(ctx, "SELECT count(*) FROM "+table+" WHERE "+cond, args...).Scan(&n)
+	return n, mapErr(err)
+}
+
 // newestFirst reads a page of a list that is ordered by id, from the last one on. q ends in its conditions, to which the page's is added.
 func newestFirst[K id.Kind, T any](
 	ctx context.Context, db bun.IDB, req page.Request, scan func(scanner) (T, error), key func(T) id.ID[K], q string, args ...any,

@@ -265,7 +265,16 @@ func testFilters(t *testing.T, b *bench) {
 	b.now = b.now.Add(time.Minute)
 	b.record(t, audit.NewEntry{Action: "b", Agent: agent, Metadata: map[string]any{"n": 1}})
 	b.now = b.now.Add(time.Minute)
+	key := id.New[id.APIKeyKind](b.ids)
+	b.sc.Key = key
 	b.record(t, audit.NewEntry{Action: "a", Metadata: map[string]any{"n": 2}})
+	for want, f := range map[int]audit.Filter{
+		3: {Page: page.Request{Limit: 1, Count: true}}, 2: {Action: "a", Page: page.Request{Offset: 5, Count: true}}, 0: {},
+	} {
+		if p, err := b.List(bg, b.sc, f); err != nil || p.Total != want {
+			t.Errorf("%+v: %d in all, %v; want %d", f, p.Total, err, want)
+		}
+	}
 	for name, c := range map[string]struct {
 		f    audit.Filter
 		want []string
@@ -276,6 +285,10 @@ func testFilters(t *testing.T, b *bench) {
 		"both":   {audit.Filter{Action: "a", Agent: agent}, []string{`{"n":0}`}},
 		"since":  {audit.Filter{Since: start.Add(time.Minute)}, []string{`{"n":2}`, `{"n":1}`}},
 		"until":  {audit.Filter{Until: start.Add(time.Minute)}, []string{`{"n":0}`}},
+		"key":    {audit.Filter{Key: key}, []string{`{"n":2}`}},
+		"system": {audit.Filter{System: true}, []string{`{"n":1}`, `{"n":0}`}},
+		"second": {audit.Filter{Page: page.Request{Limit: 2, Offset: 2}}, []string{`{"n":0}`}},
+		"beyond": {audit.Filter{Page: page.Request{Limit: 2, Offset: 4}}, nil},
 	} {
 		p, err := b.List(bg, b.sc, c.f)
 		if err != nil {

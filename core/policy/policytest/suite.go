@@ -511,6 +511,10 @@ func testApprovalPaging(t *testing.T, e *env) {
 	if d := cmp.Diff(want, got, equal); d != "" {
 		t.Errorf("newest first (-want +got):\n%s", d)
 	}
+	numbered, err := e.Approvals.List(bg, e.sc, undecided, page.Request{Limit: 2, Offset: 2, Count: true})
+	if err != nil || numbered.Total != len(want) || len(numbered.Items) != 2 || numbered.Items[0].ID != want[2] {
+		t.Errorf("the second page of two: %d of %d, %v", len(numbered.Items), numbered.Total, err)
+	}
 	if p, err := e.Approvals.List(bg, e.sc, policy.ApprovalFilter{Agent: newAgent()}, page.Request{}); err != nil || len(p.Items) != 0 {
 		t.Errorf("of another agent: %+v, %v", p, err)
 	}
