@@ -127,6 +127,12 @@ func ActKey(ctx context.Context) string {
 	return "api/" + c.scope.Key.UUID().String() + "/" + c.r.Method + " " + c.r.URL.Path + "/" + c.key
 }
 
+// ActKeyOf is ActKey for a face that takes the key from the body, too: what names the act within its route, such as
+// "spend/<agent>/<key>". It is scoped to the caller's API key.
+func ActKeyOf(ctx context.Context, name string) string {
+	return "api/" + Scope(ctx).Key.UUID().String() + "/" + name
+}
+
 // ClientAddr returns the address of the caller: the peer's, or what a trusted proxy says it is.
 func ClientAddr(ctx context.Context) netip.Addr {
 	if c := callFrom(ctx); c != nil {

@@ -136,7 +136,7 @@ func addLinks(paths map[string]any) {
 		collection, rest := path[:at-1], path[at+1:]
 		param, _, ok := strings.Cut(rest, "}")
 		field := param
-		if strings.HasSuffix(param, "_id") {
+		if isID(param) {
 			field = "id"
 		}
 		parent, _ := paths[collection].(map[string]any)

@@ -46,6 +46,9 @@ type Settings struct {
 	RateScale float64
 	// TrustedProxies are the peers whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
+	// Requests counts the requests of keys over all faces that are given it; nil: the face counts its own. Faces that count by
+	// address, or slide, always count their own.
+	Requests *Limiter
 	// MaxJSON bounds JSON bodies in bytes, 0 is 16 MiB; MaxUpload every other body, 0 is 100 MiB.
 	MaxJSON, MaxUpload int64
 }
@@ -140,8 +143,11 @@ func New(cfg Config) (*Face, error) {
 	}
 	f := &Face{
 		cfg: cfg, mux: http.NewServeMux(), public: make(map[string]bool), yields: make(map[string]string), metrics: m,
-		limits:    NewLimiter(cfg.Clock, cfg.Rate.Sliding),
+		limits:    cfg.Requests,
 		strangers: NewLimiter(cfg.Clock, false),
+	}
+	if f.limits == nil || cfg.Rate.Sliding || cfg.Rate.ByAddress {
+		f.limits = NewLimiter(cfg.Clock, cfg.Rate.Sliding)
 	}
 	for _, route := range cfg.Public {
 		f.public[route] = false // becomes true when it is registered

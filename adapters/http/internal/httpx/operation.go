@@ -264,7 +264,7 @@ func (f *Face) finishDocument(o *operation) {
 	for _, p := range o.huma.Parameters {
 		if p.In == "query" && p.Schema != nil {
 			o.query = append(o.query, newQueryParam(p))
-			if status := strconv.Itoa(http.StatusNotFound); strings.HasSuffix(p.Name, "_id") && o.huma.Responses[status] == nil {
+			if status := strconv.Itoa(http.StatusNotFound); isID(p.Name) && o.huma.Responses[status] == nil {
 				o.huma.Responses[status] = f.errorResponse(http.StatusText(http.StatusNotFound)) // a filter by what there is not
 			}
 		}
@@ -305,6 +305,9 @@ func (f *Face) finishDocument(o *operation) {
 		o.huma.Responses[status].Content = content
 	}
 }
+
+// isID reports whether a parameter of that name is an id: agent_id, or agentId on faces in camel case.
+func isID(name string) bool { return strings.HasSuffix(name, "_id") || strings.HasSuffix(name, "Id") }
 
 // eventDoc documents each event of a stream.
 type eventDoc struct {
