@@ -52,6 +52,12 @@ type Assessment struct {
 	Rule    string // what denied or parked; "" when allowed
 	Reason  string
 	TTL     time.Duration // how long the approval may take; Parked only
+	// Approvals is how many different keys must approve the act, also when Options.Approved says that it is; 0: nobody is asked.
+	Approvals int
+	// Apart says that the key that asked for the act is none of them.
+	Apart bool
+	// Observed is what each policy in the mode Observe makes of the act, in the order of the policies.
+	Observed []Observation
 	// Demands are the caps that hold for the act whatever the outcome, sorted by key, at most one per key. An act that is allowed or
 	// parked is denied by the first that it would pass.
 	Demands []Demand
@@ -63,6 +69,8 @@ type Demand struct {
 	Rule   string // how a decision names it
 	Amount int64  // micro-units or tokens; never negative
 	Max    int64
+	// Observed marks the demand of a policy in the mode Observe: it is counted, and never denies.
+	Observed bool
 }
 
 // Options say how an act is judged.
@@ -81,8 +89,16 @@ type finding struct {
 }
 
 // Assess judges an act by the policies that apply to it and by what their plugin rules said. It is pure: the same arguments
-// give the same assessment. An applicable rule without a verdict denies.
+// give the same assessment. An applicable rule without a verdict denies. Policies in the mode Observe are judged each for itself,
+// change nothing of the outcome, and do not count as a policy by which an agent may spend.
 func Assess(policies []Policy, verdicts Verdicts, s Subject, o Options) Assessment {
+	if !slices.ContainsFunc(policies, Policy.Observes) {
+		return assess(policies, verdicts, s, o)
+	}
+	return assessObserved(policies, verdicts, s, o)
+}
+
+func assess(policies []Policy, verdicts Verdicts, s Subject, o Options) Assessment {
 	a := assessor{subject: s, at: o.At, approved: o.Approved}
 	if len(policies) == 0 && s.moves() && !o.DefaultAllow {
 		a.deny(RuleNoPolicy, "no policy allows this agent to spend")
@@ -104,6 +120,9 @@ type assessor struct {
 	approved bool
 	worst    finding
 	demands  []Demand
+
+	approvals int
+	apart     bool
 }
 
 func (a *assessor) deny(rule, format string, args ...any) {
@@ -112,9 +131,12 @@ func (a *assessor) deny(rule, format string, args ...any) {
 	}
 }
 
-func (a *assessor) park(rule string, ttl time.Duration, format string, args ...any) {
+// park asks for an approval by p.
+func (a *assessor) park(p Policy, rule, format string, args ...any) {
+	a.approvals = max(a.approvals, p.Limits.RequiredApprovals, 1)
+	a.apart = a.apart || p.Limits.ApproverNotRequester || p.Limits.RequiredApprovals > 1
 	if a.worst.outcome == "" && !a.approved {
-		a.worst = finding{outcome: Parked, rule: rule, ttl: ttl, reason: fmt.Sprintf(format, args...)}
+		a.worst = finding{outcome: Parked, rule: rule, ttl: p.Limits.ApprovalTTL, reason: fmt.Sprintf(format, args...)}
 	}
 }
 
@@ -195,7 +217,7 @@ func (a *assessor) windows(p Policy) {
 func (a *assessor) threshold(p Policy) {
 	ask := p.Limits.RequireApprovalAbove
 	if ask != nil && a.comparable("require_approval_above", *ask) && a.subject.Amount.Micros >= ask.Micros {
-		a.park("require_approval_above", p.Limits.ApprovalTTL, "%s needs an approval: the threshold is %s", *a.subject.Amount, *ask)
+		a.park(p, "require_approval_above", "%s needs an approval: the threshold is %s", *a.subject.Amount, *ask)
 	}
 }
 
@@ -264,7 +286,7 @@ func (a *assessor) rules(p Policy, verdicts Verdicts) {
 		switch v.Outcome {
 		case rule.Allow:
 		case rule.Approve:
-			a.park(ref.Plugin, p.Limits.ApprovalTTL, "%s", reasonOr(v.Reason, "the rule wants an approval"))
+			a.park(p, ref.Plugin, "%s", reasonOr(v.Reason, "the rule wants an approval"))
 		case rule.Deny:
 			a.deny(ref.Plugin, "%s", reasonOr(v.Reason, "the rule denies it"))
 		default:
@@ -305,7 +327,7 @@ func (a *assessor) result() Assessment {
 		}
 		demands = append(demands, d)
 	}
-	out := Assessment{Outcome: Allowed, Demands: demands}
+	out := Assessment{Outcome: Allowed, Demands: demands, Approvals: a.approvals, Apart: a.apart}
 	if a.worst.outcome != "" {
 		out.Outcome, out.Rule, out.Reason = a.worst.outcome, a.worst.rule, a.worst.reason
 	}
@@ -323,7 +345,7 @@ func (a *assessor) result() Assessment {
 func Exceeded(demands []Demand, counters []Counter) (ruleName, reason string, ok bool) {
 	for i, d := range demands {
 		c := counters[i]
-		if fits(c, d) {
+		if d.Observed || fits(c, d) {
 			continue
 		}
 		show := func(n int64) string {

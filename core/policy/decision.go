@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/bureau-agents/bureau/ports/id"
@@ -27,6 +28,9 @@ type Decision struct {
 	// Policies are the versions that applied, all of them, strictest wins.
 	Policies []PinnedVersion
 	At       time.Time
+	// Would is what the strictest policy in the mode Observe would have done instead of letting the act pass; nil: none of them
+	// would have stopped it.
+	Would *Observation
 }
 
 // PinnedVersion pins a policy as it was.
@@ -67,4 +71,21 @@ type Approval struct {
 	DecidedAt *time.Time
 	Note      string // why it was denied
 	CreatedAt time.Time
+
+	Run         id.Session // the session at the top of Session's threads; zero for an act by API
+	RequestedBy string     // audit actor of the key that asked for an act by API; "" for one that an agent asked for in a session
+	Required    int        // how many different keys must approve, from 1
+	Apart       bool       // RequestedBy is none of them
+	Votes       []Vote     // who has approved so far, in order; each key once
+}
+
+// Vote is one key's approval of an act.
+type Vote struct {
+	By string // audit actor
+	At time.Time
+}
+
+// Voted reports whether an actor has approved already.
+func (a Approval) Voted(actor string) bool {
+	return slices.ContainsFunc(a.Votes, func(v Vote) bool { return v.By == actor })
 }

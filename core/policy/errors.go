@@ -10,6 +10,8 @@ var (
 	// ErrDecided is returned when an approval is decided that is no longer pending: somebody was faster, it expired, or its act was
 	// cancelled.
 	ErrDecided = fault.New(fault.Conflict, "approval_decided", "the approval has been decided already")
+	// ErrOwnAct is returned when a key approves what it asked for itself, and the policies want others to.
+	ErrOwnAct = fault.New(fault.Forbidden, "approver_is_requester", "the key that asked for the act may not approve it")
 	// ErrRuleUnknown is returned by Rules for a name that no enabled plugin has.
 	ErrRuleUnknown = fault.New(fault.NotFound, "rule_not_found", "no such policy rule")
 )

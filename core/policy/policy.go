@@ -20,6 +20,7 @@ const (
 	MaxPerScope    = 20       // policies that hold for one agent, one swarm, or the whole tenant
 	MaxRules       = 20       // plugin rules per policy
 	MaxListItems   = 1000     // entries per list
+	MaxApprovals   = 10       // approvals that an act may need
 	maxItemBytes   = 256      // bytes per list entry
 	maxConfigBytes = 16 << 10 // bytes of a rule's configuration
 	maxTTL         = 30 * 24 * time.Hour
@@ -33,7 +34,8 @@ type Policy struct {
 	Scope     Scope
 	Limits    Limits
 	Rules     []RuleRef
-	Version   int // from 1, one more with each change
+	Mode      Mode // "" is Enforce
+	Version   int  // from 1, one more with each change
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
@@ -75,6 +77,12 @@ type Limits struct {
 
 	RequireApprovalAbove *money.Amount // at or above this a person must approve; not over MaxPerTransaction
 	ApprovalTTL          time.Duration // until an approval expires into a denial; 0 is DefaultApprovalTTL, at most 30 days
+	// RequiredApprovals is how many different keys must approve what this policy parks, by its threshold or by its rules: 1 to
+	// MaxApprovals, 0 is 1. Of several policies that park an act, the most counts.
+	RequiredApprovals int
+	// ApproverNotRequester keeps the key that asked for an act by API from approving it; it holds by itself where more than one
+	// approval is required. What an agent asks for in a session was asked for by no key.
+	ApproverNotRequester bool
 
 	// Categories are compared without regard to case, and '-', '_' and space are the same. They hold for payments.
 	BlockedCategories []string
@@ -105,6 +113,9 @@ func (p Policy) Validate() error {
 	}
 	if n := p.Scope.fields(); n != 1 {
 		add("scope", "must have exactly one of tenant, swarm_id, agent_id, session_id")
+	}
+	if !p.Mode.valid() {
+		add("mode", "must be enforce or observe")
 	}
 	p.Limits.validate(add)
 	if len(p.Rules) > MaxRules {
@@ -161,6 +172,9 @@ func (l Limits) validate(add func(path, format string, args ...any)) {
 	}
 	if l.ApprovalTTL < 0 || l.ApprovalTTL > maxTTL {
 		add("limits.approval_ttl", "must be between 1 second and 30 days")
+	}
+	if n := l.RequiredApprovals; n < 0 || n > MaxApprovals {
+		add("limits.required_approvals", "must be between 1 and %d", MaxApprovals)
 	}
 	for _, list := range l.lists() {
 		if len(list.items) > MaxListItems {
