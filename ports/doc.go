@@ -14,6 +14,7 @@
 //	jobs       durable background work
 //	keeper     sealing of secrets
 //	llm        language models
+//	payment    rails over which money leaves
 //	rule       policy rules
 //	runtime    sandboxes for programs that models choose
 //	tool       what agents can do
