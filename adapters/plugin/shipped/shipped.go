@@ -36,6 +36,9 @@ var table = []struct {
 	{"calculator", skill.KindSkill, "plugins/skills/calculator", "Works out arithmetic exactly."},
 	{"http_fetch", skill.KindSkill, "plugins/skills/http_fetch", "Fetches a web page from a public URL and returns its readable text."},
 	{"approval_threshold", skill.KindRule, "plugins/rules/approval_threshold", "Asks a person about payments and transfers at or above an amount."},
+	{"business_hours", skill.KindRule, "plugins/rules/business_hours", "Lets agents pay and transfer at certain times of the week only."},
+	{"cel", skill.KindRule, "plugins/rules/cel", "Judges acts by an expression in CEL."},
+	{"payee_list", skill.KindRule, "plugins/rules/payee_list", "Says whom an agent may pay, by name and by host."},
 	{"spend_limit", skill.KindRule, "plugins/rules/spend_limit", "Caps what an agent pays and transfers in a window."},
 }
 
