@@ -76,7 +76,7 @@ func (c agentCount) CountAgents(ctx context.Context, sc account.Scope) (int, err
 func provideAccounts(b base, s *bunstore.Store, bus bus.Bus, k keeper.Keeper, trail *audit.Service) (*account.Service, error) {
 	return account.NewService(account.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Bus: bus, Keeper: k, Tenants: s.Accounts(), Keys: s.Accounts(),
-		Idempotency: s.Accounts(), Auditor: accountTrail{trail}, Agents: agentCount{s.Agents()},
+		Idempotency: s.Accounts(), Credits: s.Accounts(), Auditor: accountTrail{trail}, Agents: agentCount{s.Agents()},
 	}, account.Config{})
 }
 

@@ -17,6 +17,8 @@ var (
 	// ErrIdempotencyGone is returned when the request was answered and its answer, which held a secret, is no longer kept.
 	ErrIdempotencyGone = fault.New(fault.Conflict, "idempotency_answer_gone",
 		"the request with this Idempotency-Key was answered; its answer held a secret and is no longer kept")
+	// ErrCreditsExhausted is returned when a run is to be started and the month's credits do not suffice.
+	ErrCreditsExhausted = fault.New(fault.PaymentRequired, "credits_exhausted", "the credits of this month are used up")
 	// ErrDuplicate is returned by repositories for a key or tenant that exists.
 	ErrDuplicate = fault.New(fault.Conflict, "account_duplicate", "exists already")
 )

@@ -37,6 +37,7 @@ type Deps struct {
 	Tenants     TenantRepository
 	Keys        KeyRepository
 	Idempotency IdempotencyRepository
+	Credits     CreditRepository
 	Auditor     Auditor
 	Agents      AgentCounter // nil counts none
 }
@@ -71,6 +72,7 @@ func NewService(deps Deps, cfg Config) (*Service, error) {
 		{"Tenants", deps.Tenants == nil},
 		{"Keys", deps.Keys == nil},
 		{"Idempotency", deps.Idempotency == nil},
+		{"Credits", deps.Credits == nil},
 		{"Auditor", deps.Auditor == nil},
 	} {
 		if d.missing {

@@ -29,6 +29,7 @@ type Repositories interface {
 	account.TenantRepository
 	account.KeyRepository
 	account.IdempotencyRepository
+	account.CreditRepository
 }
 
 // Config of the suite.
@@ -41,7 +42,7 @@ type Config struct {
 func Deps(repos Repositories, runner tx.Runner, clk clock.Clock) account.Deps {
 	return account.Deps{
 		TX: runner, Clock: clk, IDs: id.NewGenerator(time.Now), Logger: slog.New(slog.DiscardHandler), Bus: &Bus{}, Keeper: Keeper{},
-		Tenants: repos, Keys: repos, Idempotency: repos, Auditor: &Audit{},
+		Tenants: repos, Keys: repos, Idempotency: repos, Credits: repos, Auditor: &Audit{},
 	}
 }
 
