@@ -27,9 +27,11 @@ type Repository interface {
 	//
 	// Errors, each without a trace in the store: ErrInsufficientFunds when a part would fall below zero,
 	// money.ErrOverflow when a part would leave int64, ErrRepeated when e.Act or e.Key is in the ledger already.
+	//
+	// A wallet's UpdatedAt becomes e.CreatedAt, or stays when it is later than that.
 	Post(ctx context.Context, sc account.Scope, e Entry, newID func() id.Wallet) ([]Wallet, error)
-	// Transactions returns a wallet's transactions, the latest first.
-	Transactions(ctx context.Context, sc account.Scope, w id.Wallet, req page.Request) (page.Page[Transaction], error)
+	// Transactions returns a wallet's transactions that f lets through, the latest first, by cursors or by the numbers of pages.
+	Transactions(ctx context.Context, sc account.Scope, w id.Wallet, f Filter, req page.Request) (page.Page[Transaction], error)
 	// Movements returns the transactions of one entry, debited wallets first; none when ref names no entry.
 	Movements(ctx context.Context, sc account.Scope, ref Ref) ([]Transaction, error)
 }

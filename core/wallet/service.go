@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/clock"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
-	"github.com/bureau-agents/bureau/ports/page"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -149,7 +150,8 @@ func (s *Service) Lock(ctx context.Context, sc account.Scope, agent id.Agent, c 
 }
 
 func (s *Service) empty(sc account.Scope, agent id.Agent, c money.Currency) Wallet {
-	return Wallet{ID: s.walletID(), Tenant: sc.Tenant, Agent: agent, Currency: c, CreatedAt: s.now()}
+	now := s.now()
+	return Wallet{ID: s.walletID(), Tenant: sc.Tenant, Agent: agent, Currency: c, CreatedAt: now, UpdatedAt: now}
 }
 
 func (s *Service) walletID() id.Wallet { return id.New[id.WalletKind](s.d.IDs) }
@@ -204,13 +206,23 @@ func (s *Service) Deposit(ctx context.Context, sc account.Scope, r DepositReques
 			return err
 		}
 		out = ts[0]
-		return s.d.Trail.Note(ctx, sc, "transaction_completed", r.Agent, map[string]any{
-			"kind": string(Deposit), "transaction_id": out.ID.UUID().String(), "amount": r.Amount.Decimal(),
-			"currency": string(r.Amount.Currency), "balance_after": out.BalanceAfter.Decimal(), "description": r.Description,
-		})
+		return s.note(ctx, sc, out, nil)
 	})
 	return out, err
 }
+
+// note writes into the audit trail what no act of the gate has moved; more may be nil.
+func (s *Service) note(ctx context.Context, sc account.Scope, t Transaction, more map[string]any) error {
+	m := map[string]any{
+		"kind": string(t.Kind), "transaction_id": t.ID.UUID().String(), "amount": t.Amount.Decimal(),
+		"currency": string(t.Amount.Currency), "balance_after": t.BalanceAfter.Decimal(), "description": t.Description,
+	}
+	maps.Copy(m, more)
+	return s.d.Trail.Note(ctx, sc, "transaction_completed", t.Agent, m)
+}
+
+// isNotFound reports whether an error says that something is not there.
+func isNotFound(err error) bool { return err != nil && fault.KindOf(err) == fault.NotFound }
 
 // replay answers a deposit whose key is in the ledger.
 func (s *Service) replay(ctx context.Context, sc account.Scope, r DepositRequest) (Transaction, error) {
@@ -279,64 +291,8 @@ func (s *Service) Transfer(ctx context.Context, sc account.Scope, r TransferRequ
 	return ts[0], ts[1], nil
 }
 
-// RefundRequest asks for a payment, or a part of it, to come back.
-type RefundRequest struct {
-	Payment     id.LedgerEntry
-	Amount      int64 // micro-units of the payment's currency; 0 is all that has not come back yet
-	Description string
-}
-
-// Refund returns a payment to the wallet that paid it. id.NotFound when the tenant has no such payment;
-// ErrRefundTooLarge when its refunds would exceed it, or nothing is left of it. It is noted in the audit trail.
-func (s *Service) Refund(ctx context.Context, sc account.Scope, r RefundRequest) (Transaction, error) {
-	if r.Amount < 0 {
-		return Transaction{}, ErrAmount
-	}
-	var out Transaction
-	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
-		ts, err := s.d.Repository.Movements(ctx, sc, Ref{ID: r.Payment})
-		if err != nil {
-			return err
-		}
-		if len(ts) != 1 || ts[0].Kind != Payment {
-			return id.NotFound[id.LedgerEntryKind](r.Payment.String())
-		}
-		p := ts[0]
-		// The wallet's lock keeps two refunds of one payment from each seeing the other's money unreturned.
-		if _, err := s.d.Repository.Lock(ctx, sc, p.Amount.Currency, p.Agent); err != nil {
-			return err
-		}
-		back, err := s.d.Books.Refunded(ctx, sc, p.ID)
-		if err != nil {
-			return err
-		}
-		amount, left := r.Amount, p.Amount.Micros-back
-		if amount == 0 {
-			amount = left
-		}
-		if amount == 0 || amount > left {
-			return ErrRefundTooLarge
-		}
-		ts, err = s.post(ctx, sc, Entry{
-			Kind: EntryRefund, Currency: p.Amount.Currency, Refunds: p.ID, Payee: p.Payee, Category: p.Category,
-			Description: r.Description,
-		},
-			Line{Part: Sink, Amount: -amount},
-			Line{Part: Available, Owner: p.Agent, Amount: amount, Kind: Refund})
-		if err != nil {
-			return err
-		}
-		out = ts[0]
-		return s.d.Trail.Note(ctx, sc, "transaction_completed", p.Agent, map[string]any{
-			"kind": string(Refund), "transaction_id": out.ID.UUID().String(), "payment_id": p.ID.UUID().String(),
-			"amount": out.Amount.Decimal(), "currency": string(p.Amount.Currency),
-		})
-	})
-	return out, err
-}
-
 // Sweep voids the agent's open holds and moves all that its wallets hold to the tenant's own, as the destruction of an
-// agent asks. It returns what left the agent's wallets; sweeping again finds nothing.
+// agent asks. It returns what left the agent's wallets, each of which is noted in the audit trail; sweeping again finds nothing.
 func (s *Service) Sweep(ctx context.Context, sc account.Scope, agent id.Agent) ([]Transaction, error) {
 	if agent.IsZero() {
 		return nil, ErrSameWallet
@@ -374,29 +330,14 @@ func (s *Service) Sweep(ctx context.Context, sc account.Scope, agent id.Agent) (
 					return err
 				}
 				out = append(out, ts[0])
+				if err := s.note(ctx, sc, ts[0], nil); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
 	return out, err
-}
-
-// Transactions returns the latest transactions of the agent's wallet in a currency ("" is DefaultCurrency). id.NotFound
-// when the tenant has no such agent.
-func (s *Service) Transactions(
-	ctx context.Context, sc account.Scope, agent id.Agent, c money.Currency, req page.Request,
-) (page.Page[Transaction], error) {
-	if err := s.exists(ctx, sc, agent); err != nil {
-		return page.Page[Transaction]{}, err
-	}
-	w, err := s.d.Repository.Get(ctx, sc, agent, currency(c))
-	if errors.Is(err, ErrNoWallet) {
-		return page.Page[Transaction]{}, nil
-	}
-	if err != nil {
-		return page.Page[Transaction]{}, err
-	}
-	return s.d.Repository.Transactions(ctx, sc, w.ID, req)
 }
 
 // Paid returns the transactions that an act made, the paying side first; none when it moved nothing.
@@ -469,7 +410,7 @@ func TransactionOf(e Entry, l Line, after Wallet) Transaction {
 	return Transaction{
 		ID: e.ID, Wallet: after.ID, Agent: l.Owner, Kind: l.Kind, Amount: amount, BalanceAfter: after.Money(after.Balance),
 		Counterpart: l.Counterpart, Payee: e.Payee, Category: e.Category, Description: e.Description, Act: e.Act, Hold: e.Hold,
-		Refunds: e.Refunds, CreatedAt: e.CreatedAt, Seq: after.Seq,
+		Refunds: e.Refunds, CreatedAt: after.UpdatedAt, Seq: after.Seq,
 	}
 }
 

@@ -21,6 +21,9 @@ type Wallet struct {
 	Held      int64 // micro-units of Balance that open holds reserve; from 0 to Balance
 	Seq       int64 // number of entries that touched the wallet
 	CreatedAt time.Time
+	// UpdatedAt is when an entry last touched the wallet; CreatedAt until one does. It never runs backwards, whichever process's
+	// clock an entry was made by.
+	UpdatedAt time.Time
 }
 
 // Available returns what can be spent now, in micro-units: the balance without what is held.
@@ -57,8 +60,8 @@ type Transaction struct {
 	Act          id.Act         // zero when no act of the gate stands behind it
 	Hold         id.Hold        // payments: the captured hold
 	Refunds      id.LedgerEntry // refunds: the payment
-	CreatedAt    time.Time
-	Seq          int64 // place in the wallet's order, ascending; holds leave gaps
+	CreatedAt    time.Time      // when the wallet was moved; in the wallet's order it never runs backwards
+	Seq          int64          // place in the wallet's order, ascending; holds leave gaps
 }
 
 // HoldStatus is the state of a hold.

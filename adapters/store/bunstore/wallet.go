@@ -32,16 +32,16 @@ var (
 // Wallets returns the repository of wallets.
 func (s *Store) Wallets() *WalletRepo { return &WalletRepo{s} }
 
-const walletColumns = "id, agent_id, currency, available, held, seq, created_at"
+const walletColumns = "id, agent_id, currency, available, held, seq, created_at, updated_at"
 
 func scanWallet(tenant id.Tenant, row scanner) (wallet.Wallet, error) {
 	w := wallet.Wallet{Tenant: tenant}
 	var available int64
-	var created stamp
-	if err := row.Scan(&w.ID, &w.Agent, &w.Currency, &available, &w.Held, &w.Seq, &created); err != nil {
+	var created, updated stamp
+	if err := row.Scan(&w.ID, &w.Agent, &w.Currency, &available, &w.Held, &w.Seq, &created, &updated); err != nil {
 		return wallet.Wallet{}, err
 	}
-	w.Balance, w.CreatedAt = available+w.Held, created.Time()
+	w.Balance, w.CreatedAt, w.UpdatedAt = available+w.Held, created.Time(), updated.Time()
 	return w, nil
 }
 
@@ -73,9 +73,9 @@ func (r *WalletRepo) List(ctx context.Context, sc account.Scope, agent id.Agent)
 // Create implements wallet.Repository.
 func (r *WalletRepo) Create(ctx context.Context, sc account.Scope, w wallet.Wallet) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		_, err := db.ExecContext(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at)
-			VALUES (?, ?, ?, ?, 0, 0, 0, ?) ON CONFLICT (tenant_id, agent_id, currency) DO NOTHING`,
-			sc.Tenant, owner(w.Agent), string(w.Currency), w.ID, at(w.CreatedAt))
+		_, err := db.ExecContext(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at, updated_at)
+			VALUES (?, ?, ?, ?, 0, 0, 0, ?, ?) ON CONFLICT (tenant_id, agent_id, currency) DO NOTHING`,
+			sc.Tenant, owner(w.Agent), string(w.Currency), w.ID, at(w.CreatedAt), at(w.UpdatedAt))
 		return mapErr(err)
 	})
 }
@@ -133,16 +133,19 @@ const spendSQL = `WITH e AS (
 		INSERT INTO ledger_entries (tenant_id, id, kind, currency, act_id, idem_key, hold_id, refunds_id, payee, category, description, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING tenant_id, id
 	), w AS (
-		UPDATE wallets SET available = available + $13::bigint, held = held + $14::bigint, seq = seq + 1 FROM e
+		UPDATE wallets SET available = available + $13::bigint, held = held + $14::bigint, seq = seq + 1,
+			updated_at = GREATEST(updated_at, $12) FROM e
 		WHERE wallets.tenant_id = e.tenant_id AND agent_id = $15 AND currency = $4 AND available >= -$13::bigint AND held >= -$14::bigint
-		RETURNING wallets.id, available, held, seq, created_at
+		RETURNING wallets.id, available, held, seq, created_at, updated_at
 	), l AS (
-		INSERT INTO ledger_lines (tenant_id, entry_id, line, part, wallet_id, amount, kind, counterpart_id, balance_after, seq)
+		INSERT INTO ledger_lines (tenant_id, entry_id, line, part, wallet_id, amount, kind, counterpart_id, balance_after, seq,
+			posted_at)
 		SELECT $1, $2, v.line, v.part, CASE WHEN v.part IN ('available', 'held') THEN w.id END, v.amount, v.kind, v.counterpart,
-			CASE WHEN v.kind IS NOT NULL THEN w.available + w.held END, CASE WHEN v.kind IS NOT NULL THEN w.seq END
+			CASE WHEN v.kind IS NOT NULL THEN w.available + w.held END, CASE WHEN v.kind IS NOT NULL THEN w.seq END,
+			CASE WHEN v.kind IS NOT NULL THEN w.updated_at END
 		FROM w, (VALUES (0, $16::text, $17::bigint, $18::text, $19::uuid), (1, $20, $21, $22, $23)) AS v (line, part, amount, kind, counterpart)
 	)
-	SELECT (SELECT COUNT(*) FROM e), w.id, w.available, w.held, w.seq, w.created_at
+	SELECT (SELECT COUNT(*) FROM e), w.id, w.available, w.held, w.seq, w.created_at, w.updated_at
 	FROM (VALUES (1)) AS one LEFT JOIN w ON TRUE`
 
 // spend is Post on Postgres for an entry that takes from the one wallet that it touches.
@@ -166,10 +169,10 @@ func (r *WalletRepo) spend(ctx context.Context, sc account.Scope, e wallet.Entry
 	}
 	var fresh int
 	var available, held, seq sql.NullInt64
-	var created stamp
+	var created, updated stamp
 	w := wallet.Wallet{Tenant: sc.Tenant, Agent: c.Owner, Currency: e.Currency}
 	err := r.s.current(ctx).tx.Tx.QueryRowContext(ctx, spendSQL, args...).
-		Scan(&fresh, &w.ID, &available, &held, &seq, &created)
+		Scan(&fresh, &w.ID, &available, &held, &seq, &created, &updated)
 	switch {
 	case err != nil:
 		return nil, mapErr(err)
@@ -178,7 +181,8 @@ func (r *WalletRepo) spend(ctx context.Context, sc account.Scope, e wallet.Entry
 	case w.ID.IsZero():
 		return nil, r.retract(ctx, sc, e, wallet.ErrInsufficientFunds)
 	}
-	w.Balance, w.Held, w.Seq, w.CreatedAt = available.Int64+held.Int64, held.Int64, seq.Int64, created.Time()
+	w.Balance, w.Held, w.Seq = available.Int64+held.Int64, held.Int64, seq.Int64
+	w.CreatedAt, w.UpdatedAt = created.Time(), updated.Time()
 	return []wallet.Wallet{w}, nil
 }
 
@@ -218,22 +222,27 @@ func (r *WalletRepo) apply(
 		}
 	}
 	out := make([]wallet.Wallet, len(changes))
+	later := "MAX"
+	if r.s.postgres() {
+		later = "GREATEST"
+	}
+	now := at(e.CreatedAt)
 	for i, c := range changes {
 		var row *sql.Row
 		refused := error(wallet.ErrInsufficientFunds)
 		if c.Available >= 0 && c.Held >= 0 {
 			refused = money.ErrOverflow
 			most := math.MaxInt64 - c.Available - c.Held // that the balance may be before
-			row = r.s.read(ctx).QueryRowContext(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at)
-				VALUES (?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT (tenant_id, agent_id, currency) DO UPDATE SET
-				available = wallets.available + excluded.available, held = wallets.held + excluded.held, seq = wallets.seq + 1
-				WHERE wallets.available + wallets.held <= ? RETURNING `+walletColumns,
-				sc.Tenant, owner(c.Owner), string(e.Currency), newID(), c.Available, c.Held, at(e.CreatedAt), most)
+			row = r.s.read(ctx).QueryRowContext(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at,
+				updated_at) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT (tenant_id, agent_id, currency) DO UPDATE SET
+				available = wallets.available + excluded.available, held = wallets.held + excluded.held, seq = wallets.seq + 1,
+				updated_at = `+later+`(wallets.updated_at, excluded.updated_at) WHERE wallets.available + wallets.held <= ? RETURNING `+walletColumns,
+				sc.Tenant, owner(c.Owner), string(e.Currency), newID(), c.Available, c.Held, now, now, most)
 		} else {
 			// No change of this kind makes a balance larger, so it cannot overflow.
-			row = r.s.read(ctx).QueryRowContext(ctx, `UPDATE wallets SET available = available + ?, held = held + ?, seq = seq + 1
-				WHERE tenant_id = ? AND agent_id = ? AND currency = ? AND available >= ? AND held >= ? RETURNING `+walletColumns,
-				c.Available, c.Held, sc.Tenant, owner(c.Owner), string(e.Currency), -c.Available, -c.Held)
+			row = r.s.read(ctx).QueryRowContext(ctx, `UPDATE wallets SET available = available + ?, held = held + ?, seq = seq + 1,
+				updated_at = `+later+`(updated_at, ?) WHERE tenant_id = ? AND agent_id = ? AND currency = ? AND available >= ? AND held >= ? RETURNING `+walletColumns,
+				c.Available, c.Held, now, sc.Tenant, owner(c.Owner), string(e.Currency), -c.Available, -c.Held)
 		}
 		var err error
 		if out[i], err = scanWallet(sc.Tenant, row); errors.Is(err, sql.ErrNoRows) {
@@ -274,27 +283,30 @@ func (r *WalletRepo) check(ctx context.Context, sc account.Scope, c money.Curren
 // insertLines stores the lines; after are the wallets that the entry changed.
 func (r *WalletRepo) insertLines(ctx context.Context, sc account.Scope, e wallet.Entry, after []wallet.Wallet) error {
 	lines := e.Lines()
-	args := make([]any, 0, 10*len(lines))
+	args := make([]any, 0, 11*len(lines))
 	for i, l := range lines {
 		var w wallet.Wallet
-		var kind, balance, seq any
+		var kind, balance, seq, posted any
 		if l.Part == wallet.Available || l.Part == wallet.Held {
 			w = after[slices.IndexFunc(after, func(w wallet.Wallet) bool { return w.Agent == l.Owner })]
 		}
 		var counterpart any
 		if l.Kind != "" {
-			kind, balance, seq = string(l.Kind), w.Balance, w.Seq
+			kind, balance, seq, posted = string(l.Kind), w.Balance, w.Seq, at(w.UpdatedAt)
 			counterpart = l.Counterpart
 		}
-		args = append(args, sc.Tenant, e.ID, i, string(l.Part), w.ID, l.Amount, kind, counterpart, balance, seq)
+		args = append(args, sc.Tenant, e.ID, i, string(l.Part), w.ID, l.Amount, kind, counterpart, balance, seq, posted)
 	}
 	_, err := r.s.read(ctx).ExecContext(ctx, `INSERT INTO ledger_lines (tenant_id, entry_id, line, part, wallet_id, amount, kind, counterpart_id,
-		balance_after, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`+strings.Repeat(", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", len(lines)-1), args...)
+		balance_after, seq, posted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`+
+		strings.Repeat(", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", len(lines)-1), args...)
 	return mapErr(err)
 }
 
 const transactionQuery = `SELECT e.id, w.id, w.agent_id, l.kind, ABS(l.amount), l.balance_after, e.currency, l.counterpart_id, e.payee,
-	e.category, e.description, e.act_id, e.hold_id, e.refunds_id, e.created_at, l.seq
+	e.category, e.description, e.act_id, e.hold_id, e.refunds_id, l.posted_at, l.seq` + transactionTables
+
+const transactionTables = `
 	FROM ledger_lines AS l
 	JOIN ledger_entries AS e ON e.tenant_id = l.tenant_id AND e.id = l.entry_id
 	JOIN wallets AS w ON w.id = l.wallet_id
@@ -324,24 +336,43 @@ func (r *WalletRepo) transactions(ctx context.Context, q string, args ...any) ([
 
 // Transactions implements wallet.Repository.
 func (r *WalletRepo) Transactions(
-	ctx context.Context, sc account.Scope, w id.Wallet, req page.Request,
+	ctx context.Context, sc account.Scope, w id.Wallet, f wallet.Filter, req page.Request,
 ) (page.Page[wallet.Transaction], error) {
-	q := "l.wallet_id = ?"
-	args := []any{sc.Tenant, w}
+	q := newWhere("l.wallet_id = ?", sc.Tenant, w)
+	if len(f.Kinds) > 0 {
+		q.and("l.kind IN (?)", bun.List(f.Kinds))
+	}
+	if !f.Since.IsZero() {
+		q.and("l.posted_at >= ?", at(f.Since))
+	}
+	if !f.Until.IsZero() {
+		q.and("l.posted_at < ?", at(f.Until))
+	}
+	if f.Payee != "" {
+		q.and("e.payee = ?", f.Payee)
+	}
+	total := 0
+	if req.Count {
+		err := r.s.read(ctx).QueryRowContext(ctx, "SELECT COUNT(*)"+transactionTables+q.sql(), q.args...).Scan(&total)
+		if err != nil {
+			return page.Page[wallet.Transaction]{}, mapErr(err)
+		}
+	}
 	if req.Cursor != "" {
 		before, err := decodeSeqCursor(req.Cursor)
 		if err != nil {
 			return page.Page[wallet.Transaction]{}, err
 		}
-		q += " AND l.seq < ?"
-		args = append(args, before)
+		q.and("l.seq < ?", before)
 	}
-	found, err := r.transactions(ctx, q+" ORDER BY l.seq DESC LIMIT ?", append(args, req.Size()+1)...)
+	found, err := r.transactions(ctx, q.sql()+" ORDER BY l.seq DESC LIMIT ? OFFSET ?", append(q.args, req.Size()+1, req.Offset)...)
 	if err != nil {
 		return page.Page[wallet.Transaction]{}, err
 	}
-	return pageOf(found, req.Size(), func(t wallet.Transaction) (wallet.Transaction, error) { return t, nil },
+	p, err := pageOf(found, req.Size(), func(t wallet.Transaction) (wallet.Transaction, error) { return t, nil },
 		func(t wallet.Transaction) []string { return []string{strconv.FormatInt(t.Seq, 10)} })
+	p.Total = total
+	return p, err
 }
 
 // Movements implements wallet.Repository.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -50,6 +51,10 @@ func Run(t *testing.T, cfg Config) {
 		"HoldActOnce":              testHoldAct,
 		"Refund":                   testRefund,
 		"RefundsAtOnce":            testRefundsAtOnce,
+		"RefundKey":                testRefundKey,
+		"Fund":                     testFund,
+		"NumberedPages":            testNumberedPages,
+		"Times":                    testTimes,
 		"Sweep":                    testSweep,
 		"Currencies":               testCurrencies,
 		"Overflow":                 testOverflow,
@@ -94,7 +99,7 @@ func pay(l *Ledger, a id.Agent, micros int64, act id.Act) (wallet.Transaction, e
 func testMade(t *testing.T, l *Ledger) {
 	a := l.Agent()
 	w := l.Wallet(t, a)
-	want := wallet.Wallet{ID: w.ID, Tenant: l.Scope.Tenant, Agent: a, Currency: money.USDC, CreatedAt: l.Clock.Now()}
+	want := wallet.Wallet{ID: w.ID, Tenant: l.Scope.Tenant, Agent: a, Currency: money.USDC, CreatedAt: l.Clock.Now(), UpdatedAt: l.Clock.Now()}
 	if diff := cmp.Diff(want, w, cmp.Comparer(func(a, b id.UUID) bool { return a == b }), idCmp); diff != "" {
 		t.Error(diff)
 	}
@@ -155,7 +160,7 @@ func testForeign(t *testing.T, l *Ledger) {
 	if ts, err := other.Paid(bg, other.Scope, act); err != nil || len(ts) != 0 {
 		t.Errorf("another tenant sees the payment: %v, %v", ts, err)
 	}
-	page, err := l.Store.Repository.Transactions(bg, other.Scope, p.Wallet, page.Request{})
+	page, err := l.Store.Repository.Transactions(bg, other.Scope, p.Wallet, wallet.Filter{}, page.Request{})
 	if err != nil || len(page.Items) != 0 {
 		t.Errorf("another tenant sees the transactions: %v, %v", page, err)
 	}
@@ -731,6 +736,175 @@ func testPaging(t *testing.T, l *Ledger) {
 	if fault.KindOf(err) != fault.Invalid {
 		t.Errorf("a bad cursor: %v; want fault.Invalid", err)
 	}
+}
+
+// testNumberedPages reads the list as faces do whose pages have numbers.
+func testNumberedPages(t *testing.T, l *Ledger) {
+	a := l.Fund(t, 1000)
+	for i := range int64(4) {
+		if _, err := pay(l, a, i+1, l.Act()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(f wallet.Filter, offset int) (got []int64, total int) {
+		p, err := l.Search(bg, l.Scope, a, "", f, page.Request{Limit: 2, Offset: offset, Count: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range p.Items {
+			got = append(got, x.Amount.Micros)
+		}
+		return got, p.Total
+	}
+	for _, c := range []struct {
+		filter wallet.Filter
+		offset int
+		want   []int64
+		total  int
+	}{
+		{wallet.Filter{}, 0, []int64{4, 3}, 5},
+		{wallet.Filter{}, 2, []int64{2, 1}, 5},
+		{wallet.Filter{}, 4, []int64{1000}, 5},
+		{wallet.Filter{}, 6, nil, 5},
+		{wallet.Filter{Kinds: []wallet.Kind{wallet.Payment}}, 2, []int64{2, 1}, 4},
+		{wallet.Filter{Kinds: []wallet.Kind{wallet.Deposit, wallet.Refund}}, 0, []int64{1000}, 1},
+		{wallet.Filter{Payee: "vendor.example"}, 0, []int64{4, 3}, 4},
+		{wallet.Filter{Payee: "VENDOR.example"}, 0, nil, 0},
+	} {
+		got, total := read(c.filter, c.offset)
+		if diff := cmp.Diff(c.want, got); diff != "" || total != c.total {
+			t.Errorf("%+v from %d: %d in all; want %d\n%s", c.filter, c.offset, total, c.total, diff)
+		}
+	}
+}
+
+// testTimes sets the clock back between two entries: the wallet's own time stands still then, so that a period of it is always a
+// stretch of its order.
+func testTimes(t *testing.T, l *Ledger) {
+	a := l.Fund(t, 1000)
+	first := l.Clock.Now()
+	l.Clock.Add(-time.Hour)
+	late, err := pay(l, a, 1, l.Act())
+	if err != nil || !late.CreatedAt.Equal(first) {
+		t.Errorf("paid at %s (%v); want %s", late.CreatedAt, err, first)
+	}
+	l.Clock.Add(2 * time.Hour)
+	next, err := pay(l, a, 2, l.Act())
+	if err != nil || !next.CreatedAt.Equal(first.Add(time.Hour)) {
+		t.Errorf("paid at %s (%v); want %s", next.CreatedAt, err, first.Add(time.Hour))
+	}
+	for name, c := range map[string]struct {
+		filter wallet.Filter
+		want   []int64
+	}{
+		"since":  {wallet.Filter{Since: next.CreatedAt}, []int64{2}},
+		"until":  {wallet.Filter{Until: next.CreatedAt}, []int64{1, 1000}},
+		"both":   {wallet.Filter{Since: first, Until: first.Add(time.Microsecond)}, []int64{1, 1000}},
+		"before": {wallet.Filter{Until: first}, nil},
+	} {
+		p, err := l.Search(bg, l.Scope, a, "", c.filter, page.Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int64
+		for _, x := range p.Items {
+			got = append(got, x.Amount.Micros)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func testFund(t *testing.T, l *Ledger) {
+	own, a := id.Agent{}, l.Agent()
+	unchanged(t, l, wallet.ErrInsufficientFunds, func() error {
+		_, _, err := l.Service.Fund(bg, l.Scope, wallet.FundRequest{Agent: a, Amount: USDC(1)})
+		return err
+	})
+	if _, err := l.Deposit(bg, l.Scope, wallet.DepositRequest{Amount: USDC(100)}); err != nil {
+		t.Fatal(err)
+	}
+	req := wallet.FundRequest{Agent: a, Amount: USDC(60), Description: "budget", Key: "fund-1"}
+	out, in, err := l.Service.Fund(bg, l.Scope, req)
+	if err != nil || out.Agent != own || out.Kind != wallet.TransferOut || out.Counterpart != a || in.Agent != a || in.Kind != wallet.TransferIn ||
+		in.BalanceAfter != USDC(60) || out.BalanceAfter != USDC(40) || in.Description != "budget" {
+		t.Errorf("%+v, %+v, %v", out, in, err)
+	}
+	unchanged(t, l, nil, func() error {
+		again, _, err := l.Service.Fund(bg, l.Scope, req)
+		if again.ID != out.ID {
+			t.Errorf("the same request made %s after %s", again.ID, out.ID)
+		}
+		return err
+	})
+	unchanged(t, l, wallet.ErrKeyReused, func() error {
+		_, _, err := l.Withdraw(bg, l.Scope, req)
+		return err
+	})
+	if _, _, err := l.Withdraw(bg, l.Scope, wallet.FundRequest{Agent: a, Amount: USDC(50)}); err != nil {
+		t.Error(err)
+	}
+	unchanged(t, l, wallet.ErrInsufficientFunds, func() error {
+		_, _, err := l.Withdraw(bg, l.Scope, wallet.FundRequest{Agent: a, Amount: USDC(11)})
+		return err
+	})
+	unchanged(t, l, wallet.ErrSameWallet, func() error {
+		_, _, err := l.Service.Fund(bg, l.Scope, wallet.FundRequest{Amount: USDC(1)})
+		return err
+	})
+	l.Expect(t, a, 10, 0)
+	l.Expect(t, own, 90, 0)
+	if diff := cmp.Diff([]string{"transaction_completed", "transaction_completed", "transaction_completed"}, l.Notes.Actions()); diff != "" {
+		t.Error(diff)
+	}
+	l.Freeze(a)
+	for name, move := range map[string]func(context.Context, account.Scope, wallet.FundRequest) (wallet.Transaction, wallet.Transaction, error){
+		"fund": l.Service.Fund, "withdraw": l.Withdraw,
+	} {
+		unchanged(t, l, ErrFrozen, func() error {
+			_, _, err := move(bg, l.Scope, wallet.FundRequest{Agent: a, Amount: USDC(1)})
+			if err == nil {
+				t.Errorf("%s of a frozen agent", name)
+			}
+			return err
+		})
+	}
+}
+
+// testRefundKey refunds twice under one key, and then to an agent that is no more.
+func testRefundKey(t *testing.T, l *Ledger) {
+	a := l.Fund(t, 100)
+	p, err := pay(l, a, 40, l.Act())
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := wallet.RefundRequest{Payment: p.ID, Amount: 30, Key: "back"}
+	first, err := l.Refund(bg, l.Scope, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unchanged(t, l, nil, func() error {
+		again, err := l.Refund(bg, l.Scope, req)
+		if diff := cmp.Diff(first, again, idCmp); diff != "" {
+			t.Error(diff)
+		}
+		return err
+	})
+	unchanged(t, l, wallet.ErrKeyReused, func() error {
+		_, err := l.Refund(bg, l.Scope, wallet.RefundRequest{Payment: p.ID, Amount: 10, Key: "back"})
+		return err
+	})
+	l.Freeze(a)
+	if _, err := l.Refund(bg, l.Scope, wallet.RefundRequest{Payment: p.ID, Amount: 4}); err != nil {
+		t.Errorf("a frozen agent's money did not come back: %v", err)
+	}
+	l.Forget(a)
+	rest, err := l.Refund(bg, l.Scope, wallet.RefundRequest{Payment: p.ID})
+	if err != nil || !rest.Agent.IsZero() || rest.Amount != USDC(6) {
+		t.Errorf("%+v, %v; want 6 in the tenant's own wallet", rest, err)
+	}
+	l.Expect(t, id.Agent{}, 6, 0)
 }
 
 func testTexts(t *testing.T, l *Ledger) {
