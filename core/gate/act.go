@@ -38,6 +38,8 @@ type Act struct {
 	Tool        string          // tool calls: the tool's name
 	Arguments   json.RawMessage // what the executor needs, and what rules may see
 	Idempotent  bool            // doing it again under the same Key is harmless
+	// Rail is over what a payment leaves: "" is the ledger, so that it is one transaction, everything else is outside; see Begin.
+	Rail string
 }
 
 // Fence proves that the caller still holds a turn; see session.Turn.
@@ -99,6 +101,12 @@ type Settlement struct {
 	Cost   *money.Pico
 	Tokens int64  // what it consumed; Done with 0 tokens and an unknown Cost counts all that was reserved
 	Fence  *Fence // checked like Act.Fence
+
+	// Amount is what a payment over a rail has moved; nil is all of it.
+	Amount *money.Amount
+	// Move is what the end of a payment over a rail does in the ledger. It is called in the transaction, after the act was locked
+	// and found under way and before its counters are; its Effect becomes the record's Output, when it has one, and Moved.
+	Move func(ctx context.Context, rec Record) (Effect, error)
 }
 
 // run returns the session whose policies and limits per run hold for the act; zero for an act by API.
@@ -142,7 +150,7 @@ type FenceChecker interface {
 // Observer learns what became of acts that belong to a session. The calls are made inside the deciding transaction, so what
 // an observer writes is atomic with it. app wires core/run.
 type Observer interface {
-	// ActEnded is called when an act becomes Done, Failed, Denied or Ready.
+	// ActEnded is called when an act becomes Done, Failed, Denied or Ready. A payment over a rail ends whenever the rail says so.
 	ActEnded(ctx context.Context, sc account.Scope, rec Record) error
 }
 

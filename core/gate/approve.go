@@ -14,8 +14,8 @@ import (
 )
 
 // Approve gives a person's word for a parked act. It is a compare-and-set in one transaction that judges the act and weighs it
-// again with only the approval met: a payment or transfer is executed there, an outside act becomes Ready for its owner to Begin
-// again under the same key. When a freeze, a cap or a rule stops it by then, act and approval are denied and name that rule.
+// again with only the approval met: a payment or transfer is executed there, an outside act, such as a payment over a rail, becomes
+// Ready for its owner to Begin again under the same key. When a freeze, a cap or a rule stops it by then, act and approval are denied and name that rule.
 //
 // policy.ErrDecided when the approval is no longer pending, so that of several who approve one succeeds.
 func (g *Gate) Approve(ctx context.Context, sc account.Scope, approval id.Approval) (policy.Approval, Record, error) {
@@ -39,7 +39,7 @@ func (g *Gate) Approve(ctx context.Context, sc account.Scope, approval id.Approv
 			if rec.State != Parked {
 				return policy.ErrDecided
 			}
-			if g.d.Executors[rec.Act.Action] == nil {
+			if g.d.Executors[rec.Act.Action] == nil || rec.Act.outside() {
 				err = g.ready(ctx, sc, &rec, j)
 			} else {
 				err = g.execute(ctx, sc, &rec, j, refused)

@@ -13,13 +13,14 @@ import (
 	"github.com/bureau-agents/bureau/ports/rule"
 )
 
-// Begin decides an act that is done outside our own database: a model call, a tool call, the start of a run. When it is
+// Begin decides an act that is done outside our own database: a model call, a tool call, the start of a run, a payment over a rail. When it is
 // allowed, one transaction sets aside what it may cost, stores the record as Started and calls also, so that what the caller
 // writes there exists if and only if the act has begun. The caller then does the act and calls End.
 //
 // A record that is Denied or Parked has that state, and also was not called. An act that an earlier call had begun comes back
 // Started and Found, and also was not called either: its caller may do it again when Act.Idempotent, and must End it as Failed
-// otherwise, since nobody knows whether it was done. When the agent has been frozen since, it comes back Denied instead.
+// otherwise, since nobody knows whether it was done. When the agent has been frozen since, it comes back Denied instead. A payment
+// over a rail that had begun comes back as it is: only its rail knows how it ended, and Retry asks whether it may be tried again.
 //
 // A model call that no limit touches leaves no row: its record has no ID, and its key guards nothing.
 func (g *Gate) Begin(
@@ -28,7 +29,9 @@ func (g *Gate) Begin(
 	switch act.Action {
 	case rule.ActionModelCall, rule.ActionToolCall, rule.ActionRunStart:
 	default:
-		return Record{}, fault.Invalidf("action", "%q is not an act outside the store", act.Action)
+		if !act.outside() {
+			return Record{}, fault.Invalidf("action", "%q is not an act outside the store", act.Action)
+		}
 	}
 	act, hash, err := g.checked(act)
 	if err != nil {
@@ -44,7 +47,7 @@ func (g *Gate) Begin(
 				return Record{}, err
 			case ok && rec.State == Ready:
 				return g.start(ctx, sc, act, rec, also)
-			case ok && rec.State == Started && act.Idempotent:
+			case ok && rec.State == Started && act.Idempotent && !act.outside():
 				return g.resume(ctx, sc, act, rec)
 			case ok:
 				return rec, nil
@@ -75,7 +78,7 @@ func (g *Gate) begin(
 			return err
 		}
 		if rec.State == Started {
-			return call(ctx, also, rec)
+			return g.started(ctx, sc, rec, j, also)
 		}
 		return g.conclude(ctx, sc, rec, j)
 	})
@@ -127,7 +130,7 @@ func (g *Gate) start(
 			return err
 		}
 		if rec.State == Started {
-			return call(ctx, also, rec)
+			return g.started(ctx, sc, rec, j, also)
 		}
 		return g.conclude(ctx, sc, rec, j)
 	})
@@ -185,6 +188,11 @@ func (g *Gate) End(
 		if err := g.fence(ctx, sc, s.Fence); err != nil {
 			return err
 		}
+		if rec.Act.outside() {
+			if err := g.lockTurns(ctx, sc, rec.Act.Session); err != nil {
+				return err
+			}
+		}
 		at, err := g.now(ctx)
 		if err != nil {
 			return err
@@ -204,19 +212,24 @@ func (g *Gate) End(
 		default:
 			return ErrNotBegun.Withf("the act is %s", out.State)
 		}
+		var effect Effect
+		if s.Move != nil {
+			if effect, err = s.Move(ctx, out); err != nil {
+				return err
+			}
+			if effect.Output != nil {
+				s.Output = effect.Output
+			}
+		}
 		if err := g.settle(ctx, sc, &out, s); err != nil {
 			return err
 		}
 		out.finish(s, at)
+		out.Moved = effect.Moved
 		if err := g.d.Acts.Update(ctx, sc, out); err != nil {
 			return err
 		}
-		if out.Act.Action == rule.ActionToolCall {
-			if err := g.note(ctx, sc, auditTool, out, nil); err != nil {
-				return err
-			}
-		}
-		if err := g.ended(ctx, sc, out); err != nil {
+		if err := g.tellEnd(ctx, sc, out); err != nil {
 			return err
 		}
 		return callEnd(ctx, also)
@@ -248,6 +261,8 @@ func (s Settlement) spent(r Reservation) int64 {
 		unknown = r.Amount
 	}
 	switch {
+	case s.State == Done && s.Amount != nil && r.Key.Unit == string(s.Amount.Currency):
+		return min(max(s.Amount.Micros, 0), r.Amount)
 	case r.Key.Unit == policy.UnitTokens:
 		if s.Tokens == 0 && s.Cost == nil {
 			return unknown

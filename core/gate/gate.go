@@ -138,7 +138,7 @@ func (g *Gate) checked(act Act) (Act, string, error) {
 		most       int
 	}{
 		{"key", act.Key, maxKeyBytes}, {"payee", act.Payee, maxNameBytes}, {"category", act.Category, maxNameBytes},
-		{"tool", act.Tool, maxNameBytes}, {"description", act.Description, maxTextBytes},
+		{"tool", act.Tool, maxNameBytes}, {"description", act.Description, maxTextBytes}, {"rail", act.Rail, maxNameBytes},
 	} {
 		if err := checkText(t.path, t.text, t.most); err != nil {
 			return Act{}, "", err
@@ -153,6 +153,8 @@ func (g *Gate) checked(act Act) (Act, string, error) {
 	switch {
 	case moves && act.Amount == nil:
 		return Act{}, "", fault.Invalidf("amount", "is required")
+	case act.Rail != "" && act.Action != rule.ActionPayment:
+		return Act{}, "", fault.Invalidf("rail", "is for payments only")
 	case moves && act.Amount.Micros <= 0:
 		return Act{}, "", fault.Invalidf("amount", "must be above zero")
 	case act.Amount != nil && act.Amount.Micros < 0 || act.Tokens < 0:
@@ -171,9 +173,10 @@ func (g *Gate) checked(act Act) (Act, string, error) {
 	args := struct {
 		Action, Agent, Amount, Payee, Category, Description, Tool string
 		Arguments                                                 any
+		Rail                                                      string `json:",omitempty"` // acts had none at first
 	}{
 		Action: string(act.Action), Agent: act.Agent.String(), Payee: act.Payee, Category: act.Category,
-		Description: act.Description, Tool: act.Tool,
+		Description: act.Description, Tool: act.Tool, Rail: act.Rail,
 	}
 	if moves {
 		args.Amount = act.Amount.String()

@@ -19,7 +19,7 @@ import (
 // Of callers that come at once with one key, one acts and the others get its record. Errors besides are a fault.Invalid for an
 // act that nobody could do, and id.NotFound of an agent that the tenant has not.
 func (g *Gate) Perform(ctx context.Context, sc account.Scope, act Act) (Record, error) {
-	if g.d.Executors[act.Action] == nil {
+	if g.d.Executors[act.Action] == nil || act.outside() {
 		return Record{}, fault.Invalidf("action", "%q is not an act that the gate itself performs", act.Action)
 	}
 	act, hash, err := g.checked(act)

@@ -16,6 +16,7 @@ const (
 	auditBlocked   = "transaction_blocked" // a payment or transfer that was denied
 	auditViolation = "policy_violation"    // any other act that was denied
 	auditTool      = "tool_called"
+	auditAllowed   = "transaction_authorized" // a payment over a rail that may now leave
 	auditRequested = "approval_requested"
 	auditApproved  = "approval_approved"
 	auditDenied    = "approval_denied"
@@ -51,6 +52,7 @@ func (g *Gate) note(ctx context.Context, sc account.Scope, action string, rec Re
 	}
 	set("category", rec.Act.Category)
 	set("tool", rec.Act.Tool)
+	set("rail", rec.Act.Rail)
 	if a := rec.Act.Amount; a != nil {
 		m["amount"], m["currency"] = a.Decimal(), string(a.Currency)
 	}
