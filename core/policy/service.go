@@ -64,6 +64,11 @@ type CreateRequest struct {
 // a rule's configuration included; id.NotFound when the tenant has no such agent or swarm; ErrTooMany; fault.Unavailable while
 // a rule that it names cannot check its configuration.
 func (s *Service) Create(ctx context.Context, sc account.Scope, r CreateRequest) (Policy, error) {
+	return s.create(ctx, sc, r, false)
+}
+
+// create is Create, which returns errNotFirst for a policy that was to be the first of its scope and is not.
+func (s *Service) create(ctx context.Context, sc account.Scope, r CreateRequest, first bool) (Policy, error) {
 	now := clock.Stored(s.d.Clock.Now())
 	p := Policy{
 		ID: id.New[id.PolicyKind](s.d.IDs), Tenant: sc.Tenant, Scope: r.Scope, Limits: r.Limits, Rules: r.Rules, Version: 1,
@@ -96,7 +101,10 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, r CreateRequest)
 		if err != nil {
 			return err
 		}
-		if len(there.Items) == MaxPerScope {
+		switch {
+		case first && len(there.Items) > 0:
+			return errNotFirst
+		case len(there.Items) == MaxPerScope:
 			return ErrTooMany
 		}
 		if err := s.d.Repository.Insert(ctx, sc, p); err != nil {
@@ -243,31 +251,16 @@ func (s *Service) checkRule(ctx context.Context, sc account.Scope, path string, 
 
 // note writes the whole policy into the audit trail, so that a decision that names its version can be replayed.
 func (s *Service) note(ctx context.Context, sc account.Scope, action string, p Policy) error {
-	limits := map[string]any{}
-	for _, a := range p.Limits.amounts() {
-		if a.amount != nil {
-			limits[a.name] = map[string]any{"amount": a.amount.Decimal(), "currency": string(a.amount.Currency)}
-		}
+	limits, err := EncodeLimits(p.Limits)
+	if err != nil {
+		return err
 	}
-	for _, t := range p.Limits.tokens() {
-		if t.max != nil {
-			limits[t.name] = fmt.Sprint(*t.max)
-		}
-	}
-	for _, l := range p.Limits.lists() {
-		if len(l.items) > 0 {
-			limits[l.name] = l.items
-		}
-	}
-	if p.Limits.ApprovalTTL > 0 {
-		limits["approval_ttl"] = int(p.Limits.ApprovalTTL / time.Second)
-	}
-	rules := make([]any, len(p.Rules))
-	for i, r := range p.Rules {
-		rules[i] = map[string]any{"plugin": r.Plugin, "config": string(r.Config)}
+	rules, err := EncodeRules(p.Rules)
+	if err != nil {
+		return err
 	}
 	m := map[string]any{
-		"policy_id": p.ID.UUID().String(), "version": p.Version, "limits": limits, "rules": rules,
+		"policy_id": p.ID.UUID().String(), "version": p.Version, "limits": json.RawMessage(limits), "rules": json.RawMessage(rules),
 	}
 	switch {
 	case p.Scope.Tenant:
