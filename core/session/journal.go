@@ -10,6 +10,7 @@ import (
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -41,6 +42,8 @@ type JournalDeps struct {
 type Journal struct {
 	d    JournalDeps
 	void func(ctx context.Context, sc account.Scope, session id.Session, reason string) (int, error) // see VoidWith
+
+	watcher Watcher // nil: nobody watches
 }
 
 // NewJournal returns a Journal, or an error that names the missing dependency.
@@ -216,10 +219,11 @@ func (j *Journal) Append(ctx context.Context, s Step) ([]Event, error) {
 		if out, err = j.append(ctx, sc, a, entries); err != nil {
 			return err
 		}
-		if s.End {
-			j.kickAfterCommit(ctx, Ref{s.Turn.Tenant, s.Turn.Session})
+		if !s.End {
+			return nil
 		}
-		return nil
+		j.kickAfterCommit(ctx, Ref{s.Turn.Tenant, s.Turn.Session})
+		return j.endedFirst(ctx, sc, endOf(s.Turn, entries))
 	})
 	return out, err
 }
@@ -324,8 +328,10 @@ func (j *Journal) Park(ctx context.Context, t Turn) (bool, error) {
 		if len(need) > 0 {
 			entries = []Entry{{Type: SessionIdle, Body: IdleBody{StopReason: StopReason{Type: StopRequiresAction, Events: need}}}}
 		}
-		_, err = j.append(ctx, sc, Append{Session: t.Session, Fence: t.Fence(), Turn: &TurnChange{State: TurnParked}}, entries)
-		return err
+		if _, err = j.append(ctx, sc, Append{Session: t.Session, Fence: t.Fence(), Turn: &TurnChange{State: TurnParked}}, entries); err != nil {
+			return err
+		}
+		return j.awaitClient(ctx, sc, t.Session, uses)
 	})
 	return parked, err
 }
@@ -620,6 +626,7 @@ func activeOf(turns []Turn) (Turn, bool) {
 type halt struct {
 	first  []Entry      // appended before everything else
 	reason string       // the result of tool uses that are open
+	rule   string       // what forbids the turn to go on; "": nothing does
 	err    *ErrorDetail // appended before going idle
 	idle   bool         // append session.status_idle if the session was doing something
 	drop   bool         // drop the queue, too
@@ -635,6 +642,7 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 	}
 	entries := h.first
 	var ends []LooseEnd
+	var over []TurnEnd
 	flush := func() error {
 		if len(entries) == 0 {
 			return nil
@@ -707,6 +715,7 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 		if err := j.d.Turns.Save(ctx, sc, t); err != nil {
 			return 0, err
 		}
+		over = append(over, TurnEnd{Turn: t, Stopped: true, Reason: h.reason, Rule: h.rule})
 	}
 	if stopped > 0 && h.err != nil {
 		entries = append(entries, Entry{Type: SessionError, Body: ErrorBody{*h.err}})
@@ -727,12 +736,21 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 			return 0, err
 		}
 	}
+	for _, e := range over {
+		if err := j.endedFirst(ctx, sc, e); err != nil {
+			return 0, err
+		}
+	}
 	return stopped, nil
 }
 
-// InterruptAgents implements gate.Interrupter: it ends what the agents' sessions are doing, and what they have queued. No agents
-// means every agent of the tenant.
+// InterruptAgents implements gate.Interrupter: it ends what the agents' sessions are doing, and what they have queued, because they are
+// frozen. No agents means every agent of the tenant.
 func (j *Journal) InterruptAgents(ctx context.Context, sc account.Scope, agents []id.Agent, reason string) (int, error) {
+	return j.interruptAgents(ctx, sc, agents, reason, policy.RuleFrozen)
+}
+
+func (j *Journal) interruptAgents(ctx context.Context, sc account.Scope, agents []id.Agent, reason, rule string) (int, error) {
 	sessions, err := j.d.Turns.OfAgents(ctx, sc, agents)
 	if err != nil {
 		return 0, err
@@ -743,7 +761,7 @@ func (j *Journal) InterruptAgents(ctx context.Context, sc account.Scope, agents 
 		err := j.d.TX.Do(ctx, func(ctx context.Context) error {
 			var err error
 			n, err = j.stopTree(ctx, sc, session, halt{
-				reason: reason, drop: true, idle: true,
+				reason: reason, rule: rule, drop: true, idle: true,
 				err: &ErrorDetail{Type: ErrTypeUnknown, Message: reason, RetryStatus: RetryStatus{Exhausted}},
 			})
 			return err

@@ -108,6 +108,7 @@ func NewService(d Deps) (*Service, error) {
 
 // CreateRequest describes a new session.
 type CreateRequest struct {
+	ID           id.Session // zero makes one
 	Agent        id.Agent
 	AgentVersion int              // 0: the current one
 	Overrides    *agent.Overrides // nil: none
@@ -174,8 +175,11 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateReques
 		return Session{}, err
 	}
 	now := clock.Stored(s.d.Clock.Now())
+	if req.ID.IsZero() {
+		req.ID = id.New[id.SessionKind](s.d.IDs)
+	}
 	out := Session{
-		ID: id.New[id.SessionKind](s.d.IDs), Tenant: sc.Tenant, Agent: a.ID, AgentVersion: a.Version, Overrides: overrides,
+		ID: req.ID, Tenant: sc.Tenant, Agent: a.ID, AgentVersion: a.Version, Overrides: overrides,
 		Environment: req.Environment, Vaults: req.Vaults, Resources: resources, Budget: req.Budget,
 		Title: req.Title, Metadata: req.Metadata, Active: StatusIdle, CreatedAt: now, UpdatedAt: now,
 	}
@@ -307,7 +311,7 @@ func (s *Service) end(ctx context.Context, sc account.Scope, session id.Session,
 
 // Destroy removes every session of an agent that is being destroyed, logs included, and stops what runs in them.
 func (s *Service) Destroy(ctx context.Context, sc account.Scope, agent id.Agent) error {
-	if _, err := s.d.Journal.InterruptAgents(ctx, sc, []id.Agent{agent}, "the agent was deleted"); err != nil {
+	if _, err := s.d.Journal.interruptAgents(ctx, sc, []id.Agent{agent}, "the agent was deleted", ""); err != nil {
 		return err
 	}
 	_, err := s.d.Repository.Destroy(ctx, sc, agent)
