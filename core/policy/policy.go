@@ -74,6 +74,18 @@ type Limits struct {
 	WeeklyLimit       *money.Amount // from Monday
 	MonthlyLimit      *money.Amount
 	AllTimeLimit      *money.Amount
+	PerRunLimit       *money.Amount // in one run; see WindowRun
+
+	// Windows are further window limits: rolling ones, of counts, of costs and tokens, per run. At most MaxWindows, no two of one name
+	// and unit, those fields included that are window limits themselves.
+	Windows []WindowLimit
+
+	Structuring *Structuring // nil: payments may be split
+	// NewPayee is what happens to a payment or transfer to somebody whom nobody of the policy's scope has paid before, whether or not the
+	// policy was there by then; see PayeeKey. "" is Allow.
+	NewPayee Action
+	// AllowedTimes are when payments and transfers are allowed; none: always.
+	AllowedTimes []TimeRange
 
 	RequireApprovalAbove *money.Amount // at or above this a person must approve; not over MaxPerTransaction
 	ApprovalTTL          time.Duration // until an approval expires into a denial; 0 is DefaultApprovalTTL, at most 30 days
@@ -176,6 +188,7 @@ func (l Limits) validate(add func(path, format string, args ...any)) {
 	if n := l.RequiredApprovals; n < 0 || n > MaxApprovals {
 		add("limits.required_approvals", "must be between 1 and %d", MaxApprovals)
 	}
+	l.validateMore(add)
 	for _, list := range l.lists() {
 		if len(list.items) > MaxListItems {
 			add("limits."+list.name, "must have at most %d entries", MaxListItems)
@@ -208,6 +221,7 @@ func (l Limits) amounts() []namedAmount {
 		{"weekly_limit", l.WeeklyLimit, false},
 		{"monthly_limit", l.MonthlyLimit, false},
 		{"all_time_limit", l.AllTimeLimit, false},
+		{"per_run_limit", l.PerRunLimit, false},
 		{"require_approval_above", l.RequireApprovalAbove, false},
 		{"daily_cost_limit", l.DailyCostLimit, true},
 		{"monthly_cost_limit", l.MonthlyCostLimit, true},

@@ -20,6 +20,12 @@ type Key struct {
 // RuleCounter begins the names of the counters of caps that plugin rules ask for.
 const RuleCounter = "rule:"
 
+// rollingPrefix begins the windows of counters that roll.
+const rollingPrefix = "rolling_"
+
+// UnitCount is the unit of counters of acts.
+const UnitCount = "count"
+
 // UnitTokens is the unit of token counters; currencies are upper-case, so none is called so.
 const UnitTokens = "tokens"
 

@@ -3,7 +3,6 @@ package bunstore
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -44,81 +43,6 @@ func (s *Store) Counters() *CounterRepo { return &CounterRepo{s} }
 // Approvals returns the repository of approvals.
 func (s *Store) Approvals() *ApprovalRepo { return &ApprovalRepo{s} }
 
-// amountDoc is an amount inside a stored document.
-type amountDoc struct {
-	Micros   int64          `json:"micros"`
-	Currency money.Currency `json:"currency"`
-}
-
-func amountOf(a *money.Amount) *amountDoc {
-	if a == nil {
-		return nil
-	}
-	return &amountDoc{a.Micros, a.Currency}
-}
-
-func (d *amountDoc) amount() *money.Amount {
-	if d == nil {
-		return nil
-	}
-	a := money.Of(d.Micros, d.Currency)
-	return &a
-}
-
-// limitsDoc is how the column limits holds policy.Limits.
-type limitsDoc struct {
-	MaxPerTransaction    *amountDoc `json:"max_per_transaction,omitempty"`
-	HourlyLimit          *amountDoc `json:"hourly_limit,omitempty"`
-	DailyLimit           *amountDoc `json:"daily_limit,omitempty"`
-	WeeklyLimit          *amountDoc `json:"weekly_limit,omitempty"`
-	MonthlyLimit         *amountDoc `json:"monthly_limit,omitempty"`
-	AllTimeLimit         *amountDoc `json:"all_time_limit,omitempty"`
-	RequireApprovalAbove *amountDoc `json:"require_approval_above,omitempty"`
-	ApprovalTTL          int64      `json:"approval_ttl,omitempty"` // seconds
-	BlockedCategories    []string   `json:"blocked_categories,omitempty"`
-	AllowedCategories    []string   `json:"allowed_categories,omitempty"`
-	AllowedPayees        []string   `json:"allowed_payees,omitempty"`
-	BlockedPayees        []string   `json:"blocked_payees,omitempty"`
-	AllowedDomains       []string   `json:"allowed_domains,omitempty"`
-	BlockedDomains       []string   `json:"blocked_domains,omitempty"`
-	DailyCostLimit       *amountDoc `json:"daily_cost_limit,omitempty"`
-	MonthlyCostLimit     *amountDoc `json:"monthly_cost_limit,omitempty"`
-	DailyTokenLimit      *int64     `json:"daily_token_limit,omitempty"`
-	MonthlyTokenLimit    *int64     `json:"monthly_token_limit,omitempty"`
-}
-
-func limitsOf(l policy.Limits) limitsDoc {
-	return limitsDoc{
-		MaxPerTransaction: amountOf(l.MaxPerTransaction), HourlyLimit: amountOf(l.HourlyLimit), DailyLimit: amountOf(l.DailyLimit),
-		WeeklyLimit: amountOf(l.WeeklyLimit), MonthlyLimit: amountOf(l.MonthlyLimit), AllTimeLimit: amountOf(l.AllTimeLimit),
-		RequireApprovalAbove: amountOf(l.RequireApprovalAbove), ApprovalTTL: int64(l.ApprovalTTL / time.Second),
-		BlockedCategories: l.BlockedCategories, AllowedCategories: l.AllowedCategories,
-		AllowedPayees: l.AllowedPayees, BlockedPayees: l.BlockedPayees,
-		AllowedDomains: l.AllowedDomains, BlockedDomains: l.BlockedDomains,
-		DailyCostLimit: amountOf(l.DailyCostLimit), MonthlyCostLimit: amountOf(l.MonthlyCostLimit),
-		DailyTokenLimit: l.DailyTokenLimit, MonthlyTokenLimit: l.MonthlyTokenLimit,
-	}
-}
-
-func (d limitsDoc) limits() policy.Limits {
-	return policy.Limits{
-		MaxPerTransaction: d.MaxPerTransaction.amount(), HourlyLimit: d.HourlyLimit.amount(), DailyLimit: d.DailyLimit.amount(),
-		WeeklyLimit: d.WeeklyLimit.amount(), MonthlyLimit: d.MonthlyLimit.amount(), AllTimeLimit: d.AllTimeLimit.amount(),
-		RequireApprovalAbove: d.RequireApprovalAbove.amount(), ApprovalTTL: time.Duration(d.ApprovalTTL) * time.Second,
-		BlockedCategories: d.BlockedCategories, AllowedCategories: d.AllowedCategories,
-		AllowedPayees: d.AllowedPayees, BlockedPayees: d.BlockedPayees,
-		AllowedDomains: d.AllowedDomains, BlockedDomains: d.BlockedDomains,
-		DailyCostLimit: d.DailyCostLimit.amount(), MonthlyCostLimit: d.MonthlyCostLimit.amount(),
-		DailyTokenLimit: d.DailyTokenLimit, MonthlyTokenLimit: d.MonthlyTokenLimit,
-	}
-}
-
-// ruleDoc is how the column rules holds one policy.RuleRef.
-type ruleDoc struct {
-	Plugin string          `json:"plugin"`
-	Config json.RawMessage `json:"config,omitempty"`
-}
-
 const (
 	scopeTenant  = "tenant"
 	scopeSwarm   = "swarm:"
@@ -157,19 +81,12 @@ func parseScope(key string) (policy.Scope, error) {
 }
 
 func encodePolicy(p policy.Policy) (limits, rules string, err error) {
-	docs := make([]ruleDoc, len(p.Rules))
-	for i, r := range p.Rules {
-		docs[i] = ruleDoc(r)
-	}
-	l, err := json.Marshal(limitsOf(p.Limits))
+	l, err := policy.EncodeLimits(p.Limits)
 	if err != nil {
-		return "", "", fmt.Errorf("bunstore: policy: %w", err)
+		return "", "", err
 	}
-	r, err := json.Marshal(docs)
-	if err != nil {
-		return "", "", fmt.Errorf("bunstore: policy: %w", err)
-	}
-	return string(l), string(r), nil
+	r, err := policy.EncodeRules(p.Rules)
+	return string(l), string(r), err
 }
 
 const policyColumns = "id, scope_key, limits, rules, version, created_at, updated_at"
@@ -187,17 +104,11 @@ func scanPolicy(tenant id.Tenant, row scanner) (policy.Policy, error) {
 	if p.Scope, err = parseScope(scope); err != nil {
 		return policy.Policy{}, err
 	}
-	var doc limitsDoc
-	if err := json.Unmarshal(limits, &doc); err != nil {
-		return policy.Policy{}, fmt.Errorf("bunstore: policy limits: %w", err)
+	if p.Limits, err = policy.DecodeLimits(limits); err != nil {
+		return policy.Policy{}, err
 	}
-	p.Limits = doc.limits()
-	var docs []ruleDoc
-	if err := json.Unmarshal(rules, &docs); err != nil {
-		return policy.Policy{}, fmt.Errorf("bunstore: policy rules: %w", err)
-	}
-	for _, d := range docs {
-		p.Rules = append(p.Rules, policy.RuleRef(d))
+	if p.Rules, err = policy.DecodeRules(rules); err != nil {
+		return policy.Policy{}, err
 	}
 	return p, nil
 }
