@@ -101,10 +101,10 @@ func (s *Service) create(ctx context.Context, sc account.Scope, r CreateRequest,
 		if err != nil {
 			return err
 		}
-		switch {
-		case first && len(there.Items) > 0:
+		if _, ok := primary(there.Items); ok && first {
 			return errNotFirst
-		case len(there.Items) == MaxPerScope:
+		}
+		if len(there.Items) == MaxPerScope {
 			return ErrTooMany
 		}
 		if err := s.d.Repository.Insert(ctx, sc, p); err != nil {
