@@ -22,7 +22,27 @@ var ErrNoHost = errors.New("not a readable address")
 // Fold returns a payee without what people do not see: case, compatibility forms, runs of white space. Two payees that fold alike are the
 // same name.
 func Fold(s string) string {
+	if plain(s, " ") {
+		return s
+	}
 	return strings.Join(strings.Fields(cases.Fold().String(norm.NFKC.String(s))), " ")
+}
+
+// plain reports whether s is made of lower-case letters and digits of ASCII, with single characters of between in between: most are, and
+// tables of Unicode need not be asked about them.
+func plain(s, between string) bool {
+	letter := false
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			letter = true
+		case letter && strings.IndexByte(between, c) >= 0:
+			letter = false
+		default:
+			return false
+		}
+	}
+	return letter
 }
 
 // marks are what an address has and a name has not; U+3002 is a dot to IDNA.
@@ -33,6 +53,9 @@ const marks = ".\u3002:/\\@"
 // hosts must refuse it.
 func Host(payee string) (string, error) {
 	s := strings.TrimSpace(payee)
+	if plain(s, ".-") && strings.Contains(s, ".") {
+		return ASCII(s)
+	}
 	if !strings.ContainsAny(s, marks) && !strings.ContainsAny(norm.NFKC.String(s), marks) {
 		return "", nil
 	}
@@ -55,6 +78,9 @@ func Host(payee string) (string, error) {
 // ASCII brings a host name or an address to the one form in which they are compared: lower case, punycode (RFC 5891), no dot at the end. A
 // host whose form is not its own form again is ErrNoHost: two programs could read it as two hosts.
 func ASCII(host string) (string, error) {
+	if plain(host, ".-") && strings.ContainsAny(host, "ghijklmnopqrstuvwyz") { // neither punycode, which has "--", nor an address
+		return host, nil
+	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.Unmap().String(), nil
 	}

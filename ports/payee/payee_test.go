@@ -1,6 +1,7 @@
 package payee_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/bureau-agents/bureau/ports/payee"
@@ -28,6 +29,24 @@ func TestHost(t *testing.T) {
 	for _, text := range []string{`a\b.example`, "https://", "a..example", "//", "xn--0.example", "https://a b/"} {
 		if got, err := payee.Host(text); err == nil {
 			t.Errorf("%q is taken for %q", text, got)
+		}
+	}
+}
+
+// TestPlain holds the short way to what the long one says, which capital letters take.
+func TestPlain(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"vendor.example", "a.b", "a-b.example", "a.-b", "192.0.2.1", "10.example", "a1.2", "0x7f.1", "1.2.3", "127.1", "face.b00c", "com",
+		"x" + strings.Repeat("y", 70) + ".example",
+	} {
+		short, err := payee.Host(text)
+		long, lerr := payee.Host(strings.ToUpper(text))
+		if short != long || (err == nil) != (lerr == nil) {
+			t.Errorf("%q: %q, %v; in capitals %q, %v", text, short, err, long, lerr)
+		}
+		if a, b := payee.Fold(text), payee.Fold(strings.ToUpper(text)); a != b {
+			t.Errorf("%q folds to %q, in capitals to %q", text, a, b)
 		}
 	}
 }
@@ -74,4 +93,12 @@ func FuzzHost(f *testing.F) {
 			t.Errorf("%q: a list with %q does not match it", text, host)
 		}
 	})
+}
+
+func BenchmarkHost(b *testing.B) {
+	for b.Loop() {
+		if host, err := payee.Host("api.vendor.example"); err != nil || !payee.Allows([]string{"*.vendor.example"}, host) {
+			b.Fatal(host, err)
+		}
+	}
 }
