@@ -17,8 +17,13 @@ type Agent struct {
 	// Version counts from 1. Config is what that version says.
 	Version int
 	Config  Config
-	// Standing, Swarm and ArchivedAt belong to the agent and not to a version.
-	Standing   Standing
+	// Standing and what follows belong to the agent and not to a version. Standing is Frozen also while the agent's swarm is frozen;
+	// that of its tenant it does not show.
+	Standing Standing
+	// FrozenItself and FrozenBySwarm say why a Frozen agent is: unfreezing the one leaves the other. Repositories fill them in and
+	// do not store them from here.
+	FrozenItself, FrozenBySwarm bool
+
 	Swarm      id.Swarm // zero: the agent is in no swarm
 	CreatedAt  time.Time
 	UpdatedAt  time.Time  // when Version was made
@@ -31,13 +36,13 @@ type Standing string
 // The standings.
 const (
 	Active   Standing = "active"
-	Frozen   Standing = "frozen"   // no act starts; unfreezing makes it Active again
+	Frozen   Standing = "frozen"   // no act starts, since the agent or its swarm is frozen; unfreezing makes it Active again
 	Archived Standing = "archived" // kept to be read; never becomes another standing
 )
 
 // StandingInfo is what a transaction learns about an agent while it holds the lock on its standing.
 type StandingInfo struct {
-	Standing Standing
+	Standing Standing // Frozen also while the agent's swarm is
 	Swarm    id.Swarm // zero: none
 	Name     string
 	Metadata map[string]string

@@ -121,6 +121,8 @@ func (a Act) run() id.Session {
 type FreezeReport struct {
 	Stopped  int // turns that were ended and parked acts outside turns that were voided
 	InFlight int // acts that had begun; they settle
+	Voided   int // acts that waited for an approval, or had one and had not begun
+	Turns    int // turns that ran or waited, and were ended
 }
 
 // Executor does the acts of one kind that are a write in our own database: the gate calls it inside the transaction that

@@ -15,40 +15,68 @@ import (
 // deciding acts of the agent, sets the standing, and voids what is parked or approved and not begun. After that has been
 // committed, running turns are ended. Acts that had begun settle. Freezing a frozen agent does the same again.
 func (g *Gate) Freeze(ctx context.Context, sc account.Scope, a id.Agent) (FreezeReport, error) {
-	return g.freeze(ctx, sc, Unstarted{Agent: a}, []id.Agent{a}, "the agent was frozen", func(ctx context.Context) error {
+	return g.freeze(ctx, sc, Unstarted{Agent: a}, "the agent was frozen", func(ctx context.Context) ([]id.Agent, error) {
 		was, err := g.d.Agents.SetStanding(ctx, sc, a, agent.Frozen)
 		if err != nil || was == agent.Frozen {
-			return err
+			return []id.Agent{a}, err
 		}
-		return g.d.Trail.Note(ctx, sc, auditFrozen, a, nil)
+		return []id.Agent{a}, g.d.Trail.Note(ctx, sc, auditFrozen, a, nil)
 	})
+}
+
+// FreezeSwarm stops every agent of a swarm, those included that join later, whatever their own standing. id.NotFound of a swarm that
+// the tenant has not.
+func (g *Gate) FreezeSwarm(ctx context.Context, sc account.Scope, swarm id.Swarm) (FreezeReport, error) {
+	if g.d.Swarms == nil {
+		return FreezeReport{}, id.NotFound[id.SwarmKind](swarm.String())
+	}
+	return g.freeze(ctx, sc, Unstarted{Swarm: swarm}, "the swarm was frozen", func(ctx context.Context) ([]id.Agent, error) {
+		changed, members, err := g.d.Swarms.SetStanding(ctx, sc, swarm, agent.Frozen)
+		if err != nil || !changed {
+			return members, err
+		}
+		return members, g.d.Trail.Note(ctx, sc, auditSwarmFrozen, id.Agent{}, swarmFacts(swarm, members))
+	})
+}
+
+// swarmFacts says in the audit trail whom the standing of a swarm concerned.
+func swarmFacts(swarm id.Swarm, members []id.Agent) map[string]any {
+	agents := make([]any, len(members))
+	for i, a := range members {
+		agents[i] = a.UUID().String()
+	}
+	return map[string]any{"swarm_id": swarm.UUID().String(), "agent_ids": agents}
 }
 
 // FreezeTenant stops every agent of the tenant of sc, those included that are made later.
 func (g *Gate) FreezeTenant(ctx context.Context, sc account.Scope) (FreezeReport, error) {
-	return g.freeze(ctx, sc, Unstarted{}, nil, "the account was frozen", func(ctx context.Context) error {
+	return g.freeze(ctx, sc, Unstarted{}, "the account was frozen", func(ctx context.Context) ([]id.Agent, error) {
 		changed, err := g.d.Tenants.SetStanding(ctx, sc, account.Frozen)
 		if err != nil || !changed {
-			return err
+			return nil, err
 		}
-		return g.d.Trail.Note(ctx, sc, auditTenantFrozen, id.Agent{}, nil)
+		return nil, g.d.Trail.Note(ctx, sc, auditTenantFrozen, id.Agent{}, nil)
 	})
 }
 
+// freeze sets a standing by set, which returns whom it concerns, and stops what f chooses of them.
 func (g *Gate) freeze(
-	ctx context.Context, sc account.Scope, f Unstarted, agents []id.Agent, reason string, set func(context.Context) error,
+	ctx context.Context, sc account.Scope, f Unstarted, reason string, set func(context.Context) ([]id.Agent, error),
 ) (FreezeReport, error) {
 	var r FreezeReport
+	var agents []id.Agent
 	var parked map[id.Session]bool
 	err := g.d.TX.Do(ctx, func(ctx context.Context) error {
 		r, parked = FreezeReport{}, map[id.Session]bool{}
-		if err := set(ctx); err != nil {
+		var err error
+		if agents, err = set(ctx); err != nil {
 			return err
 		}
 		voided, err := g.void(ctx, sc, f, policy.RuleFrozen, reason)
 		if err != nil {
 			return err
 		}
+		r.Voided = len(voided)
 		for _, rec := range voided {
 			if rec.Act.Session.IsZero() {
 				r.Stopped++
@@ -56,27 +84,28 @@ func (g *Gate) freeze(
 				parked[rec.Act.Session] = true
 			}
 		}
-		r.InFlight, err = g.d.Acts.InFlight(ctx, sc, f.Agent)
+		r.InFlight, err = g.d.Acts.InFlight(ctx, sc, f)
 		return err
 	})
 	if err != nil {
 		return FreezeReport{}, err
 	}
-	stopped := 0
-	if g.stopper != nil {
+	everybody := f == Unstarted{} // to the interrupter no agents are all of them, and a swarm may have none
+	if g.stopper != nil && (len(agents) > 0 || everybody) {
 		n, err := g.stopper.InterruptAgents(ctx, sc, agents, reason)
 		if err != nil {
 			// The freeze itself stands: whatever goes on running is denied its next act.
 			g.d.Logger.LogAttrs(ctx, slog.LevelError, "turns not interrupted after a freeze", slog.Any("error", err))
 		}
-		stopped = n
+		r.Turns = n
 	}
 	// A turn whose act was voided may have found its own end before it could be ended from outside.
-	r.Stopped += max(stopped, len(parked))
+	r.Stopped += max(r.Turns, len(parked))
 	return r, nil
 }
 
-// Unfreeze lets a frozen agent act again. What the freeze voided stays void. An agent that was not frozen stays as it is.
+// Unfreeze lets a frozen agent act again, unless its swarm or its tenant is frozen, too. What the freeze voided stays void. An agent
+// that was not frozen itself stays as it is.
 func (g *Gate) Unfreeze(ctx context.Context, sc account.Scope, a id.Agent) error {
 	return g.d.TX.Do(ctx, func(ctx context.Context) error {
 		was, err := g.d.Agents.SetStanding(ctx, sc, a, agent.Active)
@@ -84,6 +113,20 @@ func (g *Gate) Unfreeze(ctx context.Context, sc account.Scope, a id.Agent) error
 			return err
 		}
 		return g.d.Trail.Note(ctx, sc, auditUnfrozen, a, nil)
+	})
+}
+
+// UnfreezeSwarm lets the agents of a swarm act again, except those that are frozen themselves.
+func (g *Gate) UnfreezeSwarm(ctx context.Context, sc account.Scope, swarm id.Swarm) error {
+	if g.d.Swarms == nil {
+		return id.NotFound[id.SwarmKind](swarm.String())
+	}
+	return g.d.TX.Do(ctx, func(ctx context.Context) error {
+		changed, members, err := g.d.Swarms.SetStanding(ctx, sc, swarm, agent.Active)
+		if err != nil || !changed {
+			return err
+		}
+		return g.d.Trail.Note(ctx, sc, auditSwarmUnfrozen, id.Agent{}, swarmFacts(swarm, members))
 	})
 }
 

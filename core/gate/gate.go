@@ -48,6 +48,7 @@ type Deps struct {
 	Fences    FenceChecker             // nil: an act with a fence is an error
 	Time      Timekeeper               // nil: Clock chooses the windows
 	Notices   Notices                  // nil: nobody is told
+	Swarms    Swarms                   // nil: there are none
 }
 
 // Policies is the part of policy.Repository that the gate reads.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
@@ -26,8 +27,8 @@ type Repository interface {
 	Update(ctx context.Context, sc account.Scope, rec Record) error
 	// Unstarted returns the Parked and Ready records that f chooses, by id, without locking them.
 	Unstarted(ctx context.Context, sc account.Scope, f Unstarted) ([]Record, error)
-	// InFlight counts the Started records of an agent; the zero agent is every agent of the tenant.
-	InFlight(ctx context.Context, sc account.Scope, agent id.Agent) (int, error)
+	// InFlight counts the Started records that f chooses.
+	InFlight(ctx context.Context, sc account.Scope, f Unstarted) (int, error)
 }
 
 // History is what a Repository may offer beside: with it, a cap that is set in the middle of a window holds for what was spent
@@ -41,6 +42,7 @@ type History interface {
 // Unstarted chooses acts that wait; zero fields do not narrow.
 type Unstarted struct {
 	Agent   id.Agent
+	Swarm   id.Swarm // of those who are members now
 	Session id.Session
 }
 
@@ -48,6 +50,14 @@ type Unstarted struct {
 type Timekeeper interface {
 	// Now returns the store's time; the transaction in ctx does not stop it.
 	Now(ctx context.Context) (time.Time, error)
+}
+
+// Swarms is the part of core/swarm's repository that decides whether a swarm's agents may act.
+type Swarms interface {
+	// SetStanding waits for every holder of the standing of an agent of the swarm, sets that of the swarm, Active or Frozen, for all of
+	// them and for those who join later, and returns whether it was another one before, and the members that are not archived, in order
+	// of id. id.NotFound of a swarm that the tenant has not.
+	SetStanding(ctx context.Context, sc account.Scope, swarm id.Swarm, to agent.Standing) (changed bool, members []id.Agent, err error)
 }
 
 // Tenants is the part of core/account's repository that decides whether a tenant's agents may act.

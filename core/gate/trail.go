@@ -27,6 +27,8 @@ const (
 
 	auditTenantFrozen   = "tenant_frozen"
 	auditTenantUnfrozen = "tenant_unfrozen"
+	auditSwarmFrozen    = "swarm_frozen"
+	auditSwarmUnfrozen  = "swarm_unfrozen"
 )
 
 // note writes what became of an act, with what is needed to decide it once more: the policies' versions, what the rules said,

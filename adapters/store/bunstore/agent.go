@@ -19,23 +19,24 @@ import (
 	"github.com/bureau-agents/bureau/ports/page"
 )
 
-// AgentRepo keeps agents. It implements agent.Repository and agent.Standings.
+// AgentRepo keeps agents. It implements agent.Repository, agent.Standings and agent.Graves.
 type AgentRepo struct{ s *Store }
 
 var (
 	_ agent.Repository = (*AgentRepo)(nil)
 	_ agent.Standings  = (*AgentRepo)(nil)
+	_ agent.Graves     = (*AgentRepo)(nil)
 )
 
 // Agents returns the repository of agents.
 func (s *Store) Agents() *AgentRepo { return &AgentRepo{s} }
 
-const agentColumns = "a.id, a.version, a.standing, a.swarm_id, a.config, a.created_at, a.updated_at, a.archived_at"
+const agentColumns = "a.id, a.version, a.standing, a.swarm_frozen, a.swarm_id, a.config, a.created_at, a.updated_at, a.archived_at"
 
-const agentByID = "SELECT " + agentColumns + " FROM agents AS a WHERE a.tenant_id = ? AND a.id = ?"
+const agentByID = "SELECT " + agentColumns + " FROM agents AS a WHERE a.tenant_id = ? AND a.id = ? AND a.destroyed_at IS NULL"
 
 // versionColumns are agentColumns with Config and UpdatedAt as a version v has them.
-const versionColumns = "a.id, v.version, a.standing, a.swarm_id, v.config, a.created_at, v.created_at, a.archived_at"
+const versionColumns = "a.id, v.version, a.standing, a.swarm_frozen, a.swarm_id, v.config, a.created_at, v.created_at, a.archived_at"
 
 const versionTables = " FROM agent_versions AS v JOIN agents AS a ON a.tenant_id = v.tenant_id AND a.id = v.agent_id"
 
@@ -45,22 +46,32 @@ type scanner interface{ Scan(dest ...any) error }
 func scanAgent(tenant id.Tenant, row scanner) (agent.Agent, error) {
 	a := agent.Agent{Tenant: tenant}
 	var standing string
+	var swarmFrozen bool
 	var config []byte
 	var created, updated, archived stamp
-	if err := row.Scan(&a.ID, &a.Version, &standing, &a.Swarm, &config, &created, &updated, &archived); err != nil {
+	if err := row.Scan(&a.ID, &a.Version, &standing, &swarmFrozen, &a.Swarm, &config, &created, &updated, &archived); err != nil {
 		return agent.Agent{}, err
 	}
 	c, err := decodeAgentConfig(config)
 	if err != nil {
 		return agent.Agent{}, err
 	}
-	a.Config, a.Standing = c, agent.Standing(standing)
+	a.Config, a.Standing = c, effective(standing, swarmFrozen)
+	a.FrozenItself, a.FrozenBySwarm = agent.Standing(standing) == agent.Frozen, swarmFrozen && a.Standing == agent.Frozen
 	a.CreatedAt, a.UpdatedAt = created.Time(), updated.Time()
 	if !archived.IsZero() {
 		t := archived.Time()
 		a.ArchivedAt = &t
 	}
 	return a, nil
+}
+
+// effective is the standing that an agent has to everybody, from its own and that of its swarm.
+func effective(own string, swarmFrozen bool) agent.Standing {
+	if swarmFrozen && agent.Standing(own) == agent.Active {
+		return agent.Frozen
+	}
+	return agent.Standing(own)
 }
 
 // agentErr makes a missing row the not-found error of the agent.
@@ -147,7 +158,7 @@ func (r *AgentRepo) GetVersion(ctx context.Context, sc account.Scope, agentID id
 
 func (r *AgentRepo) exists(ctx context.Context, sc account.Scope, agentID id.Agent) error {
 	var one int
-	err := r.s.read(ctx).QueryRowContext(ctx, "SELECT 1 FROM agents WHERE tenant_id = ? AND id = ?", sc.Tenant, agentID).Scan(&one)
+	err := r.s.read(ctx).QueryRowContext(ctx, "SELECT 1 FROM agents WHERE tenant_id = ? AND id = ? AND destroyed_at IS NULL", sc.Tenant, agentID).Scan(&one)
 	return agentErr(err, agentID)
 }
 
@@ -182,13 +193,22 @@ func (r *AgentRepo) Versions(ctx context.Context, sc account.Scope, agentID id.A
 
 // List implements agent.Repository.
 func (r *AgentRepo) List(ctx context.Context, sc account.Scope, req agent.ListRequest) (page.Page[agent.Agent], error) {
-	where := []string{"a.tenant_id = ?"}
+	where := []string{"a.tenant_id = ?", "a.destroyed_at IS NULL"}
 	args := []any{sc.Tenant}
 	add := func(cond string, arg any) {
 		where = append(where, cond)
 		args = append(args, arg)
 	}
-	if !req.Archived {
+	switch req.Standing {
+	case "":
+	case agent.Active:
+		where = append(where, "a.standing = 'active' AND NOT a.swarm_frozen")
+	case agent.Frozen:
+		where = append(where, "(a.standing = 'frozen' OR a.standing = 'active' AND a.swarm_frozen)")
+	default:
+		add("a.standing = ?", string(req.Standing))
+	}
+	if !req.Archived && req.Standing != agent.Archived {
 		where = append(where, "a.archived_at IS NULL")
 	}
 	if req.Name != "" {
@@ -217,12 +237,20 @@ func (r *AgentRepo) List(ctx context.Context, sc account.Scope, req agent.ListRe
 		}
 		add("a.id < ?", before)
 	}
-	q := "SELECT " + agentColumns + " FROM agents AS a WHERE " + strings.Join(where, " AND ") + " ORDER BY a.id DESC LIMIT ?"
-	found, err := r.query(ctx, sc, q, append(args, req.Size()+1)...)
+	from := " FROM agents AS a WHERE " + strings.Join(where, " AND ")
+	total := 0
+	if req.Count {
+		if err := r.s.read(ctx).QueryRowContext(ctx, "SELECT count(*)"+from, args...).Scan(&total); err != nil {
+			return page.Page[agent.Agent]{}, mapErr(err)
+		}
+	}
+	found, err := r.query(ctx, sc, "SELECT "+agentColumns+from+" ORDER BY a.id DESC LIMIT ? OFFSET ?", append(args, req.Size()+1, max(req.Offset, 0))...)
 	if err != nil {
 		return page.Page[agent.Agent]{}, err
 	}
-	return agentPage(found, req.Size(), func(a agent.Agent) string { return a.ID.String() })
+	p, err := agentPage(found, req.Size(), func(a agent.Agent) string { return a.ID.String() })
+	p.Total = total
+	return p, err
 }
 
 func agentPage(found []agent.Agent, size int, place func(agent.Agent) string) (page.Page[agent.Agent], error) {
@@ -247,9 +275,16 @@ func (r *AgentRepo) Update(
 		if err != nil {
 			return agentErr(err, agentID)
 		}
-		version := a.Version
+		before, own := a, agent.Active
+		if a.FrozenItself || a.Standing == agent.Archived {
+			own = a.Standing
+		}
 		if err := change(&a); err != nil {
 			return err
+		}
+		if a.Standing != before.Standing {
+			own = a.Standing
+			a.FrozenItself, a.FrozenBySwarm = own == agent.Frozen, false
 		}
 		out = a
 		var archived stamp
@@ -257,10 +292,10 @@ func (r *AgentRepo) Update(
 			archived = at(*a.ArchivedAt)
 		}
 		if _, err := db.ExecContext(ctx, "UPDATE agents SET standing = ?, swarm_id = ?, archived_at = ? WHERE tenant_id = ? AND id = ?",
-			string(a.Standing), a.Swarm, archived, sc.Tenant, agentID); err != nil {
+			string(own), a.Swarm, archived, sc.Tenant, agentID); err != nil {
 			return mapErr(err)
 		}
-		if a.Version == version {
+		if a.Version == before.Version {
 			return nil
 		}
 		config, metadata, err := encodeAgentConfig(a.Config)
@@ -295,15 +330,17 @@ func (r *AgentRepo) CountLive(ctx context.Context, sc account.Scope) (int, error
 func (r *AgentRepo) LockStanding(ctx context.Context, sc account.Scope, agentID id.Agent) (agent.StandingInfo, error) {
 	var info agent.StandingInfo
 	var standing, metadata string
+	var swarmFrozen bool
 	door, args := r.s.passDoor(agentDoor(agentID))
 	err := r.s.read(ctx).QueryRowContext(ctx,
-		"SELECT standing, swarm_id, name, metadata, version FROM agents WHERE tenant_id = ? AND id = ? AND "+door+r.s.forShare(),
+		"SELECT standing, swarm_frozen, swarm_id, name, metadata, version FROM agents WHERE tenant_id = ? AND id = ? AND destroyed_at IS NULL AND "+
+			door+r.s.forShare(),
 		append([]any{sc.Tenant, agentID}, args...)...).
-		Scan(&standing, &info.Swarm, &info.Name, &metadata, &info.Version)
+		Scan(&standing, &swarmFrozen, &info.Swarm, &info.Name, &metadata, &info.Version)
 	if err != nil {
 		return agent.StandingInfo{}, agentErr(err, agentID)
 	}
-	info.Standing = agent.Standing(standing)
+	info.Standing = effective(standing, swarmFrozen)
 	if metadata != "{}" {
 		if err := json.Unmarshal([]byte(metadata), &info.Metadata); err != nil {
 			return agent.StandingInfo{}, fmt.Errorf("bunstore: agent metadata: %w", err)
@@ -325,11 +362,19 @@ func (r *AgentRepo) SetStanding(
 }
 
 // SetSwarm implements agent.Standings.
-func (r *AgentRepo) SetSwarm(ctx context.Context, sc account.Scope, agentID id.Agent, swarm id.Swarm) error {
-	return r.change(ctx, sc, agentID, func(ctx context.Context, db bun.IDB, _ agent.Standing) error {
-		_, err := db.ExecContext(ctx, "UPDATE agents SET swarm_id = ? WHERE tenant_id = ? AND id = ?", swarm, sc.Tenant, agentID)
+func (r *AgentRepo) SetSwarm(
+	ctx context.Context, sc account.Scope, agentID id.Agent, swarm id.Swarm, frozen bool,
+) (was id.Swarm, err error) {
+	err = r.change(ctx, sc, agentID, func(ctx context.Context, db bun.IDB, _ agent.Standing) error {
+		err := db.QueryRowContext(ctx, "SELECT swarm_id FROM agents WHERE tenant_id = ? AND id = ?", sc.Tenant, agentID).Scan(&was)
+		if err != nil {
+			return mapErr(err)
+		}
+		_, err = db.ExecContext(ctx, "UPDATE agents SET swarm_id = ?, swarm_frozen = ? WHERE tenant_id = ? AND id = ?",
+			swarm, frozen && !swarm.IsZero(), sc.Tenant, agentID)
 		return mapErr(err)
 	})
+	return was, err
 }
 
 // change locks the row of an agent that is not archived and calls fn.
@@ -341,7 +386,7 @@ func (r *AgentRepo) change(
 			return err
 		}
 		var now string
-		err := db.QueryRowContext(ctx, "SELECT standing FROM agents WHERE tenant_id = ? AND id = ?"+r.s.forUpdate(), sc.Tenant, agentID).
+		err := db.QueryRowContext(ctx, "SELECT standing FROM agents WHERE tenant_id = ? AND id = ? AND destroyed_at IS NULL"+r.s.forUpdate(), sc.Tenant, agentID).
 			Scan(&now)
 		if err != nil {
 			return agentErr(err, agentID)

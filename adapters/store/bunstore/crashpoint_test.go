@@ -361,7 +361,7 @@ func (w *crashWorld) check() {
 	if w.budget != nil && c.Spent < tokens || c.Reserved != 0 {
 		w.t.Errorf("the budget has counted %+v, and %d tokens were used", c, tokens)
 	}
-	if n, err := w.store.Acts().InFlight(ctx, w.Scope, w.v.Agent); err != nil || n != 0 {
+	if n, err := w.store.Acts().InFlight(ctx, w.Scope, gate.Unstarted{Agent: w.v.Agent}); err != nil || n != 0 {
 		w.t.Errorf("%d acts have no end: %v", n, err)
 	}
 	if waiting, err := w.store.Acts().Unstarted(ctx, w.Scope, gate.Unstarted{Agent: w.v.Agent}); err != nil || len(waiting) != 0 {

@@ -151,7 +151,7 @@ func rawText(s sql.NullString) json.RawMessage {
 }
 
 const actColumns = `id, act_key, args_hash, action, agent_id, session_id, run_id, tool_use_id, amount, currency, tokens, payee, category, description,
-	tool, arguments, idempotent, state, decision, approval_id, reserved, output, error, created_at, ended_at`
+	tool, arguments, idempotent, rail, state, decision, approval_id, reserved, output, error, created_at, ended_at`
 
 func scanAct(tenant id.Tenant, row scanner) (gate.Record, error) {
 	rec := gate.Record{Tenant: tenant}
@@ -162,7 +162,7 @@ func scanAct(tenant id.Tenant, row scanner) (gate.Record, error) {
 	var created, ended stamp
 	a := &rec.Act
 	err := row.Scan(&rec.ID, &a.Key, &rec.ArgsHash, &action, &a.Agent, &a.Session, &a.Run, &a.ToolUse, &amount.micros, &amount.currency, &a.Tokens,
-		&a.Payee, &a.Category, &a.Description, &a.Tool, &arguments, &a.Idempotent, &state, &decision, &rec.Approval, &reserved, &output,
+		&a.Payee, &a.Category, &a.Description, &a.Tool, &arguments, &a.Idempotent, &a.Rail, &state, &decision, &rec.Approval, &reserved, &output,
 		&rec.Error, &created, &ended)
 	if err != nil {
 		return gate.Record{}, err
@@ -190,9 +190,9 @@ func (r *ActRepo) Insert(ctx context.Context, sc account.Scope, rec gate.Record)
 	a, amount := rec.Act, nullAmountOf(rec.Act.Amount)
 	err = r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		res, err := db.ExecContext(ctx, "INSERT INTO acts (tenant_id, "+actColumns+`)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, act_key) DO NOTHING`,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, act_key) DO NOTHING`,
 			sc.Tenant, rec.ID, a.Key, rec.ArgsHash, string(a.Action), a.Agent, a.Session, a.Run, a.ToolUse, amount.micros, amount.currency, a.Tokens,
-			a.Payee, a.Category, a.Description, a.Tool, nullText(a.Arguments), a.Idempotent, string(rec.State), decision, rec.Approval,
+			a.Payee, a.Category, a.Description, a.Tool, nullText(a.Arguments), a.Idempotent, a.Rail, string(rec.State), decision, rec.Approval,
 			reserved, nullText(rec.Output), rec.Error, at(rec.CreatedAt), stampOf(rec.EndedAt))
 		n, err := affected(res, err)
 		fresh = n == 1
@@ -254,27 +254,31 @@ func (r *ActRepo) Update(ctx context.Context, sc account.Scope, rec gate.Record)
 
 // Unstarted implements gate.Repository.
 func (r *ActRepo) Unstarted(ctx context.Context, sc account.Scope, f gate.Unstarted) ([]gate.Record, error) {
-	q, args := "SELECT "+actColumns+" FROM acts WHERE tenant_id = ? AND state IN ('parked', 'ready')", []any{sc.Tenant}
-	if !f.Agent.IsZero() {
-		q += " AND agent_id = ?"
-		args = append(args, f.Agent)
-	}
-	if !f.Session.IsZero() {
-		q += " AND session_id = ?"
-		args = append(args, f.Session)
-	}
-	return queryAll(ctx, r.s.read(ctx), func(row scanner) (gate.Record, error) { return scanAct(sc.Tenant, row) }, q+" ORDER BY id", args...)
+	cond, args := chosen(sc, f)
+	return queryAll(ctx, r.s.read(ctx), func(row scanner) (gate.Record, error) { return scanAct(sc.Tenant, row) },
+		"SELECT "+actColumns+" FROM acts WHERE state IN ('parked', 'ready') AND "+cond+" ORDER BY id", args...)
 }
 
 // InFlight implements gate.Repository.
-func (r *ActRepo) InFlight(ctx context.Context, sc account.Scope, agent id.Agent) (n int, err error) {
-	q, args := "SELECT count(*) FROM acts WHERE tenant_id = ? AND state = 'started'", []any{sc.Tenant}
-	if !agent.IsZero() {
-		q += " AND agent_id = ?"
-		args = append(args, agent)
-	}
-	err = r.s.read(ctx).QueryRowContext(ctx, q, args...).Scan(&n)
+func (r *ActRepo) InFlight(ctx context.Context, sc account.Scope, f gate.Unstarted) (n int, err error) {
+	cond, args := chosen(sc, f)
+	err = r.s.read(ctx).QueryRowContext(ctx, "SELECT count(*) FROM acts WHERE state = 'started' AND "+cond, args...).Scan(&n)
 	return n, mapErr(err)
+}
+
+// chosen is the condition of the acts that f chooses.
+func chosen(sc account.Scope, f gate.Unstarted) (cond string, args []any) {
+	w := newWhere("tenant_id = ?", sc.Tenant)
+	if !f.Agent.IsZero() {
+		w.and("agent_id = ?", f.Agent)
+	}
+	if !f.Swarm.IsZero() {
+		w.and("agent_id IN (SELECT id FROM agents WHERE tenant_id = ? AND swarm_id = ?)", sc.Tenant, f.Swarm)
+	}
+	if !f.Session.IsZero() {
+		w.and("session_id = ?", f.Session)
+	}
+	return w.sql(), w.args
 }
 
 // Moved implements gate.History.

@@ -233,8 +233,11 @@ func (r *PolicyRepo) LockScope(ctx context.Context, sc account.Scope, s policy.S
 	q, args := "SELECT id FROM tenants WHERE id = ?", []any{sc.Tenant}
 	switch {
 	case !s.Agent.IsZero():
-		q, args = "SELECT id FROM agents WHERE tenant_id = ? AND id = ?", []any{sc.Tenant, s.Agent}
+		q, args = "SELECT id FROM agents WHERE tenant_id = ? AND id = ? AND destroyed_at IS NULL", []any{sc.Tenant, s.Agent}
 	case !s.Swarm.IsZero():
+		if err := r.s.lockSwarm(ctx, sc, s.Swarm); err != nil { // nobody joins meanwhile
+			return err
+		}
 		q, args = "SELECT id FROM agents WHERE tenant_id = ? AND swarm_id = ? ORDER BY id", []any{sc.Tenant, s.Swarm}
 	}
 	find := func(lock string) ([]id.Agent, error) {

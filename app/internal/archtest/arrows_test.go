@@ -116,9 +116,9 @@ var levels = map[string]int{
 	"agent":     3,
 	"gate":      4,
 	"knowledge": 5, "session": 5, "hosting": 5, "memory": 5,
-	"sandbox": 6,
-	"run":     7,
-	"swarm":   8, "eval": 8,
+	"sandbox": 6, "swarm": 6, "retire": 6,
+	"run":  7,
+	"eval": 8,
 }
 
 func TestCoreLevels(t *testing.T) {

@@ -27,6 +27,7 @@ import (
 type Store interface {
 	agent.Repository
 	agent.Standings
+	agent.Graves
 }
 
 // Config of the suite.
@@ -59,6 +60,9 @@ func Run(t *testing.T, cfg Config) {
 		"standing":           standing,
 		"standing is locked": standingLocked,
 		"swarm":              swarm,
+		"frozen swarm":       frozenSwarm,
+		"destroy":            destroy,
+		"destroy is locked":  destroyLocked,
 		"count":              count,
 		"list":               list,
 		"list filters":       listFilters,
@@ -205,7 +209,14 @@ func nothing(t *testing.T, e *env, sc account.Scope, a id.Agent) {
 		_, err := e.SetStanding(ctx, sc, a, agent.Frozen)
 		return err
 	}), notFound)
-	is(t, e.tx.Do(e.ctx, func(ctx context.Context) error { return e.SetSwarm(ctx, sc, a, id.Swarm{}) }), notFound)
+	is(t, e.tx.Do(e.ctx, func(ctx context.Context) error {
+		_, err := e.SetSwarm(ctx, sc, a, id.Swarm{}, false)
+		return err
+	}), notFound)
+	is(t, e.tx.Do(e.ctx, func(ctx context.Context) error {
+		_, err := e.Destroy(ctx, sc, a, time.Now())
+		return err
+	}), notFound)
 }
 
 func duplicate(t *testing.T, e *env) {
@@ -402,7 +413,7 @@ func swarm(t *testing.T, e *env) {
 	e.insert(t, one, two, gone)
 	s := id.New[id.SwarmKind](ids)
 	for _, a := range []agent.Agent{two, one, gone} {
-		noError(t, e.tx.Do(e.ctx, func(ctx context.Context) error { return e.SetSwarm(ctx, e.sc, a.ID, s) }))
+		equal(t, id.Swarm{}, e.join(t, a.ID, s, false))
 	}
 	now := clock.Stored(time.Now())
 	_, err := e.Update(e.ctx, e.sc, gone.ID, func(a *agent.Agent) error {
@@ -418,11 +429,154 @@ func swarm(t *testing.T, e *env) {
 	p, err := e.List(e.ctx, e.sc, agent.ListRequest{Swarm: s})
 	noError(t, err)
 	equal(t, []string{"two", "one"}, names(p.Items))
-	noError(t, e.tx.Do(e.ctx, func(ctx context.Context) error { return e.SetSwarm(ctx, e.sc, one.ID, id.Swarm{}) }))
+	equal(t, s, e.join(t, one.ID, id.Swarm{}, false))
 	got, err := e.Get(e.ctx, e.sc, one.ID)
 	noError(t, err)
 	equal(t, id.Swarm{}, got.Swarm)
-	is(t, e.tx.Do(e.ctx, func(ctx context.Context) error { return e.SetSwarm(ctx, e.sc, gone.ID, s) }), agent.ErrArchived)
+	is(t, e.tx.Do(e.ctx, func(ctx context.Context) error {
+		_, err := e.SetSwarm(ctx, e.sc, gone.ID, s, false)
+		return err
+	}), agent.ErrArchived)
+}
+
+// join puts an agent into a swarm and returns the one that it was in.
+func (e *env) join(t *testing.T, a id.Agent, s id.Swarm, frozen bool) (was id.Swarm) {
+	t.Helper()
+	noError(t, e.tx.Do(e.ctx, func(ctx context.Context) (err error) {
+		was, err = e.SetSwarm(ctx, e.sc, a, s, frozen)
+		return err
+	}))
+	return was
+}
+
+// frozenSwarm checks that an agent is frozen by its swarm and by itself, each apart.
+func frozenSwarm(t *testing.T, e *env) {
+	a := named(e.sc, "a")
+	e.insert(t, a)
+	s := id.New[id.SwarmKind](ids)
+	look := func(standing agent.Standing, itself, bySwarm bool) {
+		t.Helper()
+		got, err := e.Get(e.ctx, e.sc, a.ID)
+		noError(t, err)
+		equal(t, []any{standing, itself, bySwarm}, []any{got.Standing, got.FrozenItself, got.FrozenBySwarm})
+		equal(t, standing, e.standingOf(t, a.ID).Standing)
+		p, err := e.List(e.ctx, e.sc, agent.ListRequest{Standing: standing})
+		noError(t, err)
+		equal(t, []string{"a"}, names(p.Items))
+		others := map[agent.Standing]agent.Standing{agent.Active: agent.Frozen, agent.Frozen: agent.Active}
+		p, err = e.List(e.ctx, e.sc, agent.ListRequest{Standing: others[standing]})
+		noError(t, err)
+		equal(t, 0, len(p.Items))
+	}
+	set := func(to agent.Standing) {
+		t.Helper()
+		_, err := e.setStanding(t, a.ID, to)
+		noError(t, err)
+	}
+	look(agent.Active, false, false)
+	e.join(t, a.ID, s, true)
+	look(agent.Frozen, false, true)
+	set(agent.Active) // which does not free it
+	look(agent.Frozen, false, true)
+	set(agent.Frozen)
+	look(agent.Frozen, true, true)
+	_, err := e.Update(e.ctx, e.sc, a.ID, rename("a"))
+	noError(t, err)
+	look(agent.Frozen, true, true)
+	set(agent.Active)
+	_, err = e.Update(e.ctx, e.sc, a.ID, rename("a")) // a version made meanwhile does not store the swarm's standing as its own
+	noError(t, err)
+	e.join(t, a.ID, id.Swarm{}, true)
+	look(agent.Active, false, false)
+	set(agent.Frozen)
+	e.join(t, a.ID, s, false)
+	look(agent.Frozen, true, false)
+}
+
+func destroy(t *testing.T, e *env) {
+	a, other := Full(e.sc), named(e.sc, "other")
+	e.insert(t, a, other)
+	want, err := e.Update(e.ctx, e.sc, a.ID, rename("twice"))
+	noError(t, err)
+	is(t, second(e.Destroy(e.ctx, account.System(id.New[id.TenantKind](ids)), a.ID, time.Now())), notFound)
+	at := clock.Stored(time.Now())
+	got, err := e.Destroy(e.ctx, e.sc, a.ID, at)
+	noError(t, err)
+	equal(t, want, got)
+
+	nothing(t, e, e.sc, a.ID)
+	for _, req := range []agent.ListRequest{{Archived: true}, {Standing: agent.Archived}, {Standing: agent.Active, Archived: true}} {
+		req.Count = true
+		p, err := e.List(e.ctx, e.sc, req)
+		noError(t, err)
+		for _, found := range p.Items {
+			equal(t, other.ID, found.ID)
+		}
+		equal(t, len(p.Items), p.Total)
+	}
+	noError(t, e.tx.Do(e.ctx, func(ctx context.Context) error {
+		n, err := e.CountLive(ctx, e.sc)
+		equal(t, 1, n)
+		return err
+	}))
+	is(t, e.Insert(e.ctx, e.sc, a), agent.ErrExists) // the id is not given away again
+
+	unswept := func(before time.Time) (found []id.Agent) {
+		t.Helper()
+		refs, err := e.Unswept(e.ctx, before, 1000)
+		noError(t, err)
+		for _, r := range refs {
+			if r.Tenant == e.sc.Tenant {
+				found = append(found, r.Agent)
+			}
+		}
+		return found
+	}
+	equal(t, 0, len(unswept(at)))
+	equal(t, []id.Agent{a.ID}, unswept(at.Add(time.Second)))
+	noError(t, e.Swept(e.ctx, e.sc, other.ID, at)) // is not destroyed
+	noError(t, e.Swept(e.ctx, account.System(id.New[id.TenantKind](ids)), a.ID, at))
+	equal(t, []id.Agent{a.ID}, unswept(at.Add(time.Second)))
+	noError(t, e.Swept(e.ctx, e.sc, a.ID, at))
+	equal(t, 0, len(unswept(at.Add(time.Second))))
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// destroyLocked checks that an agent is not destroyed under those who hold its standing, and that those who come later do not find it.
+func destroyLocked(t *testing.T, e *env) {
+	a := named(e.sc, "a")
+	e.insert(t, a)
+	holding, ended := make(chan struct{}), make(chan struct{})
+	destroyed := make(chan error, 1)
+	go func() {
+		<-holding
+		err := e.tx.Do(e.ctx, func(ctx context.Context) error {
+			_, err := e.Destroy(ctx, e.sc, a.ID, time.Now())
+			return err
+		})
+		select {
+		case <-ended:
+		default:
+			err = errors.Join(err, errors.New("destroyed while a transaction held the standing"))
+		}
+		destroyed <- err
+	}()
+	noError(t, e.tx.Do(e.ctx, func(ctx context.Context) error {
+		if _, err := e.LockStanding(ctx, e.sc, a.ID); err != nil {
+			return err
+		}
+		close(holding)
+		for range 20 { // every chance to come through before this ends
+			if _, err := e.LockStanding(ctx, e.sc, a.ID); err != nil {
+				return err
+			}
+		}
+		close(ended)
+		return nil
+	}))
+	noError(t, <-destroyed)
+	nothing(t, e, e.sc, a.ID)
 }
 
 // count checks that a limit which callers check against CountLive holds when they come at once.
@@ -493,6 +647,12 @@ func list(t *testing.T, e *env) {
 		equal(t, want, pagetest.Walk(t, limit, pagetest.Whole, func(req page.Request) (page.Page[agent.Agent], error) {
 			return e.List(e.ctx, e.sc, agent.ListRequest{Request: req})
 		}))
+	}
+	for offset := range 7 {
+		p, err := e.List(e.ctx, e.sc, agent.ListRequest{Request: page.Request{Limit: 2, Offset: offset, Count: true}})
+		noError(t, err)
+		equal(t, want[min(offset, 5):min(offset+2, 5)], p.Items)
+		equal(t, []any{5, offset < 3}, []any{p.Total, p.Next != ""})
 	}
 	// A cursor names a position: rows that come meanwhile neither shift nor double the rest.
 	first, err := e.List(e.ctx, e.sc, agent.ListRequest{Request: page.Request{Limit: 2}})

@@ -252,7 +252,7 @@ func (x *exercise) check() {
 	if c.Spent != x.total || c.Spent > exerciseTenant {
 		x.tb.Errorf("all-time counter %+v; want %d, within %d", c, x.total, exerciseTenant)
 	}
-	n, err := x.l.Store.Acts.InFlight(context.Background(), x.l.Scope, id.Agent{})
+	n, err := x.l.Store.Acts.InFlight(context.Background(), x.l.Scope, gate.Unstarted{})
 	if err != nil || n != len(x.started) {
 		x.tb.Errorf("%d acts in flight, %v; want %d", n, err, len(x.started))
 	}

@@ -1208,7 +1208,7 @@ func testFreeze(t *testing.T, l *Lab) {
 	l.Stopper.Turns = 1
 	r, err := l.Freeze(bg, l.Scope, a)
 	must(t, err)
-	if diff := cmp.Diff(gate.FreezeReport{Stopped: 2, InFlight: 1}, r); diff != "" {
+	if diff := cmp.Diff(gate.FreezeReport{Stopped: 2, InFlight: 1, Voided: 2, Turns: 1}, r); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
 	for _, act := range []id.Act{byAPI.ID, rec.ID} {
