@@ -159,7 +159,7 @@ func providePolicies(
 ) (*policy.Service, policy.Rules, error) {
 	judges := rules{o.rules, skills, t}
 	p, err := policy.NewService(policy.Deps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Policies(), Trail: trail, Rules: judges, Sessions: ownSessions{s.Sessions()},
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Policies(), Archive: s.Policies(), Trail: trail, Rules: judges, Sessions: ownSessions{s.Sessions()},
 	})
 	return p, judges, err
 }

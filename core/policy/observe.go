@@ -22,6 +22,13 @@ const (
 
 func (m Mode) valid() bool { return m == "" || m == Enforce || m == Observe }
 
+func (m Mode) orDefault() Mode {
+	if m == "" {
+		return Enforce
+	}
+	return m
+}
+
 // Observes reports whether the policy is in the mode Observe.
 func (p Policy) Observes() bool { return p.Mode == Observe }
 

@@ -17,7 +17,7 @@ type Repository interface {
 	Insert(ctx context.Context, sc account.Scope, p Policy) error
 	// Get returns a policy.
 	Get(ctx context.Context, sc account.Scope, p id.Policy) (Policy, error)
-	// Update replaces Limits, Rules, Version and UpdatedAt; ErrVersion unless the stored version is the one before p.Version. It
+	// Update replaces Limits, Rules, Mode, Version and UpdatedAt; ErrVersion unless the stored version is the one before p.Version. It
 	// removes the counters of PaymentWindows, and those of plugin rules in which nothing is set aside: they begin anew with what was
 	// spent, also while a limit or a rule was not there to count.
 	Update(ctx context.Context, sc account.Scope, p Policy) error
@@ -31,6 +31,17 @@ type Repository interface {
 	// LockScope keeps acts of whom the scope names from being decided until the transaction in ctx ends, and waits for those that
 	// are being decided, so that no act is decided by a policy that has changed. id.NotFound of an agent that the tenant has not.
 	LockScope(ctx context.Context, sc account.Scope, s Scope) error
+}
+
+// Archive keeps every version that a policy ever had, also of policies that have been deleted. Calls join the transaction in ctx.
+type Archive interface {
+	// Keep adds a version.
+	Keep(ctx context.Context, sc account.Scope, v Version) error
+	// Version returns a version; id.NotFound[id.PolicyKind] when the tenant never had such a policy, ErrVersionUnknown when the policy
+	// never had such a version.
+	Version(ctx context.Context, sc account.Scope, p id.Policy, version int) (Version, error)
+	// Versions returns the versions of a policy, the newest first; id.NotFound[id.PolicyKind] when the tenant never had it.
+	Versions(ctx context.Context, sc account.Scope, p id.Policy, r page.Request) (page.Page[Version], error)
 }
 
 // Filter narrows a list; zero fields do not.
@@ -61,7 +72,7 @@ type Approvals interface {
 	Get(ctx context.Context, sc account.Scope, a id.Approval) (Approval, error)
 	// Lock is Get that keeps others from deciding until the transaction in ctx ends.
 	Lock(ctx context.Context, sc account.Scope, a id.Approval) (Approval, error)
-	// Decide is a compare-and-set: it writes Status, Rule, Reason, DecidedBy, DecidedAt and Note, and returns ErrDecided unless the
+	// Decide is a compare-and-set: it writes Status, Rule, Reason, DecidedBy, DecidedAt, Note, Required, Apart and Votes, and returns ErrDecided unless the
 	// stored approval was pending.
 	Decide(ctx context.Context, sc account.Scope, a Approval) error
 	// List returns approvals, newest first. It knows the Offset and the Count of r.

@@ -28,6 +28,7 @@ type Deps struct {
 	IDs        id.Generator
 	Logger     *slog.Logger
 	Repository Repository
+	Archive    Archive
 	Trail      Trail
 	Rules      Rules
 	Swarms     Swarms
@@ -44,7 +45,7 @@ func NewService(d Deps) (*Service, error) {
 		missing bool
 	}{
 		{"TX", d.TX == nil}, {"Clock", d.Clock == nil}, {"IDs", d.IDs == nil}, {"Logger", d.Logger == nil},
-		{"Repository", d.Repository == nil}, {"Trail", d.Trail == nil},
+		{"Repository", d.Repository == nil}, {"Archive", d.Archive == nil}, {"Trail", d.Trail == nil},
 	} {
 		if f.missing {
 			return nil, fmt.Errorf("policy: Deps.%s is required", f.name)
@@ -58,6 +59,7 @@ type CreateRequest struct {
 	Scope  Scope
 	Limits Limits
 	Rules  []RuleRef
+	Mode   Mode // "" is Enforce
 }
 
 // Create adds a policy, which holds for every act that is decided after it returns. A fault.Invalid names what is wrong with it,
@@ -71,8 +73,8 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, r CreateRequest)
 func (s *Service) create(ctx context.Context, sc account.Scope, r CreateRequest, first bool) (Policy, error) {
 	now := clock.Stored(s.d.Clock.Now())
 	p := Policy{
-		ID: id.New[id.PolicyKind](s.d.IDs), Tenant: sc.Tenant, Scope: r.Scope, Limits: r.Limits, Rules: r.Rules, Version: 1,
-		CreatedAt: now, UpdatedAt: now,
+		ID: id.New[id.PolicyKind](s.d.IDs), Tenant: sc.Tenant, Scope: r.Scope, Limits: r.Limits, Rules: r.Rules, Mode: r.Mode.orDefault(),
+		Version: 1, CreatedAt: now, UpdatedAt: now,
 	}
 	if err := s.check(ctx, sc, p); err != nil {
 		return Policy{}, err
@@ -110,7 +112,7 @@ func (s *Service) create(ctx context.Context, sc account.Scope, r CreateRequest,
 		if err := s.d.Repository.Insert(ctx, sc, p); err != nil {
 			return err
 		}
-		return s.note(ctx, sc, "policy_created", p)
+		return s.keep(ctx, sc, "policy_created", p)
 	})
 	if err != nil {
 		return Policy{}, err
@@ -131,7 +133,7 @@ func (s *Service) List(ctx context.Context, sc account.Scope, f Filter, r page.R
 // UpdateRequest asks for a change.
 type UpdateRequest struct {
 	Version int // the version that the caller has seen; 0 changes whichever is there
-	// Change alters Limits and Rules of the policy that it is given; it may be called several times. Its error is returned.
+	// Change alters Limits, Rules and Mode of the policy that it is given; it may be called several times. Its error is returned.
 	Change func(p *Policy) error
 }
 
@@ -174,7 +176,7 @@ func (s *Service) tryUpdate(ctx context.Context, sc account.Scope, policy id.Pol
 		if err := s.d.Repository.Update(ctx, sc, next); err != nil {
 			return err
 		}
-		return s.note(ctx, sc, "policy_updated", next)
+		return s.keep(ctx, sc, "policy_updated", next)
 	})
 	if err != nil {
 		return Policy{}, err
@@ -247,6 +249,15 @@ func (s *Service) checkRule(ctx context.Context, sc account.Scope, path string, 
 		return fmt.Errorf("policy: rule %s: %w", ref.Plugin, err)
 	}
 	return nil
+}
+
+// keep stores a new version of a policy in the archive and in the audit trail, so that a decision that names it can be replayed from
+// either.
+func (s *Service) keep(ctx context.Context, sc account.Scope, action string, p Policy) error {
+	if err := s.d.Archive.Keep(ctx, sc, Version{Policy: p, By: sc.Actor()}); err != nil {
+		return err
+	}
+	return s.note(ctx, sc, action, p)
 }
 
 // note writes the whole policy into the audit trail, so that a decision that names its version can be replayed.

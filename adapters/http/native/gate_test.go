@@ -27,7 +27,7 @@ func withGate(f *fixture, d *Deps) {
 	log, ids := slog.New(slog.DiscardHandler), id.NewGenerator(time.Now)
 	var err error
 	if d.Policies, err = policy.NewService(policy.Deps{
-		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Policies(), Trail: d.Audit, Rules: oneRule{},
+		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Policies(), Archive: f.store.Policies(), Trail: d.Audit, Rules: oneRule{},
 	}); err != nil {
 		f.t.Fatal(err)
 	}

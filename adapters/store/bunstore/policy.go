@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/uptrace/bun"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/id"
-	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/page"
 	"github.com/bureau-agents/bureau/ports/rule"
 )
@@ -25,13 +23,9 @@ type PolicyRepo struct{ s *Store }
 // CounterRepo keeps what scopes have spent. It implements policy.Counters.
 type CounterRepo struct{ s *Store }
 
-// ApprovalRepo keeps approvals. It implements policy.Approvals.
-type ApprovalRepo struct{ s *Store }
-
 var (
 	_ policy.Repository = (*PolicyRepo)(nil)
 	_ policy.Counters   = (*CounterRepo)(nil)
-	_ policy.Approvals  = (*ApprovalRepo)(nil)
 )
 
 // Policies returns the repository of policies.
@@ -39,9 +33,6 @@ func (s *Store) Policies() *PolicyRepo { return &PolicyRepo{s} }
 
 // Counters returns the counters of policies.
 func (s *Store) Counters() *CounterRepo { return &CounterRepo{s} }
-
-// Approvals returns the repository of approvals.
-func (s *Store) Approvals() *ApprovalRepo { return &ApprovalRepo{s} }
 
 const (
 	scopeTenant  = "tenant"
@@ -89,17 +80,17 @@ func encodePolicy(p policy.Policy) (limits, rules string, err error) {
 	return string(l), string(r), err
 }
 
-const policyColumns = "id, scope_key, limits, rules, version, created_at, updated_at"
+const policyColumns = "id, scope_key, mode, limits, rules, version, created_at, updated_at"
 
 func scanPolicy(tenant id.Tenant, row scanner) (policy.Policy, error) {
 	p := policy.Policy{Tenant: tenant}
-	var scope string
+	var scope, mode string
 	var limits, rules []byte
 	var created, updated stamp
-	if err := row.Scan(&p.ID, &scope, &limits, &rules, &p.Version, &created, &updated); err != nil {
+	if err := row.Scan(&p.ID, &scope, &mode, &limits, &rules, &p.Version, &created, &updated); err != nil {
 		return policy.Policy{}, err
 	}
-	p.CreatedAt, p.UpdatedAt = created.Time(), updated.Time()
+	p.Mode, p.CreatedAt, p.UpdatedAt = policy.Mode(mode), created.Time(), updated.Time()
 	var err error
 	if p.Scope, err = parseScope(scope); err != nil {
 		return policy.Policy{}, err
@@ -120,9 +111,9 @@ func (r *PolicyRepo) Insert(ctx context.Context, sc account.Scope, p policy.Poli
 		return err
 	}
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		_, err := db.ExecContext(ctx, `INSERT INTO policies (tenant_id, id, scope_key, limits, rules, version, created_at, updated_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			sc.Tenant, p.ID, scopeKey(p.Scope), limits, rules, p.Version, at(p.CreatedAt), at(p.UpdatedAt))
+		_, err := db.ExecContext(ctx, `INSERT INTO policies (tenant_id, id, scope_key, mode, limits, rules, version, created_at, updated_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			sc.Tenant, p.ID, scopeKey(p.Scope), modeText(p.Mode), limits, rules, p.Version, at(p.CreatedAt), at(p.UpdatedAt))
 		return mapErr(err)
 	})
 }
@@ -144,8 +135,8 @@ func (r *PolicyRepo) Update(ctx context.Context, sc account.Scope, p policy.Poli
 		return err
 	}
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		res, err := db.ExecContext(ctx, `UPDATE policies SET limits = ?, rules = ?, version = ?, updated_at = ?
-			WHERE tenant_id = ? AND id = ? AND version = ?`, limits, rules, p.Version, at(p.UpdatedAt), sc.Tenant, p.ID, p.Version-1)
+		res, err := db.ExecContext(ctx, `UPDATE policies SET mode = ?, limits = ?, rules = ?, version = ?, updated_at = ?
+			WHERE tenant_id = ? AND id = ? AND version = ?`, modeText(p.Mode), limits, rules, p.Version, at(p.UpdatedAt), sc.Tenant, p.ID, p.Version-1)
 		n, err := affected(res, err)
 		if err != nil {
 			return err
@@ -369,157 +360,4 @@ func (r *CounterRepo) Add(ctx context.Context, sc account.Scope, changes []polic
 			spent = policy_counters.spent + excluded.spent, reserved = policy_counters.reserved + excluded.reserved`, args...)
 		return mapErr(err)
 	})
-}
-
-const approvalColumns = `tenant_id, id, act_id, agent_id, session_id, tool_use_id, action, amount, currency, payee, detail, rule, reason,
-	status, expires_at, decided_by, decided_at, note, created_at`
-
-func scanApproval(row scanner) (policy.Approval, error) {
-	var a policy.Approval
-	var amount nullAmount
-	var action, status string
-	var expires, decided, created stamp
-	err := row.Scan(&a.Tenant, &a.ID, &a.Act, &a.Agent, &a.Session, &a.ToolUse, &action, &amount.micros, &amount.currency, &a.Payee,
-		&a.Detail, &a.Rule, &a.Reason, &status, &expires, &a.DecidedBy, &decided, &a.Note, &created)
-	if err != nil {
-		return policy.Approval{}, err
-	}
-	a.Action, a.Status, a.Amount = rule.Action(action), policy.ApprovalStatus(status), amount.amount()
-	a.ExpiresAt, a.CreatedAt, a.DecidedAt = expires.Time(), created.Time(), decided.pointer()
-	return a, nil
-}
-
-// nullAmount is a pair of columns that hold an amount or NULL.
-type nullAmount struct {
-	micros   sql.NullInt64
-	currency sql.NullString
-}
-
-func nullAmountOf(a *money.Amount) nullAmount {
-	if a == nil {
-		return nullAmount{}
-	}
-	return nullAmount{sql.NullInt64{Int64: a.Micros, Valid: true}, sql.NullString{String: string(a.Currency), Valid: true}}
-}
-
-func (n nullAmount) amount() *money.Amount {
-	if !n.micros.Valid {
-		return nil
-	}
-	a := money.Of(n.micros.Int64, money.Currency(n.currency.String))
-	return &a
-}
-
-// pointer returns the time, or nil for NULL.
-func (s stamp) pointer() *time.Time {
-	if s.IsZero() {
-		return nil
-	}
-	t := s.Time()
-	return &t
-}
-
-// stampOf is at for a time that may be missing.
-func stampOf(t *time.Time) stamp {
-	if t == nil {
-		return stamp{}
-	}
-	return at(*t)
-}
-
-// Insert implements policy.Approvals.
-func (r *ApprovalRepo) Insert(ctx context.Context, sc account.Scope, a policy.Approval) error {
-	amount := nullAmountOf(a.Amount)
-	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		_, err := db.ExecContext(ctx, "INSERT INTO approvals ("+approvalColumns+
-			") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			sc.Tenant, a.ID, a.Act, a.Agent, a.Session, a.ToolUse, string(a.Action), amount.micros, amount.currency, a.Payee, a.Detail,
-			a.Rule, a.Reason, string(a.Status), at(a.ExpiresAt), a.DecidedBy, stampOf(a.DecidedAt), a.Note, at(a.CreatedAt))
-		return mapErr(err)
-	})
-}
-
-// Get implements policy.Approvals.
-func (r *ApprovalRepo) Get(ctx context.Context, sc account.Scope, a id.Approval) (policy.Approval, error) {
-	return r.get(ctx, sc, a, "")
-}
-
-// Lock implements policy.Approvals.
-func (r *ApprovalRepo) Lock(ctx context.Context, sc account.Scope, a id.Approval) (policy.Approval, error) {
-	return r.get(ctx, sc, a, r.s.forUpdate())
-}
-
-func (r *ApprovalRepo) get(ctx context.Context, sc account.Scope, a id.Approval, lock string) (policy.Approval, error) {
-	out, err := scanApproval(r.s.read(ctx).QueryRowContext(ctx,
-		"SELECT "+approvalColumns+" FROM approvals WHERE tenant_id = ? AND id = ?"+lock, sc.Tenant, a))
-	if errors.Is(err, sql.ErrNoRows) {
-		return policy.Approval{}, id.NotFound[id.ApprovalKind](a.String())
-	}
-	return out, mapErr(err)
-}
-
-// Decide implements policy.Approvals.
-func (r *ApprovalRepo) Decide(ctx context.Context, sc account.Scope, a policy.Approval) error {
-	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		res, err := db.ExecContext(ctx, `UPDATE approvals SET status = ?, rule = ?, reason = ?, decided_by = ?, decided_at = ?, note = ?
-			WHERE tenant_id = ? AND id = ? AND status = 'pending'`,
-			string(a.Status), a.Rule, a.Reason, a.DecidedBy, stampOf(a.DecidedAt), a.Note, sc.Tenant, a.ID)
-		if n, err := affected(res, err); err != nil || n > 0 {
-			return err
-		}
-		if _, err := r.Get(ctx, sc, a.ID); err != nil {
-			return err
-		}
-		return policy.ErrDecided
-	})
-}
-
-// List implements policy.Approvals.
-func (r *ApprovalRepo) List(
-	ctx context.Context, sc account.Scope, f policy.ApprovalFilter, req page.Request,
-) (page.Page[policy.Approval], error) {
-	q, args := "tenant_id = ?", []any{sc.Tenant}
-	add := func(cond string, arg any) {
-		q += cond
-		args = append(args, arg)
-	}
-	if len(f.Status) > 0 {
-		add(" AND status IN (?)", bun.List(f.Status))
-	}
-	if !f.Agent.IsZero() {
-		add(" AND agent_id = ?", f.Agent)
-	}
-	if !f.Session.IsZero() {
-		add(" AND session_id = ?", f.Session)
-	}
-	total, err := r.s.total(ctx, req, "approvals", q, args...)
-	if err != nil {
-		return page.Page[policy.Approval]{}, err
-	}
-	if req.Cursor != "" {
-		before, err := decodeIDCursor[id.ApprovalKind](req.Cursor)
-		if err != nil {
-			return page.Page[policy.Approval]{}, err
-		}
-		add(" AND id < ?", before)
-	}
-	found, err := queryAll(ctx, r.s.read(ctx), scanApproval,
-		"SELECT "+approvalColumns+" FROM approvals WHERE "+q+" ORDER BY id DESC LIMIT ? OFFSET ?", append(args, req.Size()+1, req.Offset)...)
-	if err != nil {
-		return page.Page[policy.Approval]{}, err
-	}
-	out, err := pageOf(found, req.Size(), func(a policy.Approval) (policy.Approval, error) { return a, nil },
-		func(a policy.Approval) []string { return []string{a.ID.String()} })
-	out.Total = total
-	return out, err
-}
-
-// Due implements policy.Approvals.
-func (r *ApprovalRepo) Due(ctx context.Context, tenant id.Tenant, now time.Time, limit int) ([]policy.Approval, error) {
-	q, args := "SELECT "+approvalColumns+" FROM approvals WHERE status = 'pending' AND expires_at <= ?", []any{at(now)}
-	if !tenant.IsZero() {
-		q += " AND tenant_id = ?"
-		args = append(args, tenant)
-	}
-	return queryAll(ctx, r.s.read(ctx), scanApproval, q+" ORDER BY expires_at LIMIT ?", append(args, limit)...)
 }

@@ -28,6 +28,7 @@ type Store struct {
 	Tenants   Tenants
 	Agents    Agents
 	Policies  policy.Repository
+	Archive   policy.Archive
 	Counters  policy.Counters
 	Approvals policy.Approvals
 	Acts      gate.Repository
@@ -86,7 +87,7 @@ func NewLab(tb testing.TB, st Store, o Options) *Lab {
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
 	l.Policies, err = policy.NewService(policy.Deps{
-		TX: st.TX, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Repository: st.Policies, Trail: l.Trail, Rules: l.Rules,
+		TX: st.TX, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Repository: st.Policies, Archive: st.Archive, Trail: l.Trail, Rules: l.Rules,
 	})
 	must(tb, err)
 	l.Wallets, err = wallet.NewService(wallet.Deps{

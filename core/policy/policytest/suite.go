@@ -27,6 +27,7 @@ import (
 type Store struct {
 	TX        tx.Runner
 	Policies  policy.Repository
+	Archive   policy.Archive
 	Counters  policy.Counters
 	Approvals policy.Approvals
 }
@@ -58,6 +59,8 @@ func Run(t *testing.T, cfg Config) {
 		"PolicyDuplicate":   testDuplicate,
 		"PolicyStale":       testStale,
 		"PolicyApplicable":  testApplicable,
+		"PolicyVersions":    testVersions,
+		"ApprovalVotes":     testVotes,
 		"PolicyPaging":      testPaging,
 		"PolicyRollback":    testRollback,
 		"CounterArithmetic": testCounters,
@@ -98,7 +101,7 @@ func usdc(micros int64) *money.Amount { return ptr(money.Of(micros, money.USDC))
 // full returns a policy that uses every field.
 func (e *env) full(s policy.Scope) policy.Policy {
 	return policy.Policy{
-		ID: id.New[id.PolicyKind](ids), Tenant: e.sc.Tenant, Scope: s, Version: 1, CreatedAt: now, UpdatedAt: now,
+		ID: id.New[id.PolicyKind](ids), Tenant: e.sc.Tenant, Scope: s, Mode: policy.Observe, Version: 1, CreatedAt: now, UpdatedAt: now,
 		Limits: policy.Limits{
 			MaxPerTransaction: usdc(1), HourlyLimit: usdc(2), DailyLimit: usdc(3), WeeklyLimit: usdc(4), MonthlyLimit: usdc(5),
 			AllTimeLimit: usdc(1 << 60), RequireApprovalAbove: usdc(0), ApprovalTTL: 90 * time.Second,
@@ -423,6 +426,7 @@ func (e *env) approval(tb testing.TB, expires time.Time) policy.Approval {
 		ID: id.New[id.ApprovalKind](ids), Tenant: e.sc.Tenant, Act: id.New[id.ActKind](ids), Agent: newAgent(),
 		Session: id.New[id.SessionKind](ids), ToolUse: id.New[id.EventKind](ids), Action: rule.ActionPayment, Amount: usdc(5),
 		Payee: "p ?", Detail: "d", Rule: "r", Reason: "why", Status: policy.ApprovalPending, ExpiresAt: expires, CreatedAt: now,
+		Run: id.New[id.SessionKind](ids), RequestedBy: "key_?", Required: 2, Apart: true, Votes: []policy.Vote{{By: "key_0", At: now}},
 	}
 	must(tb, e.Approvals.Insert(bg, e.sc, a))
 	return a
@@ -432,7 +436,7 @@ func testApproval(t *testing.T, e *env) {
 	a := e.approval(t, now.Add(time.Hour))
 	bare := policy.Approval{
 		ID: id.New[id.ApprovalKind](ids), Tenant: e.sc.Tenant, Act: id.New[id.ActKind](ids), Agent: newAgent(),
-		Action: rule.ActionToolCall, Status: policy.ApprovalPending, ExpiresAt: now, CreatedAt: now,
+		Action: rule.ActionToolCall, Status: policy.ApprovalPending, ExpiresAt: now, CreatedAt: now, Required: 1,
 	}
 	must(t, e.Approvals.Insert(bg, e.sc, bare))
 	for _, want := range []policy.Approval{a, bare} {
