@@ -45,6 +45,35 @@ type Reader interface {
 	Read(header func(name string) string, body []byte) (Message, error)
 }
 
+// Fetcher is what a Rail may be beside, when it pays for HTTP requests.
+type Fetcher interface {
+	// Fetch sends a request without paying for it. The error is a *fault.Error fit for the agent when the request cannot be sent, or
+	// asks for a payment that this rail cannot make.
+	Fetch(ctx context.Context, r Request) (Answer, error)
+}
+
+// Request is an HTTP request that may have to be paid for.
+type Request struct {
+	Method string            `json:"method"`
+	URL    string            `json:"url"`
+	Header map[string]string `json:"headers,omitempty"`
+	Body   string            `json:"body,omitempty"`
+}
+
+// Answer is what came back for a Request.
+type Answer struct {
+	Result json.RawMessage // the answer, when nothing has to be paid; like Receipt.Result
+	Quote  *Quote          // what has to be paid for it otherwise
+}
+
+// Quote is what somebody wants to be paid. A Charge made of it sends the request again, paid for.
+type Quote struct {
+	Amount      money.Amount
+	Payee       string
+	Description string
+	Target      json.RawMessage // an object that holds the Request as "request"
+}
+
 // Charge is an order to pay.
 type Charge struct {
 	Key         string       // makes it unique, at most 255 bytes; the same after a crash
