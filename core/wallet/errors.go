@@ -20,10 +20,14 @@ var (
 	ErrKeyReused = fault.New(fault.Conflict, "idempotency_key_reused", "the key was used for another request")
 	// ErrHoldResolved is returned for a hold that was captured, voided or has expired: a hold ends once.
 	ErrHoldResolved = fault.New(fault.Conflict, "hold_resolved", "the hold has ended already")
+	// ErrHoldInUse is returned when an operator voids a hold whose payment is under way outside.
+	ErrHoldInUse = fault.New(fault.Conflict, "hold_in_use", "what the money is held for is under way")
 	// ErrCaptureTooLarge is returned when more is captured than was held.
 	ErrCaptureTooLarge = fault.New(fault.Invalid, "capture_too_large", "the capture is larger than the hold")
 	// ErrRefundTooLarge is returned when a payment's refunds would exceed it.
 	ErrRefundTooLarge = fault.New(fault.Conflict, "refund_too_large", "the refunds would exceed the payment")
+	// ErrOverRail is returned for the refund of a payment that left over a rail which has not given it back.
+	ErrOverRail = fault.New(fault.Conflict, "refund_over_rail", "the payment left over a rail: refund the payment, not its transaction")
 	// ErrUnbalanced is returned by NewEntry; it is a defect of the caller.
 	ErrUnbalanced = fault.New(fault.Internal, "wallet_unbalanced", "the lines do not sum to zero")
 	// ErrCorrupt is returned by Service.CheckInvariants, with the first broken invariant as its message.

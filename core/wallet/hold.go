@@ -8,6 +8,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/page"
 )
 
 // HoldRequest asks for money to be set aside.
@@ -20,6 +21,13 @@ type HoldRequest struct {
 	Act         id.Act        // what it is for; one act holds and pays once
 	TTL         time.Duration // 0 is Config.HoldTTL; must not be negative
 }
+
+// UntilEnded is the TTL of a hold for a payment that is under way outside: its time does not run out, and Sweep leaves it, so that it
+// ends by Capture or Void alone.
+const UntilEnded = 100 * 365 * 24 * time.Hour
+
+// bound reports whether the hold ends with a payment that is under way outside.
+func (h Hold) bound() bool { return h.ExpiresAt.Sub(h.CreatedAt) >= UntilEnded }
 
 // Hold sets money aside until Capture, Void or its expiry. ErrInsufficientFunds, or ErrRepeated when the act has a
 // hold.
@@ -98,6 +106,53 @@ func (s *Service) Capture(ctx context.Context, sc account.Scope, hold id.Hold, a
 // Void releases a hold. ErrHoldResolved when it has ended.
 func (s *Service) Void(ctx context.Context, sc account.Scope, hold id.Hold) error {
 	return s.release(ctx, sc, hold, HoldVoided)
+}
+
+// Holds returns the agent's holds in a state, "" is every one, the latest first. id.NotFound when the tenant has no such agent.
+func (s *Service) Holds(
+	ctx context.Context, sc account.Scope, agent id.Agent, status HoldStatus, req page.Request,
+) (page.Page[Hold], error) {
+	if err := s.exists(ctx, sc, agent); err != nil {
+		return page.Page[Hold]{}, err
+	}
+	return s.d.Holds.List(ctx, sc, agent, status, req)
+}
+
+// GetHold returns a hold. id.NotFound when the tenant has no such hold.
+func (s *Service) GetHold(ctx context.Context, sc account.Scope, hold id.Hold) (Hold, error) {
+	return s.d.Holds.Get(ctx, sc, hold)
+}
+
+// Release is Void on the operator's word, noted in the audit trail. ErrHoldInUse for a hold of UntilEnded: the payment that it is for
+// may have been made outside already, and has to find its money.
+func (s *Service) Release(ctx context.Context, sc account.Scope, hold id.Hold) (Hold, error) {
+	var out Hold
+	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
+		h, err := s.d.Holds.Lock(ctx, sc, hold)
+		if err != nil {
+			return err
+		}
+		switch {
+		case h.Status != HoldOpen:
+			return ErrHoldResolved
+		case h.bound():
+			return ErrHoldInUse
+		}
+		if err := s.end(ctx, sc, h, HoldVoided); err != nil {
+			return err
+		}
+		if out, err = s.d.Holds.Get(ctx, sc, hold); err != nil {
+			return err
+		}
+		m := map[string]any{
+			"hold_id": h.ID.UUID().String(), "amount": h.Amount.Decimal(), "currency": string(h.Amount.Currency), "payee": h.Payee,
+		}
+		if !h.Act.IsZero() {
+			m["act_id"] = h.Act.UUID().String()
+		}
+		return s.d.Trail.Note(ctx, sc, "hold_voided", h.Agent, m)
+	})
+	return out, err
 }
 
 func (s *Service) release(ctx context.Context, sc account.Scope, hold id.Hold, as HoldStatus) error {

@@ -14,11 +14,20 @@ type RefundRequest struct {
 	Description string
 	// Key makes the refund unique within the tenant, like DepositRequest.Key. "" is none.
 	Key string
+	// Returned says that the money has come back over the rail by which the payment left; see Outside.
+	Returned bool
+}
+
+// Outside tells which payments have left over a rail. Their money is not in these books, so a refund of one that the rail has not
+// made would be money out of nothing.
+type Outside interface {
+	// OverRail reports whether a payment has left over a rail.
+	OverRail(ctx context.Context, sc account.Scope, payment id.LedgerEntry) (bool, error)
 }
 
 // Refund returns a payment to the wallet that paid it, or to the tenant's own when that agent has been destroyed. id.NotFound when
-// the tenant has no such payment; ErrRefundTooLarge when its refunds would exceed it, or nothing is left of it. It is noted in the
-// audit trail.
+// the tenant has no such payment; ErrRefundTooLarge when its refunds would exceed it, or nothing is left of it; ErrOverRail when it
+// left over a rail that has not given it back. It is noted in the audit trail.
 //
 // The payee has given the money back, whatever the standing of the agent: a frozen one gets it and cannot spend it. A refund frees
 // no room in a limit's window: the payment was made in it, and an agent whose payee plays along could spend without end otherwise.
@@ -66,6 +75,9 @@ func (s *Service) refunded(ctx context.Context, sc account.Scope, r RefundReques
 
 // refund gives back what r asks of a payment whose wallet is locked.
 func (s *Service) refund(ctx context.Context, sc account.Scope, p Transaction, r RefundRequest) (Transaction, error) {
+	if err := s.mayReturn(ctx, sc, p, r); err != nil {
+		return Transaction{}, err
+	}
 	back, err := s.d.Books.Refunded(ctx, sc, p.ID)
 	if err != nil {
 		return Transaction{}, err
@@ -93,4 +105,16 @@ func (s *Service) refund(ctx context.Context, sc account.Scope, p Transaction, r
 		return Transaction{}, err
 	}
 	return ts[0], s.note(ctx, sc, ts[0], map[string]any{"payment_id": p.ID.UUID().String()})
+}
+
+// mayReturn refuses to enter money that is still outside.
+func (s *Service) mayReturn(ctx context.Context, sc account.Scope, p Transaction, r RefundRequest) error {
+	if s.d.Outside == nil || p.Hold.IsZero() || r.Returned {
+		return nil
+	}
+	over, err := s.d.Outside.OverRail(ctx, sc, p.ID)
+	if err == nil && over {
+		return ErrOverRail
+	}
+	return err
 }

@@ -53,6 +53,10 @@ type HoldRepository interface {
 	Resolve(ctx context.Context, sc account.Scope, h Hold) error
 	// Open returns the owner's open holds, oldest first.
 	Open(ctx context.Context, sc account.Scope, owner id.Agent) ([]Hold, error)
+	// Get returns a hold. id.NotFound when the tenant has no such hold.
+	Get(ctx context.Context, sc account.Scope, h id.Hold) (Hold, error)
+	// List returns the owner's holds in a state, "" is every one, the latest first.
+	List(ctx context.Context, sc account.Scope, owner id.Agent, status HoldStatus, req page.Request) (page.Page[Hold], error)
 	// Due returns open holds of every tenant that expired at or before now, the longest expired first, at most limit.
 	Due(ctx context.Context, now time.Time, limit int) ([]Hold, error)
 }
@@ -63,6 +67,9 @@ type Books interface {
 	Totals(ctx context.Context, sc account.Scope) (Totals, error)
 	// Refunded returns the micro-units that refunds of the payment have returned so far.
 	Refunded(ctx context.Context, sc account.Scope, payment id.LedgerEntry) (int64, error)
+	// Statement returns Opening, Closing and Kinds of a wallet and a period, all of one moment; Kinds in the order of their names,
+	// what came in before what went out.
+	Statement(ctx context.Context, sc account.Scope, w id.Wallet, from, to time.Time) (Statement, error)
 }
 
 // Totals is the ledger of one tenant, summed up.

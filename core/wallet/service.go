@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/page"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -32,7 +34,7 @@ type Trail interface {
 	Note(ctx context.Context, sc account.Scope, action string, agent id.Agent, metadata map[string]any) error
 }
 
-// Deps is what a Service needs; all fields are required.
+// Deps is what a Service needs. Fields are required unless their comment says otherwise.
 type Deps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
@@ -43,6 +45,7 @@ type Deps struct {
 	Books      Books
 	Owners     Owners
 	Trail      Trail
+	Outside    Outside // nil: no payment leaves over a rail
 }
 
 // Config tunes a Service.
@@ -97,12 +100,31 @@ func (s *Service) Get(ctx context.Context, sc account.Scope, agent id.Agent, c m
 }
 
 // List returns the agent's wallets, in the order of the currencies' codes; the one in DefaultCurrency is always among
-// them.
+// them. The zero agent is the tenant itself.
 func (s *Service) List(ctx context.Context, sc account.Scope, agent id.Agent) ([]Wallet, error) {
 	if _, err := s.Get(ctx, sc, agent, ""); err != nil {
 		return nil, err
 	}
 	return s.d.Repository.List(ctx, sc, agent)
+}
+
+// Page is List by pages. Its cursors are currencies.
+func (s *Service) Page(ctx context.Context, sc account.Scope, agent id.Agent, req page.Request) (page.Page[Wallet], error) {
+	if req.Cursor != "" {
+		if _, err := money.ParseCurrency(req.Cursor); err != nil {
+			return page.Page[Wallet]{}, fault.Invalidf("cursor", "is not a cursor of this list")
+		}
+	}
+	ws, err := s.List(ctx, sc, agent)
+	if err != nil {
+		return page.Page[Wallet]{}, err
+	}
+	ws = slices.DeleteFunc(ws, func(w Wallet) bool { return string(w.Currency) <= req.Cursor })
+	p := page.Page[Wallet]{Items: ws}
+	if n := req.Size(); len(ws) > n {
+		p.Items, p.Next = ws[:n], string(ws[n-1].Currency)
+	}
+	return p, nil
 }
 
 func (s *Service) exists(ctx context.Context, sc account.Scope, agent id.Agent) error {
@@ -305,6 +327,9 @@ func (s *Service) Sweep(ctx context.Context, sc account.Scope, agent id.Agent) (
 			return err
 		}
 		for _, h := range holds {
+			if h.bound() {
+				continue // its payment is under way; what is left of it comes back when it ends
+			}
 			if err := s.Void(ctx, sc, h.ID); err != nil && !errors.Is(err, ErrHoldResolved) {
 				return err
 			}

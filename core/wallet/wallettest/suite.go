@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/wallet"
@@ -55,6 +56,8 @@ func Run(t *testing.T, cfg Config) {
 		"Fund":                     testFund,
 		"NumberedPages":            testNumberedPages,
 		"Times":                    testTimes,
+		"Statement":                testStatement,
+		"Holds":                    testHolds,
 		"Sweep":                    testSweep,
 		"Currencies":               testCurrencies,
 		"Overflow":                 testOverflow,
@@ -814,6 +817,122 @@ func testTimes(t *testing.T, l *Ledger) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
+}
+
+// testStatement cuts a wallet's life into periods: each opens with what the one before closed with, and counts what is in it.
+func testStatement(t *testing.T, l *Ledger) {
+	a, b := l.Fund(t, 1000), l.Fund(t, 50)
+	start := l.Clock.Now()
+	l.Clock.Add(time.Hour)
+	p, err := pay(l, a, 300, l.Act())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hold(t, l, a, 200) // what is held is still owned, and no transaction
+	l.Clock.Add(time.Minute)
+	for _, err := range []error{
+		second(l.Refund(bg, l.Scope, wallet.RefundRequest{Payment: p.ID, Amount: 100})),
+		second(l.Capture(bg, l.Scope, h.ID, USDC(150))),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Clock.Add(time.Hour)
+	if _, _, err := l.Transfer(bg, l.Scope, wallet.TransferRequest{From: b, To: a, Amount: USDC(5)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Deposit(bg, l.Scope, wallet.DepositRequest{Agent: a, Amount: money.Of(9, money.USD)}); err != nil {
+		t.Fatal(err)
+	}
+	at := func(hours float64) time.Time { return start.Add(time.Duration(hours * float64(time.Hour))) }
+	for name, c := range map[string]struct {
+		from, to time.Time
+		want     wallet.Statement
+	}{
+		"before":      {at(-1), at(0), wallet.Statement{}},
+		"the deposit": {at(0), at(1), wallet.Statement{Closing: 1000, In: 1000, Kinds: []wallet.KindTotal{{Kind: wallet.Deposit, Count: 1, Amount: 1000}}}},
+		"in the middle": {at(1), at(2), wallet.Statement{
+			Opening: 1000, Closing: 650, In: 100, Out: 450,
+			Kinds: []wallet.KindTotal{{Kind: wallet.Payment, Count: 2, Amount: -450}, {Kind: wallet.Refund, Count: 1, Amount: 100}},
+		}},
+		"the end": {at(2), at(9), wallet.Statement{Opening: 650, Closing: 655, In: 5, Kinds: []wallet.KindTotal{{Kind: wallet.TransferIn, Count: 1, Amount: 5}}}},
+		"nothing": {at(1.5), at(1.6), wallet.Statement{Opening: 650, Closing: 650}},
+		"a microsecond": {at(1), at(1).Add(time.Microsecond), wallet.Statement{
+			Opening: 1000, Closing: 700, Out: 300, Kinds: []wallet.KindTotal{{Kind: wallet.Payment, Count: 1, Amount: -300}},
+		}},
+		"all of it": {at(-1), at(9), wallet.Statement{Closing: 655, In: 1105, Out: 450, Kinds: []wallet.KindTotal{
+			{Kind: wallet.Deposit, Count: 1, Amount: 1000}, {Kind: wallet.Payment, Count: 2, Amount: -450}, {Kind: wallet.Refund, Count: 1, Amount: 100},
+			{Kind: wallet.TransferIn, Count: 1, Amount: 5},
+		}}},
+	} {
+		got, err := l.Statement(bg, l.Scope, a, "", c.from, c.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Wallet.Agent != a || got.Wallet.Currency != money.USDC {
+			t.Errorf("%s: of wallet %+v", name, got.Wallet)
+		}
+		c.want.Wallet, c.want.From, c.want.To = got.Wallet, c.from, c.to
+		if diff := cmp.Diff(c.want, got, idCmp); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	for name, c := range map[string]struct{ from, to time.Time }{
+		"empty": {at(1), at(1)}, "backwards": {at(2), at(1)}, "too long": {at(0).AddDate(-11, 0, 0), at(0)},
+	} {
+		if _, err := l.Statement(bg, l.Scope, a, "", c.from, c.to); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%s: %v; want fault.Invalid", name, err)
+		}
+	}
+	if st, err := l.Statement(bg, l.Scope, a, "EUR", at(0), at(1)); err != nil || !st.Wallet.ID.IsZero() || st.Closing != 0 {
+		t.Errorf("a wallet that nobody asked for: %+v, %v", st, err)
+	}
+}
+
+// second returns the error of a call that has a result beside.
+func second[T any](_ T, err error) error { return err }
+
+func testHolds(t *testing.T, l *Ledger) {
+	a := l.Fund(t, 1000)
+	var all []id.Hold
+	for range 5 {
+		all = append([]id.Hold{hold(t, l, a, 10).ID}, all...)
+	}
+	if err := l.Void(bg, l.Scope, all[1]); err != nil {
+		t.Fatal(err)
+	}
+	list := func(status wallet.HoldStatus) []id.Hold {
+		return pagetest.Walk(t, 2, func(h wallet.Hold) id.Hold { return h.ID }, func(req page.Request) (page.Page[wallet.Hold], error) {
+			return l.Holds(bg, l.Scope, a, status, req)
+		})
+	}
+	for status, want := range map[wallet.HoldStatus][]id.Hold{
+		"": all, wallet.HoldVoided: {all[1]}, wallet.HoldOpen: {all[0], all[2], all[3], all[4]}, wallet.HoldExpired: nil,
+	} {
+		if diff := cmp.Diff(want, list(status), idCmp, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%q: %s", status, diff)
+		}
+	}
+	bound, err := l.Hold(bg, l.Scope, wallet.HoldRequest{Agent: a, Amount: USDC(10), TTL: wallet.UntilEnded})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unchanged(t, l, wallet.ErrHoldInUse, func() error { _, err := l.Release(bg, l.Scope, bound.ID); return err })
+	got, err := l.Release(bg, l.Scope, all[0])
+	if err != nil || got.Status != wallet.HoldVoided || got.ResolvedAt == nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := l.GetHold(bg, l.Scope, all[0]); err != nil || got.Status != wallet.HoldVoided {
+		t.Errorf("%+v, %v", got, err)
+	}
+	unchanged(t, l, wallet.ErrHoldResolved, func() error { _, err := l.Release(bg, l.Scope, all[0]); return err })
+	unchanged(t, l, id.NotFound[id.HoldKind](""), func() error {
+		other := NewLedger(t, l.Store)
+		_, err := other.Release(bg, other.Scope, all[2])
+		return err
+	})
+	l.Expect(t, a, 1000, 40)
 }
 
 func testFund(t *testing.T, l *Ledger) {
