@@ -90,6 +90,8 @@ type Record struct {
 type Reservation struct {
 	Key    policy.Key
 	Amount int64 // micro-units or tokens
+	// Observed marks what a policy in the mode Observe counts: nothing is set aside for it, and what the act consumed is counted at its end.
+	Observed bool
 }
 
 // Settlement is how an act that was begun ended.

@@ -17,13 +17,24 @@ import (
 // again with only the approval met: a payment or transfer is executed there, an outside act, such as a payment over a rail, becomes
 // Ready for its owner to Begin again under the same key. When a freeze, a cap or a rule stops it by then, act and approval are denied and name that rule.
 //
-// policy.ErrDecided when the approval is no longer pending, so that of several who approve one succeeds.
+// Where several approvals are required, each key has one vote: all but the last are stored, and the approval stays pending with the act
+// Parked. A key that votes again changes nothing, and is answered the same. When the policies ask for more votes by the time of the last
+// one than they did when the act was parked, theirs are the ones that count.
+//
+// policy.ErrDecided when the approval is no longer pending, so that of several who give the last vote one succeeds; policy.ErrOwnAct for
+// the key that asked for the act, where others have to approve it.
 func (g *Gate) Approve(ctx context.Context, sc account.Scope, approval id.Approval) (policy.Approval, Record, error) {
 	var a policy.Approval
 	var rec Record
 	parked, act, err := g.pending(ctx, sc, approval)
 	if err != nil {
 		return policy.Approval{}, Record{}, err
+	}
+	if len(parked.Votes)+1 < parked.Required || parked.Voted(sc.Actor()) {
+		a, rec, last, err := g.vote(ctx, sc, parked)
+		if err != nil || !last {
+			return a, rec, err
+		}
 	}
 	err = g.executing(func(refused *fault.Error) error {
 		return g.judged(ctx, sc, act.Act, true, func(ctx context.Context, j *judgement) error {
@@ -38,6 +49,17 @@ func (g *Gate) Approve(ctx context.Context, sc account.Scope, approval id.Approv
 			}
 			if rec.State != Parked {
 				return policy.ErrDecided
+			}
+			if err := mayVote(sc, a, j.Apart); err != nil {
+				return err
+			}
+			if a.Voted(sc.Actor()) { // it was the same key's, sent twice at once
+				return nil
+			}
+			a.Votes = append(a.Votes, policy.Vote{By: sc.Actor(), At: j.at})
+			if j.Outcome != policy.Denied && len(a.Votes) < max(a.Required, j.Approvals) {
+				a.Required, a.Apart = max(a.Required, j.Approvals), a.Apart || j.Apart
+				return g.keepVote(ctx, sc, a, rec)
 			}
 			if g.d.Executors[rec.Act.Action] == nil || rec.Act.outside() {
 				err = g.ready(ctx, sc, &rec, j)
@@ -54,6 +76,54 @@ func (g *Gate) Approve(ctx context.Context, sc account.Scope, approval id.Approv
 		return policy.Approval{}, Record{}, err
 	}
 	return a, rec, nil
+}
+
+// vote stores an approval that is not the last one that is needed; last says that it is the last one, and that nothing was stored.
+func (g *Gate) vote(ctx context.Context, sc account.Scope, parked policy.Approval) (a policy.Approval, rec Record, last bool, err error) {
+	err = g.d.TX.Do(ctx, func(ctx context.Context) error {
+		last = false
+		at, err := g.now(ctx)
+		if err != nil {
+			return err
+		}
+		if err := g.lockTurns(ctx, sc, parked.Session); err != nil {
+			return err
+		}
+		if a, err = g.lockPending(ctx, sc, parked.ID, at); err != nil {
+			return err
+		}
+		if err := mayVote(sc, a, false); err != nil {
+			return err
+		}
+		if rec, err = g.d.Acts.Get(ctx, sc, a.Act); err != nil || a.Voted(sc.Actor()) {
+			return err
+		}
+		if last = len(a.Votes)+1 >= a.Required; last {
+			return nil
+		}
+		a.Votes = append(a.Votes, policy.Vote{By: sc.Actor(), At: at})
+		return g.keepVote(ctx, sc, a, rec)
+	})
+	if err != nil {
+		return policy.Approval{}, Record{}, false, err
+	}
+	return a, rec, last, nil
+}
+
+// keepVote stores a pending approval with a further vote.
+func (g *Gate) keepVote(ctx context.Context, sc account.Scope, a policy.Approval, rec Record) error {
+	if err := g.d.Approvals.Decide(ctx, sc, a); err != nil {
+		return err
+	}
+	return g.note(ctx, sc, auditVoted, rec, nil)
+}
+
+// mayVote refuses the key that asked for the act itself, where others have to approve it.
+func mayVote(sc account.Scope, a policy.Approval, apart bool) error {
+	if (a.Apart || apart) && a.RequestedBy != "" && a.RequestedBy == sc.Actor() {
+		return policy.ErrOwnAct
+	}
+	return nil
 }
 
 // ready decides an approved act that its owner will begin. Nothing is set aside yet.

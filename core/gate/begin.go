@@ -102,10 +102,10 @@ func (g *Gate) reserve(ctx context.Context, sc account.Scope, rec *Record, j *ju
 	default:
 		rec.State, rec.Reserved = Started, nil
 		for _, d := range j.Demands {
-			rec.Reserved = append(rec.Reserved, Reservation{Key: d.Key, Amount: d.Amount})
+			rec.Reserved = append(rec.Reserved, Reservation{Key: d.Key, Amount: d.Amount, Observed: d.Observed})
 		}
 		if len(j.Demands) > 0 {
-			return g.d.Counters.Add(ctx, sc, charge(j.Demands, false))
+			return g.d.Counters.Add(ctx, sc, j.charge(false))
 		}
 	}
 	return nil
@@ -248,6 +248,9 @@ func (g *Gate) settle(ctx context.Context, sc account.Scope, rec *Record, s Sett
 	changes := make([]policy.Counter, len(rec.Reserved))
 	for i, r := range rec.Reserved {
 		changes[i] = policy.Counter{Key: r.Key, Reserved: -r.Amount, Spent: s.spent(r)}
+		if r.Observed {
+			changes[i].Reserved = 0
+		}
 	}
 	rec.Reserved = nil
 	return g.d.Counters.Add(ctx, sc, changes)

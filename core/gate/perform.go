@@ -97,7 +97,7 @@ func (g *Gate) execute(ctx context.Context, sc account.Scope, rec *Record, j *ju
 			return err
 		}
 		if len(j.Demands) > 0 {
-			if err := g.d.Counters.Add(ctx, sc, charge(j.Demands, true)); err != nil {
+			if err := g.d.Counters.Add(ctx, sc, j.charge(true)); err != nil {
 				return err
 			}
 		}
@@ -143,7 +143,16 @@ func (g *Gate) park(ctx context.Context, sc account.Scope, rec *Record, j *judge
 		ID: rec.Approval, Tenant: sc.Tenant, Act: rec.ID, Agent: rec.Act.Agent, Session: rec.Act.Session, ToolUse: rec.Act.ToolUse,
 		Action: rec.Act.Action, Amount: rec.Act.Amount, Payee: rec.Act.Payee, Detail: rec.Act.Description,
 		Rule: j.Rule, Reason: j.Reason, Status: policy.ApprovalPending, ExpiresAt: j.at.Add(j.TTL), CreatedAt: j.at,
+		Run: rec.Act.run(), RequestedBy: requester(sc, rec.Act), Required: max(j.Approvals, 1), Apart: j.Apart,
 	})
+}
+
+// requester names the key that asked for an act by API; "" for an act that an agent asked for in a session.
+func requester(sc account.Scope, act Act) string {
+	if !act.Session.IsZero() {
+		return ""
+	}
+	return sc.Actor()
 }
 
 func (r *Record) done(out json.RawMessage, at time.Time) {

@@ -191,6 +191,7 @@ func (g *Gate) weigh(ctx context.Context, sc account.Scope, act Act, j *judgemen
 	if err := g.recall(ctx, sc, act, j, lock); err != nil {
 		return nil, err
 	}
+	j.Watch(j.counters)
 	if rule, reason, over := policy.Exceeded(j.Demands, j.counters); over {
 		j.deny(rule, reason)
 	}
@@ -255,21 +256,23 @@ func (j *judgement) refuse(fe *fault.Error) *fault.Error {
 // decision writes down what was decided.
 func (g *Gate) decision(j *judgement) policy.Decision {
 	d := policy.Decision{ID: id.New[id.DecisionKind](g.d.IDs), Outcome: j.Outcome, Rule: j.Rule, Reason: j.Reason, At: j.at}
+	d.Would = j.Would()
 	for _, p := range j.policies {
 		d.Policies = append(d.Policies, policy.PinnedVersion{Policy: p.ID, Version: p.Version})
 	}
 	return d
 }
 
-// charge returns what an allowed act changes in its counters: spent at once, or set aside until it ends.
-func charge(demands []policy.Demand, settled bool) []policy.Counter {
-	out := make([]policy.Counter, len(demands))
-	for i, d := range demands {
-		out[i].Key = d.Key
-		if settled {
-			out[i].Spent = d.Amount
-		} else {
-			out[i].Reserved = d.Amount
+// charge returns what an allowed act changes in its counters: spent at once, or set aside until it ends. For a policy that observes
+// nothing is set aside, and what it would have denied is not spent.
+func (j *judgement) charge(settled bool) []policy.Counter {
+	var out []policy.Counter
+	for _, d := range j.Demands {
+		switch {
+		case settled && (!d.Observed || j.Passes(d.Key.Policy)):
+			out = append(out, policy.Counter{Key: d.Key, Spent: d.Amount})
+		case !settled && !d.Observed:
+			out = append(out, policy.Counter{Key: d.Key, Reserved: d.Amount})
 		}
 	}
 	return out

@@ -18,6 +18,7 @@ const (
 	auditTool      = "tool_called"
 	auditAllowed   = "transaction_authorized" // a payment over a rail that may now leave
 	auditRequested = "approval_requested"
+	auditVoted     = "approval_voted" // approved by one of several who have to
 	auditApproved  = "approval_approved"
 	auditDenied    = "approval_denied"
 	auditExpired   = "approval_expired"

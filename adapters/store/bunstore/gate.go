@@ -54,6 +54,15 @@ type decisionDoc struct {
 	Reason   string             `json:"reason,omitempty"`
 	Policies []policyVersionDoc `json:"policies,omitempty"`
 	At       time.Time          `json:"at"`
+	Would    *observationDoc    `json:"would,omitempty"`
+}
+
+type observationDoc struct {
+	Policy  string         `json:"policy"`
+	Version int            `json:"version"`
+	Outcome policy.Outcome `json:"outcome"`
+	Rule    string         `json:"rule,omitempty"`
+	Reason  string         `json:"reason,omitempty"`
 }
 
 type policyVersionDoc struct {
@@ -69,12 +78,16 @@ type reservationDoc struct {
 	Start  time.Time   `json:"start"`
 	Unit   string      `json:"unit"`
 	Amount int64       `json:"amount"`
+	Watch  bool        `json:"observed,omitempty"`
 }
 
 func encodeDecision(d policy.Decision) (string, error) {
 	doc := decisionDoc{ID: d.ID.UUID().String(), Outcome: d.Outcome, Rule: d.Rule, Reason: d.Reason, At: d.At}
 	for _, p := range d.Policies {
 		doc.Policies = append(doc.Policies, policyVersionDoc{p.Policy.UUID().String(), p.Version})
+	}
+	if w := d.Would; w != nil {
+		doc.Would = &observationDoc{w.Policy.UUID().String(), w.Version, w.Outcome, w.Rule, w.Reason}
 	}
 	b, err := json.Marshal(doc)
 	if err != nil {
@@ -93,6 +106,13 @@ func decodeDecision(text []byte) (policy.Decision, error) {
 		return policy.Decision{}, fmt.Errorf("bunstore: decision: %w", err)
 	}
 	d := policy.Decision{ID: id.Of[id.DecisionKind](u), Outcome: doc.Outcome, Rule: doc.Rule, Reason: doc.Reason, At: doc.At.UTC()}
+	if w := doc.Would; w != nil {
+		u, err := id.ParseUUID(w.Policy)
+		if err != nil {
+			return policy.Decision{}, fmt.Errorf("bunstore: decision: %w", err)
+		}
+		d.Would = &policy.Observation{Policy: id.Of[id.PolicyKind](u), Version: w.Version, Outcome: w.Outcome, Rule: w.Rule, Reason: w.Reason}
+	}
 	for _, p := range doc.Policies {
 		u, err := id.ParseUUID(p.Policy)
 		if err != nil {
@@ -110,7 +130,7 @@ func encodeReserved(rs []gate.Reservation) (sql.NullString, error) {
 	docs := make([]reservationDoc, len(rs))
 	for i, r := range rs {
 		k := r.Key
-		docs[i] = reservationDoc{k.Policy.UUID().String(), k.Name, k.Window, k.Start, k.Unit, r.Amount}
+		docs[i] = reservationDoc{k.Policy.UUID().String(), k.Name, k.Window, k.Start, k.Unit, r.Amount, r.Observed}
 	}
 	b, err := json.Marshal(docs)
 	if err != nil {
@@ -135,6 +155,7 @@ func decodeReserved(text sql.NullString) ([]gate.Reservation, error) {
 		}
 		out[i] = gate.Reservation{
 			Key: policy.Key{Policy: id.Of[id.PolicyKind](u), Name: d.Name, Window: d.Window, Start: d.Start.UTC(), Unit: d.Unit}, Amount: d.Amount,
+			Observed: d.Watch,
 		}
 	}
 	return out, nil
