@@ -150,6 +150,9 @@ func (g *Gate) decideApproval(ctx context.Context, sc account.Scope, a *policy.A
 	if err := g.d.Approvals.Decide(ctx, sc, *a); err != nil {
 		return err
 	}
+	if err := g.tellDecided(ctx, sc, *a); err != nil {
+		return err
+	}
 	if err := g.d.Acts.Update(ctx, sc, rec); err != nil {
 		return err
 	}
@@ -234,6 +237,9 @@ func (g *Gate) drop(
 	}
 	a.Status, a.DecidedBy, a.DecidedAt = status, sc.Actor(), &at
 	if err := g.d.Approvals.Decide(ctx, sc, *a); err != nil {
+		return err
+	}
+	if err := g.tellDecided(ctx, sc, *a); err != nil {
 		return err
 	}
 	if rec.State != Parked && rec.State != Ready {

@@ -20,7 +20,7 @@ func (g *Gate) Freeze(ctx context.Context, sc account.Scope, a id.Agent) (Freeze
 		if err != nil || was == agent.Frozen {
 			return []id.Agent{a}, err
 		}
-		return []id.Agent{a}, g.d.Trail.Note(ctx, sc, auditFrozen, a, nil)
+		return []id.Agent{a}, g.standingChanged(ctx, sc, auditFrozen, noticeFrozen, a, nil)
 	})
 }
 
@@ -35,7 +35,7 @@ func (g *Gate) FreezeSwarm(ctx context.Context, sc account.Scope, swarm id.Swarm
 		if err != nil || !changed {
 			return members, err
 		}
-		return members, g.d.Trail.Note(ctx, sc, auditSwarmFrozen, id.Agent{}, swarmFacts(swarm, members))
+		return members, g.standingChanged(ctx, sc, auditSwarmFrozen, noticeSwarmFrozen, id.Agent{}, swarmFacts(swarm, members))
 	})
 }
 
@@ -55,7 +55,7 @@ func (g *Gate) FreezeTenant(ctx context.Context, sc account.Scope) (FreezeReport
 		if err != nil || !changed {
 			return nil, err
 		}
-		return nil, g.d.Trail.Note(ctx, sc, auditTenantFrozen, id.Agent{}, nil)
+		return nil, g.standingChanged(ctx, sc, auditTenantFrozen, noticeTenantFrozen, id.Agent{}, nil)
 	})
 }
 
@@ -112,7 +112,7 @@ func (g *Gate) Unfreeze(ctx context.Context, sc account.Scope, a id.Agent) error
 		if err != nil || was != agent.Frozen {
 			return err
 		}
-		return g.d.Trail.Note(ctx, sc, auditUnfrozen, a, nil)
+		return g.standingChanged(ctx, sc, auditUnfrozen, noticeUnfrozen, a, nil)
 	})
 }
 
@@ -126,7 +126,7 @@ func (g *Gate) UnfreezeSwarm(ctx context.Context, sc account.Scope, swarm id.Swa
 		if err != nil || !changed {
 			return err
 		}
-		return g.d.Trail.Note(ctx, sc, auditSwarmUnfrozen, id.Agent{}, swarmFacts(swarm, members))
+		return g.standingChanged(ctx, sc, auditSwarmUnfrozen, noticeSwarmUnfrozen, id.Agent{}, swarmFacts(swarm, members))
 	})
 }
 
@@ -137,7 +137,7 @@ func (g *Gate) UnfreezeTenant(ctx context.Context, sc account.Scope) error {
 		if err != nil || !changed {
 			return err
 		}
-		return g.d.Trail.Note(ctx, sc, auditTenantUnfrozen, id.Agent{}, nil)
+		return g.standingChanged(ctx, sc, auditTenantUnfrozen, noticeTenantUnfrozen, id.Agent{}, nil)
 	})
 }
 
@@ -202,6 +202,9 @@ func (g *Gate) voidOne(ctx context.Context, sc account.Scope, rec Record, rule, 
 	if a.Status == policy.ApprovalPending {
 		a.Status, a.DecidedBy, a.DecidedAt, a.Note = policy.ApprovalVoid, sc.Actor(), &at, reason
 		if err := g.d.Approvals.Decide(ctx, sc, a); err != nil {
+			return false, err
+		}
+		if err := g.tellDecided(ctx, sc, a); err != nil {
 			return false, err
 		}
 	}

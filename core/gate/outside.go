@@ -40,6 +40,9 @@ func (g *Gate) Retry(ctx context.Context, sc account.Scope, act id.Act, also fun
 func (g *Gate) started(
 	ctx context.Context, sc account.Scope, rec Record, j *judgement, also func(context.Context, Record) error,
 ) error {
+	if err := g.alert(ctx, sc, rec, j); err != nil {
+		return err
+	}
 	if rec.Act.outside() {
 		if err := g.note(ctx, sc, auditAllowed, rec, j); err != nil {
 			return err

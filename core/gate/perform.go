@@ -118,10 +118,16 @@ func (g *Gate) insert(ctx context.Context, sc account.Scope, rec Record) error {
 // conclude writes the audit entry of what was decided and tells the observer when it is an end. Acts that were only begun have
 // nothing to tell yet.
 func (g *Gate) conclude(ctx context.Context, sc account.Scope, rec Record, j *judgement) error {
+	if err := g.tell(ctx, sc, rec, j); err != nil {
+		return err
+	}
 	switch rec.State {
 	case Parked:
 		return g.note(ctx, sc, auditRequested, rec, j)
 	case Done:
+		if err := g.alert(ctx, sc, rec, j); err != nil {
+			return err
+		}
 		if err := g.note(ctx, sc, auditCompleted, rec, j); err != nil {
 			return err
 		}

@@ -23,6 +23,7 @@ const (
 	auditDenied    = "approval_denied"
 	auditExpired   = "approval_expired"
 	auditVoided    = "approval_voided"
+	auditBudget    = "budget_alert" // a level of a cap was reached, or the cap has denied an act
 	auditFrozen    = "agent_frozen"
 	auditUnfrozen  = "agent_unfrozen"
 
