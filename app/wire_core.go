@@ -44,7 +44,7 @@ func coreModule() fx.Option {
 			provideAudit, provideAccounts, provideAgents, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
 			provideEnvironments, provideEvals, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
-		sandboxModule(), memoryModule(),
+		sandboxModule(), memoryModule(), swarmModule(),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
 			background(lc, func(ctx context.Context) { _ = accounts.Run(ctx) })
 			background(lc, trail.Run)
@@ -159,7 +159,7 @@ func providePolicies(
 ) (*policy.Service, policy.Rules, error) {
 	judges := rules{o.rules, skills, t}
 	p, err := policy.NewService(policy.Deps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Policies(), Archive: s.Policies(), Trail: trail, Rules: judges, Sessions: ownSessions{s.Sessions()},
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Policies(), Archive: s.Policies(), Trail: trail, Rules: judges, Sessions: ownSessions{s.Sessions()}, Swarms: swarmCheck{s.Swarms()},
 	})
 	return p, judges, err
 }
@@ -191,7 +191,7 @@ func provideGate(b base, p gateParts) (*gate.Gate, error) {
 	g, err := gate.New(gate.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Acts: p.Store.Acts(), Tenants: p.Store.Accounts(),
 		Agents: p.Store.Agents(), Policies: p.Store.Policies(), Counters: p.Store.Counters(), Approvals: p.Store.Approvals(),
-		Trail: p.Trail, Rules: p.Rules, Fences: p.Journal, Time: p.Store.Time(),
+		Trail: p.Trail, Rules: p.Rules, Fences: p.Journal, Time: p.Store.Time(), Swarms: p.Store.Swarms(),
 		Executors: map[rule.Action]gate.Executor{
 			rule.ActionPayment: gate.Payments(p.Wallets), rule.ActionTransfer: gate.Transfers(p.Wallets),
 		},
@@ -207,7 +207,7 @@ func provideKnowledge(b base, s *bunstore.Store, e embedding.Embedder, agents *a
 	store := s.Knowledge()
 	return knowledge.NewService(knowledge.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Ingestion: store, Repository: store, Embedder: e, Agents: agents,
-		Swarms: knowledge.NoSwarms{},
+		Swarms: swarmCheck{s.Swarms()},
 	}, knowledge.Config{})
 }
 

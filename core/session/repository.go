@@ -27,8 +27,9 @@ type Repository interface {
 	Update(ctx context.Context, sc account.Scope, session id.Session, fn func(*Session) error) (Session, error)
 	// Delete marks the session as deleted; id.NotFound when it is not there any more.
 	Delete(ctx context.Context, sc account.Scope, session id.Session, at time.Time) error
-	// Destroy removes every session of an agent for good, with logs, turns and tool uses, and returns how many there were.
-	Destroy(ctx context.Context, sc account.Scope, agent id.Agent) (int, error)
+	// Destroy removes every session of an agent for good, and the threads below them, with logs, turns and tool uses, and returns which
+	// there were.
+	Destroy(ctx context.Context, sc account.Scope, agent id.Agent) ([]id.Session, error)
 	// Heads returns the LastSeq of the given sessions, whoever owns them; missing ones are left out.
 	Heads(ctx context.Context, sessions []id.Session) (map[id.Session]int64, error)
 }

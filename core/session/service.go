@@ -309,13 +309,24 @@ func (s *Service) end(ctx context.Context, sc account.Scope, session id.Session,
 	})
 }
 
-// Destroy removes every session of an agent that is being destroyed, logs included, and stops what runs in them.
+// Destroy removes every session of an agent that is being destroyed, logs included, and stops what runs in them. It joins the
+// transaction in ctx.
 func (s *Service) Destroy(ctx context.Context, sc account.Scope, agent id.Agent) error {
-	if _, err := s.d.Journal.interruptAgents(ctx, sc, []id.Agent{agent}, "the agent was deleted", ""); err != nil {
-		return err
-	}
-	_, err := s.d.Repository.Destroy(ctx, sc, agent)
-	return err
+	return s.d.TX.Do(ctx, func(ctx context.Context) error {
+		if _, err := s.d.Journal.interruptAgents(ctx, sc, []id.Agent{agent}, "the agent was deleted", ""); err != nil {
+			return err
+		}
+		gone, err := s.d.Repository.Destroy(ctx, sc, agent)
+		if err != nil || s.ended == nil {
+			return err
+		}
+		s.d.TX.AfterCommit(ctx, func() {
+			for _, session := range gone {
+				s.ended(ctx, Ref{sc.Tenant, session})
+			}
+		})
+		return nil
+	})
 }
 
 // maxEventBytes bounds the bodies of a page of events, of which there may be fewer than asked for.

@@ -343,13 +343,16 @@ func (r *SessionRepo) Delete(ctx context.Context, sc account.Scope, sessionID id
 }
 
 // Destroy implements session.Repository.
-func (r *SessionRepo) Destroy(ctx context.Context, sc account.Scope, agentID id.Agent) (int, error) {
-	total := 0
-	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+func (r *SessionRepo) Destroy(ctx context.Context, sc account.Scope, agentID id.Agent) (gone []id.Session, err error) {
+	err = r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		// The threads of its sessions go with them, whoever works in those.
 		const own = ` IN (SELECT id FROM sessions WHERE tenant_id = ? AND
 			(agent_id = ? OR root_id IN (SELECT id FROM sessions WHERE tenant_id = ? AND agent_id = ?)))`
 		args := []any{sc.Tenant, agentID, sc.Tenant, agentID}
+		gone, err = queryAll(ctx, db, func(row scanner) (v id.Session, err error) { return v, row.Scan(&v) }, "SELECT id FROM sessions WHERE id"+own, args...)
+		if err != nil || len(gone) == 0 {
+			return err
+		}
 		for _, table := range []string{
 			"session_tool_uses", "session_turns", "session_events", "session_resources", "session_loose_ends", "session_outcomes", "session_compactions",
 		} {
@@ -360,11 +363,10 @@ func (r *SessionRepo) Destroy(ctx context.Context, sc account.Scope, agentID id.
 		if _, err := db.ExecContext(ctx, "DELETE FROM session_threads WHERE id"+own, args...); err != nil {
 			return mapErr(err)
 		}
-		n, err := affected(db.ExecContext(ctx, "DELETE FROM sessions WHERE id"+own, args...))
-		total = int(n)
-		return err
+		_, err = db.ExecContext(ctx, "DELETE FROM sessions WHERE id"+own, args...)
+		return mapErr(err)
 	})
-	return total, err
+	return gone, err
 }
 
 // Heads implements session.Repository.

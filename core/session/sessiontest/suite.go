@@ -259,8 +259,8 @@ func foreign(t *testing.T, e *env) {
 	if err := e.Turns.Check(e.ctx, other, *c.Fence()); !errors.Is(err, session.ErrFenced) {
 		t.Errorf("check: %v", err)
 	}
-	if n, err := e.Sessions.Destroy(e.ctx, other, e.agent); n != 0 || err != nil {
-		t.Errorf("destroy: %d, %v", n, err)
+	if gone, err := e.Sessions.Destroy(e.ctx, other, e.agent); len(gone) != 0 || err != nil {
+		t.Errorf("destroy: %v, %v", gone, err)
 	}
 }
 
@@ -319,9 +319,9 @@ func destroy(t *testing.T, e *env) {
 	mine := e.agent
 	e.agent = id.New[id.AgentKind](ids)
 	keep := e.session(t)
-	n, err := e.Sessions.Destroy(e.ctx, e.sc, mine)
-	if n != 1 || err != nil {
-		t.Fatalf("destroyed %d, %v", n, err)
+	gone, err := e.Sessions.Destroy(e.ctx, e.sc, mine)
+	if err != nil || len(gone) != 1 || gone[0] != v.ID {
+		t.Fatalf("destroyed %v, %v; want %s", gone, err, v.ID)
 	}
 	if got, err := e.Log.Events(e.ctx, e.sc, v.ID, session.EventQuery{}); err != nil || len(got) != 0 {
 		t.Errorf("events: %v, %v", got, err)

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+
+	"go.uber.org/fx"
+
+	"github.com/bureau-agents/bureau/adapters/store/bunstore"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/integration"
+	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/memory"
+	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/retire"
+	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/swarm"
+	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+func swarmModule() fx.Option {
+	return fx.Module("swarms", fx.Provide(provideSwarms, provideRetire))
+}
+
+// swarmCheck tells the contexts below swarm whether one is there.
+type swarmCheck struct{ swarms swarm.Repository }
+
+func (c swarmCheck) CheckSwarm(ctx context.Context, sc account.Scope, of id.Swarm) error {
+	_, err := c.swarms.Get(ctx, sc, of)
+	return err
+}
+
+func (c swarmCheck) Exists(ctx context.Context, sc account.Scope, of id.Swarm) error {
+	return c.CheckSwarm(ctx, sc, of)
+}
+
+func provideSwarms(
+	b base, s *bunstore.Store, trail *audit.Service, knows *knowledge.Service, policies *policy.Service,
+) (*swarm.Service, error) {
+	return swarm.NewService(swarm.Deps{
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Swarms(), Members: s.Agents(), Agents: s.Agents(), Trail: trail,
+		Dependents: []swarm.Dependent{policies, knows},
+	})
+}
+
+// retireParts are what has something of an agent.
+type retireParts struct {
+	fx.In
+
+	Store        *bunstore.Store
+	Trail        *audit.Service
+	Gate         *gate.Gate
+	Sessions     *session.Service
+	Wallets      *wallet.Service
+	Policies     *policy.Service
+	Skills       *skill.Service
+	Knowledge    *knowledge.Service
+	Memory       *memory.Service
+	Integrations *integration.Service
+}
+
+func provideRetire(b base, p retireParts) (*retire.Service, error) {
+	return retire.NewService(retire.Deps{
+		TX: b.TX, Clock: b.Clock, Logger: b.Logger, Tenants: p.Store.Accounts(), Graves: p.Store.Agents(), Trail: p.Trail,
+		Parts: []retire.Part{
+			retire.PartFunc(func(ctx context.Context, sc account.Scope, of id.Agent) error {
+				_, _, err := p.Gate.StopAgent(ctx, sc, of, "the agent was deleted")
+				return err
+			}),
+			retire.PartFunc(p.Sessions.Destroy),
+			retire.PartFunc(func(ctx context.Context, sc account.Scope, of id.Agent) error {
+				_, err := p.Wallets.Sweep(ctx, sc, of)
+				return err
+			}),
+			retire.PartFunc(p.Policies.ForgetAgent),
+			retire.PartFunc(p.Skills.UninstallAll),
+			retire.PartFunc(func(ctx context.Context, sc account.Scope, of id.Agent) error {
+				return p.Knowledge.Forget(ctx, sc, knowledge.Space{Agent: of})
+			}),
+			retire.PartFunc(p.Memory.ForgetAgent),
+			retire.PartFunc(p.Integrations.ForgetAgent),
+		},
+	})
+}
