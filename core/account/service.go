@@ -247,6 +247,8 @@ type Overview struct {
 	Tenant Tenant
 	Limits Limits
 	Agents int // agents that are not archived
+
+	Credits Credits
 }
 
 // Overview returns the caller's own tenant.
@@ -256,6 +258,9 @@ func (s *Service) Overview(ctx context.Context, sc Scope) (Overview, error) {
 		return Overview{}, err
 	}
 	out := Overview{Tenant: t, Limits: t.Plan.Limits()}
+	if out.Credits, err = s.Credits(ctx, sc); err != nil {
+		return Overview{}, err
+	}
 	if s.deps.Agents != nil {
 		if out.Agents, err = s.deps.Agents.CountAgents(ctx, sc); err != nil {
 			return Overview{}, err

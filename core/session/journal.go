@@ -490,6 +490,9 @@ func ErrorResult(text string) ToolResultBody {
 // becomes the result of the tool use that asked for it; a turn that waited for it goes on after the commit. The results of other
 // tools are appended by the turn's holder, which alone has them.
 func (j *Journal) ActEnded(ctx context.Context, sc account.Scope, rec gate.Record) error {
+	if rec.Act.ToolUse.IsZero() && j.watcher != nil {
+		j.watcher.ActEnded(ctx, rec)
+	}
 	if rec.Act.Session.IsZero() || rec.Act.ToolUse.IsZero() ||
 		rec.Act.Action == rule.ActionToolCall && (rec.State == gate.Done || rec.State == gate.Failed) {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
@@ -27,6 +28,8 @@ type Watcher interface {
 	TurnEnded(ctx context.Context, sc account.Scope, e TurnEnd) error
 	// ClientAwaited is called in the transaction in which a turn, of whatever session, begins to wait for a client to answer tools.
 	ClientAwaited(ctx context.Context, sc account.Scope, session id.Session) error
+	// ActEnded is called in the transaction in which an act ends that no tool use asked for; see gate.Observer.
+	ActEnded(ctx context.Context, rec gate.Record)
 }
 
 // Watch names the watcher. It is called before the journal is used, and once.

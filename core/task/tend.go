@@ -34,7 +34,7 @@ func (s *Service) hold(ctx context.Context, sc account.Scope, run Run, req Start
 	return run, nil
 }
 
-// ActEnded is told of acts that have ended, in the transaction in which they did: starts that waited for an approval are taken up after it.
+// ActEnded implements session.Watcher: starts that waited for an approval are taken up after they have been decided about.
 func (s *Service) ActEnded(ctx context.Context, rec gate.Record) {
 	if rec.Act.Action == rule.ActionRunStart && !rec.Approval.IsZero() {
 		s.d.TX.AfterCommit(ctx, s.wake)

@@ -118,7 +118,7 @@ var levels = map[string]int{
 	"knowledge": 5, "session": 5, "hosting": 5, "memory": 5,
 	"sandbox": 6, "swarm": 6, "retire": 6,
 	"run":  7,
-	"eval": 8,
+	"eval": 8, "task": 8,
 }
 
 func TestCoreLevels(t *testing.T) {
