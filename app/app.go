@@ -26,6 +26,7 @@ import (
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 )
@@ -49,6 +50,7 @@ type App struct {
 	Secrets      *secret.Service      // vaults and their credentials
 	Sessions     *session.Service     // conversations and their streams
 	Skills       *skill.Service       // plugins, and who has which
+	Tasks        *task.Service        // tasks given to agents, and what became of them
 	Usage        *usage.Service       // tokens and what they cost
 	Wallets      *wallet.Service      // money
 
@@ -77,9 +79,9 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 		fx.WithLogger(func() fxevent.Logger { return quiet{cfg.Logger} }),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(cfg.DrainTimeout+stopGrace),
 		fx.Supply(cfg, o, a.closers),
-		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), httpModule(), jobModule(),
+		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), taskModule(), httpModule(), jobModule(),
 		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Cards, &a.Environments, &a.Evals, &a.Files, &a.Gate, &a.Integrations, &a.Knowledge,
-			&a.Library, &a.Memory, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Usage, &a.Wallets, &a.handler, &a.operator, &hub),
+			&a.Library, &a.Memory, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.handler, &a.operator, &hub),
 	)
 	if err := a.fx.Err(); err != nil {
 		return nil, errors.Join(rootCause(err), a.closers.close())

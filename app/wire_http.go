@@ -25,6 +25,7 @@ import (
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 )
@@ -65,6 +66,7 @@ type httpParts struct {
 	Sessions     *session.Service
 	SignIns      *account.SignIns
 	Skills       *skill.Service
+	Tasks        *task.Service
 	Usage        *usage.Service
 	Wallets      *wallet.Service
 }
@@ -78,7 +80,7 @@ func provideHandler(b base, p httpParts) (http.Handler, error) {
 		},
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
 		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Policies: p.Policies, Secrets: p.Secrets,
-		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Usage: p.Usage, Wallets: p.Wallets,
+		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
 	}, native.Config{})
 	if err != nil {
 		return nil, err

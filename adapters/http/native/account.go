@@ -106,6 +106,10 @@ type accountWire struct {
 	Plan     planWire     `json:"plan"`
 	Usage    accountUsage `json:"usage"`
 	Features features     `json:"features"`
+
+	CreditsRemaining int   `json:"credits_remaining" doc:"What runs may still use this month; -1 is no limit."`
+	CreditsTotal     int   `json:"credits_total" doc:"What runs may use in a calendar month, UTC; -1 is no limit."`
+	CreditsResetAt   stamp `json:"credits_reset_at" doc:"The first of the next month, 00:00 UTC. What is left then is gone."`
 }
 
 type planWire struct {
@@ -147,6 +151,8 @@ func showAccount(o account.Overview) accountWire {
 		},
 		Usage:    accountUsage{Agents: o.Agents},
 		Features: features{APIAccess: true, Swarms: o.Limits.Swarms},
+
+		CreditsRemaining: o.Credits.Remaining, CreditsTotal: o.Credits.Total, CreditsResetAt: stampOf(o.Credits.ResetsAt),
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -54,6 +55,7 @@ type Deps struct {
 	Sessions     *session.Service
 	SignIns      *account.SignIns
 	Skills       *skill.Service
+	Tasks        *task.Service
 	Usage        *usage.Service
 	Wallets      *wallet.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
@@ -105,6 +107,7 @@ var tags = []httpx.Tag{
 	{Name: "memory", Description: "What agents remember from one session to the next."},
 	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
+	{Name: "runs", Description: "Tasks given to agents, with their outcomes."},
 	{Name: "sessions", Description: "Conversations with agents, their events and their streams."},
 	{Name: "server", Description: "Health and metrics."},
 	{Name: "skills", Description: "What agents can be given to do."},
@@ -156,6 +159,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerPayments()
 	f.registerPlugins()
 	f.registerPolicies()
+	f.registerRuns()
 	f.registerServer()
 	f.registerSessions()
 	f.registerSkills()
@@ -209,6 +213,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.SignIns is required")
 	case d.Skills == nil:
 		return errors.New("native: Deps.Skills is required")
+	case d.Tasks == nil:
+		return errors.New("native: Deps.Tasks is required")
 	case d.Usage == nil:
 		return errors.New("native: Deps.Usage is required")
 	case d.Wallets == nil:
