@@ -271,7 +271,7 @@ func (s *Service) note(ctx context.Context, sc account.Scope, action string, p P
 		return err
 	}
 	m := map[string]any{
-		"policy_id": p.ID.UUID().String(), "version": p.Version, "limits": json.RawMessage(limits), "rules": json.RawMessage(rules),
+		"policy_id": p.ID.UUID().String(), "version": p.Version, "mode": string(p.Mode.orDefault()), "limits": json.RawMessage(limits), "rules": json.RawMessage(rules),
 	}
 	switch {
 	case p.Scope.Tenant:
@@ -281,7 +281,7 @@ func (s *Service) note(ctx context.Context, sc account.Scope, action string, p P
 	case !p.Scope.Session.IsZero():
 		m["scope"], m["session_id"] = "session", p.Scope.Session.UUID().String()
 	default:
-		m["scope"] = "agent"
+		m["scope"], m["agent_id"] = "agent", p.Scope.Agent.UUID().String()
 	}
 	return s.d.Trail.Note(ctx, sc, action, p.Scope.Agent, m)
 }

@@ -22,6 +22,15 @@ type decisionWire struct {
 	Rule     *string             `json:"rule" doc:"The policy field or plugin that decided, such as daily_limit; null when allowed."`
 	Reason   *string             `json:"reason" doc:"For people; null when allowed."`
 	Policies []policyVersionWire `json:"policies" nullable:"false" doc:"Every policy that applied, in the version that decided."`
+	Would    *wouldWire          `json:"would" doc:"What the strictest of the policies that only observe would have done; null when none of them would have stopped the act."`
+}
+
+type wouldWire struct {
+	Outcome  string `json:"outcome" enum:"deny,require_approval"`
+	Rule     string `json:"rule"`
+	Reason   string `json:"reason"`
+	PolicyID string `json:"policy_id"`
+	Version  int    `json:"version"`
 }
 
 type policyVersionWire struct {
@@ -29,10 +38,17 @@ type policyVersionWire struct {
 	Version  int    `json:"version"`
 }
 
+func showOutcome(o policy.Outcome) string {
+	if o == policy.Parked {
+		return string(rule.Approve)
+	}
+	return string(o)
+}
+
 func showDecision(d policy.Decision) decisionWire {
-	w := decisionWire{Outcome: string(d.Outcome), Policies: []policyVersionWire{}}
-	if d.Outcome == policy.Parked {
-		w.Outcome = string(rule.Approve)
+	w := decisionWire{Outcome: showOutcome(d.Outcome), Policies: []policyVersionWire{}}
+	if o := d.Would; o != nil {
+		w.Would = &wouldWire{showOutcome(o.Outcome), o.Rule, o.Reason, o.Policy.String(), o.Version}
 	}
 	if d.Rule != "" {
 		w.Rule, w.Reason = &d.Rule, &d.Reason
@@ -125,6 +141,16 @@ type ApprovalWire struct {
 	DecidedAt   *stamp     `json:"decided_at"`
 	Note        *string    `json:"note" doc:"Why it was denied."`
 	CreatedAt   stamp      `json:"created_at"`
+
+	RequestedBy          *string    `json:"requested_by" doc:"The API key that asked for the act; null for one that an agent asked for in a session."`
+	RequiredApprovals    int        `json:"required_approvals" doc:"How many different API keys must approve."`
+	ApproverNotRequester bool       `json:"approver_not_requester" doc:"Whether requested_by is none of them."`
+	Votes                []voteWire `json:"votes" nullable:"false" doc:"Who has approved so far."`
+}
+
+type voteWire struct {
+	By string `json:"by" doc:"The API key, or system."`
+	At stamp  `json:"at"`
 }
 
 func showApproval(a policy.Approval) ApprovalWire {
@@ -133,6 +159,10 @@ func showApproval(a policy.Approval) ApprovalWire {
 		ToolUseID: textPtr(a.ToolUse.String()), ActID: a.Act.String(), Action: string(a.Action), Amount: showMoneyPtr(a.Amount),
 		Payee: a.Payee, Description: a.Detail, Rule: a.Rule, Reason: a.Reason, Status: string(a.Status), ExpiresAt: stampOf(a.ExpiresAt),
 		DecidedBy: textPtr(a.DecidedBy), DecidedAt: stampPtr(a.DecidedAt), Note: textPtr(a.Note), CreatedAt: stampOf(a.CreatedAt),
+		RequestedBy: textPtr(a.RequestedBy), RequiredApprovals: a.Required, ApproverNotRequester: a.Apart, Votes: []voteWire{},
+	}
+	for _, v := range a.Votes {
+		w.Votes = append(w.Votes, voteWire{v.By, stampOf(v.At)})
 	}
 	if a.Status == policy.ApprovalVoid {
 		w.Status = string(policy.ApprovalDenied) // its act was cancelled before anybody decided; the note says how
@@ -147,7 +177,7 @@ type decidedApprovalWire struct {
 
 type actWire struct {
 	ID       string       `json:"id"`
-	State    string       `json:"state" enum:"done,denied,failed,ready" doc:"ready: its session goes on with it now."`
+	State    string       `json:"state" enum:"done,denied,failed,ready,parked" doc:"ready: its session goes on with it now. parked: further approvals are required."`
 	Decision decisionWire `json:"decision"`
 	Error    *string      `json:"error"`
 }
@@ -356,7 +386,9 @@ func (f *face) registerApprovals() {
 		ID: "approveApproval", Method: http.MethodPost, Path: "/v1/approvals/{approval_id}/approve", Tag: "approvals",
 		Summary: "Approve what waits", Permission: account.Approvals,
 		Description: "The act is judged once more with only the approval met, and done: a payment at once, a tool call by its session. " +
-			"Frozen or over a limit by now, it is denied, and so is the approval. An approval is decided once; later is a conflict.",
+			"Frozen or over a limit by now, it is denied, and so is the approval. An approval is decided once; later is a conflict. " +
+			"Where `required_approvals` is more than 1, each API key has one vote, and the last one that is needed does the act; until then the " +
+			"answer's `status` is `pending`. A key that votes twice counts once. The key that asked for the act may not vote where others have to.",
 	}, func(ctx context.Context, in *ApprovalInput) (*output[decidedApprovalWire], error) {
 		a, err := id.Parse[id.ApprovalKind](in.ApprovalID)
 		if err != nil {

@@ -114,7 +114,7 @@ func TestPayments(t *testing.T) {
 		"amount": amount("20.50"), "payee": "https://api.vendor.example/x", "category": "software", "description": "seats",
 		"approval": nil, "error": nil, "created_at": "2026-07-15T12:30:00.000Z",
 		"decision": map[string]any{
-			"outcome": "allow", "rule": nil, "reason": nil,
+			"outcome": "allow", "rule": nil, "reason": nil, "would": nil,
 			"policies": []any{map[string]any{"policy_id": pol.get("id"), "version": 1.0}},
 		},
 		"transaction": map[string]any{
@@ -233,6 +233,7 @@ func TestApprovals(t *testing.T) {
 		"act_id": asked.get("id"), "action": "payment", "amount": amount("10.00"), "payee": "vendor.example", "description": "chairs",
 		"rule": "require_approval_above", "reason": pending.get("reason"), "status": "pending", "expires_at": "2026-07-15T12:31:00.000Z",
 		"decided_by": nil, "decided_at": nil, "note": nil, "created_at": "2026-07-15T12:30:00.000Z",
+		"requested_by": f.admin.Key.String(), "required_approvals": 1.0, "approver_not_requester": false, "votes": []any{},
 	}
 	if d := cmp.Diff(want, pending.json); d != "" {
 		t.Error(d)
@@ -290,13 +291,13 @@ func TestPolicies(t *testing.T) {
 	usd := map[string]any{"amount": "5.00", "currency": "USD"}
 	limits := map[string]any{
 		"max_per_transaction": nil, "hourly_limit": nil, "daily_limit": amount("80.00"), "weekly_limit": nil, "monthly_limit": nil,
-		"all_time_limit": nil, "require_approval_above": nil, "approval_ttl": 3600.0, "blocked_categories": []any{},
+		"all_time_limit": nil, "require_approval_above": nil, "approval_ttl": 3600.0, "required_approvals": 1.0, "approver_not_requester": false, "blocked_categories": []any{},
 		"allowed_categories": []any{}, "allowed_payees": []any{}, "blocked_payees": []any{}, "allowed_domains": []any{},
 		"blocked_domains": []any{"evil.example"}, "daily_cost_limit": usd, "monthly_cost_limit": nil, "daily_token_limit": nil,
 		"monthly_token_limit": 1000.0,
 	}
 	want := map[string]any{
-		"id": made.get("id"), "type": "policy", "scope": map[string]any{"agent_id": agent}, "limits": limits, "version": 1.0,
+		"id": made.get("id"), "type": "policy", "scope": map[string]any{"agent_id": agent}, "limits": limits, "mode": "enforce", "version": 1.0,
 		"rules":      []any{map[string]any{"plugin": "spend_limit", "config": map[string]any{"never": "acme"}}},
 		"created_at": "2026-07-15T12:30:00.000Z", "updated_at": "2026-07-15T12:30:00.000Z",
 	}

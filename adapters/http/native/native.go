@@ -160,6 +160,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerPlugins()
 	f.registerPolicies()
 	f.registerRuns()
+	f.registerPolicyVersions()
 	f.registerServer()
 	f.registerSessions()
 	f.registerSkills()

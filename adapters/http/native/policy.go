@@ -22,6 +22,7 @@ type policyWire struct {
 	Scope     policyScopeWire  `json:"scope"`
 	Limits    limitsWire       `json:"limits"`
 	Rules     []policyRuleWire `json:"rules" nullable:"false"`
+	Mode      string           `json:"mode" enum:"enforce,observe"`
 	Version   int              `json:"version"`
 	CreatedAt stamp            `json:"created_at"`
 	UpdatedAt stamp            `json:"updated_at"`
@@ -54,6 +55,8 @@ type limitsWire struct {
 	AllTimeLimit         *moneyWire `json:"all_time_limit"`
 	RequireApprovalAbove *moneyWire `json:"require_approval_above"`
 	ApprovalTTL          *int64     `json:"approval_ttl"`
+	RequiredApprovals    int        `json:"required_approvals"`
+	ApproverNotRequester bool       `json:"approver_not_requester"`
 	BlockedCategories    []string   `json:"blocked_categories" nullable:"false"`
 	AllowedCategories    []string   `json:"allowed_categories" nullable:"false"`
 	AllowedPayees        []string   `json:"allowed_payees" nullable:"false"`
@@ -69,13 +72,14 @@ type limitsWire struct {
 func showPolicy(p policy.Policy) policyWire {
 	l := p.Limits
 	w := policyWire{
-		ID: p.ID.String(), Type: "policy", Rules: []policyRuleWire{}, Version: p.Version,
+		ID: p.ID.String(), Type: "policy", Rules: []policyRuleWire{}, Mode: string(p.Mode), Version: p.Version,
 		Scope:     policyScopeWire{Tenant: p.Scope.Tenant, SwarmID: p.Scope.Swarm.String(), AgentID: p.Scope.Agent.String(), SessionID: p.Scope.Session.String()},
 		CreatedAt: stampOf(p.CreatedAt), UpdatedAt: stampOf(p.UpdatedAt),
 		Limits: limitsWire{
 			MaxPerTransaction: showMoneyPtr(l.MaxPerTransaction), HourlyLimit: showMoneyPtr(l.HourlyLimit),
 			DailyLimit: showMoneyPtr(l.DailyLimit), WeeklyLimit: showMoneyPtr(l.WeeklyLimit), MonthlyLimit: showMoneyPtr(l.MonthlyLimit),
 			AllTimeLimit: showMoneyPtr(l.AllTimeLimit), RequireApprovalAbove: showMoneyPtr(l.RequireApprovalAbove),
+			RequiredApprovals: max(l.RequiredApprovals, 1), ApproverNotRequester: l.ApproverNotRequester,
 			BlockedCategories: list(l.BlockedCategories), AllowedCategories: list(l.AllowedCategories),
 			AllowedPayees: list(l.AllowedPayees), BlockedPayees: list(l.BlockedPayees),
 			AllowedDomains: list(l.AllowedDomains), BlockedDomains: list(l.BlockedDomains),
@@ -111,6 +115,8 @@ type limitsInput struct {
 	AllTimeLimit         moneyInput    `json:"all_time_limit,omitempty" doc:"For ever."`
 	RequireApprovalAbove moneyInput    `json:"require_approval_above,omitempty" doc:"At or above this amount a person must approve. Not over max_per_transaction."`
 	ApprovalTTL          opt[int64]    `json:"approval_ttl,omitempty" minimum:"1" maximum:"2592000" doc:"Seconds until an approval expires into a denial; null is a day."`
+	RequiredApprovals    opt[int]      `json:"required_approvals,omitempty" minimum:"1" maximum:"10" doc:"How many different API keys must approve what this policy makes wait; null is 1. Of several policies the most counts."`
+	ApproverNotRequester opt[bool]     `json:"approver_not_requester,omitempty" doc:"The API key that asked for a payment may not approve it. So it is whenever more than one approval is required."`
 	BlockedCategories    opt[[]string] `json:"blocked_categories,omitempty" doc:"Of payments. Case does not matter, and '-', '_' and space are the same."`
 	AllowedCategories    opt[[]string] `json:"allowed_categories,omitempty" doc:"When not empty, payments of other categories are denied."`
 	AllowedPayees        opt[[]string] `json:"allowed_payees,omitempty" doc:"When not empty, other payees are denied; for transfers, ids of agents."`
@@ -178,6 +184,15 @@ func (in limitsInput) apply(l *policy.Limits) error {
 			*n.to = ptr(n.in.value)
 		}
 	}
+	if n := in.RequiredApprovals; n.set {
+		if !n.null && n.value < 1 {
+			return fault.Invalidf("limits.required_approvals", "must be between 1 and %d", policy.MaxApprovals)
+		}
+		l.RequiredApprovals = n.value // 0 for null
+	}
+	if apart := in.ApproverNotRequester; apart.set {
+		l.ApproverNotRequester = apart.value
+	}
 	if ttl := in.ApprovalTTL; ttl.set {
 		const most = int64(1) << 31 // far over the service's bound, and safe to multiply
 		if !ttl.null && ttl.value < 1 {
@@ -227,6 +242,7 @@ type createPolicyInput struct {
 		Scope  policyScopeWire  `json:"scope" doc:"Exactly one of its fields."`
 		Limits limitsInput      `json:"limits,omitempty"`
 		Rules  []policyRuleWire `json:"rules,omitempty" maxItems:"20"`
+		Mode   string           `json:"mode,omitempty" enum:"enforce,observe" default:"enforce" doc:"observe: acts are judged and counted, and never stopped; decisions say what would have been."`
 	}
 }
 
@@ -235,6 +251,7 @@ type updatePolicyInput struct {
 	Body struct {
 		Limits  limitsInput           `json:"limits,omitempty" doc:"Merged: a limit that is left out stays, null removes it."`
 		Rules   opt[[]policyRuleWire] `json:"rules,omitempty" doc:"Replaces all rules."`
+		Mode    string                `json:"mode,omitempty" enum:"enforce,observe"`
 		Version *int                  `json:"version,omitempty" minimum:"1" doc:"The version that the caller has seen; another one is a conflict."`
 	}
 }
@@ -264,7 +281,7 @@ func (f *face) registerPolicies() {
 		if err != nil {
 			return nil, err
 		}
-		req := policy.CreateRequest{Scope: scope}
+		req := policy.CreateRequest{Scope: scope, Mode: policy.Mode(in.Body.Mode)}
 		if err := in.Body.Limits.apply(&req.Limits); err != nil {
 			return nil, err
 		}
@@ -342,6 +359,9 @@ func (f *face) updatePolicy(ctx context.Context, in *updatePolicyInput) (*output
 				return err
 			}
 			p.Rules = rules
+		}
+		if in.Body.Mode != "" {
+			p.Mode = policy.Mode(in.Body.Mode)
 		}
 		return in.Body.Limits.apply(&p.Limits)
 	}}

@@ -1,0 +1,104 @@
+package native
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/bureau-agents/bureau/core/account"
+)
+
+func TestSeveralApprovers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, withGate)
+	agent, wallet := f.funded("100")
+	f.policy(agent, `{"require_approval_above":"10","required_approvals":2}`)
+	ask := func() string {
+		return "/v1/approvals/" + f.pay(wallet, "10", "").get("approval", "id").(string)
+	}
+	one, two := "x-api-key: "+f.newKey(account.Approvals), "x-api-key: "+f.newKey(account.Approvals)
+
+	path := ask()
+	f.wantError(f.do(http.MethodPost, path+"/approve", ""), 403, "permission_error", "approver_is_requester")
+	for range 2 { // the same key counts once
+		first := f.want(200, http.MethodPost, path+"/approve", "", one)
+		if first.get("status") != "pending" || first.get("act", "state") != "parked" || first.get("required_approvals") != 2.0 || len(first.get("votes").([]any)) != 1 {
+			t.Fatalf("%s", first.body)
+		}
+	}
+	done := f.want(200, http.MethodPost, path+"/approve", "", two)
+	if done.get("status") != "approved" || done.get("act", "state") != "done" || len(done.get("votes").([]any)) != 2 {
+		t.Errorf("%s", done.body)
+	}
+	f.wantError(f.do(http.MethodPost, path+"/approve", "", one), 409, "conflict_error", "approval_decided")
+
+	path = ask()
+	f.want(200, http.MethodPost, path+"/approve", "", one)
+	if denied := f.want(200, http.MethodPost, path+"/deny", "", two); denied.get("status") != "denied" || denied.get("act", "state") != "denied" {
+		t.Errorf("%s", denied.body)
+	}
+	for _, bad := range []string{`{"required_approvals":0}`, `{"required_approvals":11}`} {
+		body := fmt.Sprintf(`{"scope":{"agent_id":%q},"limits":%s}`, agent, bad)
+		f.wantError(f.do(http.MethodPost, "/v1/policies", body), 400, "invalid_request_error", "invalid_request")
+	}
+}
+
+func TestObservingPolicy(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, withGate)
+	agent, wallet := f.funded("100")
+	made := f.want(201, http.MethodPost, "/v1/policies", fmt.Sprintf(`{"scope":{"agent_id":%q},"limits":{"daily_limit":"15"},"mode":"observe"}`, agent))
+	wantDecision(t, f.pay(wallet, "1", ""), "denied", "no_policy") // a policy that observes allows nobody to pay
+	f.policy(agent, `{}`)
+	for i, would := range []any{nil, "daily_limit", nil} {
+		paid := f.pay(wallet, []string{"10", "10", "5"}[i], "")
+		wantDecision(t, paid, "completed", nil)
+		var got any
+		if paid.get("decision", "would") != nil {
+			got = paid.get("decision", "would", "rule")
+			if paid.get("decision", "would", "outcome") != "deny" || paid.get("decision", "would", "policy_id") != made.get("id") {
+				t.Errorf("%s", paid.body)
+			}
+		}
+		if got != would {
+			t.Errorf("payment %d: would be stopped by %v; want %v", i, got, would)
+		}
+	}
+	simulated := f.want(200, http.MethodPost, "/v1/policies/simulate", fmt.Sprintf(`{"agent_id":%q,"amount":"1"}`, agent))
+	if simulated.get("outcome") != "allow" || simulated.get("would", "rule") != "daily_limit" {
+		t.Errorf("%s", simulated.body)
+	}
+	path := "/v1/policies/" + made.get("id").(string)
+	if got := f.want(200, http.MethodPatch, path, `{"mode":"enforce"}`); got.get("mode") != "enforce" || got.get("limits", "daily_limit") == nil {
+		t.Errorf("%s", got.body)
+	}
+	wantDecision(t, f.pay(wallet, "1", ""), "denied", "daily_limit") // what was really spent counts now
+}
+
+func TestPolicyVersions(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, withGate)
+	agent := f.newAgent()
+	made := f.policy(agent, `{"daily_limit":"80"}`)
+	path := "/v1/policies/" + made.get("id").(string)
+	f.want(200, http.MethodPatch, path, `{"limits":{"daily_limit":"90"},"mode":"observe"}`)
+	list := f.want(200, http.MethodGet, path+"/versions?limit=1", "")
+	if got := list.get("data").([]any); len(got) != 1 || got[0].(map[string]any)["version"] != 2.0 || list.get("has_more") != true {
+		t.Errorf("%s", list.body)
+	}
+	first := f.want(200, http.MethodGet, path+"/versions/1", "")
+	if first.get("policy_id") != made.get("id") || first.get("limits", "daily_limit", "amount") != "80.00" || first.get("mode") != "enforce" ||
+		first.get("made_by") != f.admin.Key.String() {
+		t.Errorf("%s", first.body)
+	}
+	restored := f.want(200, http.MethodPost, path+"/versions/1/restore", "")
+	if restored.get("version") != 3.0 || restored.get("limits", "daily_limit", "amount") != "80.00" || restored.get("mode") != "enforce" {
+		t.Errorf("%s", restored.body)
+	}
+	f.wantError(f.do(http.MethodGet, path+"/versions/9", ""), 404, "not_found_error", "policy_version_not_found")
+	f.want(200, http.MethodDelete, path, "")
+	f.want(200, http.MethodGet, path+"/versions/3", "")
+	f.wantError(f.do(http.MethodPost, path+"/versions/1/restore", ""), 404, "not_found_error", "policy_not_found")
+	unknown := "/v1/policies/pol_01h00000000000000000000000/versions"
+	f.wantError(f.do(http.MethodGet, unknown, ""), 404, "not_found_error", "policy_not_found")
+}
