@@ -8,7 +8,6 @@ import (
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/id"
-	"github.com/bureau-agents/bureau/ports/money"
 )
 
 // Repository keeps the records of acts; see History for what it may offer beside. Calls join the transaction in ctx. A record that is missing or another tenant's is
@@ -32,11 +31,15 @@ type Repository interface {
 }
 
 // History is what a Repository may offer beside: with it, a cap that is set in the middle of a window holds for what was spent
-// in that window before, and deleting a policy and making it anew resets nothing.
+// in that window before, deleting a policy and making it anew resets nothing, and policies can tell whom their scope has paid before.
 type History interface {
-	// Moved returns how much the payments and transfers of a scope that were done at since or later have moved, in micro-units of
-	// a currency. Of a swarm it counts the acts of those who are members now.
-	Moved(ctx context.Context, sc account.Scope, s policy.Scope, since time.Time, c money.Currency) (int64, error)
+	// Consumed returns what the acts of a scope have consumed of a measure in the window of a key: of payments and transfers what was
+	// done, of models what the server's own calls consumed, and what acts that are under way have set aside in the counter of the key. Of
+	// payments that are under way and have set nothing aside there, their amount counts as spent. Of a window that rolls there may be
+	// several changes, to several buckets. Of a swarm the acts of those count who are members now.
+	Consumed(ctx context.Context, sc account.Scope, s policy.Scope, m policy.Measure, k policy.Key) ([]policy.Counter, error)
+	// Paid reports for each scope whether a payment or transfer to the same payee, as policy.PayeeKey has it, was done in it.
+	Paid(ctx context.Context, sc account.Scope, payee string, scopes []policy.Scope) ([]bool, error)
 }
 
 // Unstarted chooses acts that wait; zero fields do not narrow.

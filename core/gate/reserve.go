@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -13,7 +14,7 @@ import (
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
-	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/rule"
 )
 
 // maxRejudge is how often an act is judged again because the policies changed while its rules were asked.
@@ -32,6 +33,8 @@ type judgement struct {
 	policies []policy.Policy
 	verdicts policy.Verdicts
 	counters []policy.Counter // of Demands, once weigh has read them
+	approved bool             // a person has approved the act
+	paid     map[id.Policy]bool
 	policy.Assessment
 }
 
@@ -62,7 +65,7 @@ func (g *Gate) judged(
 			if at, err = g.now(ctx); err != nil {
 				return err
 			}
-			j := &judgement{at: at}
+			j := &judgement{at: at, approved: approved}
 			if stand.Outcome == policy.Denied {
 				j.Assessment = stand.Assessment
 				return body(ctx, j)
@@ -74,11 +77,14 @@ func (g *Gate) judged(
 				seen, verdicts = now, nil
 				g.seen.remember(sc, act.Agent, now)
 			}
+			if j.paid, err = g.paid(ctx, sc, act, j.policies); err != nil {
+				return err
+			}
 			j.verdicts = verdicts
 			switch {
 			case !policy.Judged(act.Action) || verdicts.Covers(j.policies):
 				j.Assessment = policy.Assess(j.policies, verdicts, subjectOf(act, stand.info), policy.Options{
-					At: at, Approved: approved, DefaultAllow: g.c.DefaultAllow,
+					At: at, Approved: approved, DefaultAllow: g.c.DefaultAllow, Paid: j.paid,
 				})
 			case asked <= maxRejudge:
 				return errAsk
@@ -154,6 +160,7 @@ func subjectOf(act Act, info agent.StandingInfo) policy.Subject {
 	return policy.Subject{
 		Action: act.Action, Agent: act.Agent, AgentName: info.Name, Labels: info.Metadata, Amount: act.Amount, Tokens: act.Tokens,
 		Payee: act.Payee, Category: act.Category, Description: act.Description, Tool: act.Tool, Arguments: act.Arguments,
+		Run: act.run(),
 	}
 }
 
@@ -188,43 +195,111 @@ func (g *Gate) weigh(ctx context.Context, sc account.Scope, act Act, j *judgemen
 	if j.counters, err = read(ctx, sc, keys); err != nil {
 		return nil, err
 	}
-	if err := g.recall(ctx, sc, act, j, lock); err != nil {
+	if err := g.recall(ctx, sc, j, lock); err != nil {
 		return nil, err
 	}
 	j.Watch(j.counters)
 	if rule, reason, over := policy.Exceeded(j.Demands, j.counters); over {
 		j.deny(rule, reason)
+	} else if asked, ok := policy.Asked(j.Demands, j.counters); ok {
+		j.ask(asked)
 	}
 	return nil, nil
 }
 
-// recall begins fresh counters of payments with what their scope has spent in the window already. No payment of the scope is on
-// its way uncounted: whoever set the limit waited for all of them, and kept new ones waiting.
-func (g *Gate) recall(ctx context.Context, sc account.Scope, act Act, j *judgement, lock bool) error {
+// recall begins fresh counters with what their scope has consumed in the window already. No payment of the scope is on its way
+// uncounted: whoever set the limit waited for all of them, and kept new ones waiting.
+func (g *Gate) recall(ctx context.Context, sc account.Scope, j *judgement, lock bool) error {
 	history, ok := g.d.Acts.(History)
-	if !ok || g.d.Executors[act.Action] == nil {
+	if !ok {
 		return nil
 	}
 	var begin []policy.Counter
-	for i := range j.counters {
+	for i, d := range j.Demands {
 		c := &j.counters[i]
-		if !c.Fresh {
+		if !c.Fresh || !recalled(d) {
 			continue
 		}
-		p := slices.IndexFunc(j.policies, func(p policy.Policy) bool { return p.ID == c.Key.Policy })
-		spent, err := history.Moved(ctx, sc, j.policies[p].Scope, c.Key.Start, money.Currency(c.Key.Unit))
+		p := slices.IndexFunc(j.policies, func(p policy.Policy) bool { return p.ID == d.Key.Policy })
+		past, err := history.Consumed(ctx, sc, j.policies[p].Scope, d.Measure, d.Key)
 		if err != nil {
 			return err
 		}
-		if spent > 0 {
-			c.Spent = spent
-			begin = append(begin, policy.Counter{Key: c.Key, Spent: spent})
+		if policy.Rolls(d.Key.Window) {
+			begin = append(begin, past...)
+			if *c, err = rolled(d.Key, past); err != nil {
+				return err
+			}
+			continue
+		}
+		sum := policy.Counter{Key: d.Key}
+		for _, part := range past {
+			sum.Spent, sum.Reserved = sum.Spent+part.Spent, sum.Reserved+part.Reserved
+		}
+		if sum.Spent > 0 || sum.Reserved > 0 {
+			c.Spent, c.Reserved = sum.Spent, sum.Reserved
+			begin = append(begin, sum)
 		}
 	}
 	if !lock || len(begin) == 0 {
 		return nil
 	}
 	return g.d.Counters.Add(ctx, sc, begin)
+}
+
+// recalled reports whether a counter begins with what was there before it. Structuring counts from when it was set, and what rules say of
+// acts that are not payments has no record.
+func recalled(d policy.Demand) bool {
+	if strings.HasPrefix(d.Key.Name, policy.RuleCounter) {
+		return d.Measure == policy.MeasureAmount
+	}
+	return !strings.HasPrefix(d.Key.Name, policy.StructuringCounter)
+}
+
+func rolled(k policy.Key, parts []policy.Counter) (policy.Counter, error) {
+	var r policy.Rolling
+	var err error
+	for _, part := range parts {
+		if r, err = r.Add(part); err != nil {
+			return policy.Counter{}, err
+		}
+	}
+	return r.In(k), nil
+}
+
+// paid tells in which policies' scopes the act's payee has been paid before, where that matters.
+func (g *Gate) paid(ctx context.Context, sc account.Scope, act Act, policies []policy.Policy) (map[id.Policy]bool, error) {
+	history, ok := g.d.Acts.(History)
+	if !ok || act.Action != rule.ActionPayment && act.Action != rule.ActionTransfer {
+		return nil, nil
+	}
+	var asking []id.Policy
+	var scopes []policy.Scope
+	for _, p := range policies {
+		if p.AsksForPayee() {
+			asking, scopes = append(asking, p.ID), append(scopes, p.Scope)
+		}
+	}
+	if len(asking) == 0 {
+		return nil, nil
+	}
+	known, err := history.Paid(ctx, sc, act.Payee, scopes)
+	if err != nil {
+		return nil, err
+	}
+	out := map[id.Policy]bool{}
+	for i, p := range asking {
+		out[p] = known[i]
+	}
+	return out, nil
+}
+
+// ask makes the act wait, unless it waits or has been approved already.
+func (j *judgement) ask(a policy.Assessment) {
+	j.Approvals, j.Apart = max(j.Approvals, a.Approvals), j.Apart || a.Apart
+	if j.Outcome == policy.Allowed && !j.approved {
+		j.Outcome, j.Rule, j.Reason, j.TTL = policy.Parked, a.Rule, a.Reason, a.TTL
+	}
 }
 
 func (j *judgement) deny(rule, reason string) {

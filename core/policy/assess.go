@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -39,6 +41,7 @@ type Subject struct {
 	Description string
 	Tool        string
 	Arguments   json.RawMessage
+	Run         id.Session // the session at the top, which is the run; zero: the act is a run of its own
 }
 
 // moves reports whether the act takes money out of a wallet.
@@ -65,12 +68,22 @@ type Assessment struct {
 
 // Demand is a cap on a counter and what the act wants to add to it.
 type Demand struct {
-	Key    Key
-	Rule   string // how a decision names it
-	Amount int64  // micro-units or tokens; never negative
-	Max    int64
+	Key     Key
+	Measure Measure // what the counter counts
+	Rule    string  // how a decision names it
+	Amount  int64   // micro-units, acts or tokens; never negative
+	Max     int64
+	// Asks makes the act wait for an approval where it would pass Max, instead of denying it; nil denies.
+	Asks *Ask
 	// Observed marks the demand of a policy in the mode Observe: it is counted, and never denies.
 	Observed bool
+}
+
+// Ask is how an approval is asked for.
+type Ask struct {
+	TTL       time.Duration // how long it may take
+	Approvals int           // as in Assessment
+	Apart     bool          // likewise
 }
 
 // Options say how an act is judged.
@@ -78,6 +91,8 @@ type Options struct {
 	At           time.Time // the time of the decision; chooses the windows
 	Approved     bool      // a person has approved the act: nothing asks again
 	DefaultAllow bool      // payments without a policy are allowed
+	// Paid holds the policies in whose scope somebody has paid the act's payee before; see Limits.NewPayee.
+	Paid map[id.Policy]bool
 }
 
 // finding is one objection; the strictest wins, the first of equals.
@@ -99,7 +114,7 @@ func Assess(policies []Policy, verdicts Verdicts, s Subject, o Options) Assessme
 }
 
 func assess(policies []Policy, verdicts Verdicts, s Subject, o Options) Assessment {
-	a := assessor{subject: s, at: o.At, approved: o.Approved}
+	a := assessor{subject: s, at: o.At, approved: o.Approved, paid: o.Paid}
 	if len(policies) == 0 && s.moves() && !o.DefaultAllow {
 		a.deny(RuleNoPolicy, "no policy allows this agent to spend")
 	}
@@ -118,6 +133,7 @@ type assessor struct {
 	subject  Subject
 	at       time.Time
 	approved bool
+	paid     map[id.Policy]bool
 	worst    finding
 	demands  []Demand
 
@@ -133,18 +149,29 @@ func (a *assessor) deny(rule, format string, args ...any) {
 
 // park asks for an approval by p.
 func (a *assessor) park(p Policy, rule, format string, args ...any) {
-	a.approvals = max(a.approvals, p.Limits.RequiredApprovals, 1)
-	a.apart = a.apart || p.Limits.ApproverNotRequester || p.Limits.RequiredApprovals > 1
+	ask := p.Limits.ask()
+	a.approvals, a.apart = max(a.approvals, ask.Approvals), a.apart || ask.Apart
 	if a.worst.outcome == "" && !a.approved {
 		a.worst = finding{outcome: Parked, rule: rule, ttl: p.Limits.ApprovalTTL, reason: fmt.Sprintf(format, args...)}
 	}
 }
 
+func (l Limits) ask() Ask {
+	ttl := l.ApprovalTTL
+	if ttl == 0 {
+		ttl = DefaultApprovalTTL
+	}
+	return Ask{TTL: ttl, Approvals: max(l.RequiredApprovals, 1), Apart: l.ApproverNotRequester || l.RequiredApprovals > 1}
+}
+
 func (a *assessor) limits(p Policy) {
 	if a.subject.moves() {
 		a.payment(p)
+		a.times(p)
 		a.windows(p)
 		a.threshold(p)
+		a.newPayee(p)
+		a.structuring(p)
 		return
 	}
 	a.costs(p)
@@ -195,23 +222,88 @@ func (a *assessor) domains(l Limits) {
 	}
 }
 
+// windows demands room in the windows of payments and transfers.
 func (a *assessor) windows(p Policy) {
-	l := p.Limits
-	for _, w := range []struct {
-		name   string
-		window rule.Window
-		max    *money.Amount
-	}{
-		{"hourly_limit", rule.WindowHour, l.HourlyLimit},
-		{"daily_limit", rule.WindowDay, l.DailyLimit},
-		{"weekly_limit", rule.WindowWeek, l.WeeklyLimit},
-		{"monthly_limit", rule.WindowMonth, l.MonthlyLimit},
-		{"all_time_limit", rule.WindowAll, l.AllTimeLimit},
-	} {
-		if w.max != nil && a.comparable(w.name, *w.max) {
-			a.demand(p, w.name, w.name, w.window, string(w.max.Currency), a.subject.Amount.Micros, w.max.Micros)
+	windows := p.Limits.AllWindows()
+	for i, w := range windows {
+		switch w.Measure {
+		case MeasureCount:
+			a.demandWindow(p, w, 1)
+		case MeasureAmount:
+			switch {
+			case a.subject.Amount != nil && a.subject.Amount.Currency == w.Currency:
+				a.demandWindow(p, w, a.subject.Amount.Micros)
+			case !slices.ContainsFunc(windows, func(o WindowLimit) bool {
+				return a.subject.Amount != nil && o.Currency == a.subject.Amount.Currency && o.Name() == w.Name()
+			}) && !slices.ContainsFunc(windows[:i], func(o WindowLimit) bool { return o.Name() == w.Name() }):
+				a.comparable(w.Name(), money.Of(w.Max, w.Currency))
+			}
 		}
 	}
+}
+
+func (a *assessor) times(p Policy) {
+	ranges := p.Limits.AllowedTimes
+	if len(ranges) > 0 && !slices.ContainsFunc(ranges, func(t TimeRange) bool { return t.holds(a.at) }) {
+		a.deny("allowed_times", "payments are not allowed at this time, %s", a.at.UTC().Format("Mon 15:04 MST"))
+	}
+}
+
+func (a *assessor) newPayee(p Policy) {
+	if !p.AsksForPayee() || a.paid[p.ID] {
+		return
+	}
+	if p.Limits.NewPayee == Deny {
+		a.deny("new_payee", "%q has not been paid before", a.subject.Payee)
+	} else {
+		a.park(p, "new_payee", "%q has not been paid before", a.subject.Payee)
+	}
+}
+
+// AsksForPayee reports whether Options.Paid matters to the policy.
+func (p Policy) AsksForPayee() bool {
+	return p.Limits.NewPayee == Deny || p.Limits.NewPayee == RequireApproval
+}
+
+// structuring demands that acts just below a threshold stay few.
+func (a *assessor) structuring(p Policy) {
+	if p.Limits.Structuring == nil || a.subject.Amount == nil {
+		return
+	}
+	s, amount := p.Limits.Structuring.withDefaults(), *a.subject.Amount
+	near := func(name string, threshold *money.Amount, most int64) {
+		if threshold == nil || threshold.Currency != amount.Currency || amount.Micros > most {
+			return
+		}
+		least := threshold.Micros/100*int64(s.NearPercent) + (threshold.Micros%100*int64(s.NearPercent)+99)/100
+		if amount.Micros < least {
+			return
+		}
+		d := Demand{
+			Key: Key{
+				Policy: p.ID, Name: StructuringCounter + name + ":" + payeeDigest(a.subject.Payee), Window: minutesWindow(s.Window), Unit: UnitCount,
+			},
+			Measure: MeasureCount, Rule: "structuring", Amount: 1, Max: int64(s.MinPayments - 1),
+		}
+		d.Key.Start, _ = WindowStart(d.Key.Window, a.at)
+		if s.Action == RequireApproval {
+			ask := p.Limits.ask()
+			d.Asks = &ask
+		}
+		a.demands = append(a.demands, d)
+	}
+	if top := p.Limits.MaxPerTransaction; top != nil {
+		near("max_per_transaction", top, top.Micros)
+	}
+	if ask := p.Limits.RequireApprovalAbove; ask != nil {
+		near("require_approval_above", ask, ask.Micros-1)
+	}
+}
+
+// payeeDigest stands for a payee in the name of a counter.
+func payeeDigest(to string) string {
+	sum := sha256.Sum256([]byte(PayeeKey(to)))
+	return hex.EncodeToString(sum[:16])
 }
 
 func (a *assessor) threshold(p Policy) {
@@ -221,33 +313,18 @@ func (a *assessor) threshold(p Policy) {
 	}
 }
 
-// costs checks the budgets for what the act consumes.
+// costs demands room in the budgets for what the act consumes.
 func (a *assessor) costs(p Policy) {
-	l, s := p.Limits, a.subject
-	for _, c := range []struct {
-		name   string
-		window rule.Window
-		max    *money.Amount
-	}{
-		{"daily_cost_limit", rule.WindowDay, l.DailyCostLimit},
-		{"monthly_cost_limit", rule.WindowMonth, l.MonthlyCostLimit},
-	} {
-		switch {
-		case c.max == nil:
+	for _, w := range p.Limits.AllWindows() {
+		switch s := a.subject; {
+		case w.Measure == MeasureTokens && s.Action == rule.ActionModelCall:
+			a.demandWindow(p, w, s.Tokens)
+		case w.Measure != MeasureCost:
 		case s.Amount == nil && s.Action == rule.ActionModelCall:
-			a.deny(RulePriceUnknown, "the model has no known price, and %s is %s", c.name, *c.max)
-		case s.Amount != nil && a.comparable(c.name, *c.max):
-			a.demand(p, c.name, c.name, c.window, string(c.max.Currency), s.Amount.Micros, c.max.Micros)
+			a.deny(RulePriceUnknown, "the model has no known price, and %s is %s", w.Name(), money.Of(w.Max, w.Currency))
+		case s.Amount != nil && a.comparable(w.Name(), money.Of(w.Max, w.Currency)):
+			a.demandWindow(p, w, s.Amount.Micros)
 		}
-	}
-	if s.Action != rule.ActionModelCall {
-		return
-	}
-	if l.DailyTokenLimit != nil {
-		a.demand(p, "daily_token_limit", "daily_token_limit", rule.WindowDay, UnitTokens, s.Tokens, *l.DailyTokenLimit)
-	}
-	if l.MonthlyTokenLimit != nil {
-		a.demand(p, "monthly_token_limit", "monthly_token_limit", rule.WindowMonth, UnitTokens, s.Tokens, *l.MonthlyTokenLimit)
 	}
 }
 
@@ -264,16 +341,29 @@ func (a *assessor) comparable(name string, limit money.Amount) bool {
 	return true
 }
 
-func (a *assessor) demand(p Policy, counter, name string, w rule.Window, unit string, amount, most int64) {
-	start, ok := WindowStart(w, a.at)
+func (a *assessor) demandWindow(p Policy, w WindowLimit, amount int64) {
+	a.demand(p, Demand{
+		Key: Key{Name: w.Name(), Window: w.span(), Unit: w.Unit()}, Measure: w.Measure, Rule: w.Name(), Amount: amount, Max: w.Max,
+	})
+}
+
+func (a *assessor) demand(p Policy, d Demand) {
+	start, ok := WindowStart(d.Key.Window, a.at)
 	if !ok {
-		a.deny(name, "the window %q is unknown", w)
+		a.deny(d.Rule, "the window %q is unknown", d.Key.Window)
 		return
 	}
-	a.demands = append(a.demands, Demand{
-		Key:  Key{Policy: p.ID, Name: counter, Window: w, Start: start, Unit: unit},
-		Rule: name, Amount: amount, Max: most,
-	})
+	d.Key.Policy, d.Key.Start = p.ID, start
+	if d.Key.Window == WindowRun {
+		if a.subject.Run.IsZero() { // a run of its own, which nothing else adds to
+			if !fits(Counter{}, d) {
+				a.deny(d.Rule, "%s would pass %s of %s", d.show(d.Amount), d.Rule, d.show(d.Max))
+			}
+			return
+		}
+		d.Key.Run = a.subject.Run
+	}
+	a.demands = append(a.demands, d)
 }
 
 func (a *assessor) rules(p Policy, verdicts Verdicts) {
@@ -305,7 +395,14 @@ func (a *assessor) ruleLimit(p Policy, plugin string, l rule.Limit) {
 		return
 	}
 	if a.comparable(plugin, l.Max) {
-		a.demand(p, RuleCounter+plugin, plugin, l.Window, string(l.Max.Currency), amount.Micros, l.Max.Micros)
+		measure := MeasureCost
+		if a.subject.moves() {
+			measure = MeasureAmount
+		}
+		a.demand(p, Demand{
+			Key: Key{Name: RuleCounter + plugin, Window: l.Window, Unit: string(l.Max.Currency)}, Measure: measure, Rule: plugin,
+			Amount: amount.Micros, Max: l.Max.Micros,
+		})
 	}
 }
 
@@ -341,26 +438,51 @@ func (a *assessor) result() Assessment {
 }
 
 // Exceeded returns the first demand that its counter does not leave room for, in words; ok is false when all of them fit. The
-// counters are those of the demands' keys, in order.
+// counters are those of the demands' keys, in order. Demands that only ask are left to Asked.
 func Exceeded(demands []Demand, counters []Counter) (ruleName, reason string, ok bool) {
 	for i, d := range demands {
-		c := counters[i]
-		if d.Observed || fits(c, d) {
-			continue
+		if !d.Observed && d.Asks == nil && !fits(counters[i], d) {
+			return d.Rule, d.over(counters[i]), true
 		}
-		show := func(n int64) string {
-			if d.Key.Unit == UnitTokens {
-				return fmt.Sprintf("%d tokens", n)
-			}
-			return money.Of(n, money.Currency(d.Key.Unit)).String()
-		}
-		reason := fmt.Sprintf("%s would pass %s of %s: %s are spent", show(d.Amount), d.Rule, show(d.Max), show(c.Spent))
-		if c.Reserved > 0 {
-			reason += fmt.Sprintf(" and %s set aside", show(c.Reserved))
-		}
-		return d.Rule, reason, true
 	}
 	return "", "", false
+}
+
+// Asked returns an assessment which makes an act that nothing denies wait, because it would pass demands that ask, and whether there are
+// any. Its outcome is Parked whether or not the act has been approved.
+func Asked(demands []Demand, counters []Counter) (a Assessment, ok bool) {
+	for i, d := range demands {
+		if d.Observed || d.Asks == nil || fits(counters[i], d) {
+			continue
+		}
+		if !ok {
+			a = Assessment{Outcome: Parked, Rule: d.Rule, Reason: d.over(counters[i]), TTL: d.Asks.TTL}
+		}
+		a.Approvals, a.Apart, ok = max(a.Approvals, d.Asks.Approvals), a.Apart || d.Asks.Apart, true
+	}
+	return a, ok
+}
+
+func (d Demand) show(n int64) string {
+	switch d.Key.Unit {
+	case UnitTokens:
+		return fmt.Sprintf("%d tokens", n)
+	case UnitCount:
+		return fmt.Sprintf("%d payments", n)
+	}
+	return money.Of(n, money.Currency(d.Key.Unit)).String()
+}
+
+// over says in words why the demand does not fit into its counter.
+func (d Demand) over(c Counter) string {
+	if d.Rule == "structuring" {
+		return fmt.Sprintf("with %d payments to this payee before it, all just below the threshold, it would pass the threshold", c.Spent+c.Reserved)
+	}
+	reason := fmt.Sprintf("%s would pass %s of %s: %s are spent", d.show(d.Amount), d.Rule, d.show(d.Max), d.show(c.Spent))
+	if c.Reserved > 0 {
+		reason += fmt.Sprintf(" and %s set aside", d.show(c.Reserved))
+	}
+	return reason
 }
 
 // fits reports whether spent + reserved + amount <= max, without leaving int64 on the way.

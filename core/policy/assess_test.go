@@ -164,12 +164,18 @@ func TestDemands(t *testing.T) {
 	}
 	got := Assess([]Policy{p}, Verdicts{{p.ID, 1, 0}: cap50, {p.ID, 1, 1}: cap40}, s, Options{At: noon})
 	day := time.Date(2026, 7, 15, 0, 0, 0, 0, time.UTC)
-	want := []Demand{
-		{Key{p.ID, "all_time_limit", rule.WindowAll, time.Unix(0, 0).UTC(), "USDC"}, "all_time_limit", 10, 1000, false},
-		{Key{p.ID, "daily_limit", rule.WindowDay, day, "USDC"}, "daily_limit", 10, 100, false},
-		{Key{p.ID, "rule:spend", rule.WindowDay, day, "USDC"}, "spend", 10, 40, false}, // counted once, held to the stricter cap
+	demand := func(counter string, w rule.Window, start time.Time, name string, most int64) Demand {
+		return Demand{
+			Key:     Key{Policy: p.ID, Name: counter, Window: w, Start: start, Unit: "USDC"},
+			Measure: MeasureAmount, Rule: name, Amount: 10, Max: most,
+		}
 	}
-	if d := cmp.Diff(want, got.Demands, cmp.Comparer(func(a, b id.Policy) bool { return a == b })); d != "" {
+	want := []Demand{
+		demand("all_time_limit", rule.WindowAll, time.Unix(0, 0).UTC(), "all_time_limit", 1000),
+		demand("daily_limit", rule.WindowDay, day, "daily_limit", 100),
+		demand("rule:spend", rule.WindowDay, day, "spend", 40), // counted once, held to the stricter cap
+	}
+	if d := cmp.Diff(want, got.Demands, cmp.Comparer(func(a, b id.Policy) bool { return a == b }), cmp.Comparer(func(a, b id.Session) bool { return a == b })); d != "" {
 		t.Error(d)
 	}
 }

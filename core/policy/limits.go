@@ -91,15 +91,15 @@ func (w WindowLimit) span() rule.Window {
 // Structuring stops payments that are split to stay below a threshold.
 //
 // The thresholds are max_per_transaction and require_approval_above of the same policy, each by itself. A payment or transfer is near a
-// threshold when it is at least NearPercent of it and the threshold does not stop it. When an act is near, those before it that were near
-// the same threshold, in the same currency, to the same payee, by the same scope, within the last Window, are counted and added up.
-// If this act would be the MinPayments-th, or a later one, and the sum with it would pass the threshold, Action is taken. Payees are the
-// same when PayeeKey says so. The window is a rolling one of 60 buckets; acts count from when the rule was set. It is decided with the
-// policy's counters locked, so of acts that come at once exactly those are stopped that would be stopped one after the other.
+// threshold when it is at least NearPercent of it and the threshold does not stop it. When an act is near, those that were allowed before it
+// and were near the same threshold, to the same payee, by the same scope, within the last Window, are counted. If this act would be the
+// MinPayments-th, or a later one, Action is taken; since MinPayments times NearPercent is over 100, together they pass the threshold that
+// each of them keeps. Payees are the same when PayeeKey says so. The window rolls, in 60 buckets; acts count from when the rule was set.
+// It is decided with the counters locked, so of acts that come at once exactly as many are allowed as if they came one after the other.
 type Structuring struct {
 	Window      time.Duration // whole minutes, up to 7 days; 0 is DefaultStructuringWindow
 	MinPayments int           // 2 to 1000; 0 is DefaultStructuringPayments
-	NearPercent int           // 1 to 100; 0 is DefaultStructuringNear
+	NearPercent int           // 1 to 100; 0 is DefaultStructuringNear; MinPayments times NearPercent is over 100
 	Action      Action        // Deny or RequireApproval; "" is Deny
 }
 
@@ -271,6 +271,9 @@ func (s Structuring) validate(add func(path, format string, args ...any)) {
 	}
 	if s.NearPercent < 1 || s.NearPercent > 100 {
 		add("limits.structuring.near_percent", "must be between 1 and 100")
+	}
+	if s.MinPayments*s.NearPercent <= 100 {
+		add("limits.structuring.min_payments", "times near_percent must be over 100, so that the payments pass the threshold together")
 	}
 	if s.Action != Deny && s.Action != RequireApproval {
 		add("limits.structuring.action", "must be deny or require_approval")

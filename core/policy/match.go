@@ -21,3 +21,17 @@ func containsNorm(list []string, item string, norm func(string) string) bool {
 	}
 	return false
 }
+
+// PayeeKey returns what two spellings of one payee have in common: of a host name or a URL the host in ASCII, of an e-mail address its
+// whole, of anything else the name as payee.Fold has it. NewPayee and Structuring tell payees apart by it.
+func PayeeKey(to string) string {
+	folded := payee.Fold(to)
+	host, err := payee.Host(to)
+	if err != nil || host == "" {
+		return folded
+	}
+	if local, _, ok := strings.Cut(folded, "@"); ok && !strings.Contains(folded, "/") {
+		return local + "@" + host
+	}
+	return host
+}

@@ -73,6 +73,9 @@ func (a *Assessment) Watch(counters []Counter) {
 					o.Outcome, o.Rule, o.Reason = Denied, rule, reason
 					break
 				}
+				if asked, ok := Asked([]Demand{d}, counters[n:n+1]); ok && o.Outcome == Allowed {
+					o.Outcome, o.Rule, o.Reason = Parked, asked.Rule, asked.Reason
+				}
 			}
 		}
 	}

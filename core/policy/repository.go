@@ -18,8 +18,8 @@ type Repository interface {
 	// Get returns a policy.
 	Get(ctx context.Context, sc account.Scope, p id.Policy) (Policy, error)
 	// Update replaces Limits, Rules, Mode, Version and UpdatedAt; ErrVersion unless the stored version is the one before p.Version. It
-	// removes the counters of PaymentWindows, and those of plugin rules in which nothing is set aside: they begin anew with what was
-	// spent, also while a limit or a rule was not there to count.
+	// removes the counters that do not last, see Limits.Lasting, but not those of plugin rules in which something is set aside: they
+	// begin anew with what was spent, also while a limit or a rule was not there to count.
 	Update(ctx context.Context, sc account.Scope, p Policy) error
 	// Delete removes a policy with its counters.
 	Delete(ctx context.Context, sc account.Scope, p id.Policy) error
@@ -60,8 +60,12 @@ type Counters interface {
 	Lock(ctx context.Context, sc account.Scope, keys []Key) ([]Counter, error)
 	// Read is Lock without locking.
 	Read(ctx context.Context, sc account.Scope, keys []Key) ([]Counter, error)
-	// Add changes counters by the given differences, sorted by key; rows appear as needed.
+	// Add changes counters by the given differences, sorted by key; rows appear as needed. Of a window that rolls it may change
+	// several buckets at once.
 	Add(ctx context.Context, sc account.Scope, changes []Counter) error
+	// Expire removes at most limit counters, of every tenant or of one, of windows that ended more than a day before now and in which
+	// nothing is set aside, and returns how many. Whoever comes back to such a window after all finds it Fresh.
+	Expire(ctx context.Context, tenant id.Tenant, now time.Time, limit int) (int, error)
 }
 
 // Approvals keeps approvals. One that is missing or another tenant's is id.NotFound[id.ApprovalKind].

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"cmp"
 	"time"
 
@@ -11,10 +12,13 @@ import (
 // Key names a counter: what one limit of one policy has counted in one window.
 type Key struct {
 	Policy id.Policy
-	Name   string // the limit's field, such as "daily_limit", or RuleCounter and the name of the plugin that asked for the cap
-	Window rule.Window
-	Start  time.Time // of the window, UTC; the zero Unix time for WindowAll
-	Unit   string    // a currency, or UnitTokens
+	// Name is that of the limit, such as "daily_limit", RuleCounter and the name of the plugin that asked for the cap, or
+	// StructuringCounter with the threshold and what stands for the payee.
+	Name   string
+	Window rule.Window // hour, day, week, month, all_time, run, or one that Rolls
+	Start  time.Time   // of the window, UTC; the zero Unix time for WindowAll and WindowRun; of the bucket of a window that rolls
+	Unit   string      // a currency, UnitCount or UnitTokens
+	Run    id.Session  // WindowRun: which; zero otherwise
 }
 
 // RuleCounter begins the names of the counters of caps that plugin rules ask for.
@@ -26,6 +30,9 @@ const rollingPrefix = "rolling_"
 // UnitCount is the unit of counters of acts.
 const UnitCount = "count"
 
+// StructuringCounter begins the names of the counters of Structuring.
+const StructuringCounter = "structuring:"
+
 // UnitTokens is the unit of token counters; currencies are upper-case, so none is called so.
 const UnitTokens = "tokens"
 
@@ -35,27 +42,47 @@ type Counter struct {
 	Spent    int64 // settled
 	Reserved int64 // set aside for acts that are in flight
 	Fresh    bool  // read only: nothing has been counted in it yet; it may have to begin with what was spent before it was there
+
+	// Counters of windows that roll are read as the sum of the buckets that are in the window which ends in the bucket of Key, and changed
+	// in that bucket.
 }
 
-// PaymentWindows returns the names of the counters of payments and transfers that belong to limits of a policy. Nothing is ever
-// set aside in them.
-func PaymentWindows() []string {
-	return []string{"hourly_limit", "daily_limit", "weekly_limit", "monthly_limit", "all_time_limit"}
+// CounterName is the name and the unit of counters.
+type CounterName struct {
+	Name string
+	Unit string
+}
+
+// Lasting returns the counters that a policy with these limits goes on with when it is changed: those of costs and tokens that it limits.
+// All others are begun anew with what was spent, also while a limit was not there to count; so are these when they were not there before.
+// Those whose names begin with StructuringCounter last while Structuring is set.
+func (l Limits) Lasting() []CounterName {
+	var out []CounterName
+	for _, w := range l.AllWindows() {
+		if w.Measure == MeasureCost || w.Measure == MeasureTokens {
+			out = append(out, CounterName{w.Name(), w.Unit()})
+		}
+	}
+	return out
 }
 
 // Compare orders keys; every transaction locks counters in this order.
 func (k Key) Compare(o Key) int {
-	return cmp.Or(
-		cmp.Compare(k.Policy.UUID().String(), o.Policy.UUID().String()),
-		cmp.Compare(k.Name, o.Name),
-		cmp.Compare(k.Window, o.Window),
-		k.Start.Compare(o.Start),
-		cmp.Compare(k.Unit, o.Unit),
-	)
+	if n := compareUUID(k.Policy.UUID(), o.Policy.UUID()); n != 0 {
+		return n
+	}
+	if n := cmp.Or(
+		cmp.Compare(k.Name, o.Name), cmp.Compare(k.Window, o.Window), k.Start.Compare(o.Start), cmp.Compare(k.Unit, o.Unit),
+	); n != 0 {
+		return n
+	}
+	return compareUUID(k.Run.UUID(), o.Run.UUID())
 }
 
+func compareUUID(a, b id.UUID) int { return bytes.Compare(a[:], b[:]) }
+
 // WindowStart returns when the calendar window that holds t began: in UTC, weeks from Monday as in ISO 8601. The start of
-// WindowAll is the Unix epoch. ok is false for an unknown window.
+// WindowAll and WindowRun is the Unix epoch, that of a window that rolls the start of the bucket of t. ok is false for an unknown window.
 func WindowStart(w rule.Window, t time.Time) (start time.Time, ok bool) {
 	t = t.UTC()
 	y, m, d := t.Date()
@@ -68,8 +95,12 @@ func WindowStart(w rule.Window, t time.Time) (start time.Time, ok bool) {
 		return time.Date(y, m, d-(int(t.Weekday())+6)%7, 0, 0, 0, 0, time.UTC), true
 	case rule.WindowMonth:
 		return time.Date(y, m, 1, 0, 0, 0, 0, time.UTC), true
-	case rule.WindowAll:
+	case rule.WindowAll, WindowRun:
 		return time.Unix(0, 0).UTC(), true
 	}
-	return time.Time{}, false
+	width, ok := bucketWidth(w)
+	if !ok {
+		return time.Time{}, false
+	}
+	return bucketOf(width, t), true
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/id"
-	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/rule"
 )
 
@@ -23,7 +22,6 @@ type ActRepo struct{ s *Store }
 
 var (
 	_ gate.Repository = (*ActRepo)(nil)
-	_ gate.History    = (*ActRepo)(nil)
 )
 
 // Acts returns the repository of acts.
@@ -78,6 +76,7 @@ type reservationDoc struct {
 	Start  time.Time   `json:"start"`
 	Unit   string      `json:"unit"`
 	Amount int64       `json:"amount"`
+	Run    string      `json:"run,omitempty"`
 	Watch  bool        `json:"observed,omitempty"`
 }
 
@@ -130,7 +129,12 @@ func encodeReserved(rs []gate.Reservation) (sql.NullString, error) {
 	docs := make([]reservationDoc, len(rs))
 	for i, r := range rs {
 		k := r.Key
-		docs[i] = reservationDoc{k.Policy.UUID().String(), k.Name, k.Window, k.Start, k.Unit, r.Amount, r.Observed}
+		docs[i] = reservationDoc{
+			Policy: k.Policy.UUID().String(), Name: k.Name, Window: k.Window, Start: k.Start, Unit: k.Unit, Amount: r.Amount, Watch: r.Observed,
+		}
+		if !k.Run.IsZero() {
+			docs[i].Run = k.Run.UUID().String()
+		}
 	}
 	b, err := json.Marshal(docs)
 	if err != nil {
@@ -157,6 +161,13 @@ func decodeReserved(text sql.NullString) ([]gate.Reservation, error) {
 			Key: policy.Key{Policy: id.Of[id.PolicyKind](u), Name: d.Name, Window: d.Window, Start: d.Start.UTC(), Unit: d.Unit}, Amount: d.Amount,
 			Observed: d.Watch,
 		}
+		if d.Run == "" {
+			continue
+		}
+		if u, err = id.ParseUUID(d.Run); err != nil {
+			return nil, fmt.Errorf("bunstore: reservations: %w", err)
+		}
+		out[i].Key.Run = id.Of[id.SessionKind](u)
 	}
 	return out, nil
 }
@@ -172,11 +183,12 @@ func rawText(s sql.NullString) json.RawMessage {
 }
 
 const actColumns = `id, act_key, args_hash, action, agent_id, session_id, run_id, tool_use_id, amount, currency, tokens, payee, category, description,
-	tool, arguments, idempotent, rail, state, decision, approval_id, reserved, output, error, created_at, ended_at`
+	tool, arguments, idempotent, rail, state, decision, approval_id, reserved, output, error, created_at, ended_at, cost`
 
 func scanAct(tenant id.Tenant, row scanner) (gate.Record, error) {
 	rec := gate.Record{Tenant: tenant}
 	var amount nullAmount
+	var cost sql.NullInt64
 	var action, state string
 	var decision []byte
 	var arguments, reserved, output sql.NullString
@@ -184,18 +196,26 @@ func scanAct(tenant id.Tenant, row scanner) (gate.Record, error) {
 	a := &rec.Act
 	err := row.Scan(&rec.ID, &a.Key, &rec.ArgsHash, &action, &a.Agent, &a.Session, &a.Run, &a.ToolUse, &amount.micros, &amount.currency, &a.Tokens,
 		&a.Payee, &a.Category, &a.Description, &a.Tool, &arguments, &a.Idempotent, &a.Rail, &state, &decision, &rec.Approval, &reserved, &output,
-		&rec.Error, &created, &ended)
+		&rec.Error, &created, &ended, &cost)
 	if err != nil {
 		return gate.Record{}, err
 	}
 	a.Action, a.Amount, a.Arguments = rule.Action(action), amount.amount(), rawText(arguments)
 	rec.State, rec.Output = gate.State(state), rawText(output)
-	rec.CreatedAt, rec.EndedAt = created.Time(), ended.pointer()
+	rec.CreatedAt, rec.EndedAt, rec.Cost = created.Time(), ended.pointer(), picoOf(cost)
 	if rec.Decision, err = decodeDecision(decision); err != nil {
 		return gate.Record{}, err
 	}
 	rec.Reserved, err = decodeReserved(reserved)
 	return rec, err
+}
+
+// payeeKey returns what policies tell the payee of an act by; nil for an act that pays nobody.
+func payeeKey(a gate.Act) []byte {
+	if a.Action != rule.ActionPayment && a.Action != rule.ActionTransfer {
+		return nil
+	}
+	return []byte(policy.PayeeKey(a.Payee))
 }
 
 // Insert implements gate.Repository.
@@ -210,11 +230,11 @@ func (r *ActRepo) Insert(ctx context.Context, sc account.Scope, rec gate.Record)
 	}
 	a, amount := rec.Act, nullAmountOf(rec.Act.Amount)
 	err = r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		res, err := db.ExecContext(ctx, "INSERT INTO acts (tenant_id, "+actColumns+`)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, act_key) DO NOTHING`,
-			sc.Tenant, rec.ID, a.Key, rec.ArgsHash, string(a.Action), a.Agent, a.Session, a.Run, a.ToolUse, amount.micros, amount.currency, a.Tokens,
+		res, err := db.ExecContext(ctx, "INSERT INTO acts (tenant_id, payee_key, "+actColumns+`)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant_id, act_key) DO NOTHING`,
+			sc.Tenant, nullText(payeeKey(a)), rec.ID, a.Key, rec.ArgsHash, string(a.Action), a.Agent, a.Session, a.Run, a.ToolUse, amount.micros, amount.currency, a.Tokens,
 			a.Payee, a.Category, a.Description, a.Tool, nullText(a.Arguments), a.Idempotent, a.Rail, string(rec.State), decision, rec.Approval,
-			reserved, nullText(rec.Output), rec.Error, at(rec.CreatedAt), stampOf(rec.EndedAt))
+			reserved, nullText(rec.Output), rec.Error, at(rec.CreatedAt), stampOf(rec.EndedAt), pico(rec.Cost))
 		n, err := affected(res, err)
 		fresh = n == 1
 		return err
@@ -262,9 +282,9 @@ func (r *ActRepo) Update(ctx context.Context, sc account.Scope, rec gate.Record)
 		return err
 	}
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		res, err := db.ExecContext(ctx, `UPDATE acts SET state = ?, decision = ?, output = ?, error = ?, ended_at = ?, reserved = ?
+		res, err := db.ExecContext(ctx, `UPDATE acts SET state = ?, decision = ?, output = ?, error = ?, ended_at = ?, reserved = ?, cost = ?
 			WHERE tenant_id = ? AND id = ?`,
-			string(rec.State), decision, nullText(rec.Output), rec.Error, stampOf(rec.EndedAt), reserved, sc.Tenant, rec.ID)
+			string(rec.State), decision, nullText(rec.Output), rec.Error, stampOf(rec.EndedAt), reserved, pico(rec.Cost), sc.Tenant, rec.ID)
 		n, err := affected(res, err)
 		if err == nil && n == 0 {
 			return id.NotFound[id.ActKind](rec.ID.String())
@@ -300,24 +320,4 @@ func chosen(sc account.Scope, f gate.Unstarted) (cond string, args []any) {
 		w.and("session_id = ?", f.Session)
 	}
 	return w.sql(), w.args
-}
-
-// Moved implements gate.History.
-func (r *ActRepo) Moved(
-	ctx context.Context, sc account.Scope, s policy.Scope, since time.Time, c money.Currency,
-) (sum int64, err error) {
-	// The state and the actions are those of the index acts_moved.
-	q := `SELECT COALESCE(CAST(SUM(amount) AS bigint), 0) FROM acts
-		WHERE tenant_id = ? AND state = 'done' AND action IN ('payment', 'transfer') AND ended_at >= ? AND currency = ?`
-	args := []any{sc.Tenant, at(since), string(c)}
-	switch {
-	case !s.Agent.IsZero():
-		q += " AND agent_id = ?"
-		args = append(args, s.Agent)
-	case !s.Swarm.IsZero():
-		q += " AND agent_id IN (SELECT id FROM agents WHERE tenant_id = ? AND swarm_id = ?)"
-		args = append(args, sc.Tenant, s.Swarm)
-	}
-	err = r.s.read(ctx).QueryRowContext(ctx, q, args...).Scan(&sum)
-	return sum, mapErr(err)
 }

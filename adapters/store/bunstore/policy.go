@@ -14,25 +14,17 @@ import (
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
-	"github.com/bureau-agents/bureau/ports/rule"
 )
 
 // PolicyRepo keeps policies. It implements policy.Repository.
 type PolicyRepo struct{ s *Store }
 
-// CounterRepo keeps what scopes have spent. It implements policy.Counters.
-type CounterRepo struct{ s *Store }
-
 var (
 	_ policy.Repository = (*PolicyRepo)(nil)
-	_ policy.Counters   = (*CounterRepo)(nil)
 )
 
 // Policies returns the repository of policies.
 func (s *Store) Policies() *PolicyRepo { return &PolicyRepo{s} }
-
-// Counters returns the counters of policies.
-func (s *Store) Counters() *CounterRepo { return &CounterRepo{s} }
 
 const (
 	scopeTenant  = "tenant"
@@ -147,9 +139,19 @@ func (r *PolicyRepo) Update(ctx context.Context, sc account.Scope, p policy.Poli
 			}
 			return policy.ErrVersion
 		}
-		_, err = db.ExecContext(ctx, `DELETE FROM policy_counters
-			WHERE tenant_id = ? AND policy_id = ? AND (name IN (?) OR name LIKE ? AND reserved = 0)`,
-			sc.Tenant, p.ID, bun.List(policy.PaymentWindows()), policy.RuleCounter+"%")
+		// Counters of payments begin anew, with what was spent while a limit or a rule was not there to count; budgets go on where they
+		// were there before.
+		q, args := `DELETE FROM policy_counters WHERE tenant_id = ? AND policy_id = ? AND NOT (name LIKE ? AND reserved > 0)`,
+			[]any{sc.Tenant, p.ID, policy.RuleCounter + "%"}
+		for _, c := range p.Limits.Lasting() {
+			q += " AND NOT (name = ? AND unit = ?)"
+			args = append(args, c.Name, c.Unit)
+		}
+		if p.Limits.Structuring != nil {
+			q += " AND name NOT LIKE ?"
+			args = append(args, policy.StructuringCounter+"%")
+		}
+		_, err = db.ExecContext(ctx, q, args...)
 		return mapErr(err)
 	})
 }
@@ -252,112 +254,4 @@ func (r *PolicyRepo) LockScope(ctx context.Context, sc account.Scope, s policy.S
 	}
 	_, err = find(r.s.forUpdate())
 	return err
-}
-
-const counterColumns = "policy_id, name, span, span_start, unit, spent, reserved"
-
-// Lock implements policy.Counters.
-func (r *CounterRepo) Lock(ctx context.Context, sc account.Scope, keys []policy.Key) ([]policy.Counter, error) {
-	if !r.s.postgres() {
-		return r.Read(ctx, sc, keys) // the writer is alone
-	}
-	out, n, err := r.find(ctx, sc, keys, r.s.forUpdate())
-	if err != nil || n == len(keys) {
-		return out, err
-	}
-	// The first of a window: its rows must be there to be locked.
-	var rows []string
-	var args []any
-	for _, k := range keys {
-		rows = append(rows, "(?, ?, ?, ?, ?, ?, 0, 0)")
-		args = append(args, sc.Tenant, k.Policy, k.Name, string(k.Window), at(k.Start), k.Unit)
-	}
-	made, err := queryAll(ctx, r.s.read(ctx), scanCounter, "INSERT INTO policy_counters (tenant_id, "+counterColumns+") VALUES "+
-		strings.Join(rows, ", ")+" ON CONFLICT DO NOTHING RETURNING "+counterColumns, args...)
-	if err != nil {
-		return nil, err
-	}
-	if out, _, err = r.find(ctx, sc, keys, r.s.forUpdate()); err != nil {
-		return nil, err
-	}
-	for _, c := range made {
-		out[indexKey(keys, c.Key)].Fresh = true
-	}
-	return out, nil
-}
-
-func indexKey(keys []policy.Key, key policy.Key) int {
-	return slices.IndexFunc(keys, func(k policy.Key) bool { return k.Compare(key) == 0 })
-}
-
-func scanCounter(row scanner) (c policy.Counter, err error) {
-	var span string
-	var start stamp
-	err = row.Scan(&c.Key.Policy, &c.Key.Name, &span, &start, &c.Key.Unit, &c.Spent, &c.Reserved)
-	c.Key.Window, c.Key.Start = rule.Window(span), start.Time()
-	return c, err
-}
-
-// Read implements policy.Counters.
-func (r *CounterRepo) Read(ctx context.Context, sc account.Scope, keys []policy.Key) ([]policy.Counter, error) {
-	out, _, err := r.find(ctx, sc, keys, "")
-	return out, err
-}
-
-// find returns the counters of keys, and how many of them have a row.
-func (r *CounterRepo) find(ctx context.Context, sc account.Scope, keys []policy.Key, lock string) ([]policy.Counter, int, error) {
-	out := make([]policy.Counter, len(keys))
-	var where []string
-	args := []any{sc.Tenant}
-	for i, k := range keys {
-		out[i].Key, out[i].Fresh = k, true
-		cond, condArgs := counterIs(k)
-		where = append(where, cond)
-		args = append(args, condArgs...)
-	}
-	q := "SELECT " + counterColumns + " FROM policy_counters WHERE tenant_id = ? AND (" + strings.Join(where, " OR ") +
-		") ORDER BY policy_id, name, span, span_start, unit" + lock
-	found, err := queryAll(ctx, r.s.read(ctx), scanCounter, q, args...)
-	if err != nil {
-		return nil, 0, err
-	}
-	for _, c := range found {
-		i := indexKey(keys, c.Key)
-		out[i].Spent, out[i].Reserved, out[i].Fresh = c.Spent, c.Reserved, false
-	}
-	return out, len(found), nil
-}
-
-func counterIs(k policy.Key) (cond string, args []any) {
-	return "(policy_id = ? AND name = ? AND span = ? AND span_start = ? AND unit = ?)",
-		[]any{k.Policy, k.Name, string(k.Window), at(k.Start), k.Unit}
-}
-
-// Add implements policy.Counters. Rows are never made by giving back: those of a policy that has been deleted meanwhile stay
-// away.
-func (r *CounterRepo) Add(ctx context.Context, sc account.Scope, changes []policy.Counter) error {
-	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		var rows []string
-		var args []any
-		for _, c := range changes {
-			if c.Spent < 0 || c.Reserved < 0 {
-				cond, condArgs := counterIs(c.Key)
-				_, err := db.ExecContext(ctx, "UPDATE policy_counters SET spent = spent + ?, reserved = reserved + ? WHERE tenant_id = ? AND "+cond,
-					append([]any{c.Spent, c.Reserved, sc.Tenant}, condArgs...)...)
-				if err != nil {
-					return mapErr(err)
-				}
-				continue
-			}
-			rows = append(rows, "(?, ?, ?, ?, ?, ?, ?, ?)")
-			args = append(args, sc.Tenant, c.Key.Policy, c.Key.Name, string(c.Key.Window), at(c.Key.Start), c.Key.Unit, c.Spent, c.Reserved)
-		}
-		if len(rows) == 0 {
-			return nil
-		}
-		_, err := db.ExecContext(ctx, "INSERT INTO policy_counters (tenant_id, "+counterColumns+") VALUES "+strings.Join(rows, ", ")+`
-			ON CONFLICT (tenant_id, policy_id, name, span, span_start, unit) DO UPDATE SET
-			spent = policy_counters.spent + excluded.spent, reserved = policy_counters.reserved + excluded.reserved`, args...)
-		return mapErr(err)
-	})
 }
