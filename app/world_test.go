@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/bureau-agents/bureau/app/apptest"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/core/wallet/wallettest"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
@@ -20,7 +23,7 @@ type world struct {
 	api  *apptest.Client // with an admin key of the tenant
 	llm  *apptest.Models // that model cards reach
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource string
 }
 
 // newWorld makes a tenant and fills it.
@@ -50,6 +53,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.agent = create("/v1/agents", m{"name": name + " buyer", "model": "offline", "system": name, "metadata": m{"of": name}})
 	w.helper = create("/v1/agents", m{"name": name + " helper", "model": "offline"})
 	create("/v1/agents/"+w.agent+"/wallet/deposits", m{"amount": usdc("100"), "description": name})
+	create("/v1/wallet/deposits", m{"amount": usdc("100"), "description": name})
 	w.policy = create("/v1/policies", m{
 		"scope": m{"agent_id": w.agent}, "limits": m{"require_approval_above": usdc("30"), "blocked_categories": []string{name}},
 	})
@@ -72,6 +76,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.approval = first("/v1/approvals?status=pending")
 	create("/v1/agents/"+w.agent+"/wallet/payments", m{"amount": usdc("5"), "payee": name + ".example", "description": name})
 	w.transaction = first("/v1/agents/" + w.agent + "/wallet/transactions")
+	w.hold = w.holds(t, s)
 	w.usage = create("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
 	w.environment = create("/v1/environments", w.environmentBody())
 	w.file = create("/v1/files", w.fileBody())
@@ -86,13 +91,33 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	return w
 }
 
+// holds sets money of the world's agent aside, as a payment over a rail does, and returns the hold.
+func (w *world) holds(t *testing.T, s *apptest.Server) string {
+	t.Helper()
+	tenant, err := id.Parse[id.TenantKind](w.tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent, err := id.Parse[id.AgentKind](w.agent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := s.Wallets.Hold(t.Context(), account.System(tenant), wallet.HoldRequest{
+		Agent: agent, Amount: wallettest.USDC(1_000_000), Payee: w.name + ".example", Description: w.name,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.ID.String()
+}
+
 // ids are the world's ids by what a path or a query calls them; those that only bodies and answers have are named after their kind.
 func (w *world) ids() map[string]string {
 	return map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"resource_id": w.resource,
 		"thread_id":   "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
-		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction,
+		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "hold_id": w.hold,
 		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
 	}
 }
@@ -151,7 +176,9 @@ func (w *world) body(t *testing.T, op operation) any {
 		"updateVault": w.vaultPatch(), "patchVault": w.vaultPatch(), "putVault": w.vaultPatch(),
 		"createVaultCredential": w.credentialBody("https://mcp.invalid/another/" + w.name),
 		"updateVaultCredential": w.credentialPatch(), "patchVaultCredential": w.credentialPatch(), "putVaultCredential": w.credentialPatch(),
-		"createDeposit": m{"amount": amount, "description": w.name},
+		"createDeposit": m{"amount": amount, "description": w.name}, "createOwnDeposit": m{"amount": amount, "description": w.name},
+		"fundWallet": m{"amount": amount, "description": w.name}, "withdrawFromWallet": m{"amount": amount, "description": w.name},
+		"createRefund":  m{"amount": amount, "description": w.name},
 		"createPayment": m{"amount": amount, "payee": w.name + ".example", "description": w.name, "category": "stamps"},
 		"createTransfer": m{
 			"from_agent_id": w.agent, "to_agent_id": w.helper, "amount": amount, "description": w.name,
