@@ -1,0 +1,45 @@
+package app
+
+import (
+	"net/http"
+
+	"go.uber.org/fx"
+
+	"github.com/bureau-agents/bureau/adapters/http/native"
+	"github.com/bureau-agents/bureau/adapters/http/valta"
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/retire"
+	"github.com/bureau-agents/bureau/core/task"
+	"github.com/bureau-agents/bureau/core/wallet"
+)
+
+// faceParts are the services behind the faces beside the native one.
+type faceParts struct {
+	fx.In
+
+	Accounts *account.Service
+	Agents   *agent.Service
+	Audit    *audit.Service
+	Gate     *gate.Gate
+	Policies *policy.Service
+	Retire   *retire.Service
+	Tasks    *task.Service
+	Wallets  *wallet.Service
+}
+
+// faces returns the handlers of the other faces, by where they stand. They have the settings of the native one, so that one limit counts a
+// key's requests over all of them.
+func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
+	v, err := valta.New(valta.Deps{
+		Settings: s, Account: p.Accounts, Agents: p.Agents, Audit: p.Audit, Destroyer: p.Retire, Gate: p.Gate, Policies: p.Policies,
+		Tasks: p.Tasks, Wallets: p.Wallets,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]http.Handler{valta.Prefix: v}, nil
+}
