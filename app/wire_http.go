@@ -71,17 +71,22 @@ type httpParts struct {
 	Wallets      *wallet.Service
 }
 
-func provideHandler(b base, p httpParts) (http.Handler, error) {
+func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error) {
+	settings := native.Settings{
+		Accounts: p.Operator, Clock: b.Clock, Logger: b.Logger, Metrics: p.Registry, Version: Version(),
+		PublicURL: p.Config.PublicURL, RateScale: *p.Config.RateLimitScale, TrustedProxies: p.Config.TrustedProxies,
+		Requests: native.NewRequests(b.Clock), MaxUpload: p.Config.MaxUpload + formOverhead,
+	}
+	mounted, err := faces(settings, others)
+	if err != nil {
+		return nil, err
+	}
 	h, err := native.New(native.Deps{
-		Settings: native.Settings{
-			Accounts: p.Operator, Clock: b.Clock, Logger: b.Logger, Metrics: p.Registry, Version: Version(),
-			PublicURL: p.Config.PublicURL, RateScale: *p.Config.RateLimitScale, TrustedProxies: p.Config.TrustedProxies,
-			MaxUpload: p.Config.MaxUpload + formOverhead,
-		},
+		Settings: settings,
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
 		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
-	}, native.Config{})
+	}, native.Config{Mount: mounted})
 	if err != nil {
 		return nil, err
 	}
