@@ -23,7 +23,7 @@ type world struct {
 	api  *apptest.Client // with an admin key of the tenant
 	llm  *apptest.Models // that model cards reach
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run string
 }
 
 // newWorld makes a tenant and fills it.
@@ -87,6 +87,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.installation = w.api.Install("slack", "T-"+name)
 	w.publication = create("/v1/integrations/slack/publications", m{"agent_id": w.helper, "installation_id": w.installation, "persona": m{"name": name}})
 	w.card = create("/v1/model_cards", w.cardBody(name+"-card"))
+	w.run = create("/v1/agents/"+w.agent+"/runs", m{"task": "Tell me your name, " + name + ".", "context": name, "wait": 60})
 	w.entry = first("/v1/audit")
 	return w
 }
@@ -115,7 +116,7 @@ func (w *world) holds(t *testing.T, s *apptest.Server) string {
 func (w *world) ids() map[string]string {
 	return map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
-		"resource_id": w.resource,
+		"resource_id": w.resource, "run_id": w.run,
 		"thread_id":   "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "hold_id": w.hold,
 		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
@@ -191,6 +192,7 @@ func (w *world) body(t *testing.T, op operation) any {
 		"simulateDecision":  m{"agent_id": w.agent, "amount": amount, "payee": w.name + ".example", "action": "payment"},
 		"denyApproval":      m{"reason": w.name},
 		"installAgentSkill": m{"skill_id": "calculator"},
+		"startRun":          m{"task": w.name + ": say hello.", "context": w.name, "wait": 0, "limits": m{"max_per_transaction": amount}},
 		"createMemoryStore": m{"name": w.name, "description": w.name, "agent_id": w.agent, "metadata": m{"of": w.name}},
 		"updateMemoryStore": w.memoryStorePatch(), "patchMemoryStore": w.memoryStorePatch(), "putMemoryStore": w.memoryStorePatch(),
 		"searchMemories": m{"query": "the memory", "limit": 3}, "createMemory": m{"path": "/b/" + w.name, "content": w.name},
