@@ -322,7 +322,7 @@ func (m meter) Price(provider, name string, u llm.Usage, at time.Time) *money.Pi
 
 func (m meter) Record(ctx context.Context, sc account.Scope, c run.Call) error {
 	_, err := m.usage.Record(ctx, sc, usage.Row{
-		Agent: c.Agent, Session: c.Session, Turn: c.Turn, Model: c.Model, Provider: c.Provider, Usage: c.Usage, Calls: 1,
+		Agent: c.Agent, Session: c.Session, Turn: c.Turn, Act: c.Act, Model: c.Model, Provider: c.Provider, Usage: c.Usage, Calls: 1,
 		Latency: c.Latency, CreatedAt: c.At,
 	})
 	return err

@@ -96,7 +96,7 @@ func (j ModelJudge) Ask(ctx context.Context, sc account.Scope, q Question) (stri
 		State: gate.Done, Cost: cost, Tokens: resp.Usage.TotalInput() + resp.Usage.Output,
 	}, func(ctx context.Context) error {
 		return j.Meter.Record(ctx, sc, run.Call{
-			Agent: q.Agent, Session: q.Session, Provider: resolved.ProviderName, Model: name, Usage: resp.Usage, Cost: cost,
+			Agent: q.Agent, Session: q.Session, Act: rec.ID, Provider: resolved.ProviderName, Model: name, Usage: resp.Usage, Cost: cost,
 			Latency: now.Sub(begun), At: now,
 		})
 	})

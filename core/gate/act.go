@@ -73,6 +73,7 @@ type Record struct {
 	Error     string          // for the model and the caller; Failed and Denied
 	CreatedAt time.Time       // when it was first decided
 	EndedAt   *time.Time      // nil while Parked, Ready or Started
+	Cost      *money.Pico     // what it consumed of a model; nil: nothing, or nobody knows
 
 	// Found says that the call which returned this record did not decide it: an earlier one had. A Record that Begin returns
 	// Started and Found has perhaps been done already; its caller may do it again only when Act.Idempotent. Not stored.

@@ -170,6 +170,7 @@ func (r *Record) fail(why string, at time.Time) {
 }
 
 func (r *Record) finish(s Settlement, at time.Time) {
+	r.Cost = s.Cost
 	if s.State == Done {
 		r.done(s.Output, at)
 	} else {

@@ -352,7 +352,7 @@ func (t *turn) keep(
 	}
 	step, also := done(resp, end)
 	call := Call{
-		Agent: t.sess.Agent, Session: t.ref.Session, Turn: t.t.ID, Provider: resolved.ProviderName, Model: name,
+		Agent: t.sess.Agent, Session: t.ref.Session, Turn: t.t.ID, Act: rec.ID, Provider: resolved.ProviderName, Model: name,
 		Usage: resp.Usage, Cost: cost, Latency: latency, At: now,
 	}
 	s := gate.Settlement{

@@ -57,6 +57,7 @@ type Call struct {
 	Agent    id.Agent
 	Session  id.Session
 	Turn     id.Turn
+	Act      id.Act // zero when nothing limits the call
 	Provider string
 	Model    string // that answered
 	Usage    llm.Usage

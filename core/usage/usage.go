@@ -19,6 +19,7 @@ type Row struct {
 	Agent    id.Agent
 	Session  id.Session // zero when the use was reported by a client
 	Turn     id.Turn    // likewise
+	Act      id.Act     // what the gate decided about it; zero when nothing limits the use, or a client reported it
 	Model    string     // the model that answered
 	Provider string     // "" when nobody said
 	Usage    llm.Usage  // disjoint buckets; its ReportedPicos stands in Reported

@@ -34,8 +34,9 @@ type KindTotal struct {
 // maxStatement is the longest period of a statement.
 const maxStatement = 10 * 366 * 24 * time.Hour
 
-// Statement returns what the agent's wallet in a currency ("" is DefaultCurrency) did from a moment until before another, or until now
-// when to is zero; the zero agent is the tenant itself. A transaction belongs to the period in which the wallet recorded it, see Transaction.CreatedAt, so that
+// Statement returns what the agent's wallet in a currency ("" is DefaultCurrency) did from a moment until before another. A zero
+// from is the beginning of the month, in UTC, in which the period ends; a zero to is now; both are the month that is going on. The
+// zero agent is the tenant itself. A transaction belongs to the period in which the wallet recorded it, see Transaction.CreatedAt, so that
 // periods that meet leave nothing out and count nothing twice. The balances are those that the wallet had, not sums: the cost is
 // that of the period's own transactions. fault.Invalid for a period that is empty or longer than ten years, id.NotFound when the
 // tenant has no such agent.
@@ -43,7 +44,13 @@ func (s *Service) Statement(
 	ctx context.Context, sc account.Scope, agent id.Agent, c money.Currency, from, to time.Time,
 ) (Statement, error) {
 	from, to = clock.Stored(from), clock.Stored(to)
-	if to.IsZero() {
+	switch {
+	case from.IsZero() && to.IsZero():
+		from = monthOf(s.now())
+		to = from.AddDate(0, 1, 0)
+	case from.IsZero():
+		from = monthOf(to.Add(-time.Microsecond))
+	case to.IsZero():
 		to = s.now().Add(time.Microsecond)
 	}
 	switch {
@@ -75,6 +82,12 @@ func (s *Service) Statement(
 		}
 	}
 	return st, nil
+}
+
+// monthOf returns the beginning of the month in which t lies.
+func monthOf(t time.Time) time.Time {
+	t = t.UTC()
+	return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
 }
 
 // Month returns the calendar month in UTC that a text such as "2026-11" names. fault.Invalid at "query.period".

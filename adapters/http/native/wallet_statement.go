@@ -53,16 +53,13 @@ func showStatement(st wallet.Statement, list httpx.List[TransactionWire]) statem
 type StatementQuery struct {
 	CurrencyQuery
 	Period string    `query:"period" pattern:"^[0-9]{4}-(0[1-9]|1[0-2])$" patternDescription:"a month such as 2026-11" doc:"A calendar month in UTC, such as 2026-11, instead of from and to."`
-	From   time.Time `query:"from" doc:"The first moment of the period; required without period."`
-	To     time.Time `query:"to" doc:"The first moment after the period; now when left out."`
+	From   time.Time `query:"from" doc:"The first moment of the period; when left out, the beginning of the month, in UTC, in which it ends."`
+	To     time.Time `query:"to" doc:"The first moment after the period; when left out, now, and without from the end of the month that is going on."`
 	httpx.PageQuery
 }
 
 func (q *StatementQuery) span() (from, to time.Time, err error) {
 	if q.Period == "" {
-		if q.From.IsZero() {
-			return from, to, fault.Invalidf("query.from", "is required without period")
-		}
 		return q.From, q.To, nil
 	}
 	if !q.From.IsZero() || !q.To.IsZero() {

@@ -43,11 +43,11 @@ func picoOf(n sql.NullInt64) *money.Pico {
 func (r *UsageRepo) Insert(ctx context.Context, sc account.Scope, u usage.Row) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		_, err := db.ExecContext(ctx, `INSERT INTO usage_rows (tenant_id, id, agent_id, session_id, turn_id, provider, model, input, cache_read,
-			cache_write_5m, cache_write_1h, output, reasoning, counted_input, calls, cost, reported_cost, price_ref, latency, created_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			cache_write_5m, cache_write_1h, output, reasoning, counted_input, calls, cost, reported_cost, price_ref, latency, created_at,
+			act_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			sc.Tenant, u.ID, u.Agent, u.Session, u.Turn, u.Provider, u.Model, u.Usage.Input, u.Usage.CacheRead, u.Usage.CacheWrite5m,
 			u.Usage.CacheWrite1h, u.Usage.Output, u.Usage.Reasoning, u.CountedInput, u.Calls, pico(u.Cost), pico(u.Reported),
-			string(u.Price), u.Latency.Microseconds(), at(u.CreatedAt))
+			string(u.Price), u.Latency.Microseconds(), at(u.CreatedAt), u.Act)
 		return mapErr(err)
 	})
 }
@@ -101,13 +101,13 @@ func (r *UsageRepo) List(
 		var created stamp
 		err := row.Scan(&u.ID, &u.Agent, &u.Session, &u.Turn, &u.Provider, &u.Model, &u.Usage.Input, &u.Usage.CacheRead,
 			&u.Usage.CacheWrite5m, &u.Usage.CacheWrite1h, &u.Usage.Output, &u.Usage.Reasoning, &u.CountedInput, &u.Calls, &cost, &reported,
-			&u.Price, &latency, &created)
+			&u.Price, &latency, &created, &u.Act)
 		u.Cost, u.Reported = picoOf(cost), picoOf(reported)
 		u.Latency, u.CreatedAt = time.Duration(latency)*time.Microsecond, created.Time()
 		found = append(found, u)
 		return err
 	}, `SELECT id, agent_id, session_id, turn_id, provider, model, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning,
-		counted_input, calls, cost, reported_cost, price_ref, latency, created_at FROM usage_rows WHERE `+where+
+		counted_input, calls, cost, reported_cost, price_ref, latency, created_at, act_id FROM usage_rows WHERE `+where+
 		" ORDER BY created_at DESC, id DESC LIMIT ?", append(args, req.Size()+1)...)
 	if err != nil {
 		return page.Page[usage.Row]{}, err

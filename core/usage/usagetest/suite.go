@@ -113,7 +113,7 @@ func (b *bench) list(t *testing.T, f usage.Filter) []usage.Row {
 var same = cmp.Options{
 	cmp.Comparer(func(a, b id.Usage) bool { return a == b }), cmp.Comparer(func(a, b id.Tenant) bool { return a == b }),
 	cmp.Comparer(func(a, b id.Agent) bool { return a == b }), cmp.Comparer(func(a, b id.Session) bool { return a == b }),
-	cmp.Comparer(func(a, b id.Turn) bool { return a == b }),
+	cmp.Comparer(func(a, b id.Turn) bool { return a == b }), cmp.Comparer(func(a, b id.Act) bool { return a == b }),
 }
 
 func picos(n int64) *money.Pico {
