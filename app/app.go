@@ -29,6 +29,7 @@ import (
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/core/webhook"
 )
 
 // App is a server without its listener: the services of core, wired to their adapters, and the HTTP handler over them. The services
@@ -53,6 +54,7 @@ type App struct {
 	Tasks        *task.Service        // tasks given to agents, and what became of them
 	Usage        *usage.Service       // tokens and what they cost
 	Wallets      *wallet.Service      // money
+	Webhooks     *webhook.Service     // what programs outside are told
 
 	fx       *fx.App
 	closers  *closers
@@ -79,9 +81,9 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 		fx.WithLogger(func() fxevent.Logger { return quiet{cfg.Logger} }),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(cfg.DrainTimeout+stopGrace),
 		fx.Supply(cfg, o, a.closers),
-		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), taskModule(), httpModule(), jobModule(),
+		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), webhookModule(), taskModule(), httpModule(), jobModule(),
 		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Cards, &a.Environments, &a.Evals, &a.Files, &a.Gate, &a.Integrations, &a.Knowledge,
-			&a.Library, &a.Memory, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.handler, &a.operator, &hub),
+			&a.Library, &a.Memory, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.Webhooks, &a.handler, &a.operator, &hub),
 	)
 	if err := a.fx.Err(); err != nil {
 		return nil, errors.Join(rootCause(err), a.closers.close())

@@ -27,6 +27,7 @@ import (
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/core/webhook"
 	"github.com/bureau-agents/bureau/ports/blob"
 	"github.com/bureau-agents/bureau/ports/bus"
 	"github.com/bureau-agents/bureau/ports/embedding"
@@ -185,13 +186,14 @@ type gateParts struct {
 	Wallets *wallet.Service
 	Rules   policy.Rules
 	Journal *session.Journal
+	Notices *webhook.Service
 }
 
 func provideGate(b base, p gateParts) (*gate.Gate, error) {
 	g, err := gate.New(gate.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Acts: p.Store.Acts(), Tenants: p.Store.Accounts(),
 		Agents: p.Store.Agents(), Policies: p.Store.Policies(), Counters: p.Store.Counters(), Approvals: p.Store.Approvals(),
-		Trail: p.Trail, Rules: p.Rules, Fences: p.Journal, Time: p.Store.Time(), Swarms: p.Store.Swarms(),
+		Trail: p.Trail, Rules: p.Rules, Fences: p.Journal, Time: p.Store.Time(), Notices: p.Notices, Swarms: p.Store.Swarms(),
 		Executors: map[rule.Action]gate.Executor{
 			rule.ActionPayment: gate.Payments(p.Wallets), rule.ActionTransfer: gate.Transfers(p.Wallets),
 		},

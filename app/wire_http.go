@@ -28,6 +28,7 @@ import (
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/core/webhook"
 )
 
 func httpModule() fx.Option {
@@ -69,6 +70,7 @@ type httpParts struct {
 	Tasks        *task.Service
 	Usage        *usage.Service
 	Wallets      *wallet.Service
+	Webhooks     *webhook.Service
 }
 
 func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error) {
@@ -86,7 +88,12 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
 		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
+<<<<<<< HEAD
 	}, native.Config{Mount: mounted})
+=======
+		Webhooks: p.Webhooks,
+	}, native.Config{})
+>>>>>>> 22ad9cc (wip)
 	if err != nil {
 		return nil, err
 	}

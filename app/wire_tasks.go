@@ -11,6 +11,7 @@ import (
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/task"
+	"github.com/bureau-agents/bureau/core/webhook"
 )
 
 // taskParts are what runs stand on.
@@ -25,6 +26,7 @@ type taskParts struct {
 	Gate     *gate.Gate
 	Policies *policy.Service
 	Trail    *audit.Service
+	Notices  *webhook.Service
 }
 
 func provideTasks(b base, lc fx.Lifecycle, p taskParts) (*task.Service, error) {
@@ -32,6 +34,7 @@ func provideTasks(b base, lc fx.Lifecycle, p taskParts) (*task.Service, error) {
 	s, err := task.NewService(task.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: store, Acts: store, Agents: p.Agents, Sessions: p.Sessions,
 		Log: p.Store.Sessions(), Gate: p.Gate, Credits: p.Accounts, Policies: p.Policies, Trail: p.Trail,
+		Notices: p.Notices,
 	})
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ import (
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/core/webhook"
 	"github.com/bureau-agents/bureau/ports/fault"
 )
 
@@ -58,6 +59,7 @@ type Deps struct {
 	Tasks        *task.Service
 	Usage        *usage.Service
 	Wallets      *wallet.Service
+	Webhooks     *webhook.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
 	Ready func(context.Context) error
 	// Gatherer is what /metrics shows; nil shows nothing.
@@ -114,6 +116,7 @@ var tags = []httpx.Tag{
 	{Name: "usage", Description: "Tokens and what they cost."},
 	{Name: "vaults", Description: "What agents sign in with, sealed."},
 	{Name: "wallets", Description: "Agents' money."},
+	{Name: "webhooks", Description: "Programs outside that are told what happens."},
 }
 
 // New returns the handler of the whole API, and of what Config.Mount adds.
@@ -169,6 +172,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerUsage()
 	f.registerVaults()
 	f.registerWallets()
+	f.registerNotifications()
 	f.RegisterDocs()
 	if err := f.Build(); err != nil {
 		return nil, err
@@ -220,6 +224,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Usage is required")
 	case d.Wallets == nil:
 		return errors.New("native: Deps.Wallets is required")
+	case d.Webhooks == nil:
+		return errors.New("native: Deps.Webhooks is required")
 	}
 	return nil
 }
