@@ -88,12 +88,8 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
 		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
-<<<<<<< HEAD
-	}, native.Config{Mount: mounted})
-=======
 		Webhooks: p.Webhooks,
-	}, native.Config{})
->>>>>>> 22ad9cc (wip)
+	}, native.Config{Mount: mounted})
 	if err != nil {
 		return nil, err
 	}
