@@ -16,6 +16,8 @@ var (
 	ErrVersionNotFound = fault.New(fault.NotFound, "agent_version_not_found", "agent version not found")
 	// ErrPlanLimit is returned when the tenant's plan has no room for another agent.
 	ErrPlanLimit = fault.New(fault.Forbidden, "plan_limit", "the plan has no room for another agent")
+	// ErrNameTaken is returned for a name that another agent has, where names must be unique.
+	ErrNameTaken = fault.New(fault.Conflict, "agent_name_taken", "another agent has this name")
 	// ErrExists is returned by a store for an id that is taken.
 	ErrExists = fault.New(fault.Conflict, "agent_exists", "an agent with this id exists")
 )

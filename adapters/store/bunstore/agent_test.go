@@ -16,6 +16,7 @@ func TestAgents(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, s *Store) {
 		agenttest.Run(t, agenttest.Config{New: func(*testing.T) (agenttest.Store, tx.Runner) { return s.Agents(), s }})
+		agenttest.RunProfiles(t, func(*testing.T) (agenttest.ProfileStore, tx.Runner) { return s.Agents(), s })
 	})
 }
 
