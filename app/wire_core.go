@@ -81,9 +81,12 @@ func provideAccounts(b base, s *bunstore.Store, bus bus.Bus, k keeper.Keeper, tr
 	}, account.Config{})
 }
 
-func provideAgents(b base, s *bunstore.Store, library *skill.Library, models *model.Registry) (*agent.Service, error) {
+func provideAgents(
+	b base, s *bunstore.Store, library *skill.Library, models *model.Registry, trail *audit.Service, g *gate.Gate,
+) (*agent.Service, error) {
 	return agent.NewService(agent.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Agents(), Models: models, Skills: skillCheck{library},
+		Trail: trail, Stopper: g,
 	}, agent.ServiceConfig{Reserved: append(memory.ToolNames(), run.PayTool, run.DelegateTool, run.AdvisorTool, knowledge.ToolName, skill.ReadTool)})
 }
 

@@ -22,9 +22,11 @@ import (
 	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
@@ -63,10 +65,12 @@ type httpParts struct {
 	Library      *skill.Library
 	Memory       *memory.Service
 	Policies     *policy.Service
+	Retire       *retire.Service
 	Secrets      *secret.Service
 	Sessions     *session.Service
 	SignIns      *account.SignIns
 	Skills       *skill.Service
+	Swarms       *swarm.Service
 	Tasks        *task.Service
 	Usage        *usage.Service
 	Wallets      *wallet.Service
@@ -85,9 +89,9 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 	}
 	h, err := native.New(native.Deps{
 		Settings: settings,
-		Account: p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
+		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
 		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Policies: p.Policies, Secrets: p.Secrets,
-		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
+		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Swarms: p.Swarms, Retire: p.Retire, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
 		Webhooks: p.Webhooks,
 	}, native.Config{Mount: mounted})
 	if err != nil {

@@ -29,15 +29,29 @@ type SkillChecker interface {
 	CheckSkills(ctx context.Context, sc account.Scope, refs []SkillRef) ([]SkillRef, error)
 }
 
-// Deps is what a Service needs. All fields but Skills are required.
+// Trail is where the life of agents is noted; app wires core/audit.
+type Trail interface {
+	// Note adds an entry to the audit trail, in the transaction of ctx. Ids in metadata are UUIDs.
+	Note(ctx context.Context, sc account.Scope, action string, agent id.Agent, metadata map[string]any) error
+}
+
+// Stopper ends what an agent is doing. app wires core/gate.
+type Stopper interface {
+	// StopAgent voids what an agent has parked and ends its turns, in the transaction of ctx, which has the agent locked.
+	StopAgent(ctx context.Context, sc account.Scope, agent id.Agent, reason string) (voided, turns int, err error)
+}
+
+// Deps is what a Service needs. All fields but Skills and Stopper are required.
 type Deps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
 	IDs        id.Generator
 	Logger     *slog.Logger
 	Repository Repository
+	Trail      Trail
 	Models     ModelChecker
 	Skills     SkillChecker // nil: any may be named
+	Stopper    Stopper      // nil: archived agents go on with what they do
 }
 
 // ServiceConfig is the service's configuration; Config is what an agent has. The zero value reserves nothing.
@@ -65,6 +79,8 @@ func NewService(d Deps, cfg ServiceConfig) (*Service, error) {
 		return nil, errors.New("agent: Deps.Logger is required")
 	case d.Repository == nil:
 		return nil, errors.New("agent: Deps.Repository is required")
+	case d.Trail == nil:
+		return nil, errors.New("agent: Deps.Trail is required")
 	case d.Models == nil:
 		return nil, errors.New("agent: Deps.Models is required")
 	}
@@ -86,7 +102,10 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, cfg Config) (Age
 		if err := s.checkLimit(ctx, sc); err != nil {
 			return err
 		}
-		return s.d.Repository.Insert(ctx, sc, a)
+		if err := s.d.Repository.Insert(ctx, sc, a); err != nil {
+			return err
+		}
+		return s.note(ctx, sc, "agent_created", a)
 	})
 	if err != nil {
 		return Agent{}, err
@@ -164,6 +183,7 @@ func (s *Service) Update(ctx context.Context, sc account.Scope, agent id.Agent, 
 	now := clock.Stored(s.d.Clock.Now())
 	var out Agent
 	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
+		changed := false
 		var err error
 		out, err = s.d.Repository.Update(ctx, sc, agent, func(a *Agent) error {
 			if err := p.against(*a); err != nil {
@@ -173,7 +193,7 @@ func (s *Service) Update(ctx context.Context, sc account.Scope, agent id.Agent, 
 			if err := next.check(s.cfg.Reserved); err != nil {
 				return err
 			}
-			if next.equal(a.Config) {
+			if changed = !next.equal(a.Config); !changed {
 				return nil
 			}
 			a.Config = next
@@ -181,7 +201,10 @@ func (s *Service) Update(ctx context.Context, sc account.Scope, agent id.Agent, 
 			a.UpdatedAt = now
 			return nil
 		})
-		return err
+		if err != nil || !changed {
+			return err
+		}
+		return s.note(ctx, sc, "agent_updated", out)
 	})
 	if err != nil {
 		return Agent{}, err
@@ -200,27 +223,38 @@ func (p Patch) against(a Agent) error {
 	return nil
 }
 
-// Archive takes an agent out of use: it is kept to be read, its sessions keep their version, and it fills no slot of the plan.
-// Archiving it again changes nothing.
+// Archive takes an agent out of use: it is kept to be read, its sessions keep their version, and it fills no slot of the plan. What it
+// does is ended, and what it has parked is void. Archiving it again changes nothing.
 func (s *Service) Archive(ctx context.Context, sc account.Scope, agent id.Agent) (Agent, error) {
 	now := clock.Stored(s.d.Clock.Now())
 	var out Agent
 	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
+		fresh := false
 		var err error
 		out, err = s.d.Repository.Update(ctx, sc, agent, func(a *Agent) error {
-			if a.Standing == Archived {
-				return nil
+			if fresh = a.Standing != Archived; fresh {
+				a.Standing, a.ArchivedAt = Archived, &now
 			}
-			a.Standing = Archived
-			a.ArchivedAt = &now
 			return nil
 		})
-		return err
+		if err != nil || !fresh {
+			return err
+		}
+		if s.d.Stopper != nil {
+			if _, _, err := s.d.Stopper.StopAgent(ctx, sc, agent, "the agent was archived"); err != nil {
+				return err
+			}
+		}
+		return s.note(ctx, sc, "agent_archived", out)
 	})
 	if err != nil {
 		return Agent{}, err
 	}
 	return out, nil
+}
+
+func (s *Service) note(ctx context.Context, sc account.Scope, action string, a Agent) error {
+	return s.d.Trail.Note(ctx, sc, action, a.ID, map[string]any{"name": a.Config.Name, "version": a.Version})
 }
 
 // admit returns cfg with its defaults filled, after every check. was is what the agent had: a model and the skills that it names

@@ -20,6 +20,7 @@ type (
 	anyTX         struct{ tx.Runner }
 	anyRepository struct{ agent.Repository }
 	anyModel      struct{}
+	anyTrail      struct{ agent.Trail }
 )
 
 func (anyModel) CheckModel(context.Context, account.Scope, string) error { return nil }
@@ -28,7 +29,7 @@ func TestNewServiceNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	whole := agent.Deps{
 		TX: anyTX{}, Clock: clock.Func(time.Now), IDs: id.NewGenerator(time.Now), Logger: slog.New(slog.DiscardHandler),
-		Repository: anyRepository{}, Models: anyModel{},
+		Repository: anyRepository{}, Models: anyModel{}, Trail: anyTrail{},
 	}
 	if _, err := agent.NewService(whole, agent.ServiceConfig{}); err != nil {
 		t.Fatal(err)
@@ -36,7 +37,7 @@ func TestNewServiceNamesWhatIsMissing(t *testing.T) {
 	for name, drop := range map[string]func(*agent.Deps){
 		"TX": func(d *agent.Deps) { d.TX = nil }, "Clock": func(d *agent.Deps) { d.Clock = nil }, "IDs": func(d *agent.Deps) { d.IDs = nil },
 		"Logger": func(d *agent.Deps) { d.Logger = nil }, "Repository": func(d *agent.Deps) { d.Repository = nil },
-		"Models": func(d *agent.Deps) { d.Models = nil },
+		"Models": func(d *agent.Deps) { d.Models = nil }, "Trail": func(d *agent.Deps) { d.Trail = nil },
 	} {
 		d := whole
 		drop(&d)

@@ -35,6 +35,7 @@ type agentWire struct {
 	Metadata          map[string]string `json:"metadata"`
 	ExecutionIdentity identityWire      `json:"execution_identity"`
 	Standing          string            `json:"standing" enum:"active,frozen,archived"`
+	FrozenBy          []string          `json:"frozen_by" nullable:"false" enum:"agent,swarm" doc:"Why a frozen agent is: it was frozen itself, or its swarm."`
 	SwarmID           *string           `json:"swarm_id"`
 	CreatedAt         stamp             `json:"created_at"`
 	UpdatedAt         stamp             `json:"updated_at" doc:"When this version was made."`
@@ -133,11 +134,17 @@ func showAgent(a agent.Agent) agentWire {
 		Model: modelWire{ID: c.Model.ID, Speed: string(c.Model.Speed), InferenceGeo: c.Model.InferenceGeo},
 		Tools: make([]toolWire, 0, len(c.Tools)), MCPServers: make([]mcpServerWire, 0, len(c.MCPServers)),
 		Skills: make([]skillRefWire, 0, len(c.Skills)), Metadata: c.Metadata, ExecutionIdentity: identityWire{Type: "service_account"},
-		Standing: string(a.Standing), SwarmID: textOrNull(a.Swarm.String()),
+		Standing: string(a.Standing), FrozenBy: []string{}, SwarmID: textOrNull(a.Swarm.String()),
 		CreatedAt: stampOf(a.CreatedAt), UpdatedAt: stampOf(a.UpdatedAt), ArchivedAt: stampPtr(a.ArchivedAt),
 	}
 	if w.Metadata == nil {
 		w.Metadata = map[string]string{}
+	}
+	if a.FrozenItself {
+		w.FrozenBy = append(w.FrozenBy, "agent")
+	}
+	if a.FrozenBySwarm {
+		w.FrozenBy = append(w.FrozenBy, "swarm")
 	}
 	if c.Model.Effort != "" {
 		w.Model.Effort = &effortWire{string(c.Model.Effort)}
@@ -451,6 +458,7 @@ type AgentFields struct {
 	Multiagent        opt[map[string]json.RawMessage] `json:"multiagent,omitempty" doc:"Whom the agent may delegate to."`
 	CallableAgents    opt[[]json.RawMessage]          `json:"callable_agents,omitempty" doc:"Another way to write a multiagent of type coordinator."`
 	ExecutionIdentity opt[identityWire]               `json:"execution_identity,omitempty"`
+	SwarmID           opt[string]                     `json:"swarm_id,omitempty" maxLength:"128" doc:"The swarm that the agent belongs to; not a part of its versions."`
 	Metadata          opt[metadataPatch]              `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
 }
 
@@ -570,6 +578,8 @@ type listAgentsInput struct {
 	Archived        bool      `query:"archived" doc:"Archived agents too."`
 	IncludeArchived bool      `query:"include_archived" doc:"Another name of archived."`
 	Name            string    `query:"name" doc:"Agents of this name, whatever the case."`
+	SwarmID         string    `query:"swarm_id" doc:"Agents of this swarm."`
+	Standing        string    `query:"standing" enum:"active,frozen,archived" doc:"Agents of this standing."`
 	Search          string    `query:"search" doc:"Agents with this in their name, whatever the case."`
 	Q               string    `query:"q" doc:"Another name of search."`
 	GTE             time.Time `query:"created_at[gte]" doc:"Created at or after. Times are compared by the millisecond, as they are shown."`
@@ -578,15 +588,21 @@ type listAgentsInput struct {
 	LT              time.Time `query:"created_at[lt]" doc:"Created before."`
 }
 
-func (in *listAgentsInput) request() agent.ListRequest {
+func (in *listAgentsInput) request() (agent.ListRequest, error) {
 	req := agent.ListRequest{
-		Request: in.Request(), Name: in.Name, Search: in.Search, Archived: in.Archived || in.IncludeArchived,
+		Request: in.Request(), Name: in.Name, Search: in.Search, Archived: in.Archived || in.IncludeArchived, Standing: agent.Standing(in.Standing),
+	}
+	if in.SwarmID != "" {
+		var err error
+		if req.Swarm, err = id.Parse[id.SwarmKind](in.SwarmID); err != nil {
+			return agent.ListRequest{}, err
+		}
 	}
 	if req.Search == "" {
 		req.Search = in.Q
 	}
 	req.From, req.Until = timeRange(in.GTE, in.GT, in.LTE, in.LT)
-	return req
+	return req, nil
 }
 
 // timeRange turns the four comparisons, each zero when it is not asked for, into from <= t < until. They mean times as they are shown,
@@ -614,8 +630,15 @@ func (f *face) registerAgents() {
 			return nil, err
 		}
 		p.Name, p.Model = agent.Set(in.Body.Name), agent.Set(in.Body.Model.read())
+		swarm, err := f.readSwarm(ctx, in.Body.SwarmID)
+		if err != nil {
+			return nil, err
+		}
 		a, err := f.deps.Agents.Create(ctx, httpx.Scope(ctx), p.Apply(agent.Config{}))
 		if err != nil {
+			return nil, err
+		}
+		if a, err = f.assign(ctx, a, in.Body.SwarmID, swarm); err != nil {
 			return nil, err
 		}
 		return ok(showAgent(a)), nil
@@ -625,7 +648,11 @@ func (f *face) registerAgents() {
 		ID: "listAgents", Method: http.MethodGet, Path: "/v1/agents", Tag: "agents",
 		Summary: "List agents, newest first", Permission: account.AgentsRead,
 	}, func(ctx context.Context, in *listAgentsInput) (*output[httpx.List[agentWire]], error) {
-		agents, err := f.deps.Agents.List(ctx, httpx.Scope(ctx), in.request())
+		req, err := in.request()
+		if err != nil {
+			return nil, err
+		}
+		agents, err := f.deps.Agents.List(ctx, httpx.Scope(ctx), req)
 		if err != nil {
 			return nil, err
 		}
@@ -669,9 +696,27 @@ func (f *face) registerAgents() {
 		method, path, _ := strings.Cut(route, " ")
 		httpx.Register(f.Face, httpx.Op{
 			ID: op, Method: method, Path: path, Tag: "agents", Summary: "Archive an agent", Permission: account.AgentsWrite,
-			Description: "An archived agent is kept to be read; its sessions keep their version. Archiving it again changes nothing.",
+			Description: "An archived agent is kept to be read; its sessions keep their version. What it does is ended and what it has parked is " +
+				"void. Archiving it again changes nothing; to be rid of it, destroy it.",
 		}, f.archiveAgent)
 	}
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "destroyAgent", Method: http.MethodPost, Path: "/v1/agents/{agent_id}/destroy", Tag: "agents", Summary: "Destroy an agent",
+		Description: "The agent is gone for good, with its sessions, knowledge, memory, policies, installed skills and publications. What it does is " +
+			"ended, what it has parked and set aside is void, its money goes to the account's own wallet. The ledger, usage and the audit trail " +
+			"stay.",
+		Permission: account.AgentsWrite,
+	}, func(ctx context.Context, in *AgentInput) (*output[httpx.Deleted], error) {
+		agentID, err := id.Parse[id.AgentKind](in.AgentID)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.deps.Retire.Destroy(ctx, httpx.Scope(ctx), agentID); err != nil {
+			return nil, err
+		}
+		return ok(httpx.Deleted{ID: agentID.String(), Type: "agent_deleted"}), nil
+	})
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "listAgentVersions", Method: http.MethodGet, Path: "/v1/agents/{agent_id}/versions", Tag: "agents",
@@ -717,8 +762,15 @@ func (f *face) updateAgent(ctx context.Context, in *updateAgentInput) (*output[a
 	if err != nil {
 		return nil, err
 	}
+	swarm, err := f.readSwarm(ctx, in.Body.SwarmID)
+	if err != nil {
+		return nil, err
+	}
 	a, err := f.deps.Agents.Update(ctx, httpx.Scope(ctx), agentID, p)
 	if err != nil {
+		return nil, err
+	}
+	if a, err = f.assign(ctx, a, in.Body.SwarmID, swarm); err != nil {
 		return nil, err
 	}
 	return ok(showAgent(a)), nil

@@ -30,6 +30,13 @@ func (models) CheckModel(_ context.Context, _ account.Scope, handle string) erro
 	return nil
 }
 
+// anyTrail notes nothing.
+type anyTrail struct{}
+
+func (anyTrail) Note(context.Context, account.Scope, string, id.Agent, map[string]any) error {
+	return nil
+}
+
 // addAgents adds the services of agents and knowledge.
 func (f *fixture) addAgents(d *Deps) {
 	f.t.Helper()
@@ -37,7 +44,7 @@ func (f *fixture) addAgents(d *Deps) {
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	d.Agents, err = agent.NewService(agent.Deps{
-		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Agents(), Models: models{},
+		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Agents(), Models: models{}, Trail: anyTrail{},
 	}, agent.ServiceConfig{Reserved: []string{"pay"}})
 	if err != nil {
 		f.t.Fatal(err)

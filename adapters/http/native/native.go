@@ -23,9 +23,11 @@ import (
 	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
@@ -52,10 +54,12 @@ type Deps struct {
 	Library      *skill.Library
 	Memory       *memory.Service
 	Policies     *policy.Service
+	Retire       *retire.Service
 	Secrets      *secret.Service
 	Sessions     *session.Service
 	SignIns      *account.SignIns
 	Skills       *skill.Service
+	Swarms       *swarm.Service
 	Tasks        *task.Service
 	Usage        *usage.Service
 	Wallets      *wallet.Service
@@ -113,6 +117,7 @@ var tags = []httpx.Tag{
 	{Name: "sessions", Description: "Conversations with agents, their events and their streams."},
 	{Name: "server", Description: "Health and metrics."},
 	{Name: "skills", Description: "What agents can be given to do."},
+	{Name: "swarms", Description: "Groups of agents that share knowledge and policies."},
 	{Name: "usage", Description: "Tokens and what they cost."},
 	{Name: "vaults", Description: "What agents sign in with, sealed."},
 	{Name: "wallets", Description: "Agents' money."},
@@ -169,6 +174,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerSkills()
 	f.registerSkillLibrary()
 	f.registerStanding()
+	f.registerSwarms()
 	f.registerUsage()
 	f.registerVaults()
 	f.registerWallets()
@@ -212,6 +218,10 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Secrets is required")
 	case d.Sessions == nil:
 		return errors.New("native: Deps.Sessions is required")
+	case d.Swarms == nil:
+		return errors.New("native: Deps.Swarms is required")
+	case d.Retire == nil:
+		return errors.New("native: Deps.Retire is required")
 	case d.Ready == nil:
 		return errors.New("native: Deps.Ready is required")
 	case d.SignIns == nil:

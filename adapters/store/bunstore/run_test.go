@@ -199,7 +199,7 @@ func (l *runLab) node(s *Store) *runNode {
 	l.must(err)
 	n.gate.Connect(n.journal, n.journal)
 	agents, err := agent.NewService(agent.Deps{
-		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Repository: s.Agents(), Models: anyModel{},
+		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Repository: s.Agents(), Models: anyModel{}, Trail: l.trail,
 	}, agent.ServiceConfig{})
 	l.must(err)
 	n.sessions, err = session.NewService(session.Deps{
