@@ -42,7 +42,7 @@ import (
 func coreModule() fx.Option {
 	return fx.Module("core",
 		fx.Provide(
-			provideAudit, provideAccounts, provideAgents, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
+			provideAudit, provideAccounts, provideAgents, provideDirectory, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
 			provideEnvironments, provideEvals, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
 		sandboxModule(), memoryModule(), swarmModule(),
@@ -90,6 +90,10 @@ func provideAgents(
 	}, agent.ServiceConfig{Reserved: append(memory.ToolNames(), run.PayTool, run.DelegateTool, run.AdvisorTool, knowledge.ToolName, skill.ReadTool)})
 }
 
+func provideDirectory(b base, s *bunstore.Store, agents *agent.Service, trail *audit.Service) (*agent.Directory, error) {
+	return agent.NewDirectory(agent.DirectoryDeps{TX: b.TX, Clock: b.Clock, Agents: agents, Profiles: s.Agents(), Trail: trail})
+}
+
 // owners tells the contexts below agent about agents.
 type owners struct {
 	agents  agent.Repository
@@ -130,7 +134,7 @@ func (o owners) RequireActive(ctx context.Context, sc account.Scope, of id.Agent
 func provideWallets(b base, s *bunstore.Store, o owners, trail *audit.Service) (*wallet.Service, error) {
 	return wallet.NewService(wallet.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Wallets(), Holds: s.Holds(), Books: s.Wallets(),
-		Owners: o, Trail: trail,
+		Owners: o, Trail: trail, Outside: s.Payments(),
 	}, wallet.Config{})
 }
 

@@ -6,7 +6,9 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/bureau-agents/bureau/adapters/http/native"
+	"github.com/bureau-agents/bureau/adapters/http/valar"
 	"github.com/bureau-agents/bureau/adapters/http/valta"
+	"github.com/bureau-agents/bureau/adapters/store/bunstore"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
@@ -21,14 +23,16 @@ import (
 type faceParts struct {
 	fx.In
 
-	Accounts *account.Service
-	Agents   *agent.Service
-	Audit    *audit.Service
-	Gate     *gate.Gate
-	Policies *policy.Service
-	Retire   *retire.Service
-	Tasks    *task.Service
-	Wallets  *wallet.Service
+	Store     *bunstore.Store
+	Accounts  *account.Service
+	Agents    *agent.Service
+	Audit     *audit.Service
+	Directory *agent.Directory
+	Gate      *gate.Gate
+	Policies  *policy.Service
+	Retire    *retire.Service
+	Tasks     *task.Service
+	Wallets   *wallet.Service
 }
 
 // faces returns the handlers of the other faces, by where they stand. They have the settings of the native one, so that one limit counts a
@@ -41,5 +45,9 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]http.Handler{valta.Prefix: v}, nil
+	r, err := valar.New(valar.Deps{Settings: s, Directory: p.Directory, Destroyer: p.Retire, Ready: p.Store.Ping})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]http.Handler{valta.Prefix: v, valar.Prefix: r}, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/integration"
@@ -60,6 +61,7 @@ type retireParts struct {
 	Knowledge    *knowledge.Service
 	Memory       *memory.Service
 	Integrations *integration.Service
+	Directory    *agent.Directory
 }
 
 func provideRetire(b base, p retireParts) (*retire.Service, error) {
@@ -82,6 +84,7 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 			}),
 			retire.PartFunc(p.Memory.ForgetAgent),
 			retire.PartFunc(p.Integrations.ForgetAgent),
+			retire.PartFunc(p.Directory.Forget),
 		},
 	})
 }
