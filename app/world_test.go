@@ -114,13 +114,15 @@ func (w *world) holds(t *testing.T, s *apptest.Server) string {
 
 // ids are the world's ids by what a path or a query calls them; those that only bodies and answers have are named after their kind.
 func (w *world) ids() map[string]string {
-	return map[string]string{
+	ids := w.valtaIDs()
+	maps.Copy(ids, map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"resource_id": w.resource, "run_id": w.run,
 		"thread_id":   "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "hold_id": w.hold,
 		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
-	}
+	})
+	return ids
 }
 
 // plain are the path parameters that are not ids of a tenant's things.
@@ -154,6 +156,9 @@ func (w *world) body(t *testing.T, op operation) any {
 	t.Helper()
 	if op.Body == "" {
 		return nil
+	}
+	if strings.HasPrefix(op.ID, "valta.") {
+		return w.valtaBody(t, op)
 	}
 	say := m{"type": "user.message", "content": []m{{"type": "text", "text": w.name}}}
 	amount := usdc("1.50")

@@ -79,8 +79,15 @@ func (c *Client) Refuse(status int, method, path string, body any, headers ...st
 	return code, message
 }
 
-// Error reads the envelope of an error. Its own error says what of the envelope is missing.
+// Error reads the envelope of an error, in the form of whichever face answered. Its own error says what of the envelope is missing.
 func (a Answer) Error() (code, message string, err error) {
+	var flat struct{ Code, Message, Error string }
+	if json.Unmarshal(a.Body, &flat) == nil && flat.Code != "" {
+		if flat.Message == "" || flat.Error != flat.Message {
+			return "", "", errors.New("the error envelope is not whole")
+		}
+		return flat.Code, flat.Message, nil
+	}
 	var e struct {
 		Type  string
 		Error struct {
