@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bureau-agents/bureau/app/apptest"
 	"github.com/bureau-agents/bureau/core/account"
@@ -22,6 +23,8 @@ type world struct {
 	name string
 	api  *apptest.Client // with an admin key of the tenant
 	llm  *apptest.Models // that model cards reach
+
+	webhook, delivery, notice string
 
 	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run string
 }
@@ -88,6 +91,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.publication = create("/v1/integrations/slack/publications", m{"agent_id": w.helper, "installation_id": w.installation, "persona": m{"name": name}})
 	w.card = create("/v1/model_cards", w.cardBody(name+"-card"))
 	w.run = create("/v1/agents/"+w.agent+"/runs", m{"task": "Tell me your name, " + name + ".", "context": name, "wait": 60})
+	w.tellsOutside(t, create, first)
 	w.entry = first("/v1/audit")
 	return w
 }
@@ -112,13 +116,29 @@ func (w *world) holds(t *testing.T, s *apptest.Server) string {
 	return h.ID.String()
 }
 
+// tellsOutside makes a webhook to which nothing can be delivered, with a delivery that was given up.
+func (w *world) tellsOutside(t *testing.T, create func(string, any) string, first func(string) string) {
+	t.Helper()
+	w.webhook = create("/v1/webhooks", m{"url": "http://localhost:9/" + w.name, "events": []string{"webhook.test"}, "description": w.name})
+	w.delivery = create("/v1/webhooks/"+w.webhook+"/test", nil)
+	w.notice = first("/v1/notices?agent_id=" + w.agent)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for status := ""; status != "failed"; <-tick.C {
+		var d struct{ Status string }
+		w.api.Call("GET", "/v1/webhooks/"+w.webhook+"/deliveries/"+w.delivery, nil, &d)
+		status = d.Status
+	}
+}
+
 // ids are the world's ids by what a path or a query calls them; those that only bodies and answers have are named after their kind.
 func (w *world) ids() map[string]string {
 	ids := w.valtaIDs()
 	maps.Copy(ids, map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"resource_id": w.resource, "run_id": w.run,
-		"thread_id":   "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
+		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
+		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "hold_id": w.hold,
 		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
 	})
@@ -219,14 +239,17 @@ func (w *world) body(t *testing.T, op operation) any {
 		"updateSession": w.sessionPatch(), "patchSession": w.sessionPatch(), "putSession": w.sessionPatch(),
 		"attachSessionResource": w.repositoryBody(), "updateSessionResource": m{"authorization_token": w.name},
 		"patchSessionResource": m{"authorization_token": w.name}, "putSessionResource": m{"authorization_token": w.name},
-		"createEval":         w.evalBody(),
-		"createEvalRun":      w.evalBody(),
-		"uploadFile":         w.fileBody(),
-		"createEnvironment":  w.environmentBody(),
-		"updateEnvironment":  w.environmentBody(),
-		"patchEnvironment":   w.environmentBody(),
-		"putEnvironment":     w.environmentBody(),
-		"sendSessionMessage": m{"content": w.name},
+		"createWebhook": m{"url": "https://hooks.invalid/" + w.name, "events": []string{"agent.*", "budget.alert"}, "description": w.name, "enabled": false, "secret": "a-secret-of-the-world-" + w.name},
+		"updateWebhook": w.webhookPatch(), "patchWebhook": w.webhookPatch(), "putWebhook": w.webhookPatch(),
+		"rotateWebhookSecret": m{"secret": "whsec_" + strings.Repeat("QUJD", 10), "overlap_seconds": 60},
+		"createEval":          w.evalBody(),
+		"createEvalRun":       w.evalBody(),
+		"uploadFile":          w.fileBody(),
+		"createEnvironment":   w.environmentBody(),
+		"updateEnvironment":   w.environmentBody(),
+		"patchEnvironment":    w.environmentBody(),
+		"putEnvironment":      w.environmentBody(),
+		"sendSessionMessage":  m{"content": w.name},
 		"sendSessionEvents": m{"events": []m{
 			say, {"type": "user.tool_confirmation", "tool_use_id": w.toolUse, "result": "deny", "deny_message": w.name},
 		}},
@@ -244,6 +267,10 @@ func (w *world) sessionPatch() m {
 		"title": w.name + " again", "metadata": m{"more": w.name}, "vault_ids": []string{w.vault}, "agent": m{"tools": []m{}, "mcp_servers": []m{}},
 		"budget": nil,
 	}
+}
+
+func (w *world) webhookPatch() m {
+	return m{"url": "https://hooks.invalid/" + w.name, "events": []string{"webhook.test"}, "description": w.name + " again", "enabled": true}
 }
 
 func (w *world) repositoryBody() m {
