@@ -22,6 +22,7 @@ import (
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/model"
+	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
@@ -47,6 +48,7 @@ type App struct {
 	Knowledge    *knowledge.Service   // the texts that agents answer from
 	Library      *skill.Library       // skills made of instructions
 	Memory       *memory.Service      // what agents keep from one session to the next
+	Payments     *payment.Service     // money that leaves over rails
 	Policies     *policy.Service      // what agents may do
 	Secrets      *secret.Service      // vaults and their credentials
 	Sessions     *session.Service     // conversations and their streams
@@ -81,9 +83,9 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 		fx.WithLogger(func() fxevent.Logger { return quiet{cfg.Logger} }),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(cfg.DrainTimeout+stopGrace),
 		fx.Supply(cfg, o, a.closers),
-		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), webhookModule(), taskModule(), httpModule(), jobModule(),
+		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), webhookModule(), paymentModule(), taskModule(), httpModule(), jobModule(),
 		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Cards, &a.Environments, &a.Evals, &a.Files, &a.Gate, &a.Integrations, &a.Knowledge,
-			&a.Library, &a.Memory, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.Webhooks, &a.handler, &a.operator, &hub),
+			&a.Library, &a.Memory, &a.Payments, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.Webhooks, &a.handler, &a.operator, &hub),
 	)
 	if err := a.fx.Err(); err != nil {
 		return nil, errors.Join(rootCause(err), a.closers.close())

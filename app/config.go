@@ -33,6 +33,9 @@ type Config struct {
 	Embedder EmbedderConfig
 	Runtime  RuntimeConfig
 
+	// Payments configures the rails over which money leaves; default none.
+	Payments PaymentConfig
+
 	// OAuth holds the credentials of Slack, GitHub, and whoever people sign in with; default none.
 	OAuth OAuthConfig
 
@@ -76,6 +79,34 @@ type EmbedderConfig struct {
 	APIKey     string
 	Model      string // default "text-embedding-3-small"
 	Dimensions int    // of the model's vectors; default 1536
+}
+
+// PaymentConfig configures the rails over which money leaves. Without any, payments are entries of this server's own books.
+type PaymentConfig struct {
+	Timeout time.Duration // of one call of a rail; default 30 s
+	Stripe  StripeConfig
+	X402    X402Config
+}
+
+// StripeConfig names the Stripe account that pays for what agents buy; see adapters/payment/stripe.
+type StripeConfig struct {
+	SecretKey     string            // sk_... or rk_...; "" is no Stripe
+	WebhookSecret string            // whsec_...; "" believes no event
+	Customer      string            // cus_..., required with SecretKey
+	PaymentMethod string            // pm_..., saved with the customer, required with SecretKey
+	Accounts      map[string]string // payees to connected accounts, "vendor.example" to "acct_..."
+	BaseURL       string            // default Stripe's own
+}
+
+// X402Config names the account that pays for requests by x402, and with what; see adapters/payment/x402.
+type X402Config struct {
+	PrivateKey string // 32 bytes in hexadecimal; "" pays for no requests
+	// Assets are the tokens that may be paid with, each "network/address=CURRENCY:decimals":
+	// "eip155:8453/0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913=USDC:6". Required with PrivateKey.
+	Assets []string
+	// RPC are JSON-RPC endpoints by network, "eip155:8453" to "https://mainnet.base.org". Without one for its network, a payment that a
+	// server does not confirm stays open until a person resolves it.
+	RPC map[string]string
 }
 
 // RuntimeConfig chooses where the programs that agents choose are run, and what they may use.
@@ -186,6 +217,9 @@ func (c Config) validate() error {
 	}
 	if c.Runtime.Timeout > runtime.MaxTimeout {
 		bad("Runtime.Timeout", "must be at most %s", runtime.MaxTimeout)
+	}
+	if c.Payments.Timeout < 0 {
+		bad("Payments.Timeout", "must not be negative")
 	}
 	c.OAuth.validate(bad)
 	return errors.Join(errs...)

@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/keeper"
 	"github.com/bureau-agents/bureau/ports/llm"
+	"github.com/bureau-agents/bureau/ports/payment"
 	"github.com/bureau-agents/bureau/ports/rule"
 	"github.com/bureau-agents/bureau/ports/runtime"
 	"github.com/bureau-agents/bureau/ports/tool"
@@ -36,6 +37,7 @@ type options struct {
 	tools    []run.ToolSource
 	rules    map[string]rule.Evaluator
 	tracer   trace.TracerProvider
+	rails    []payment.Rail
 }
 
 // WithClock replaces the system's clock.
@@ -95,6 +97,9 @@ func WithRule(name string, r rule.Evaluator) Option {
 		o.rules[name] = r
 	}
 }
+
+// WithRail adds a rail over which payments can leave, beside those of Config.Payments; it beats one of its name.
+func WithRail(r payment.Rail) Option { return func(o *options) { o.rails = append(o.rails, r) } }
 
 // WithTracer sends spans of requests, model calls, tools and rules to t, in place of what Config.OTLPEndpoint says. The caller shuts t
 // down after App.Stop.

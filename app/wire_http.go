@@ -21,6 +21,7 @@ import (
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/model"
+	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/secret"
@@ -64,6 +65,7 @@ type httpParts struct {
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
 	Memory       *memory.Service
+	Payments     *payment.Service
 	Policies     *policy.Service
 	Retire       *retire.Service
 	Secrets      *secret.Service
@@ -90,7 +92,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 	h, err := native.New(native.Deps{
 		Settings: settings,
 		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Swarms: p.Swarms, Retire: p.Retire, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
 		Webhooks: p.Webhooks,
 	}, native.Config{Mount: mounted})

@@ -13,6 +13,7 @@ import (
 	"github.com/bureau-agents/bureau/core/eval"
 	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/jobs"
@@ -29,11 +30,12 @@ func jobModule() fx.Option {
 	return fx.Module("jobs", fx.Invoke(
 		func(
 			lc fx.Lifecycle, cfg Config, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service,
-			evals *eval.Service, signIns *account.SignIns, retired *retire.Service, t *otel.Telemetry,
+			evals *eval.Service, signIns *account.SignIns, retired *retire.Service, payments *payment.Service, t *otel.Telemetry,
 		) error {
 			for _, c := range []chore{
 				{"expire_approvals", 10 * time.Second, g.ExpireDue},
 				{"expire_holds", time.Minute, wallets.ExpireDue},
+				{"reconcile_payments", 3 * time.Second, payments.Reconcile},
 				{"resume_evals", time.Minute, evals.Resume},
 				{"sweep_files", time.Minute, files.Sweep},
 				{"sweep_agents", 5 * time.Minute, retired.Sweep},

@@ -10,6 +10,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -63,7 +64,7 @@ func showDecision(d policy.Decision) decisionWire {
 type paymentWire struct {
 	ID          string           `json:"id" doc:"act_...; the act that was asked for."`
 	Type        string           `json:"type" enum:"payment,transfer"`
-	Status      string           `json:"status" enum:"completed,denied,pending_approval,failed"`
+	Status      string           `json:"status" enum:"completed,denied,pending_approval,approved,processing,failed" doc:"processing: the rail has not said yet what became of it; approved: it is about to be asked."`
 	Approved    bool             `json:"approved" doc:"Whether the money has moved."`
 	AgentID     string           `json:"agent_id"`
 	ToAgentID   *string          `json:"to_agent_id" doc:"Transfers: who receives."`
@@ -71,6 +72,8 @@ type paymentWire struct {
 	Payee       *string          `json:"payee" doc:"Payments: who is paid."`
 	Category    string           `json:"category"`
 	Description string           `json:"description"`
+	Rail        string           `json:"rail" doc:"Payments: over what they leave; ledger for those of this server's own books."`
+	PaymentID   *string          `json:"payment_id" doc:"pay_...: the payment over its rail; null for those of the ledger, and for what has not left."`
 	Transaction *TransactionWire `json:"transaction" doc:"The movement in the agent's wallet; null when no money moved."`
 	Decision    decisionWire     `json:"decision"`
 	Approval    *ApprovalWire    `json:"approval" doc:"What the act waits for, or waited for; null when nobody was asked."`
@@ -79,7 +82,8 @@ type paymentWire struct {
 }
 
 var paymentStatus = map[gate.State]string{
-	gate.Done: "completed", gate.Denied: "denied", gate.Parked: "pending_approval", gate.Failed: "failed",
+	gate.Done: "completed", gate.Denied: "denied", gate.Parked: "pending_approval", gate.Failed: "failed", gate.Ready: "approved",
+	gate.Started: "processing",
 }
 
 // showPayment writes what became of a payment or a transfer.
@@ -97,6 +101,18 @@ func (f *face) showPayment(ctx context.Context, rec gate.Record) (*output[paymen
 	}
 	if rec.Error != "" {
 		w.Error = &rec.Error
+	}
+	w.Rail = payment.Ledger
+	if rec.Act.Rail != "" {
+		w.Rail = rec.Act.Rail
+		p, found, err := f.deps.Payments.Of(ctx, sc, rec.ID)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			w.PaymentID = ptr(p.ID.String())
+			w.Error = textPtr(p.Error)
+		}
 	}
 	if rec.State == gate.Done {
 		paid := rec.Moved
@@ -189,6 +205,7 @@ type createPaymentInput struct {
 		Payee       string        `json:"payee,omitempty" maxLength:"1024" doc:"Whom to pay: a host name, a URL, an e-mail address or a name."`
 		Description string        `json:"description,omitempty" maxLength:"16384"`
 		Category    string        `json:"category,omitempty" maxLength:"1024"`
+		Rail        string        `json:"rail,omitempty" maxLength:"32" doc:"Over what it leaves: ledger, this server's own books, when left out, or a rail that the operator has configured, such as stripe."`
 	}
 }
 
@@ -225,7 +242,7 @@ func (simulateBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schem
 
 func (f *face) registerPayments() {
 	const how = "The gate decides and pays in one transaction. A refusal is an answer, too: `status` is `denied` and `decision` names the rule; " +
-		"no money has moved. `pending_approval` waits for a person. With an `Idempotency-Key` the payment happens at most once."
+		"no money has moved. `pending_approval` waits for a person. A payment over a rail is decided and held first; it answers when the rail does. With an `Idempotency-Key` the payment happens at most once."
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "createPayment", Method: http.MethodPost, Path: "/v1/agents/{agent_id}/wallet/payments", Tag: "wallets", Strict: true,
@@ -240,10 +257,15 @@ func (f *face) registerPayments() {
 		if err != nil {
 			return nil, err
 		}
-		rec, err := f.deps.Gate.Perform(ctx, httpx.Scope(ctx), gate.Act{
+		act := gate.Act{
 			Key: httpx.ActKey(ctx), Action: rule.ActionPayment, Agent: agent, Amount: &amount, Payee: in.Body.Payee,
 			Category: in.Body.Category, Description: in.Body.Description,
-		})
+		}
+		pay := f.deps.Gate.Perform
+		if in.Body.Rail != "" && in.Body.Rail != payment.Ledger {
+			act.Rail, pay = in.Body.Rail, f.deps.Payments.Pay
+		}
+		rec, err := pay(ctx, httpx.Scope(ctx), act)
 		if err != nil {
 			return nil, err
 		}

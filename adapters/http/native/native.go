@@ -22,6 +22,7 @@ import (
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/model"
+	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/secret"
@@ -53,6 +54,7 @@ type Deps struct {
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
 	Memory       *memory.Service
+	Payments     *payment.Service
 	Policies     *policy.Service
 	Retire       *retire.Service
 	Secrets      *secret.Service
@@ -92,6 +94,7 @@ var public = []string{
 	"GET /v1/integrations/{integration_id}/callback",
 	"POST /v1/integrations/slack/events",
 	"POST /v1/integrations/github/webhooks",
+	"POST /v1/payments/stripe/webhook",
 	"GET /v1/oauth/{provider}/authorize",
 	"GET /v1/oauth/{provider}/callback",
 	"POST /v1/oauth/logout",
@@ -111,6 +114,7 @@ var tags = []httpx.Tag{
 	{Name: "oauth", Description: "Signing in to the console."},
 	{Name: "models", Description: "Models with keys of your own."},
 	{Name: "memory", Description: "What agents remember from one session to the next."},
+	{Name: "payments", Description: "Money that leaves over rails: Stripe, x402."},
 	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
 	{Name: "runs", Description: "Tasks given to agents, with their outcomes."},
@@ -165,6 +169,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerModelCards()
 	f.registerOAuth()
 	f.registerPayments()
+	f.registerRailPayments()
 	f.registerPlugins()
 	f.registerPolicies()
 	f.registerRuns()
@@ -212,6 +217,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Library is required")
 	case d.Memory == nil:
 		return errors.New("native: Deps.Memory is required")
+	case d.Payments == nil:
+		return errors.New("native: Deps.Payments is required")
 	case d.Policies == nil:
 		return errors.New("native: Deps.Policies is required")
 	case d.Secrets == nil:

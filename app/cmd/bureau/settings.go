@@ -146,6 +146,29 @@ var table = []setting{
 		}
 		return nil
 	}},
+	{"payment_timeout", "", "30s", "how long a payment rail may take to answer", func(s *settings, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d <= 0 {
+			return errors.New("must be a time like 30s")
+		}
+		s.Payments.Timeout = d
+		return nil
+	}},
+	{"stripe_secret_key", "", "", "the Stripe account that pays for what agents buy over the rail stripe", text(func(s *settings) *string { return &s.Payments.Stripe.SecretKey })},
+	{"stripe_webhook_secret", "", "", "what Stripe signs its events with; without it, none is believed", text(func(s *settings) *string { return &s.Payments.Stripe.WebhookSecret })},
+	{"stripe_customer", "", "", "cus_..., whose payment method is charged; required with the secret key", text(func(s *settings) *string { return &s.Payments.Stripe.Customer })},
+	{"stripe_payment_method", "", "", "pm_..., saved with the customer; required with the secret key", text(func(s *settings) *string { return &s.Payments.Stripe.PaymentMethod })},
+	{"stripe_accounts", "", "", "comma-separated payee=acct_...: payees that are connected accounts", pairs(func(s *settings) *map[string]string { return &s.Payments.Stripe.Accounts })},
+	{"stripe_base_url", "", "https://api.stripe.com", "another Stripe", func(s *settings, v string) error {
+		s.Payments.Stripe.BaseURL = v
+		return checkURL(v)
+	}},
+	{"x402_private_key", "", "", "32 bytes, hex: the account that pays for agents' requests by x402", text(func(s *settings) *string { return &s.Payments.X402.PrivateKey })},
+	{"x402_assets", "", "", "comma-separated network/address=CURRENCY:decimals: the tokens that may be paid with; required with the private key", func(s *settings, v string) error {
+		s.Payments.X402.Assets = list(v)
+		return nil
+	}},
+	{"x402_rpc", "", "", "comma-separated network=URL: JSON-RPC endpoints that tell whether a payment was taken", pairs(func(s *settings) *map[string]string { return &s.Payments.X402.RPC })},
 	{"trusted_proxies", "", "", "comma-separated addresses or prefixes whose X-Forwarded-For counts", func(s *settings, v string) error {
 		for _, part := range list(v) {
 			prefix, err := parsePrefix(part)
@@ -266,6 +289,22 @@ func checkURL(v string) error {
 		return errors.New("must be an address that begins with http:// or https://")
 	}
 	return nil
+}
+
+// pairs reads comma-separated name=value.
+func pairs(field func(*settings) *map[string]string) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		m := map[string]string{}
+		for _, part := range list(v) {
+			name, value, ok := strings.Cut(part, "=")
+			if !ok || name == "" || value == "" {
+				return errors.New("must be comma-separated name=value")
+			}
+			m[name] = value
+		}
+		*field(s) = m
+		return nil
+	}
 }
 
 func list(v string) []string {
