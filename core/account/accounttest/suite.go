@@ -85,6 +85,10 @@ func Run(t *testing.T, cfg Config) {
 		"idempotency at once":      idempotencyAtOnce,
 		"idempotency isolation":    idempotencyIsolation,
 		"idempotency is forgotten": idempotencyForgotten,
+		"credits":                  credits,
+		"credits without a limit":  creditsUnlimited,
+		"credits roll back":        creditsRollBack,
+		"credits at once":          creditsAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
