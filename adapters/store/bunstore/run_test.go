@@ -25,6 +25,7 @@ import (
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/bus"
 	"github.com/bureau-agents/bureau/ports/clock"
@@ -129,6 +130,7 @@ type runNode struct {
 	hub      *session.Hub
 	journal  *session.Journal
 	sessions *session.Service
+	tasks    *task.Service
 	run      *run.Service
 }
 
@@ -207,6 +209,7 @@ func (l *runLab) node(s *Store) *runNode {
 		Journal: n.journal, Hub: n.hub, Agents: agents, Gate: n.gate, Spendings: s.Spendings(),
 	})
 	l.must(err)
+	n.tasks = l.newTasks(n, over, agents)
 	models, err := model.NewRegistry(model.Deps{Offline: l.model}, model.Config{})
 	l.must(err)
 	n.run, err = run.NewService(run.Deps{
