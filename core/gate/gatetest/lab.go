@@ -35,6 +35,7 @@ type Store struct {
 	Wallets   wallet.Repository
 	Holds     wallet.HoldRepository
 	Books     wallet.Books
+	Swarms    gate.Swarms // nil: none can be frozen
 }
 
 // Tenants is the part of account.TenantRepository that the suite uses.
@@ -101,6 +102,7 @@ func NewLab(tb testing.TB, st Store, o Options) *Lab {
 	l.Gate, err = gate.New(gate.Deps{
 		TX: st.TX, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Acts: st.Acts, Tenants: st.Tenants, Agents: st.Agents,
 		Policies: o.Policies, Counters: st.Counters, Approvals: st.Approvals, Trail: l.Trail, Rules: l.Rules, Fences: l.Fences,
+		Swarms: st.Swarms,
 		Executors: map[rule.Action]gate.Executor{
 			rule.ActionPayment: gate.Payments(l.Wallets), rule.ActionTransfer: gate.Transfers(l.Wallets),
 		},
