@@ -54,12 +54,6 @@ func coreModule() fx.Option {
 		}))
 }
 
-func provideAudit(b base, s *bunstore.Store) (*audit.Service, error) {
-	return audit.NewService(audit.Deps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Audit(), Seals: s.Audit(),
-	}, audit.Config{})
-}
-
 // accountTrail notes what happens to keys and tenants, which account cannot do by itself: audit is above it.
 type accountTrail struct{ audit *audit.Service }
 

@@ -119,6 +119,7 @@ type Report struct {
 	Valid  bool
 	Count  int64  // entries that the chain says it has
 	Head   string // its last hash
+	After  int64  // what was verified begins behind this entry
 	First  *Broken
 }
 

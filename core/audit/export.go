@@ -20,28 +20,42 @@ type exportHeader struct {
 	Count  int64  `json:"count"`
 	Head   string `json:"head"`
 	Tenant string `json:"tenant_id"`
+	// Of an export that does not begin with the first entry: the entry before, and its hash.
+	After int64  `json:"after,omitempty"`
+	Prev  string `json:"prev_hash,omitempty"`
 }
 
 const exportFormat = "bureau-audit/1"
 
-// Export writes the tenant's whole trail as JSON Lines: a header {format, count, head, tenant_id}, then one line per
-// entry in the order of the chain, each the canonical JSON that its hash covers with the hash as a further member. It
-// reads the store in batches, and entries that are sealed meanwhile are not part of it. It fails half-way only when the
-// store or w does.
-func (s *Service) Export(ctx context.Context, sc account.Scope, w io.Writer) error {
+// Export writes the tenant's trail behind entry after as JSON Lines; 0 is the whole of it. A header {format, count, head, tenant_id},
+// and for a part of the trail after and prev_hash, then one line per entry in the order of the chain, each the canonical JSON that its
+// hash covers with the hash as a further member. It reads the store in batches, and entries that are sealed meanwhile are not part of
+// it. It writes nothing when it returns ErrAfter, because the trail ends before after, and fails half-way only when the store or w does.
+func (s *Service) Export(ctx context.Context, sc account.Scope, after int64, w io.Writer) error {
 	end, err := s.sealed(ctx, sc)
 	if err != nil {
 		return err
 	}
+	h := exportHeader{Format: exportFormat, Count: end.Count, Head: end.Head, Tenant: sc.Tenant.UUID().String(), After: after}
+	if after > 0 {
+		before, err := s.d.Repository.Range(ctx, sc, after-1, after, 1)
+		if err != nil {
+			return err
+		}
+		if len(before) == 0 {
+			return ErrAfter
+		}
+		h.Prev = before[0].Hash
+	}
 	b := bufio.NewWriterSize(w, 64<<10)
-	head, err := json.Marshal(exportHeader{exportFormat, end.Count, end.Head, sc.Tenant.UUID().String()})
+	head, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
 	if _, err := b.Write(append(head, '\n')); err != nil {
 		return err
 	}
-	err = s.each(ctx, sc, end, func(e Entry) error {
+	err = s.each(ctx, sc, after, end, func(e Entry) error {
 		_, err := b.Write(append(e.encode(true), '\n'))
 		return err
 	})
@@ -54,28 +68,30 @@ func (s *Service) Export(ctx context.Context, sc account.Scope, w io.Writer) err
 // maxLine bounds a line of an export; metadata is far smaller.
 const maxLine = 16 << 20
 
-// VerifyExport checks what Export wrote, with nothing but the text: every hash, the order, and that nothing is missing
-// at the end. Removed, reordered, added and changed entries are a Report that is not Valid, and no error; ErrNotExport
+// VerifyExport checks what Export wrote, with nothing but the text: every hash, the order, that nothing is missing
+// at the end, and that the chain has the heads of the checkpoints where they have them, but for those from before the export's
+// beginning. Whether the checkpoints are genuine is for Checkpoint.Verify to say. Removed, reordered, added and changed entries are a Report that is not Valid, and no error; ErrNotExport
 // is returned for input that is no export, and r's own error when it fails. It holds one line in memory.
-func VerifyExport(r io.Reader) (Report, error) {
+func VerifyExport(r io.Reader, checkpoints ...Checkpoint) (Report, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	if !lines.Scan() {
 		return Report{}, errors.Join(ErrNotExport, lines.Err())
 	}
-	var h exportHeader
-	if err := json.Unmarshal(lines.Bytes(), &h); err != nil || h.Format != exportFormat {
+	h, at, err := decodeExportHeader(lines.Bytes())
+	if err != nil {
 		if e, err := decodeLine(lines.Bytes()); err == nil {
 			return Report{First: &Broken{Index: 1, ID: e.ID, Reason: "the header before it is missing"}}, nil
 		}
-		return Report{}, ErrNotExport
+		return Report{}, err
 	}
 	tenant, err := id.ParseUUID(h.Tenant)
 	if err != nil {
 		return Report{}, ErrNotExport.Withf("the header's tenant_id is not a UUID")
 	}
-	rep := Report{Tenant: id.Of[id.TenantKind](tenant), Count: h.Count, Head: h.Head}
-	at := Chain{Head: Genesis}
+	rep := Report{Tenant: id.Of[id.TenantKind](tenant), Count: h.Count, Head: h.Head, After: h.After}
+	known := anchors(checkpoints)
+	rep.First = known.at(rep.Tenant, at, id.AuditEntry{})
 	for rep.First == nil && lines.Scan() {
 		e, err := decodeLine(lines.Bytes())
 		switch {
@@ -86,6 +102,9 @@ func VerifyExport(r io.Reader) (Report, error) {
 		default:
 			rep.First = check(e, at)
 			at = Chain{Count: e.Seq, Head: e.Hash}
+			if rep.First == nil {
+				rep.First = known.at(rep.Tenant, at, e.ID)
+			}
 		}
 	}
 	switch err := lines.Err(); {
@@ -96,6 +115,9 @@ func VerifyExport(r io.Reader) (Report, error) {
 	}
 	if rep.First == nil {
 		rep.First = checkEnd(at, Chain{Count: h.Count, Head: h.Head})
+	}
+	if rep.First == nil {
+		rep.First = known.beyond(at)
 	}
 	rep.Valid = rep.First == nil
 	return rep, nil

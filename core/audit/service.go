@@ -17,7 +17,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
-// Deps is what a Service needs; all fields are required.
+// Deps is what a Service needs; all fields but Signer are required.
 type Deps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
@@ -25,6 +25,7 @@ type Deps struct {
 	Logger     *slog.Logger
 	Repository Repository
 	Seals      SealRepository
+	Signer     Signer // nil: no checkpoints
 }
 
 // Config tunes a Service.
@@ -161,7 +162,7 @@ func (s *Service) Verify(ctx context.Context, sc account.Scope) (Report, error) 
 	}
 	r := Report{Tenant: sc.Tenant, Count: end.Count, Head: end.Head}
 	at := Chain{Head: Genesis}
-	err = s.each(ctx, sc, end, func(e Entry) error {
+	err = s.each(ctx, sc, 0, end, func(e Entry) error {
 		if r.First = check(e, at); r.First != nil {
 			return errStop
 		}
@@ -181,6 +182,11 @@ func (s *Service) Verify(ctx context.Context, sc account.Scope) (Report, error) 
 // errStop ends each early.
 var errStop = errors.New("stop")
 
+// Chain seals and returns how far the trail reaches.
+func (s *Service) Chain(ctx context.Context, sc account.Scope) (Chain, error) {
+	return s.sealed(ctx, sc)
+}
+
 // sealed seals and returns the chain as it then is.
 func (s *Service) sealed(ctx context.Context, sc account.Scope) (Chain, error) {
 	if err := s.Seal(ctx, sc); err != nil {
@@ -189,9 +195,9 @@ func (s *Service) sealed(ctx context.Context, sc account.Scope) (Chain, error) {
 	return s.d.Repository.Chain(ctx, sc)
 }
 
-// each calls fn with every sealed entry up to end, in order.
-func (s *Service) each(ctx context.Context, sc account.Scope, end Chain, fn func(Entry) error) error {
-	for after := int64(0); after < end.Count; {
+// each calls fn with every sealed entry behind after, up to end, in order.
+func (s *Service) each(ctx context.Context, sc account.Scope, after int64, end Chain, fn func(Entry) error) error {
+	for after < end.Count {
 		es, err := s.d.Repository.Range(ctx, sc, after, end.Count, readBatch)
 		if err != nil {
 			return err

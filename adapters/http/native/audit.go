@@ -108,6 +108,10 @@ type auditEntryInput struct {
 	EntryID string `path:"entry_id" doc:"The id of an audit entry."`
 }
 
+type exportAuditInput struct {
+	After int64 `query:"after" minimum:"0" doc:"Begin behind this entry, by its seq; 0 is the whole trail."`
+}
+
 // contentLines is the content type of JSON Lines.
 const contentLines = "application/x-ndjson"
 
@@ -142,19 +146,30 @@ func (f *face) registerAudit() {
 	httpx.RegisterStream(f.Face, httpx.Op{
 		ID: "exportAudit", Method: http.MethodGet, Path: "/v1/audit/export", Tag: "audit", Produces: contentLines,
 		Summary: "Export the audit trail", Permission: account.AuditRead,
-		Description: "JSON Lines: a header with the count and the last hash, then every entry from the first on. `bureau audit verify FILE` " +
+		Description: "JSON Lines: a header with the count and the last hash, then every entry from the first on, or behind `after`. `bureau audit verify FILE` " +
 			"checks the file without the server.",
-	}, func(ctx context.Context, _ *struct{}) (httpx.Stream, error) {
+	}, func(ctx context.Context, in *exportAuditInput) (httpx.Stream, error) {
 		sc := httpx.Scope(ctx)
+		if in.After > 0 {
+			chain, err := f.deps.Audit.Chain(ctx, sc)
+			if err != nil {
+				return nil, err
+			}
+			if in.After > chain.Count {
+				return nil, audit.ErrAfter
+			}
+		}
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", contentLines)
 			w.Header().Set("Content-Disposition", `attachment; filename="audit.jsonl"`)
-			if err := f.deps.Audit.Export(r.Context(), sc, w); err != nil {
+			if err := f.deps.Audit.Export(r.Context(), sc, in.After, w); err != nil {
 				f.deps.Logger.WarnContext(r.Context(), "an audit export was cut off", slog.Any("error", err))
 				panic(http.ErrAbortHandler) // the caller must not take a part for the whole
 			}
 		}, nil
 	})
+
+	f.registerCheckpoints()
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "getAuditEntry", Method: http.MethodGet, Path: "/v1/audit/{entry_id}", Tag: "audit",

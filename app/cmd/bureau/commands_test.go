@@ -229,6 +229,34 @@ func TestAudit(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	dir := t.TempDir()
+	key := strings.Fields(c.must("audit", "keys"))[1]
+	checkpoint := filepath.Join(dir, "checkpoint.json")
+	if err := os.WriteFile(checkpoint, []byte(c.must("audit", "checkpoint")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.must("key", "create", "three", "--scope", "chat")
+	if err := os.WriteFile(file, []byte(c.must("audit", "export")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.run("audit", "verify", file, "--checkpoint", checkpoint, "--key", key)
+	if err != nil || !strings.Contains(out, "valid: 4 entries") || !strings.Contains(out, "has its 3 entries, and it is signed by ed25519:") {
+		t.Errorf("with a checkpoint: %v\n%s", err, out)
+	}
+	if err := os.WriteFile(file, []byte(c.must("audit", "export", "--after", "3")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := c.run("audit", "verify", file, "--checkpoint", checkpoint); err != nil || !strings.Contains(out, "for want of --key") {
+		t.Errorf("a part: %v\n%s", err, out)
+	}
+	strange := strings.Repeat("00", 32)
+	_, err = c.run("audit", "verify", file, "--checkpoint", checkpoint, "--key", strange)
+	if coded, ok := errors.AsType[exitError](err); !ok || coded.code != exitUnsigned {
+		t.Errorf("signed by somebody else: %v", err)
+	}
+	if _, err := c.run("audit", "export", "--after", "9"); err == nil {
+		t.Error("an export that begins beyond the end")
+	}
 	if _, err := verify("{}"); err == nil || !strings.Contains(err.Error(), file+": this is not an export") {
 		t.Errorf("no export: %v", err)
 	}

@@ -35,6 +35,7 @@ type exitError struct {
 // The exit codes that are not 1.
 const (
 	exitBroken      = 2   // what was verified is not what it should be
+	exitUnsigned    = 3   // what vouches for it is not signed with the key that was given
 	exitInterrupted = 130 // as shells have it
 )
 

@@ -339,7 +339,7 @@ func testEmpty(t *testing.T, b *bench) {
 		t.Errorf("an empty trail is %+v", r)
 	}
 	var out bytes.Buffer
-	if err := b.Export(bg, b.sc, &out); err != nil {
+	if err := b.Export(bg, b.sc, 0, &out); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := audit.VerifyExport(&out); err != nil || !r.Valid || r.Count != 0 {
@@ -436,7 +436,7 @@ func testTail(t *testing.T, b *bench) {
 func (b *bench) export(t *testing.T) []string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := b.Export(bg, b.sc, &out); err != nil {
+	if err := b.Export(bg, b.sc, 0, &out); err != nil {
 		t.Fatal(err)
 	}
 	return strings.SplitAfter(strings.TrimSuffix(out.String(), "\n"), "\n")
