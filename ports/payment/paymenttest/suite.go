@@ -83,7 +83,8 @@ func testOnce(t *testing.T, w World) {
 		t.Errorf("%d micro-units have left, want %d", micros, c.Amount.Micros)
 	}
 	c.Reference = first.Reference
-	if got, err := w.Rail.Lookup(t.Context(), c); err != nil || got.Status != payment.Succeeded || got.Reference != first.Reference {
+	if got, err := w.Rail.Lookup(t.Context(), c); err != nil || got.Status != payment.Succeeded ||
+		got.Reference != "" && got.Reference != first.Reference {
 		t.Errorf("looked up: %+v, %v", got, err)
 	}
 	if got, err := w.Rail.Charge(t.Context(), w.charge("other")); err != nil || got.Status != payment.Succeeded {
