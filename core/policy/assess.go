@@ -270,7 +270,7 @@ func (a *assessor) structuring(p Policy) {
 	if p.Limits.Structuring == nil || a.subject.Amount == nil {
 		return
 	}
-	s, amount := p.Limits.Structuring.withDefaults(), *a.subject.Amount
+	s, amount := p.Limits.Structuring.WithDefaults(), *a.subject.Amount
 	near := func(name string, threshold *money.Amount, most int64) {
 		if threshold == nil || threshold.Currency != amount.Currency || amount.Micros > most {
 			return

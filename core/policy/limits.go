@@ -110,7 +110,8 @@ const (
 	DefaultStructuringNear     = 50
 )
 
-func (s Structuring) withDefaults() Structuring {
+// WithDefaults returns the rule with everything that it leaves out.
+func (s Structuring) WithDefaults() Structuring {
 	if s.Window == 0 {
 		s.Window = DefaultStructuringWindow
 	}
@@ -262,7 +263,7 @@ func (w WindowLimit) validate(path string, add func(path, format string, args ..
 }
 
 func (s Structuring) validate(add func(path, format string, args ...any)) {
-	s = s.withDefaults()
+	s = s.WithDefaults()
 	if s.Window < time.Minute || s.Window > maxStructuring*time.Minute || s.Window%time.Minute != 0 {
 		add("limits.structuring.window_minutes", "must be between 1 and %d", maxStructuring)
 	}

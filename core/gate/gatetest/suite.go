@@ -91,6 +91,12 @@ func Run(t *testing.T, cfg Config) {
 			test(t, NewLab(t, cfg.New(t), Options{}))
 		})
 	}
+	for name, test := range limitTests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, NewLab(t, cfg.New(t), Options{}))
+		})
+	}
 	t.Run("DefaultAllow", func(t *testing.T) {
 		t.Parallel()
 		l := NewLab(t, cfg.New(t), Options{Config: gate.Config{DefaultAllow: true}})
