@@ -563,7 +563,9 @@ func overview(t *testing.T, e *env) {
 	sc := admin(t, e, s)
 	got, err := s.Overview(e.ctx, sc)
 	must(t, err)
-	diff(t, account.Overview{Tenant: got.Tenant, Limits: account.PlanUnlimited.Limits(), Agents: 2}, got)
+	left, err := s.Credits(e.ctx, sc)
+	must(t, err)
+	diff(t, account.Overview{Tenant: got.Tenant, Limits: account.PlanUnlimited.Limits(), Agents: 2, Credits: left}, got)
 	diff(t, sc.Tenant, got.Tenant.ID)
 }
 

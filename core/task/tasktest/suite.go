@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/task"
@@ -31,7 +32,10 @@ type Config struct {
 	New func(t *testing.T) (Store, tx.Runner)
 }
 
-var ids = id.NewGenerator(time.Now)
+var (
+	ids   = id.NewGenerator(time.Now)
+	equal = cmpopts.EquateComparable(id.Run{}, id.Tenant{}, id.Agent{}, id.Session{})
+)
 
 type env struct {
 	Store
@@ -113,7 +117,7 @@ func roundTrip(t *testing.T, e *env) {
 	r := e.insert(t)
 	got, err := e.Get(e.ctx, e.sc, r.ID)
 	must(t, err)
-	if diff := cmp.Diff(r, got); diff != "" {
+	if diff := cmp.Diff(r, got, equal); diff != "" {
 		t.Error(diff)
 	}
 	f, err := e.Facts(e.ctx, e.sc, r.ID)
@@ -167,7 +171,7 @@ func end(t *testing.T, e *env) {
 		r := e.finish(t, e.insert(t), status)
 		got, err := e.Get(e.ctx, e.sc, r.ID)
 		must(t, err)
-		if diff := cmp.Diff(r, got); diff != "" {
+		if diff := cmp.Diff(r, got, equal); diff != "" {
 			t.Error(diff)
 		}
 		if _, ok, err := e.Lock(e.ctx, e.sc, r.ID); ok || err != nil {
@@ -230,13 +234,13 @@ func list(t *testing.T, e *env) {
 			return e.List(e.ctx, e.sc, task.ListRequest{Agent: e.agent, Status: status, Page: req})
 		}
 	}
-	if diff := cmp.Diff(want, pagetest.Walk(t, 3, key, read(""))); diff != "" {
+	if diff := cmp.Diff(want, pagetest.Walk(t, 3, key, read("")), equal); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]id.Run{want[0], want[2], want[4], want[6]}, pagetest.Walk(t, 2, key, read(task.Completed))); diff != "" {
+	if diff := cmp.Diff([]id.Run{want[0], want[2], want[4], want[6]}, pagetest.Walk(t, 2, key, read(task.Completed)), equal); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]id.Run{want[1], want[3], want[5]}, pagetest.Walk(t, 2, key, read(task.Running))); diff != "" {
+	if diff := cmp.Diff([]id.Run{want[1], want[3], want[5]}, pagetest.Walk(t, 2, key, read(task.Running)), equal); diff != "" {
 		t.Error(diff)
 	}
 	if got := pagetest.Walk(t, 2, key, read(task.WaitingApproval)); len(got) != 0 {
