@@ -26,7 +26,7 @@ type faultWire struct {
 // statusOf is the usual mapping, but that a fault in a field is 422.
 func statusOf(e *fault.Error) int {
 	status := httpx.StatusOf(e)
-	if status == http.StatusBadRequest && len(e.Fields) > 0 {
+	if status == http.StatusBadRequest && len(e.Fields) > 0 && !httpx.Malformed(e) {
 		return http.StatusUnprocessableEntity
 	}
 	return status

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -43,6 +44,9 @@ type step struct {
 	key   []byte // raw, with escapes
 	index int
 }
+
+// Malformed reports whether e says that a body is no JSON at all, rather than that something in it is wrong.
+func Malformed(e *fault.Error) bool { return errors.Is(e, errJSON) }
 
 var errJSON = fault.New(fault.Invalid, "invalid_json", "the body is not valid JSON")
 
