@@ -294,7 +294,8 @@ func TestPolicies(t *testing.T) {
 		"all_time_limit": nil, "require_approval_above": nil, "approval_ttl": 3600.0, "required_approvals": 1.0, "approver_not_requester": false, "blocked_categories": []any{},
 		"allowed_categories": []any{}, "allowed_payees": []any{}, "blocked_payees": []any{}, "allowed_domains": []any{},
 		"blocked_domains": []any{"evil.example"}, "daily_cost_limit": usd, "monthly_cost_limit": nil, "daily_token_limit": nil,
-		"monthly_token_limit": 1000.0,
+		"monthly_token_limit": 1000.0, "per_run_limit": nil, "windows": []any{}, "structuring": nil, "new_payee": "allow",
+		"allowed_times": []any{},
 	}
 	want := map[string]any{
 		"id": made.get("id"), "type": "policy", "scope": map[string]any{"agent_id": agent}, "limits": limits, "mode": "enforce", "version": 1.0,

@@ -53,6 +53,7 @@ type limitsWire struct {
 	WeeklyLimit          *moneyWire `json:"weekly_limit"`
 	MonthlyLimit         *moneyWire `json:"monthly_limit"`
 	AllTimeLimit         *moneyWire `json:"all_time_limit"`
+	PerRunLimit          *moneyWire `json:"per_run_limit"`
 	RequireApprovalAbove *moneyWire `json:"require_approval_above"`
 	ApprovalTTL          *int64     `json:"approval_ttl"`
 	RequiredApprovals    int        `json:"required_approvals"`
@@ -67,6 +68,11 @@ type limitsWire struct {
 	MonthlyCostLimit     *moneyWire `json:"monthly_cost_limit"`
 	DailyTokenLimit      *int64     `json:"daily_token_limit"`
 	MonthlyTokenLimit    *int64     `json:"monthly_token_limit"`
+
+	Windows      []windowWire     `json:"windows" nullable:"false"`
+	Structuring  *structuringWire `json:"structuring"`
+	NewPayee     string           `json:"new_payee" enum:"allow,require_approval,deny"`
+	AllowedTimes []timeRangeWire  `json:"allowed_times" nullable:"false"`
 }
 
 func showPolicy(p policy.Policy) policyWire {
@@ -87,6 +93,7 @@ func showPolicy(p policy.Policy) policyWire {
 			DailyTokenLimit: l.DailyTokenLimit, MonthlyTokenLimit: l.MonthlyTokenLimit,
 		},
 	}
+	w.Limits.showMore(l)
 	if l.ApprovalTTL > 0 {
 		w.Limits.ApprovalTTL = ptr(int64(l.ApprovalTTL / time.Second))
 	}
@@ -107,6 +114,8 @@ func list(items []string) []string {
 }
 
 type limitsInput struct {
+	MoreLimitsInput
+
 	MaxPerTransaction    moneyInput    `json:"max_per_transaction,omitempty" doc:"The most that one payment or transfer may move. No approval lifts it."`
 	HourlyLimit          moneyInput    `json:"hourly_limit,omitempty" doc:"Per calendar hour, UTC."`
 	DailyLimit           moneyInput    `json:"daily_limit,omitempty" doc:"Per calendar day, UTC."`
@@ -192,6 +201,9 @@ func (in limitsInput) apply(l *policy.Limits) error {
 	}
 	if apart := in.ApproverNotRequester; apart.set {
 		l.ApproverNotRequester = apart.value
+	}
+	if err := in.applyMore(l); err != nil {
+		return err
 	}
 	if ttl := in.ApprovalTTL; ttl.set {
 		const most = int64(1) << 31 // far over the service's bound, and safe to multiply
