@@ -211,7 +211,11 @@ func (w *world) body(t *testing.T, op operation) any {
 		},
 		"createPolicy": m{
 			"scope":  m{"agent_id": w.agent},
-			"limits": m{"daily_limit": amount, "approval_ttl": 60, "blocked_domains": []string{"bad.example"}, "daily_token_limit": 1000},
+			"limits": m{
+				"daily_limit": amount, "approval_ttl": 60, "blocked_domains": []string{"bad.example"}, "daily_token_limit": 1000,
+				"max_per_transaction": amount, "windows": []m{{"measure": "count", "window": "hour", "rolling": true, "max_count": 1000}},
+				"structuring": m{"near_percent": 90}, "allowed_times": []m{{"from": "00:00", "to": "24:00", "timezone": "Europe/Berlin"}},
+			},
 		},
 		"updatePolicy":      m{"limits": m{"daily_limit": amount, "blocked_categories": []string{w.name, "other"}}},
 		"simulateDecision":  m{"agent_id": w.agent, "amount": amount, "payee": w.name + ".example", "action": "payment"},
