@@ -23,6 +23,7 @@ import (
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/reconciliation"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
@@ -56,6 +57,7 @@ type httpParts struct {
 	Accounts     *account.Service
 	Agents       *agent.Service
 	Audit        *audit.Service
+	Books        *reconciliation.Service
 	Cards        *model.Cards
 	Environments *environment.Service
 	Evals        *eval.Service
@@ -92,7 +94,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 	h, err := native.New(native.Deps{
 		Settings: settings,
 		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, Audit: p.Audit, Books: p.Books, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Swarms: p.Swarms, Retire: p.Retire, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
 		Webhooks: p.Webhooks,
 	}, native.Config{Mount: mounted})

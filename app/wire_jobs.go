@@ -30,12 +30,13 @@ func jobModule() fx.Option {
 	return fx.Module("jobs", fx.Invoke(
 		func(
 			lc fx.Lifecycle, cfg Config, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service,
-			evals *eval.Service, signIns *account.SignIns, retired *retire.Service, payments *payment.Service, t *otel.Telemetry,
+			evals *eval.Service, signIns *account.SignIns, retired *retire.Service, payments *payment.Service, books *bookkeeper, t *otel.Telemetry,
 		) error {
 			for _, c := range []chore{
 				{"expire_approvals", 10 * time.Second, g.ExpireDue},
 				{"expire_holds", time.Minute, wallets.ExpireDue},
 				{"reconcile_payments", 3 * time.Second, payments.Reconcile},
+				{"reconcile_books", 24 * time.Hour, books.run},
 				{"resume_evals", time.Minute, evals.Resume},
 				{"sweep_files", time.Minute, files.Sweep},
 				{"sweep_agents", 5 * time.Minute, retired.Sweep},

@@ -8,6 +8,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/reconciliation"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -27,6 +28,11 @@ func (f *fixture) provideBooks(d *Deps) {
 		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Wallets(), Holds: f.store.Holds(), Books: f.store.Wallets(),
 		Owners: owners{f}, Trail: d.Audit,
 	}, wallet.Config{}); err != nil {
+		f.t.Fatal(err)
+	}
+	if d.Books, err = reconciliation.NewService(reconciliation.Deps{
+		Clock: f.clock, Logger: log, Repository: f.store.Reconciliation(), Books: f.store.Wallets(),
+	}, reconciliation.Config{}); err != nil {
 		f.t.Fatal(err)
 	}
 	if d.Usage, err = usage.NewService(usage.Deps{

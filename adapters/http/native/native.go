@@ -24,6 +24,7 @@ import (
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/reconciliation"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
@@ -45,6 +46,7 @@ type Deps struct {
 	Account      *account.Service
 	Agents       *agent.Service
 	Audit        *audit.Service
+	Books        *reconciliation.Service
 	Cards        *model.Cards
 	Environments *environment.Service
 	Evals        *eval.Service
@@ -172,6 +174,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerRailPayments()
 	f.registerPlugins()
 	f.registerPolicies()
+	f.registerReconciliation()
 	f.registerRuns()
 	f.registerPolicyVersions()
 	f.registerServer()
@@ -199,6 +202,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Agents is required")
 	case d.Audit == nil:
 		return errors.New("native: Deps.Audit is required")
+	case d.Books == nil:
+		return errors.New("native: Deps.Books is required")
 	case d.Environments == nil:
 		return errors.New("native: Deps.Environments is required")
 	case d.Evals == nil:

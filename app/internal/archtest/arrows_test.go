@@ -116,7 +116,7 @@ var levels = map[string]int{
 	"agent":     3,
 	"gate":      4,
 	"knowledge": 5, "payment": 5, "session": 5, "hosting": 5, "memory": 5,
-	"sandbox": 6, "swarm": 6, "retire": 6,
+	"sandbox": 6, "swarm": 6, "retire": 6, "reconciliation": 6,
 	"run":  7,
 	"eval": 8, "task": 8,
 }
