@@ -36,6 +36,7 @@ type exitError struct {
 const (
 	exitBroken      = 2   // what was verified is not what it should be
 	exitUnsigned    = 3   // what vouches for it is not signed with the key that was given
+	exitWaiting     = 4   // what was begun waits for a person
 	exitInterrupted = 130 // as shells have it
 )
 
@@ -51,6 +52,7 @@ func root() *cobra.Command {
   bureau demo                  watch an agent use a skill, pay a vendor and be stopped by a policy
   bureau agent create NAME     make an agent
   bureau chat AGENT            talk to it
+  bureau run AGENT TASK        give it a task
   bureau session log SESSION   read what happened
   bureau eval run FILE         see how well it does
 
@@ -64,7 +66,7 @@ With --url and BUREAU_API_KEY they talk to a server anywhere.`,
 	addFlags(cmd)
 	cmd.PersistentFlags().String("url", "", "server to talk to, at `URL`, with BUREAU_API_KEY (BUREAU_URL; default: the data directory's)")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
-	cmd.AddCommand(serveCommand(), keyCommand(), tenantCommand(), agentCommand(), reconcileCommand(), chatCommand(), sessionCommand(),
+	cmd.AddCommand(serveCommand(), keyCommand(), tenantCommand(), agentCommand(), reconcileCommand(), chatCommand(), runCommand(), sessionCommand(),
 		fileCommand(), vaultCommand(), evalCommand(), auditCommand(), pluginCommand(), demoCommand(), versionCommand(), settingsTopic())
 	return cmd
 }
