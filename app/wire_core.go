@@ -19,6 +19,7 @@ import (
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/model"
+	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/core/sandbox"
@@ -81,7 +82,7 @@ func provideAgents(
 	return agent.NewService(agent.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Agents(), Models: models, Skills: skillCheck{library},
 		Trail: trail, Stopper: g,
-	}, agent.ServiceConfig{Reserved: append(memory.ToolNames(), run.PayTool, run.DelegateTool, run.AdvisorTool, knowledge.ToolName, skill.ReadTool)})
+	}, agent.ServiceConfig{Reserved: append(memory.ToolNames(), run.PayTool, payment.FetchTool, run.DelegateTool, run.AdvisorTool, knowledge.ToolName, skill.ReadTool)})
 }
 
 func provideDirectory(b base, s *bunstore.Store, agents *agent.Service, trail *audit.Service) (*agent.Directory, error) {
@@ -268,6 +269,7 @@ type runParts struct {
 	Knowledge *knowledge.Service
 	Library   *skill.Library
 	Memory    *memory.Service
+	Payments  *payment.Service
 	MCP       *mcp.Source
 	Sandboxes *sandbox.Service
 	Skills    *skill.Service
@@ -277,14 +279,14 @@ type runParts struct {
 
 func provideRun(b base, p runParts) (*run.Service, error) {
 	sources := append([]run.ToolSource{
-		knowledgeTools{p.Knowledge}, memoryTools{p.Memory}, sandboxTools{p.Sandboxes}, libraryTools{p.Library}, skillTools{p.Skills}, p.MCP,
+		knowledgeTools{p.Knowledge}, memoryTools{p.Memory}, sandboxTools{p.Sandboxes}, libraryTools{p.Library}, skillTools{p.Skills}, paymentTools{p.Payments}, p.MCP,
 	}, p.Options.tools...)
 	for i, s := range sources {
 		sources[i] = observedTools{s, p.Telemetry}
 	}
 	return run.NewService(run.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Store.Sessions(), Agents: p.Agents, Gate: p.Gate,
-		Models: p.Models, Meter: meter{p.Usage}, Files: sessionFiles{p.Files}, Secrets: p.Redaction, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library}, memoryPrompt{p.Memory}},
+		Models: p.Models, Meter: meter{p.Usage}, Files: sessionFiles{p.Files}, Secrets: p.Redaction, Rails: p.Payments, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library}, memoryPrompt{p.Memory}},
 	}, run.Config{SingleProcess: p.Config.DatabaseURL == ""})
 }
 

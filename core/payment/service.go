@@ -124,8 +124,22 @@ func NewService(d Deps, c Config) (*Service, error) {
 // Ledger is how callers name the absence of a rail: payments that are one transaction in this server's own books.
 const Ledger = "ledger"
 
-// Rails returns the names of the rails that this server has, the ledger not among them.
-func (s *Service) Rails() []string { return append([]string(nil), s.names...) }
+// Rails returns the names of the rails by which anybody can be paid: neither the ledger nor those that pay for requests, see Fetch.
+func (s *Service) Rails() []string {
+	var names []string
+	for _, name := range s.names {
+		if _, ok := s.rails[name].(payment.Fetcher); !ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Fetches reports whether Fetch can pay.
+func (s *Service) Fetches() bool {
+	_, f := s.fetcher()
+	return f != nil
+}
 
 // Get returns a payment. id.NotFound when the tenant has no such one.
 func (s *Service) Get(ctx context.Context, sc account.Scope, p id.Payment) (Payment, error) {

@@ -111,6 +111,9 @@ type BoundTool struct {
 	Timeout time.Duration
 	// MCPServer is the name of the server that offers it; "" for other tools.
 	MCPServer string
+	// Pays says that a call may pay by an act of its own that names the tool use, which then answers it; see Paid. Such a call is
+	// repeated when that act was approved, so its Spec is Idempotent.
+	Pays bool
 
 	pay      bool
 	delegate bool // to a thread
@@ -129,8 +132,25 @@ func (b BoundTool) eventType() session.EventType {
 	return session.AgentToolUse
 }
 
+// Rails is the part of payment.Service by which agents pay over rails.
+type Rails interface {
+	// Pay decides a payment over act.Rail and makes it. A Started record means that the rail has not said yet what became of it.
+	Pay(ctx context.Context, sc account.Scope, act gate.Act) (gate.Record, error)
+	// Rails returns the names of the rails by which anybody can be paid.
+	Rails() []string
+}
+
+// Paid is the error of a call of a tool that Pays when an act that names the tool use has paid, was refused or waits.
+type Paid struct{ Record gate.Record }
+
+// Error says what became of the act.
+func (p *Paid) Error() string { return "run: the payment is " + string(p.Record.State) }
+
 // PayTool is the name of the built-in tool by which agents pay.
 const PayTool = "pay"
+
+// ledger is how PayTool names the absence of a rail.
+const ledger = "ledger"
 
 // payInput is what PayTool takes.
 type payInput struct {
@@ -139,10 +159,19 @@ type payInput struct {
 	Payee       string          `json:"payee"`
 	Description string          `json:"description"`
 	Category    string          `json:"category"`
+	Rail        string          `json:"rail"`
 }
 
 // paySpec describes PayTool to models.
-func paySpec() tool.Spec {
+func paySpec(rails []string) tool.Spec {
+	rail := ""
+	if len(rails) > 0 {
+		names, err := json.Marshal(append([]string{ledger}, rails...))
+		if err == nil { // they are texts
+			rail = `,
+				"rail": {"type": "string", "enum": ` + string(names) + `, "description": "How the money leaves; ledger when left out"}`
+		}
+	}
 	return tool.Spec{
 		Name:        PayTool,
 		Description: "Pay money from your wallet to a vendor or another payee. Use it when you are asked to pay, buy, send money or settle a bill.",
@@ -153,7 +182,7 @@ func paySpec() tool.Spec {
 				"currency": {"type": "string", "description": "Currency code such as USDC; your wallet's currency when left out"},
 				"payee": {"type": "string", "description": "Who is paid: a name, a domain or an address"},
 				"description": {"type": "string", "description": "What the payment is for"},
-				"category": {"type": "string", "description": "Kind of expense, such as software or travel"}
+				"category": {"type": "string", "description": "Kind of expense, such as software or travel"}` + rail + `
 			},
 			"required": ["amount", "payee"]
 		}`),

@@ -29,6 +29,7 @@ type Deps struct {
 	Prompts  []PromptSource
 	Files    Files   // nil: content cannot refer to files
 	Secrets  Secrets // nil: nothing is redacted
+	Rails    Rails   // nil: agents pay out of the ledger only
 }
 
 // Config tunes a Service; the zero value is the default.

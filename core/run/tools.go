@@ -45,7 +45,7 @@ func (t *turn) offerTools(ctx context.Context) error {
 	if t.thread != nil && t.thread.Type == session.ThreadAdvisor {
 		return nil
 	}
-	add(BoundTool{pay: true, Spec: paySpec()})
+	add(BoundTool{pay: true, Spec: paySpec(t.s.rails())})
 	delegations, err := t.delegations(ctx)
 	if err != nil {
 		return fmt.Errorf("run: roster: %w", err)
@@ -144,9 +144,12 @@ func (t *turn) use(ctx context.Context, u session.ToolUse) (blocked bool, err er
 	}
 	var rec gate.Record
 	var called *tool.Result
-	if b.pay {
+	switch {
+	case act.Rail != "":
+		rec, err = t.s.d.Rails.Pay(ctx, t.sc, act)
+	case b.pay:
 		rec, err = t.s.d.Gate.Perform(ctx, t.sc, act)
-	} else {
+	default:
 		rec, err = t.s.d.Gate.Begin(ctx, t.sc, act, nil)
 	}
 	if err != nil {
@@ -158,6 +161,8 @@ func (t *turn) use(ctx context.Context, u session.ToolUse) (blocked bool, err er
 	switch rec.State {
 	case gate.Started:
 		switch {
+		case b.pay:
+			return t.paid(ctx, u, rec)
 		case b.delegate:
 			return t.handle(ctx, rec, u)
 		case b.client():
@@ -167,6 +172,12 @@ func (t *turn) use(ctx context.Context, u session.ToolUse) (blocked bool, err er
 			return false, t.end(ctx, rec, u, gate.Settlement{State: gate.Failed, Error: unknown}, session.ErrorResult(unknown))
 		}
 		called, err = t.call(ctx, b, u)
+		if p, ok := errors.AsType[*Paid](err); ok {
+			if _, err := t.s.d.Gate.End(ctx, t.sc, rec, gate.Settlement{State: gate.Done, Cost: new(money.Pico), Fence: t.t.Fence()}, nil); err != nil {
+				return false, err
+			}
+			return t.paid(ctx, u, p.Record)
+		}
 		if b.Toolset || b.MCPServer != "" { // others are not near to credentials
 			if err := t.rearm(ctx); err != nil {
 				return false, err
@@ -178,6 +189,9 @@ func (t *turn) use(ctx context.Context, u session.ToolUse) (blocked bool, err er
 	case gate.Done:
 		if b.client() {
 			return t.s.d.Journal.Await(ctx, t.t, u.ID, session.UseClient, id.Approval{})
+		}
+		if b.Pays {
+			return t.payAgain(ctx, b, u)
 		}
 	}
 	if !rec.Found && (b.pay || rec.State == gate.Denied) {
@@ -215,6 +229,12 @@ func (t *turn) actOf(b BoundTool, u session.ToolUse) (gate.Act, error) {
 	act.Amount, act.Payee, act.Category, act.Description = &amount, strings.TrimSpace(in.Payee), in.Category, in.Description
 	if act.Payee == "" {
 		return gate.Act{}, fault.Invalidf("payee", "is required")
+	}
+	if in.Rail != "" && in.Rail != ledger {
+		if !slices.Contains(t.s.rails(), in.Rail) {
+			return gate.Act{}, fault.Invalidf("rail", "there is no rail %q", in.Rail)
+		}
+		act.Rail, act.Arguments = in.Rail, nil // what is there beside the payment itself would be the rail's target
 	}
 	return act, nil
 }
