@@ -88,12 +88,25 @@ func (j *judgement) describe(m map[string]any) {
 	var limits, verdicts []any
 	for i, c := range j.counters {
 		d := j.Demands[i]
-		limits = append(limits, map[string]any{
+		limit := map[string]any{
 			"policy_id": d.Key.Policy.UUID().String(), "limit": d.Key.Name, "window": string(d.Key.Window),
 			"window_start": stamp(d.Key.Start), "unit": d.Key.Unit,
 			// As texts: a JSON number is exact up to 2^53 only.
 			"amount": fmt.Sprint(d.Amount), "max": fmt.Sprint(d.Max), "spent": fmt.Sprint(c.Spent), "reserved": fmt.Sprint(c.Reserved),
-		})
+		}
+		if !d.Key.Run.IsZero() {
+			limit["run_id"] = d.Key.Run.UUID().String()
+		}
+		limits = append(limits, limit)
+	}
+	if j.paid != nil {
+		before := []any{} // the policies in whose scope the payee had been paid before
+		for _, p := range j.policies {
+			if j.paid[p.ID] {
+				before = append(before, p.ID.UUID().String())
+			}
+		}
+		m["paid_before"] = before
 	}
 	for _, p := range j.policies {
 		for i, ref := range p.Rules {

@@ -17,7 +17,7 @@ const DefaultApprovalTTL = 24 * time.Hour
 
 // The bounds of policies, so that judging one act stays short: every act reads all of them that apply, and other acts wait meanwhile.
 const (
-	MaxPerScope    = 20       // policies that hold for one agent, one swarm, or the whole tenant
+	MaxPerScope    = 50       // policies that hold for one agent, one swarm, or the whole tenant
 	MaxRules       = 20       // plugin rules per policy
 	MaxListItems   = 1000     // entries per list
 	MaxApprovals   = 10       // approvals that an act may need

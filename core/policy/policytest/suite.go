@@ -67,6 +67,10 @@ func Run(t *testing.T, cfg Config) {
 		"CounterFresh":      testFresh,
 		"CounterWriters":    testCounterWriters,
 		"CounterOfDeleted":  testCounterDeleted,
+		"CounterRolls":      testRolling,
+		"RollingWriters":    testRollingWriters,
+		"CounterOfRuns":     testRunCounters,
+		"CounterLasts":      testLasting,
 		"ApprovalRoundTrip": testApproval,
 		"ApprovalDecides":   testDecide,
 		"ApprovalDue":       testDue,
@@ -104,6 +108,12 @@ func (e *env) full(s policy.Scope) policy.Policy {
 		ID: id.New[id.PolicyKind](ids), Tenant: e.sc.Tenant, Scope: s, Mode: policy.Observe, Version: 1, CreatedAt: now, UpdatedAt: now,
 		Limits: policy.Limits{
 			MaxPerTransaction: usdc(1), HourlyLimit: usdc(2), DailyLimit: usdc(3), WeeklyLimit: usdc(4), MonthlyLimit: usdc(5),
+			PerRunLimit: usdc(9), Structuring: &policy.Structuring{Window: time.Minute, Action: policy.Deny}, NewPayee: policy.RequireApproval,
+			Windows: []policy.WindowLimit{
+				{Measure: policy.MeasureAmount, Window: rule.WindowDay, Rolling: true, Max: 1 << 60, Currency: "EUR"},
+				{Measure: policy.MeasureCount, Window: policy.WindowRun, Max: 3},
+			},
+			AllowedTimes: []policy.TimeRange{{Days: []policy.Weekday{"mon"}, From: "09:00", To: "17:00", Zone: "Europe/Berlin"}},
 			AllTimeLimit: usdc(1 << 60), RequireApprovalAbove: usdc(0), ApprovalTTL: 90 * time.Second,
 			BlockedCategories: []string{"a ?", "é"}, AllowedCategories: []string{"b"}, AllowedPayees: []string{"c'"},
 			BlockedPayees: []string{`d\`}, AllowedDomains: []string{"*.e.example"}, BlockedDomains: []string{"f.example"},
