@@ -92,11 +92,14 @@ func newRuns(t *testing.T, s *apptest.Server, plan string) runs {
 	return r
 }
 
-func (r runs) approval() string {
+func (r runs) approval(run runAnswer) string {
 	r.t.Helper()
-	waiting := apptest.All[struct{ ID string }](r.Client, "/v1/approvals?status=pending")
-	if len(waiting) != 1 {
-		r.t.Fatalf("%d approvals wait", len(waiting))
+	waiting := apptest.All[struct {
+		ID    string
+		RunID string `json:"run_id"`
+	}](r.Client, "/v1/approvals?status=pending")
+	if len(waiting) != 1 || waiting[0].RunID != run.ID {
+		r.t.Fatalf("%+v wait, not %s", waiting, run.ID)
 	}
 	return waiting[0].ID
 }
@@ -162,13 +165,13 @@ func TestRuns(t *testing.T) {
 		if listed := apptest.All[runAnswer](r.Client, r.path()+"?status=waiting_approval"); len(listed) != 1 || listed[0].ID != waits.ID {
 			t.Errorf("%+v", listed)
 		}
-		r.Call("POST", "/v1/approvals/"+r.approval()+"/approve", nil, nil)
+		r.Call("POST", "/v1/approvals/"+r.approval(waits)+"/approve", nil, nil)
 		if got := r.until(waits.ID, "completed"); got.Acts != 1 || !strings.Contains(*got.Summary, "40") {
 			t.Errorf("%+v", got)
 		}
 
 		refused := r.start("Pay 40 to api.vendor.example for the yearly plan.", nil)
-		r.Call("POST", "/v1/approvals/"+r.approval()+"/deny", m{"reason": "too dear"}, nil)
+		r.Call("POST", "/v1/approvals/"+r.approval(refused)+"/deny", m{"reason": "too dear"}, nil)
 		if got := r.until(refused.ID, "failed"); *got.Rule != "require_approval_above" || !strings.Contains(got.errorText(), "require_approval_above") ||
 			!strings.Contains(got.errorText(), "too dear") {
 			t.Errorf("%+v %s", got, got.errorText())

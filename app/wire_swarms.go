@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/swarm"
+	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/id"
 )
@@ -62,6 +63,7 @@ type retireParts struct {
 	Memory       *memory.Service
 	Integrations *integration.Service
 	Directory    *agent.Directory
+	Tasks        *task.Service
 }
 
 func provideRetire(b base, p retireParts) (*retire.Service, error) {
@@ -73,6 +75,7 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 				return err
 			}),
 			retire.PartFunc(p.Sessions.Destroy),
+			retire.PartFunc(p.Tasks.Destroy),
 			retire.PartFunc(func(ctx context.Context, sc account.Scope, of id.Agent) error {
 				_, err := p.Wallets.Sweep(ctx, sc, of)
 				return err

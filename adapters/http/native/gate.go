@@ -386,7 +386,11 @@ func (f *face) registerApprovals() {
 		if err != nil {
 			return nil, err
 		}
-		return ok(httpx.NewList(found, showApproval)), nil
+		show, err := f.approvals(ctx, found.Items...)
+		if err != nil {
+			return nil, err
+		}
+		return ok(httpx.NewList(found, show)), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{
@@ -401,7 +405,11 @@ func (f *face) registerApprovals() {
 		if err != nil {
 			return nil, err
 		}
-		return ok(showApproval(got)), nil
+		show, err := f.approvals(ctx, got)
+		if err != nil {
+			return nil, err
+		}
+		return ok(show(got)), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{
@@ -420,7 +428,11 @@ func (f *face) registerApprovals() {
 		if err != nil {
 			return nil, err
 		}
-		return ok(showDecided(got, rec)), nil
+		show, err := f.approvals(ctx, got)
+		if err != nil {
+			return nil, err
+		}
+		return ok(showDecided(show(got), rec)), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{
@@ -445,12 +457,16 @@ func (f *face) registerApprovals() {
 		if err != nil {
 			return nil, err
 		}
-		return ok(showDecided(got, rec)), nil
+		show, err := f.approvals(ctx, got)
+		if err != nil {
+			return nil, err
+		}
+		return ok(showDecided(show(got), rec)), nil
 	})
 }
 
-func showDecided(a policy.Approval, rec gate.Record) decidedApprovalWire {
-	return decidedApprovalWire{showApproval(a), actWire{
+func showDecided(a ApprovalWire, rec gate.Record) decidedApprovalWire {
+	return decidedApprovalWire{a, actWire{
 		ID: rec.ID.String(), State: string(rec.State), Decision: showDecision(rec.Decision), Error: textPtr(rec.Error),
 	}}
 }

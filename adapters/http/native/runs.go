@@ -163,3 +163,27 @@ func (f *face) registerRuns() {
 		return ok(showRun(r)), nil
 	})
 }
+
+// approvals returns how to show approvals: those of acts of runs name the run.
+func (f *face) approvals(ctx context.Context, all ...policy.Approval) (func(policy.Approval) ApprovalWire, error) {
+	var sessions []id.Session
+	for _, a := range all {
+		if !a.Run.IsZero() {
+			sessions = append(sessions, a.Run)
+		}
+	}
+	var known map[id.Session]bool
+	if len(sessions) > 0 {
+		var err error
+		if known, err = f.deps.Tasks.Known(ctx, httpx.Scope(ctx), sessions); err != nil {
+			return nil, err
+		}
+	}
+	return func(a policy.Approval) ApprovalWire {
+		w := showApproval(a)
+		if known[a.Run] {
+			w.RunID = ptr(task.RunOf(a.Run).String())
+		}
+		return w
+	}, nil
+}
