@@ -35,6 +35,7 @@ func jobModule() fx.Option {
 			for _, c := range []chore{
 				{"expire_approvals", 10 * time.Second, g.ExpireDue},
 				{"expire_holds", time.Minute, wallets.ExpireDue},
+				{"expire_counters", time.Hour, g.ExpireCounters},
 				{"reconcile_payments", 3 * time.Second, payments.Reconcile},
 				{"reconcile_books", 24 * time.Hour, books.run},
 				{"resume_evals", time.Minute, evals.Resume},
