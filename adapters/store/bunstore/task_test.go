@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,9 +21,12 @@ import (
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/task/tasktest"
 	"github.com/bureau-agents/bureau/ports/clock"
+	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/llm/llmtest"
 	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/page"
+	"github.com/bureau-agents/bureau/ports/rule"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
 
@@ -233,4 +237,89 @@ func runOnce(t *testing.T, s *Store, d *dyingTx) {
 		}
 	}
 	_ = second.run.Stop(now)
+}
+
+// TestRunStartWaits holds a run back until a person has decided about its start.
+func TestRunStartWaits(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		l := newRunLab(t, s)
+		l.model.AnswerFunc = func(llm.Request) llmtest.Answer { return llmtest.Text("hello") }
+		l.Rules.Set("starts", gatetest.Rule{Fn: func(_ context.Context, in rule.Input) (rule.Verdict, error) {
+			if in.Action == rule.ActionRunStart {
+				return rule.Verdict{Outcome: rule.Approve, Reason: "ask first"}, nil
+			}
+			return rule.Verdict{Outcome: rule.Allow}, nil
+		}})
+		l.start()
+		l.metered(account.PlanFree)
+		ctx, buyer := context.Background(), l.Agent(t, 0)
+		l.Policy(t, buyer, policy.Limits{}, policy.RuleRef{Plugin: "starts"})
+		start := func() (task.Run, id.Approval) {
+			t.Helper()
+			r, err := l.tasks.Start(ctx, l.Scope, task.StartRequest{Agent: buyer, Task: "Say hello.", Wait: time.Minute})
+			if err != nil || r.Status != task.WaitingApproval {
+				t.Fatalf("%+v %v", r, err)
+			}
+			waiting, err := l.gate.Approvals(ctx, l.Scope, policy.ApprovalFilter{Status: []policy.ApprovalStatus{policy.ApprovalPending}}, page.Request{})
+			if err != nil || len(waiting.Items) != 1 || waiting.Items[0].Session != r.Session {
+				t.Fatalf("%+v %v", waiting, err)
+			}
+			return r, waiting.Items[0].ID
+		}
+		get := func(r task.Run) task.Run {
+			t.Helper()
+			got, err := l.tasks.Get(ctx, l.Scope, buyer, r.ID)
+			l.must(err)
+			return got
+		}
+		charged := func(used int) {
+			t.Helper()
+			if month, charges := l.credits(); month != charges || month != (account.CreditMonth{Used: used}) {
+				t.Errorf("%+v, and the charges %+v", month, charges)
+			}
+		}
+
+		r, approval := start()
+		charged(0)
+		_, _, err := l.gate.Approve(ctx, l.Scope, approval)
+		l.must(err)
+		l.must(l.tasks.Tend(ctx))
+		l.idles(session.Session{ID: r.Session}, 1)
+		if got := get(r); got.Status != task.Completed || got.Summary != "hello" || got.Credits != 3 || got.Pending {
+			t.Errorf("%+v", got)
+		}
+		charged(3)
+
+		r, approval = start()
+		_, err = l.gate.Deny(ctx, l.Scope, approval, "not today")
+		l.must(err)
+		l.must(l.tasks.Tend(ctx))
+		if got := get(r); got.Status != task.Failed || got.Rule != "rule:starts" && got.Rule != "starts" || !strings.Contains(got.Error, "not today") {
+			t.Errorf("%+v", got)
+		}
+
+		r, _ = start()
+		if got, err := l.tasks.Cancel(ctx, l.Scope, buyer, r.ID); err != nil || got.Status != task.Failed || got.Error != "cancelled" || got.Credits != 0 {
+			t.Errorf("%+v %v", got, err)
+		}
+
+		r, _ = start()
+		_, err = l.gate.Freeze(ctx, l.Scope, buyer)
+		l.must(err)
+		l.must(l.tasks.Tend(ctx))
+		if got := get(r); got.Status != task.Failed || got.Rule != policy.RuleFrozen {
+			t.Errorf("%+v", got)
+		}
+		l.must(l.gate.Unfreeze(ctx, l.Scope, buyer))
+
+		r, approval = start()
+		l.must(l.store.Accounts().SaveCreditMonth(ctx, l.Scope, l.Clock.Now(), account.CreditMonth{Used: 49}))
+		_, _, err = l.gate.Approve(ctx, l.Scope, approval)
+		l.must(err)
+		l.must(l.tasks.Tend(ctx))
+		if got := get(r); got.Status != task.Failed || !strings.Contains(got.Error, "credits") || got.Credits != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
 }
