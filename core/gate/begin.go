@@ -65,31 +65,37 @@ func (g *Gate) Begin(
 func (g *Gate) begin(
 	ctx context.Context, sc account.Scope, act Act, hash string, also func(context.Context, Record) error,
 ) (rec Record, err error) {
-	err = g.judged(ctx, sc, act, false, func(ctx context.Context, j *judgement) error {
-		rec = g.record(sc, act, hash, j.at)
-		if err := g.reserve(ctx, sc, &rec, j); err != nil {
-			return err
-		}
-		if act.Action == rule.ActionModelCall && rec.State == Started && len(rec.Reserved) == 0 {
-			rec.ID = id.Act{}
-			return call(ctx, also, rec)
-		}
-		if err := g.insert(ctx, sc, rec); err != nil {
-			return err
-		}
-		if rec.State == Started {
-			return g.started(ctx, sc, rec, j, also)
-		}
-		return g.conclude(ctx, sc, rec, j)
+	err = g.executing(func(refused *fault.Error) error {
+		return g.judged(ctx, sc, act, false, func(ctx context.Context, j *judgement) error {
+			rec = g.record(sc, act, hash, j.at)
+			if err := g.reserve(ctx, sc, &rec, j, refused); err != nil {
+				return err
+			}
+			if act.Action == rule.ActionModelCall && rec.State == Started && len(rec.Reserved) == 0 {
+				rec.ID = id.Act{}
+				return call(ctx, also, rec)
+			}
+			if err := g.insert(ctx, sc, rec); err != nil {
+				return err
+			}
+			if rec.State == Started {
+				return g.started(ctx, sc, rec, j, also)
+			}
+			return g.conclude(ctx, sc, rec, j)
+		})
 	})
 	return rec, err
 }
 
-// reserve decides an outside act and sets aside what it may cost. It fills in rec.
-func (g *Gate) reserve(ctx context.Context, sc account.Scope, rec *Record, j *judgement) error {
+// reserve decides an outside act and sets aside what it may cost. It fills in rec. refused is what a payment over a rail was refused
+// when its money was to be held; see executing.
+func (g *Gate) reserve(ctx context.Context, sc account.Scope, rec *Record, j *judgement, refused *fault.Error) error {
 	failed, err := g.weigh(ctx, sc, rec.Act, j, j.Outcome == policy.Allowed)
 	if err != nil {
 		return err
+	}
+	if refused != nil && failed == nil && j.Outcome == policy.Allowed {
+		failed = j.refuse(refused)
 	}
 	rec.Decision = g.decision(j)
 	switch {
@@ -115,24 +121,26 @@ func (g *Gate) reserve(ctx context.Context, sc account.Scope, rec *Record, j *ju
 func (g *Gate) start(
 	ctx context.Context, sc account.Scope, act Act, ready Record, also func(context.Context, Record) error,
 ) (rec Record, err error) {
-	err = g.judged(ctx, sc, act, true, func(ctx context.Context, j *judgement) error {
-		if rec, err = g.d.Acts.Lock(ctx, sc, ready.ID); err != nil {
-			return err
-		}
-		if rec.State != Ready {
-			rec.Found = true
-			return nil
-		}
-		if err := g.reserve(ctx, sc, &rec, j); err != nil {
-			return err
-		}
-		if err := g.d.Acts.Update(ctx, sc, rec); err != nil {
-			return err
-		}
-		if rec.State == Started {
-			return g.started(ctx, sc, rec, j, also)
-		}
-		return g.conclude(ctx, sc, rec, j)
+	err = g.executing(func(refused *fault.Error) error {
+		return g.judged(ctx, sc, act, true, func(ctx context.Context, j *judgement) error {
+			if rec, err = g.d.Acts.Lock(ctx, sc, ready.ID); err != nil {
+				return err
+			}
+			if rec.State != Ready {
+				rec.Found = true
+				return nil
+			}
+			if err := g.reserve(ctx, sc, &rec, j, refused); err != nil {
+				return err
+			}
+			if err := g.d.Acts.Update(ctx, sc, rec); err != nil {
+				return err
+			}
+			if rec.State == Started {
+				return g.started(ctx, sc, rec, j, also)
+			}
+			return g.conclude(ctx, sc, rec, j)
+		})
 	})
 	return rec, err
 }
@@ -173,9 +181,10 @@ func (g *Gate) resume(ctx context.Context, sc account.Scope, act Act, found Reco
 	return rec, err
 }
 
-// End records how an act that Begin returned as Started ended: one transaction gives back what was set aside beyond the true
-// cost, stores the end, notes it, tells the observer, and calls also. Ending an act twice in the same way returns the stored
-// record, Found, without calling also; anything else about an act that is not under way is ErrNotBegun.
+// End records how an act that Begin returned as Started ended. It joins the transaction in ctx, so that also of Begin may call it. One
+// transaction gives back what was set aside beyond the true cost, stores the end, notes it, tells the observer, and calls also. Ending an
+// act twice in the same way returns the stored record, Found, without calling also; anything else about an act that is not under way is
+// ErrNotBegun.
 func (g *Gate) End(
 	ctx context.Context, sc account.Scope, rec Record, s Settlement, also func(ctx context.Context) error,
 ) (Record, error) {
