@@ -131,10 +131,11 @@ type FreezeReport struct {
 // Executor does the acts of one kind that are a write in our own database: the gate calls it inside the transaction that
 // decides, so such an act is finished or not begun.
 type Executor interface {
-	// Cover locks what the act takes its money from, and what it gives it to, and returns nil when that suffices. A *fault.Error
-	// of kind PaymentRequired or Forbidden makes the act Denied by the error's code, Invalid, Conflict and NotFound make it Failed; every
-	// other error rolls the transaction back. It writes nothing. The gate has locked the standing of both sides by then, and
-	// locks the counters after it.
+	// Cover returns nil when what the act takes its money from suffices at this moment. A *fault.Error of kind PaymentRequired or
+	// Forbidden makes the act Denied by the error's code, Invalid, Conflict and NotFound make it Failed; every other error rolls the
+	// transaction back. It locks nothing and promises nothing: Execute, or what Begin calls in its transaction, may still find that
+	// the money has gone. The gate has locked the standing of both sides by then; it locks the counters before money is locked, by
+	// everybody in this order.
 	Cover(ctx context.Context, sc account.Scope, act Act) error
 	// Execute does the act. Errors mean what Cover's mean; what it wrote is undone.
 	Execute(ctx context.Context, sc account.Scope, rec Record) (Effect, error)

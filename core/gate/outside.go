@@ -5,6 +5,7 @@ import (
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/rule"
 )
@@ -48,7 +49,11 @@ func (g *Gate) started(
 			return err
 		}
 	}
-	return call(ctx, also, rec)
+	err := call(ctx, also, rec)
+	if fe, ok := refusalOf(err); ok && rec.Act.outside() && fe.Kind == fault.PaymentRequired {
+		return &refusedError{fe} // others have taken the money since Cover looked
+	}
+	return err
 }
 
 // tellEnd notes the end of an act that was begun, and tells the observer.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/wallet"
@@ -14,8 +13,8 @@ import (
 
 // Wallets is the part of wallet.Service that payments and transfers use.
 type Wallets interface {
-	// Lock returns an agent's wallet, made when missing, and keeps others from changing it until the transaction in ctx ends.
-	Lock(ctx context.Context, sc account.Scope, agent id.Agent, c money.Currency) (wallet.Wallet, error)
+	// Ensure returns an agent's wallet as it is now, made when missing, without keeping others from changing it.
+	Ensure(ctx context.Context, sc account.Scope, agent id.Agent, c money.Currency) (wallet.Wallet, error)
 	// Pay takes money out of a wallet.
 	Pay(ctx context.Context, sc account.Scope, r wallet.PayRequest) (wallet.Transaction, error)
 	// Transfer moves money between two wallets.
@@ -50,7 +49,7 @@ func (p payments) Execute(ctx context.Context, sc account.Scope, rec Record) (Ef
 type transfers struct{ w Wallets }
 
 func (t transfers) Cover(ctx context.Context, sc account.Scope, act Act) error {
-	return cover(ctx, sc, t.w, act, receiver(act))
+	return cover(ctx, sc, t.w, act)
 }
 
 func (t transfers) Execute(ctx context.Context, sc account.Scope, rec Record) (Effect, error) {
@@ -65,21 +64,14 @@ func (t transfers) Execute(ctx context.Context, sc account.Scope, rec Record) (E
 	return effect(m, out, in)
 }
 
-// cover locks the wallets of the act's agent and of others, in the order of the owners' ids as every movement of money does,
-// and checks that the agent's has enough.
-func cover(ctx context.Context, sc account.Scope, w Wallets, act Act, others ...id.Agent) error {
-	owners := append([]id.Agent{act.Agent}, others...)
-	slices.SortFunc(owners, byID)
-	for _, o := range owners {
-		got, err := w.Lock(ctx, sc, o, act.Amount.Currency)
-		if err != nil {
-			return err
-		}
-		if o == act.Agent && got.Available() < act.Amount.Micros {
-			return wallet.ErrInsufficientFunds.Withf("%s are asked, and the wallet has %s", *act.Amount, got.Money(got.Available()))
-		}
+// cover checks that the agent's wallet has enough. It does not lock it: a wallet that many payments come out of would be locked for
+// everything that follows, and the movement itself takes no more than there is.
+func cover(ctx context.Context, sc account.Scope, w Wallets, act Act) error {
+	got, err := w.Ensure(ctx, sc, act.Agent, act.Amount.Currency)
+	if err == nil && got.Available() < act.Amount.Micros {
+		err = wallet.ErrInsufficientFunds.Withf("%s are asked, and the wallet has %s", *act.Amount, got.Money(got.Available()))
 	}
-	return nil
+	return err
 }
 
 func movement(t wallet.Transaction) map[string]string {

@@ -110,7 +110,7 @@ func testCrash(t *testing.T, st Store, step int) {
 			places++
 		}
 	}
-	if step == 1 && places < 60 {
+	if step == 1 && places < 50 {
 		t.Errorf("only %d places were met", places)
 	}
 }
