@@ -15,7 +15,7 @@ import (
 var publicRoutes = []string{
 	"DELETE /v1/oauth/logout", "GET /compat/valta/docs", "GET /compat/valta/openapi.json", "GET /docs", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/integrations/{integration_id}/callback",
 	"GET /v1/oauth/{provider}/authorize", "GET /v1/oauth/{provider}/callback", "POST /v1/integrations/github/webhooks",
-	"POST /v1/integrations/slack/events", "POST /v1/oauth/logout",
+	"POST /v1/integrations/slack/events", "POST /v1/oauth/logout", "POST /v1/payments/stripe/webhook",
 }
 
 // anyKeyRoutes are those that every valid key may call.

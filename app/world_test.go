@@ -26,7 +26,7 @@ type world struct {
 
 	webhook, delivery, notice string
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment string
 }
 
 // newWorld makes a tenant and fills it.
@@ -78,6 +78,8 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.toolUse = talk.last(t, "agent.tool_use").ID
 	w.approval = first("/v1/approvals?status=pending")
 	create("/v1/agents/"+w.agent+"/wallet/payments", m{"amount": usdc("5"), "payee": name + ".example", "description": name})
+	create("/v1/agents/"+w.agent+"/wallet/payments", m{"amount": usdc("5"), "payee": name + ".example", "description": name, "rail": "fake"})
+	w.payment = first("/v1/payments")
 	w.transaction = first("/v1/agents/" + w.agent + "/wallet/transactions")
 	w.hold = w.holds(t, s)
 	w.usage = create("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
@@ -139,7 +141,7 @@ func (w *world) ids() map[string]string {
 		"resource_id": w.resource, "run_id": w.run,
 		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice,
-		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "hold_id": w.hold,
+		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "payment_id": w.payment, "hold_id": w.hold,
 		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
 	})
 	return ids
@@ -204,13 +206,17 @@ func (w *world) body(t *testing.T, op operation) any {
 		"updateVaultCredential": w.credentialPatch(), "patchVaultCredential": w.credentialPatch(), "putVaultCredential": w.credentialPatch(),
 		"createDeposit": m{"amount": amount, "description": w.name}, "createOwnDeposit": m{"amount": amount, "description": w.name},
 		"fundWallet": m{"amount": amount, "description": w.name}, "withdrawFromWallet": m{"amount": amount, "description": w.name},
-		"createRefund":  m{"amount": amount, "description": w.name},
-		"createPayment": m{"amount": amount, "payee": w.name + ".example", "description": w.name, "category": "stamps"},
+		"createRefund":      m{"amount": amount, "description": w.name},
+		"refundPayment":     m{"amount": amount},
+		"resolvePayment":    m{"outcome": "succeeded", "reference": w.name, "note": w.name},
+		"createPaidRequest": m{"url": "https://paid." + w.name + ".example/a", "method": "POST", "headers": m{"X-Of": w.name}, "body": w.name, "max_amount": amount, "category": "stamps", "description": w.name},
+		"stripeWebhook":     m{},
+		"createPayment":     m{"amount": amount, "payee": w.name + ".example", "description": w.name, "category": "stamps"},
 		"createTransfer": m{
 			"from_agent_id": w.agent, "to_agent_id": w.helper, "amount": amount, "description": w.name,
 		},
 		"createPolicy": m{
-			"scope":  m{"agent_id": w.agent},
+			"scope": m{"agent_id": w.agent},
 			"limits": m{
 				"daily_limit": amount, "approval_ttl": 60, "blocked_domains": []string{"bad.example"}, "daily_token_limit": 1000,
 				"max_per_transaction": amount, "windows": []m{{"measure": "count", "window": "hour", "rolling": true, "max_count": 1000}},

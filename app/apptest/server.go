@@ -14,6 +14,7 @@ import (
 
 	"github.com/bureau-agents/bureau/adapters/oauth/oauthtest"
 	"github.com/bureau-agents/bureau/app"
+	"github.com/bureau-agents/bureau/ports/payment/paymenttest"
 )
 
 // Config says what kind of server a test wants. The zero value is the embedded default, without rate limits.
@@ -37,6 +38,9 @@ type Server struct {
 	// Slack and GitHub are what its integrations talk to.
 	Slack  *oauthtest.Slack
 	GitHub *oauthtest.GitHub
+	// Rail is the payment rail "fake", and Shop the one by which requests are paid for.
+	Rail *paymenttest.Fake
+	Shop paymenttest.Shop
 	// Models is a server of models that its model cards may reach.
 	Models *Models
 
@@ -68,7 +72,8 @@ func Start(tb testing.TB, cfg Config) *Server {
 		cfg.Change(&c)
 	}
 	ctx := context.WithoutCancel(tb.Context()) // it ends before the clean-up, which stops the server in order
-	a, err := app.New(ctx, c, cfg.Options...)
+	rail, shop := paymenttest.New("fake"), paymenttest.Shop{Fake: paymenttest.New("shop")}
+	a, err := app.New(ctx, c, append([]app.Option{app.WithRail(rail), app.WithRail(shop)}, cfg.Options...)...)
 	if err != nil {
 		tb.Fatalf("apptest: %v", err)
 	}
@@ -94,7 +99,7 @@ func Start(tb testing.TB, cfg Config) *Server {
 	if key == "" {
 		key = a.BootstrapKey()
 	}
-	s := &Server{App: a, URL: srv.URL, Slack: slack, GitHub: github, Models: models, log: log}
+	s := &Server{App: a, URL: srv.URL, Slack: slack, GitHub: github, Rail: rail, Shop: shop, Models: models, log: log}
 	s.Admin = &Client{tb: tb, url: srv.URL, key: key}
 	return s
 }
