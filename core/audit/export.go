@@ -123,6 +123,29 @@ func VerifyExport(r io.Reader, checkpoints ...Checkpoint) (Report, error) {
 	return rep, nil
 }
 
+// EachExported calls fn with the entries of an export, in order, until fn returns an error, which it returns. It does not verify them:
+// VerifyExport does. ErrNotExport for anything else.
+func EachExported(r io.Reader, fn func(Entry) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	if !lines.Scan() {
+		return errors.Join(ErrNotExport, lines.Err())
+	}
+	if _, _, err := decodeExportHeader(lines.Bytes()); err != nil {
+		return err
+	}
+	for n := 1; lines.Scan(); n++ {
+		e, err := decodeLine(lines.Bytes())
+		if err != nil {
+			return ErrNotExport.Withf("entry %d: %s", n, err)
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
 // exportLine is an entry as Export writes it.
 type exportLine struct {
 	Action    string          `json:"action"`

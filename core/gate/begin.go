@@ -108,6 +108,9 @@ func (g *Gate) reserve(ctx context.Context, sc account.Scope, rec *Record, j *ju
 	default:
 		rec.State, rec.Reserved = Started, nil
 		for _, d := range j.Demands {
+			if d.Observed && d.Measure != policy.MeasureCost && d.Measure != policy.MeasureTokens && !j.Passes(d.Key.Policy) {
+				continue // it would not have been paid
+			}
 			rec.Reserved = append(rec.Reserved, Reservation{Key: d.Key, Amount: d.Amount, Observed: d.Observed})
 		}
 		if len(j.Demands) > 0 {
@@ -170,7 +173,7 @@ func (g *Gate) resume(ctx context.Context, sc account.Scope, act Act, found Reco
 		if err := g.settle(ctx, sc, &rec, Settlement{State: Done}); err != nil {
 			return err
 		}
-		j := &judgement{at: at, Assessment: stand.Assessment}
+		j := &judgement{at: at, basis: basisStanding, Assessment: stand.Assessment}
 		rec.Decision = g.decision(j)
 		rec.deny(j.Rule, j.Reason, at)
 		if err := g.d.Acts.Update(ctx, sc, rec); err != nil {

@@ -35,6 +35,7 @@ type judgement struct {
 	counters []policy.Counter // of Demands, once weigh has read them
 	approved bool             // a person has approved the act
 	paid     map[id.Policy]bool
+	basis    string // of the outcome; "" is basisPolicies
 	policy.Assessment
 }
 
@@ -67,7 +68,7 @@ func (g *Gate) judged(
 			}
 			j := &judgement{at: at, approved: approved}
 			if stand.Outcome == policy.Denied {
-				j.Assessment = stand.Assessment
+				j.Assessment, j.basis = stand.Assessment, basisStanding
 				return body(ctx, j)
 			}
 			if j.policies, err = g.d.Policies.Applicable(ctx, sc, policy.Whom{Agent: act.Agent, Swarm: stand.info.Swarm, Session: act.run()}); err != nil {
@@ -89,6 +90,7 @@ func (g *Gate) judged(
 			case asked <= maxRejudge:
 				return errAsk
 			default:
+				j.basis = basisStanding
 				j.Assessment = policy.Assessment{
 					Outcome: policy.Denied, Rule: policy.RulePolicyChanged, Reason: "the policies kept changing while the act was judged",
 				}
@@ -323,6 +325,7 @@ func refusalOf(err error) (*fault.Error, bool) {
 func (j *judgement) refuse(fe *fault.Error) *fault.Error {
 	if fe.Kind == fault.PaymentRequired || fe.Kind == fault.Forbidden {
 		j.deny(fe.Code, fe.Message)
+		j.basis = basisFunds
 		return nil
 	}
 	return fe

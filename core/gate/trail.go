@@ -77,24 +77,55 @@ func (g *Gate) note(ctx context.Context, sc account.Scope, action string, rec Re
 		versions[i] = map[string]any{"policy_id": p.Policy.UUID().String(), "version": p.Version}
 	}
 	m["policies"] = versions
-	if j != nil {
+	if o := d.Would; o != nil {
+		m["would"] = map[string]any{
+			"policy_id": o.Policy.UUID().String(), "version": o.Version, "outcome": string(o.Outcome), "rule": o.Rule, "reason": o.Reason,
+		}
+	}
+	if run := rec.Act.run(); !run.IsZero() {
+		m["run_id"] = run.UUID().String()
+	}
+	if rec.Act.Tokens > 0 {
+		m["tokens"] = fmt.Sprint(rec.Act.Tokens)
+	}
+	if len(rec.Act.Arguments) > 0 {
+		m["args_hash"] = rec.ArgsHash // of the arguments with the rest of the act: they may hold what nobody else should read
+	}
+	if g.c.DefaultAllow {
+		m["default_allow"] = true
+	}
+	switch {
+	case j != nil:
 		j.describe(m)
+	case rec.State == Denied:
+		m["basis"] = basisPerson
 	}
 	return g.d.Trail.Note(ctx, sc, action, rec.Act.Agent, m)
 }
 
-// describe adds what the decision rested on.
+// describe adds what the decision rested on; see Replay.
 func (j *judgement) describe(m map[string]any) {
-	var limits, verdicts []any
+	if m["basis"] = j.basis; j.basis == "" {
+		m["basis"] = basisPolicies
+	}
+	if j.approved {
+		m["approved"] = true
+	}
+	var limits, verdicts, paid []any
 	for i, c := range j.counters {
 		d := j.Demands[i]
+<<<<<<< Updated upstream
 		limit := map[string]any{
+=======
+		counter := map[string]any{
+>>>>>>> Stashed changes
 			"policy_id": d.Key.Policy.UUID().String(), "limit": d.Key.Name, "window": string(d.Key.Window),
 			"window_start": stamp(d.Key.Start), "unit": d.Key.Unit,
 			// As texts: a JSON number is exact up to 2^53 only.
 			"amount": fmt.Sprint(d.Amount), "max": fmt.Sprint(d.Max), "spent": fmt.Sprint(c.Spent), "reserved": fmt.Sprint(c.Reserved),
 		}
 		if !d.Key.Run.IsZero() {
+<<<<<<< Updated upstream
 			limit["run_id"] = d.Key.Run.UUID().String()
 		}
 		limits = append(limits, limit)
@@ -107,14 +138,30 @@ func (j *judgement) describe(m map[string]any) {
 			}
 		}
 		m["paid_before"] = before
+=======
+			counter["run_id"] = d.Key.Run.UUID().String()
+		}
+		if d.Observed {
+			counter["observed"] = true
+		}
+		limits = append(limits, counter)
+>>>>>>> Stashed changes
 	}
 	for _, p := range j.policies {
 		for i, ref := range p.Rules {
 			if v, ok := j.verdicts[policy.RuleKey{Policy: p.ID, Version: p.Version, Index: i}]; ok {
-				verdicts = append(verdicts, map[string]any{
-					"policy_id": p.ID.UUID().String(), "rule": ref.Plugin, "outcome": string(v.Outcome), "reason": v.Reason,
-				})
+				verdict := map[string]any{
+					"policy_id": p.ID.UUID().String(), "version": p.Version, "index": i, "rule": ref.Plugin, "outcome": string(v.Outcome),
+					"reason": v.Reason,
+				}
+				if len(v.Limits) > 0 {
+					verdict["limits"] = describeLimits(v.Limits)
+				}
+				verdicts = append(verdicts, verdict)
 			}
+		}
+		if j.paid[p.ID] {
+			paid = append(paid, p.ID.UUID().String())
 		}
 	}
 	if limits != nil {
@@ -123,6 +170,18 @@ func (j *judgement) describe(m map[string]any) {
 	if verdicts != nil {
 		m["verdicts"] = verdicts
 	}
+	if paid != nil {
+		m["paid"] = paid
+	}
+}
+
+// describeLimits writes the caps that a rule wants held.
+func describeLimits(limits []rule.Limit) []any {
+	out := make([]any, len(limits))
+	for i, l := range limits {
+		out[i] = map[string]any{"window": string(l.Window), "max": l.Max.Decimal(), "currency": string(l.Max.Currency)}
+	}
+	return out
 }
 
 // deniedAction names the audit action of a denial.

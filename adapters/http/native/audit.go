@@ -170,6 +170,7 @@ func (f *face) registerAudit() {
 	})
 
 	f.registerCheckpoints()
+	f.registerReplay()
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "getAuditEntry", Method: http.MethodGet, Path: "/v1/audit/{entry_id}", Tag: "audit",

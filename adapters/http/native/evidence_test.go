@@ -102,3 +102,25 @@ func TestPolicyVersions(t *testing.T) {
 	unknown := "/v1/policies/pol_01h00000000000000000000000/versions"
 	f.wantError(f.do(http.MethodGet, unknown, ""), 404, "not_found_error", "policy_not_found")
 }
+
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, withGate)
+	agent, wallet := f.funded("100")
+	f.policy(agent, `{"daily_limit":"15","max_per_transaction":"12"}`)
+	f.pay(wallet, "10", "")
+	f.pay(wallet, "10", "")
+	for action, rule := range map[string]any{"transaction_completed": nil, "transaction_blocked": "daily_limit"} {
+		entry := f.want(200, http.MethodGet, "/v1/audit?action="+action, "").get("data").([]any)[0].(map[string]any)
+		got := f.want(200, http.MethodPost, "/v1/audit/"+entry["id"].(string)+"/replay", "")
+		if got.get("same") != true || got.get("decision_now", "rule") != rule || got.get("decision_then", "rule") != rule || got.get("basis") != "policies" {
+			t.Errorf("%s", got.body)
+		}
+	}
+	other := f.want(200, http.MethodGet, "/v1/audit?action=policy_created", "").get("data").([]any)[0].(map[string]any)
+	f.wantError(f.do(http.MethodPost, "/v1/audit/"+other["id"].(string)+"/replay", ""), 409, "conflict_error", "no_decision")
+	f.wantError(f.do(http.MethodPost, "/v1/audit/ae_01h00000000000000000000000/replay", ""), 404, "not_found_error", "audit_entry_not_found")
+	if list := f.want(200, http.MethodGet, "/v1/audit?actor="+f.admin.Key.String()+"&action=transaction_blocked&to=2030-01-01T00:00:00Z", ""); len(list.get("data").([]any)) != 1 {
+		t.Errorf("%s", list.body)
+	}
+}

@@ -17,7 +17,7 @@ import (
 )
 
 func auditCommand() *cobra.Command {
-	return group("audit", "Export, sign and verify the audit trail", auditExport(), auditCheckpoint(), auditKeys(), auditVerify())
+	return group("audit", "Export, sign, verify and replay the audit trail", auditExport(), auditCheckpoint(), auditKeys(), auditVerify(), auditReplay())
 }
 
 func auditExport() *cobra.Command {

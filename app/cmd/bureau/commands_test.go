@@ -289,3 +289,54 @@ func TestSocket(t *testing.T) {
 		t.Error("the socket is still there")
 	}
 }
+
+// A decision is made again from an export alone.
+func TestAuditReplay(t *testing.T) {
+	c := newTerminal(t)
+	var made struct {
+		ID string `json:"id"`
+	}
+	var page struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	usdc := func(n string) map[string]any { return map[string]any{"amount": n, "currency": "USDC"} }
+	c.direct(func(ctx context.Context, cl *client) error {
+		if err := cl.call(ctx, "POST", "/v1/agents", map[string]any{"name": "payer", "model": "offline"}, &made); err != nil {
+			return err
+		}
+		for _, step := range []struct {
+			path string
+			body any
+		}{
+			{"/v1/agents/" + made.ID + "/wallet/deposits", map[string]any{"amount": usdc("100")}},
+			{"/v1/policies", map[string]any{"scope": map[string]any{"agent_id": made.ID}, "limits": map[string]any{"daily_limit": usdc("15")}}},
+			{"/v1/agents/" + made.ID + "/wallet/payments", map[string]any{"amount": usdc("20"), "payee": "x.example"}},
+		} {
+			if err := cl.call(ctx, "POST", step.path, step.body, nil); err != nil {
+				return err
+			}
+		}
+		return cl.call(ctx, "GET", "/v1/audit?action=transaction_blocked", nil, &page)
+	})
+	file := filepath.Join(t.TempDir(), "trail.jsonl")
+	trail := c.must("audit", "export")
+	if err := os.WriteFile(file, []byte(trail), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := c.must("audit", "replay", file, page.Data[0].ID)
+	if !strings.Contains(out, "now:  deny by daily_limit: ") || !strings.HasSuffix(out, "the same, by policies\n") {
+		t.Errorf("%s", out)
+	}
+	if _, err := c.run("audit", "replay", file, "ae_01h00000000000000000000000"); err == nil || !strings.Contains(err.Error(), "no audit entry") {
+		t.Errorf("an entry that is not there: %v", err)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(trail, `"amount":"15.00"`, `"amount":"25.00"`, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.run("audit", "replay", file, page.Data[0].ID)
+	if coded, ok := errors.AsType[exitError](err); !ok || coded.code != exitBroken {
+		t.Errorf("a changed trail: %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -229,6 +230,13 @@ func (t *Trail) Note(ctx context.Context, _ account.Scope, action string, a id.A
 		t.notes = append(t.notes, Note{action, a, m})
 	})
 	return nil
+}
+
+// All returns all notes, oldest first.
+func (t *Trail) All() []Note {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.notes)
 }
 
 // Of returns the notes of an action, oldest first.

@@ -91,6 +91,14 @@ func Run(t *testing.T, cfg Config) {
 			test(t, NewLab(t, cfg.New(t), Options{}))
 		})
 	}
+	for name, test := range map[string]func(*testing.T, *Lab){
+		"Votes": testVotes, "VotesRaised": testVotesRaised, "VoteAtOnce": testVoteRace, "PolicyObserves": testObserve, "DecisionsReplay": testReplay,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, NewLab(t, cfg.New(t), Options{}))
+		})
+	}
 	for name, test := range limitTests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
