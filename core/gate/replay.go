@@ -111,7 +111,7 @@ type noted struct {
 	} `json:"policies"`
 	Limits   []notedCounter    `json:"limits"`
 	Verdicts []notedVerdict    `json:"verdicts"`
-	Paid     []string          `json:"paid"`
+	Paid     []string          `json:"paid_before"`
 	Would    *notedObservation `json:"would"`
 }
 

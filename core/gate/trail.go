@@ -111,24 +111,22 @@ func (j *judgement) describe(m map[string]any) {
 	if j.approved {
 		m["approved"] = true
 	}
-	var limits, verdicts, paid []any
+	var limits, verdicts []any
 	for i, c := range j.counters {
 		d := j.Demands[i]
-<<<<<<< Updated upstream
-		limit := map[string]any{
-=======
 		counter := map[string]any{
->>>>>>> Stashed changes
 			"policy_id": d.Key.Policy.UUID().String(), "limit": d.Key.Name, "window": string(d.Key.Window),
 			"window_start": stamp(d.Key.Start), "unit": d.Key.Unit,
 			// As texts: a JSON number is exact up to 2^53 only.
 			"amount": fmt.Sprint(d.Amount), "max": fmt.Sprint(d.Max), "spent": fmt.Sprint(c.Spent), "reserved": fmt.Sprint(c.Reserved),
 		}
 		if !d.Key.Run.IsZero() {
-<<<<<<< Updated upstream
-			limit["run_id"] = d.Key.Run.UUID().String()
+			counter["run_id"] = d.Key.Run.UUID().String()
 		}
-		limits = append(limits, limit)
+		if d.Observed {
+			counter["observed"] = true
+		}
+		limits = append(limits, counter)
 	}
 	if j.paid != nil {
 		before := []any{} // the policies in whose scope the payee had been paid before
@@ -138,14 +136,6 @@ func (j *judgement) describe(m map[string]any) {
 			}
 		}
 		m["paid_before"] = before
-=======
-			counter["run_id"] = d.Key.Run.UUID().String()
-		}
-		if d.Observed {
-			counter["observed"] = true
-		}
-		limits = append(limits, counter)
->>>>>>> Stashed changes
 	}
 	for _, p := range j.policies {
 		for i, ref := range p.Rules {
@@ -160,18 +150,12 @@ func (j *judgement) describe(m map[string]any) {
 				verdicts = append(verdicts, verdict)
 			}
 		}
-		if j.paid[p.ID] {
-			paid = append(paid, p.ID.UUID().String())
-		}
 	}
 	if limits != nil {
 		m["limits"] = limits
 	}
 	if verdicts != nil {
 		m["verdicts"] = verdicts
-	}
-	if paid != nil {
-		m["paid"] = paid
 	}
 }
 
