@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 
 	"go.uber.org/fx"
 
@@ -88,6 +89,11 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 			retire.PartFunc(p.Memory.ForgetAgent),
 			retire.PartFunc(p.Integrations.ForgetAgent),
 			retire.PartFunc(p.Directory.Forget),
+		},
+		// A payment over a rail holds money until it ends, and what it gives back then is the account's.
+		Unfinished: func(ctx context.Context, sc account.Scope, of id.Agent) (bool, error) {
+			wallets, err := p.Store.Wallets().List(ctx, sc, of)
+			return slices.ContainsFunc(wallets, func(w wallet.Wallet) bool { return w.Held > 0 }), err
 		},
 	})
 }

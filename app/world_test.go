@@ -26,7 +26,7 @@ type world struct {
 
 	webhook, delivery, notice string
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment string
+	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
 }
 
 // newWorld makes a tenant and fills it.
@@ -92,6 +92,8 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.installation = w.api.Install("slack", "T-"+name)
 	w.publication = create("/v1/integrations/slack/publications", m{"agent_id": w.helper, "installation_id": w.installation, "persona": m{"name": name}})
 	w.card = create("/v1/model_cards", w.cardBody(name+"-card"))
+	w.swarm = create("/v1/swarms", m{"name": name, "description": name, "icon": name})
+	w.api.Call("POST", "/v1/swarms/"+w.swarm+"/agents", m{"agent_id": w.helper}, nil)
 	w.run = create("/v1/agents/"+w.agent+"/runs", m{"task": "Tell me your name, " + name + ".", "context": name, "wait": 60})
 	w.tellsOutside(t, create, first)
 	w.entry = first("/v1/audit")
@@ -138,7 +140,7 @@ func (w *world) ids() map[string]string {
 	ids := w.valtaIDs()
 	maps.Copy(ids, map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
-		"resource_id": w.resource, "run_id": w.run,
+		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm,
 		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "payment_id": w.payment, "hold_id": w.hold,
@@ -194,7 +196,13 @@ func (w *world) body(t *testing.T, op operation) any {
 		"slackWebhook":         m{"type": "url_verification", "challenge": w.name}, "githubWebhook": m{"action": "created"},
 		"createAPIKey":    m{"name": w.name, "scopes": []string{"chat"}, "expires_at": "2100-01-01T00:00:00Z"},
 		"createTenant":    m{"name": w.name, "plan": "free"},
-		"createAgent":     w.agentBody(),
+		"createAgent":     w.memberBody(),
+		"createSwarm":     m{"name": w.name + " again", "slug": w.name + "-2", "description": w.name, "icon": "🐝"},
+		"updateSwarm":     w.swarmPatch(),
+		"patchSwarm":      w.swarmPatch(),
+		"putSwarm":        w.swarmPatch(),
+		"joinSwarm":       m{"agent_id": w.helper},
+		"putSwarmAgent":   m{"agent_id": w.helper},
 		"patchAgent":      w.agentBody(),
 		"updateAgent":     w.agentBody(),
 		"putAgent":        w.agentBody(),
@@ -314,6 +322,17 @@ func (w *world) publicationPatch() m {
 }
 
 // agentBody names every kind of thing that an agent's configuration can.
+func (w *world) swarmPatch() m {
+	return m{"name": w.name, "slug": w.name, "description": w.name, "icon": nil}
+}
+
+// memberBody is agentBody of an agent that is to be in the swarm.
+func (w *world) memberBody() m {
+	body := w.agentBody()
+	body["swarm_id"] = w.swarm
+	return body
+}
+
 func (w *world) agentBody() m {
 	return m{
 		"name": w.name + " twin", "model": "offline", "description": w.name, "system": w.name, "metadata": m{"of": w.name},

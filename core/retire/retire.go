@@ -32,7 +32,9 @@ type Part interface {
 type PartFunc func(ctx context.Context, sc account.Scope, agent id.Agent) error
 
 // Forget calls f.
-func (f PartFunc) Forget(ctx context.Context, sc account.Scope, agent id.Agent) error { return f(ctx, sc, agent) }
+func (f PartFunc) Forget(ctx context.Context, sc account.Scope, agent id.Agent) error {
+	return f(ctx, sc, agent)
+}
 
 // Trail is where the end of an agent is noted; app wires core/audit.
 type Trail interface {
@@ -46,7 +48,7 @@ type Tenants interface {
 	LockStanding(ctx context.Context, sc account.Scope) (account.Standing, error)
 }
 
-// Deps is what a Service needs; all are required.
+// Deps is what a Service needs; all but Unfinished are required.
 type Deps struct {
 	TX      tx.Runner
 	Clock   clock.Clock
@@ -56,6 +58,9 @@ type Deps struct {
 	Trail   Trail
 	// Parts are told in this order, which is that of the gate's locks: turns, approvals and acts, wallets, what is left.
 	Parts []Part
+	// Unfinished tells whether something of a destroyed agent is still under way outside and will come to its end, such as a payment over
+	// a rail: Sweep comes back until it has. nil: nothing ever is.
+	Unfinished func(ctx context.Context, sc account.Scope, agent id.Agent) (bool, error)
 }
 
 // Service destroys agents. It is safe for concurrent use.
@@ -111,8 +116,8 @@ const (
 	sweepBatch = 100
 )
 
-// Sweep has every Part forget the agents once more that were destroyed a while ago, and returns how many those were. A job calls it every
-// few minutes; several processes may do so at once.
+// Sweep has every Part forget the agents once more that were destroyed a while ago, and returns of how many nothing is left now. A job calls
+// it every few minutes; several processes may do so at once.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
 	n := 0
 	var errs []error
@@ -122,23 +127,41 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 		if err != nil {
 			return n, errors.Join(append(errs, err)...)
 		}
-		failed := len(errs)
+		swept := 0
 		for _, r := range refs {
-			sc := account.System(r.Tenant)
-			err := s.d.TX.Do(ctx, func(ctx context.Context) error {
-				if err := s.forget(ctx, sc, r.Agent); err != nil {
-					return err
-				}
-				return s.d.Graves.Swept(ctx, sc, r.Agent, now)
-			})
-			if err != nil {
+			done, err := s.sweep(ctx, account.System(r.Tenant), r.Agent, now)
+			switch {
+			case err != nil:
 				errs = append(errs, fmt.Errorf("retire: sweep agent %s: %w", r.Agent, err))
-				continue
+			case done:
+				swept++
 			}
-			n++
 		}
-		if len(refs) < sweepBatch || len(errs) > failed {
+		n += swept
+		if len(refs) < sweepBatch || swept == 0 {
 			return n, errors.Join(errs...)
 		}
 	}
+}
+
+// sweep forgets one agent once more, and reports whether that was the last time.
+func (s *Service) sweep(ctx context.Context, sc account.Scope, a id.Agent, now time.Time) (done bool, err error) {
+	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
+		if err := s.forget(ctx, sc, a); err != nil {
+			return err
+		}
+		done = true
+		if s.d.Unfinished != nil {
+			unfinished, err := s.d.Unfinished(ctx, sc, a)
+			if err != nil {
+				return err
+			}
+			done = !unfinished
+		}
+		if !done {
+			return nil
+		}
+		return s.d.Graves.Swept(ctx, sc, a, now)
+	})
+	return done && err == nil, err
 }

@@ -56,7 +56,7 @@ var parts = []struct {
 	measure func(*bench, context.Context) error
 }{
 	{"reads", (*bench).reads}, {"creates", (*bench).creates}, {"first", (*bench).firstRequest}, {"payments", (*bench).payments},
-	{"streams", (*bench).streams}, {"replicas", (*bench).replicas},
+	{"streams", (*bench).streams}, {"replicas", (*bench).replicas}, {"freeze", (*bench).freezes},
 }
 
 func partNames() []string {

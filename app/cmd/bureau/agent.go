@@ -49,7 +49,7 @@ func (c *client) agentPath(ctx context.Context, ref, rest string) (string, error
 }
 
 func agentCommand() *cobra.Command {
-	return group("agent", "Make, equip, list, freeze and archive agents", agentCreate(), agentList(),
+	return group("agent", "Make, equip, list, freeze, archive and destroy agents", agentCreate(), agentList(),
 		agentAct("get", "GET", "", "Show an agent", "Show an agent as the API does."),
 		agentAct("freeze", "POST", "/freeze", "Stop everything that an agent does, at once",
 			"Stop an agent: once this returns, no act of it starts on any server. What it waits for is void; acts under way are counted as in_flight."),
@@ -57,6 +57,8 @@ func agentCommand() *cobra.Command {
 			"Let a frozen agent act again. What the freeze has stopped stays stopped."),
 		agentAct("archive", "POST", "/archive", "Retire an agent; its sessions and trail stay",
 			"Retire an agent: it acts no more and uses no slot of the plan. Its sessions, wallet and audit trail stay."),
+		agentAct("destroy", "POST", "/destroy", "Delete an agent for good, with all that belongs to it",
+			"Delete an agent with its sessions, knowledge, memory, policies and skills. Its money goes to the account's wallet; ledger, usage and audit trail stay."),
 		agentSkill("install", "Give an agent a skill, as it is now", "POST", func(skill string) (string, any) {
 			return "/skills", map[string]any{"skill_id": skill}
 		}),
