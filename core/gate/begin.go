@@ -197,6 +197,10 @@ func (g *Gate) End(
 	s.Error = policy.Storable(s.Error)
 	out := rec
 	err := g.d.TX.Do(ctx, func(ctx context.Context) error {
+		budgets, err := g.budgets(ctx, sc, rec, s)
+		if err != nil {
+			return err
+		}
 		if err := g.fence(ctx, sc, s.Fence); err != nil {
 			return err
 		}
@@ -211,6 +215,9 @@ func (g *Gate) End(
 		}
 		if rec.ID.IsZero() { // a model call that nothing limits
 			out.finish(s, at)
+			if err := g.late(ctx, sc, rec, s, budgets, nil); err != nil {
+				return err
+			}
 			return callEnd(ctx, also)
 		}
 		if out, err = g.d.Acts.Lock(ctx, sc, rec.ID); err != nil {
@@ -233,7 +240,11 @@ func (g *Gate) End(
 				s.Output = effect.Output
 			}
 		}
+		held := out.Reserved
 		if err := g.settle(ctx, sc, &out, s); err != nil {
+			return err
+		}
+		if err := g.late(ctx, sc, out, s, budgets, held); err != nil {
 			return err
 		}
 		out.finish(s, at)

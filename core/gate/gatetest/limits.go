@@ -32,6 +32,7 @@ var limitTests = map[string]func(*testing.T, *Lab){
 	"AllowedTimes":            testAllowedTimes,
 	"EveryScopeApplies":       testScopes,
 	"CountersExpire":          testCountersExpire,
+	"BudgetSetMeanwhile":      testBudgetSetMeanwhile,
 }
 
 func usdcWindow(w rule.Window, rolling bool, most int64) policy.WindowLimit {
@@ -496,5 +497,61 @@ func testCountersExpire(t *testing.T, l *Lab) {
 	must(t, err)
 	if n := expire(400 * 24 * time.Hour); n != 3 {
 		t.Errorf("%d counters were removed; want the day's as well", n)
+	}
+}
+
+// testBudgetSetMeanwhile: a budget that is set while calls are under way counts what they consume when they end, each once.
+func testBudgetSetMeanwhile(t *testing.T, l *Lab) {
+	a := l.Agent(t, 0)
+	p := l.Policy(t, a, policy.Limits{})
+	free, _ := begin(t, l, modelCall(a, "1", 60, 10)) // nothing limits it: it has no row
+	if !free.ID.IsZero() {
+		t.Fatalf("begun: %+v", free)
+	}
+	set := func(limits policy.Limits) {
+		t.Helper()
+		_, err := l.Policies.Update(bg, l.Scope, p.ID, policy.UpdateRequest{Change: func(p *policy.Policy) error {
+			p.Limits = limits
+			return nil
+		}})
+		must(t, err)
+	}
+	end := func(rec gate.Record, micros, tokens int64) {
+		t.Helper()
+		cost := money.Pico(micros * money.PicosPerMicro)
+		_, err := l.End(bg, l.Scope, rec, gate.Settlement{State: gate.Done, Cost: &cost, Tokens: tokens}, nil)
+		must(t, err)
+	}
+	daily := policy.Limits{DailyCostLimit: ptr(money.Of(100, money.USD))}
+	set(daily)
+	limited, _ := begin(t, l, modelCall(a, "2", 50, 20))
+	want(t, limited, gate.Started, "")
+	both := daily
+	both.Windows = []policy.WindowLimit{{Measure: policy.MeasureTokens, Window: rule.WindowDay, Rolling: true, Max: 100}}
+	set(both)
+	end(free, 40, 10)
+	if c := l.Counter(t, p, "daily_cost_limit", rule.WindowDay, "USD"); c.Spent != 40 || c.Reserved != 50 {
+		t.Errorf("the day's cost: %+v; want 40 spent and 50 set aside", c)
+	}
+	denied, _ := begin(t, l, modelCall(a, "3", 11, 1))
+	want(t, denied, gate.Denied, "daily_cost_limit")
+	end(limited, 30, 20)
+	if c := l.Counter(t, p, "daily_cost_limit", rule.WindowDay, "USD"); c.Spent != 70 || c.Reserved != 0 {
+		t.Errorf("the day's cost: %+v; want 70 spent", c)
+	}
+	if c := l.Counter(t, p, "rolling_daily_token_limit", "rolling_day", policy.UnitTokens); c.Spent != 30 || c.Reserved != 0 {
+		t.Errorf("tokens: %+v; want 30", c)
+	}
+	// Taken away and set again while a call is under way: what it has set aside is there again, and settles once.
+	third, _ := begin(t, l, modelCall(a, "4", 20, 0))
+	set(policy.Limits{})
+	set(daily)
+	fourth, _ := begin(t, l, modelCall(a, "5", 80, 0))
+	want(t, fourth, gate.Started, "") // without usage rows nothing else is known of the past
+	denied, _ = begin(t, l, modelCall(a, "6", 1, 0))
+	want(t, denied, gate.Denied, "daily_cost_limit")
+	end(third, 20, 0)
+	if c := l.Counter(t, p, "daily_cost_limit", rule.WindowDay, "USD"); c.Spent != 20 || c.Reserved != 80 {
+		t.Errorf("the day's cost: %+v; want 20 spent and 80 set aside", c)
 	}
 }
