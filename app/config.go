@@ -96,6 +96,8 @@ type StripeConfig struct {
 	PaymentMethod string            // pm_..., saved with the customer, required with SecretKey
 	Accounts      map[string]string // payees to connected accounts, "vendor.example" to "acct_..."
 	BaseURL       string            // default Stripe's own
+	// Unsure is how long after a try Stripe may not list a payment yet that it has made; default one minute.
+	Unsure time.Duration
 }
 
 // X402Config names the account that pays for requests by x402, and with what; see adapters/payment/x402.

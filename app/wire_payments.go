@@ -57,7 +57,7 @@ func newRails(cfg Config, o options) ([]port.Rail, error) {
 	if s := cfg.Payments.Stripe; s.SecretKey != "" {
 		r, err := stripe.New(stripe.Config{
 			SecretKey: s.SecretKey, WebhookSecret: s.WebhookSecret, Customer: s.Customer, PaymentMethod: s.PaymentMethod, Accounts: s.Accounts,
-			BaseURL: s.BaseURL,
+			BaseURL: s.BaseURL, Unsure: s.Unsure,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("app: Config.Payments.Stripe: %w", err)

@@ -163,6 +163,14 @@ var table = []setting{
 		s.Payments.Stripe.BaseURL = v
 		return checkURL(v)
 	}},
+	{"stripe_unsure", "", "1m", "how long after a try Stripe may not list a payment yet that it has made", func(s *settings, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d <= 0 {
+			return errors.New("must be a time like 1m")
+		}
+		s.Payments.Stripe.Unsure = d
+		return nil
+	}},
 	{"x402_private_key", "", "", "32 bytes, hex: the account that pays for agents' requests by x402", text(func(s *settings) *string { return &s.Payments.X402.PrivateKey })},
 	{"x402_assets", "", "", "comma-separated network/address=CURRENCY:decimals: the tokens that may be paid with; required with the private key", func(s *settings, v string) error {
 		s.Payments.X402.Assets = list(v)
