@@ -47,6 +47,9 @@ type Config struct {
 	RateLimitScale *float64
 	// AllowByDefault lets an agent without any policy pay; by default it may not.
 	AllowByDefault bool
+	// LowBalance is below which an agent's wallet is told of as low ("wallet.low_balance"), in micro-units of whichever currency; 0, the
+	// default, tells of none.
+	LowBalance int64
 	// CheckoutDir is a source tree of Bureau from which the shipped plugins are built when no binaries lie beside the executable;
 	// "" takes the tree that this program was compiled from, if it is still there.
 	CheckoutDir string

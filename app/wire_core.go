@@ -126,11 +126,13 @@ func (o owners) RequireActive(ctx context.Context, sc account.Scope, of id.Agent
 	return nil
 }
 
-func provideWallets(b base, s *bunstore.Store, o owners, trail *audit.Service) (*wallet.Service, error) {
+func provideWallets(
+	b base, cfg Config, s *bunstore.Store, o owners, trail *audit.Service, notices *webhook.Service,
+) (*wallet.Service, error) {
 	return wallet.NewService(wallet.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Wallets(), Holds: s.Holds(), Books: s.Wallets(),
-		Owners: o, Trail: trail, Outside: s.Payments(),
-	}, wallet.Config{})
+		Owners: o, Trail: trail, Outside: s.Payments(), Notices: notices,
+	}, wallet.Config{LowBalance: cfg.LowBalance})
 }
 
 func provideUsage(b base, s *bunstore.Store, o owners) (*usage.Service, error) {

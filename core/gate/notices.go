@@ -179,8 +179,10 @@ func (g *Gate) alertDenied(ctx context.Context, sc account.Scope, rec Record, j 
 	return nil
 }
 
-// quiet reports whether nobody is told how full the counter of a demand is: it is no budget.
-func quiet(d policy.Demand) bool { return d.Observed }
+// quiet reports whether nobody is told how full the counter of a demand is: it stops nothing, asks only, or is no budget.
+func quiet(d policy.Demand) bool {
+	return d.Observed || d.Asks != nil || strings.HasPrefix(d.Key.Name, policy.StructuringCounter)
+}
 
 // alertOnce tells that percent of a cap are spent or set aside, c being what is counted now.
 func (g *Gate) alertOnce(
@@ -188,10 +190,13 @@ func (g *Gate) alertOnce(
 ) error {
 	m := map[string]any{
 		"policy_id": d.Key.Policy.UUID().String(), "limit": d.Key.Name, "window": string(d.Key.Window),
-		"window_start": stamp(d.Key.Start), "percent": percent, "denied": denied, "act_id": rec.ID.UUID().String(),
+		"window_start": stamp(d.Key.Begin()), "percent": percent, "denied": denied, "act_id": rec.ID.UUID().String(),
 		"unit": d.Key.Unit, "max": shown(d.Key.Unit, d.Max), "spent": shown(d.Key.Unit, c.Spent+c.Reserved),
 	}
 	place(m, rec.Act.Session)
+	if !d.Key.Run.IsZero() {
+		m["run_id"] = d.Key.Run.UUID().String()
+	}
 	once, ok := g.d.Notices.(OnceNotices)
 	if !ok {
 		if err := g.d.Notices.Publish(ctx, sc, noticeBudget, rec.Act.Agent, m); err != nil {
@@ -201,8 +206,8 @@ func (g *Gate) alertOnce(
 	}
 	// A cap that was changed is another one: half of it may be reached again.
 	name := []string{
-		"budget", d.Key.Policy.UUID().String(), d.Key.Name, string(d.Key.Window), fmt.Sprint(d.Key.Start.Unix()), d.Key.Unit, fmt.Sprint(d.Max),
-		fmt.Sprint(percent), fmt.Sprint(denied),
+		"budget", d.Key.Policy.UUID().String(), d.Key.Name, string(d.Key.Window), fmt.Sprint(d.Key.Period().Unix()), d.Key.Unit, d.Key.Run.String(),
+		fmt.Sprint(d.Max), fmt.Sprint(percent), fmt.Sprint(denied),
 	}
 	fresh, err := once.PublishOnce(ctx, sc, strings.Join(name, ":"), noticeBudget, rec.Act.Agent, m)
 	if err != nil || !fresh {

@@ -1,5 +1,7 @@
 package policy
 
+import "time"
+
 // AlertLevels are the parts of a cap, in percent, of which people are told when they are reached.
 func AlertLevels() [3]int { return [3]int{50, 80, 100} }
 
@@ -22,4 +24,22 @@ func Crossed(d Demand, c Counter) []int {
 		}
 	}
 	return out
+}
+
+// Begin returns when the window of the counter began: of one that rolls, the one that ends now.
+func (k Key) Begin() time.Time {
+	if !Rolls(k.Window) {
+		return k.Start
+	}
+	return oldest(k)
+}
+
+// Period names the time in which people are told of a level of the counter at most once: the window itself, and for one that rolls one of
+// the windows of its length that follow each other from the Unix epoch on.
+func (k Key) Period() time.Time {
+	width, ok := bucketWidth(k.Window)
+	if !ok {
+		return k.Start
+	}
+	return bucketOf(Buckets*width, k.Start)
 }

@@ -46,12 +46,15 @@ type Deps struct {
 	Owners     Owners
 	Trail      Trail
 	Outside    Outside // nil: no payment leaves over a rail
+	Notices    Notices // nil: nobody is told
 }
 
 // Config tunes a Service.
 type Config struct {
 	// HoldTTL is how long a hold lasts when its request does not say; 0 is 7 days.
 	HoldTTL time.Duration
+	// LowBalance is the threshold of "wallet.low_balance", in micro-units of whichever currency; 0 tells of none.
+	LowBalance int64
 }
 
 // Service moves money. It is safe for concurrent use. Its methods join the transaction in ctx and open one where there
@@ -83,6 +86,9 @@ func NewService(d Deps, c Config) (*Service, error) {
 	}
 	if c.HoldTTL < 0 {
 		return nil, errors.New("wallet: Config.HoldTTL must not be negative")
+	}
+	if c.LowBalance < 0 {
+		return nil, errors.New("wallet: Config.LowBalance must not be negative")
 	}
 	if c.HoldTTL == 0 {
 		c.HoldTTL = 7 * 24 * time.Hour
@@ -228,6 +234,9 @@ func (s *Service) Deposit(ctx context.Context, sc account.Scope, r DepositReques
 			return err
 		}
 		out = ts[0]
+		if err := s.tellDeposit(ctx, sc, out); err != nil {
+			return err
+		}
 		return s.note(ctx, sc, out, nil)
 	})
 	return out, err
@@ -402,6 +411,9 @@ func (s *Service) post(ctx context.Context, sc account.Scope, e Entry, lines ...
 	for _, l := range e.lines {
 		if l.Kind != "" {
 			ts = append(ts, TransactionOf(e, l, after[l.Owner]))
+		}
+		if err := s.tellLow(ctx, sc, l, after[l.Owner]); err != nil {
+			return nil, err
 		}
 	}
 	return ts, nil

@@ -22,6 +22,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/egress"
 	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
@@ -248,6 +249,14 @@ var table = []setting{
 		s.AllowByDefault = v == "allow"
 		return nil
 	}, "deny", "allow")},
+	{"low_balance", "", "0", "tell webhooks (wallet.low_balance) when a wallet's available money falls below this, in any currency; 0 never does", func(s *settings, v string) error {
+		a, err := money.Parse(v, money.USDC)
+		if err != nil || a.Micros < 0 {
+			return errors.New("must be a decimal number that is not negative")
+		}
+		s.LowBalance = a.Micros
+		return nil
+	}},
 	{"source", "", "", "checkout of Bureau to build shipped plugins and new ones from; default: the one this binary was built from", text(func(s *settings) *string { return &s.CheckoutDir })},
 }
 

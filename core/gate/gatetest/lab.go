@@ -62,6 +62,7 @@ type Lab struct {
 	Policies *policy.Service
 	Wallets  *wallet.Service
 	Trail    *Trail
+	Told     *Told
 	Observer *Observer
 	Rules    *Rules
 	Stopper  *Stopper
@@ -78,7 +79,8 @@ type Options struct {
 func NewLab(tb testing.TB, st Store, o Options) *Lab {
 	tb.Helper()
 	l := &Lab{
-		Store: st, Clock: clocktest.New(), IDs: id.NewGenerator(time.Now), Trail: &Trail{tx: st.TX}, Observer: &Observer{tx: st.TX},
+		Store: st, Clock: clocktest.New(), IDs: id.NewGenerator(time.Now), Trail: &Trail{tx: st.TX},
+		Told: &Told{tx: st.TX, once: map[string]bool{}}, Observer: &Observer{tx: st.TX},
 		Rules: &Rules{}, Stopper: &Stopper{}, Fences: &Fences{},
 	}
 	tenant := account.Tenant{
@@ -94,8 +96,8 @@ func NewLab(tb testing.TB, st Store, o Options) *Lab {
 	must(tb, err)
 	l.Wallets, err = wallet.NewService(wallet.Deps{
 		TX: st.TX, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Repository: st.Wallets, Holds: st.Holds, Books: st.Books,
-		Owners: owners{}, Trail: l.Trail,
-	}, wallet.Config{})
+		Owners: owners{}, Trail: l.Trail, Notices: l.Told,
+	}, wallet.Config{LowBalance: lowBalance})
 	must(tb, err)
 	if o.Policies == nil {
 		o.Policies = st.Policies
@@ -103,7 +105,7 @@ func NewLab(tb testing.TB, st Store, o Options) *Lab {
 	l.Gate, err = gate.New(gate.Deps{
 		TX: st.TX, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Acts: st.Acts, Tenants: st.Tenants, Agents: st.Agents,
 		Policies: o.Policies, Counters: st.Counters, Approvals: st.Approvals, Trail: l.Trail, Rules: l.Rules, Fences: l.Fences,
-		Swarms: st.Swarms,
+		Swarms: st.Swarms, Notices: l.Told,
 		Executors: map[rule.Action]gate.Executor{
 			rule.ActionPayment: gate.Payments(l.Wallets), rule.ActionTransfer: gate.Transfers(l.Wallets),
 		},

@@ -39,6 +39,11 @@ var (
 func Run(t *testing.T, cfg Config) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, *Lab){
+		"BudgetAlerts":            testAlerts,
+		"BudgetAlertOnce":         testAlertOnce,
+		"Notices":                 testNotices,
+		"NoticesOfApprovals":      testNoticesOfApprovals,
+		"NoticesRolledBack":       testNoticesRolledBack,
 		"NoPolicyDenies":          testNoPolicy,
 		"PaymentPays":             testPayment,
 		"PaymentOverCapDenied":    testCap,
