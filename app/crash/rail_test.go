@@ -96,14 +96,15 @@ func killAt(ctx context.Context, t *testing.T, s *process.Server, rail *stripete
 	t.Helper()
 	reached, goOn := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	rail.Hook = func(at, _ string) {
+	rail.OnCharge(func(at, _ string) {
 		if at == when {
 			once.Do(func() {
 				close(reached)
 				<-goOn
 			})
 		}
-	}
+	})
+	defer rail.OnCharge(nil)
 	var caller sync.WaitGroup
 	caller.Go(func() { payOverRail(ctx, t, s, agent, payee) })
 	select {

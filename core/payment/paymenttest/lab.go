@@ -3,6 +3,7 @@ package paymenttest
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,11 +185,11 @@ func (l *Lab) moved(tb testing.TB, want int) {
 
 // once makes the next call of an operation fail.
 func (l *Lab) once(op string, f railtest.Fault) {
+	var done atomic.Bool
 	l.Rail.Hook = func(called, _ string) railtest.Fault {
-		if called != op {
+		if called != op || done.Swap(true) {
 			return railtest.None
 		}
-		l.Rail.Hook = nil
 		return f
 	}
 }

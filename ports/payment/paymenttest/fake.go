@@ -39,7 +39,7 @@ type Entry struct {
 // Finish. It is safe for concurrent use.
 type Fake struct {
 	// Hook is called at the beginning of each call of "charge", "lookup" and "refund", and says what goes wrong; nil is nothing. It
-	// must not call the fake.
+	// must not call the fake, and is not changed while calls are under way.
 	Hook func(op, key string) Fault
 
 	name    string

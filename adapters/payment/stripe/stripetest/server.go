@@ -53,12 +53,11 @@ type Intent struct {
 // Server is the Stripe.
 type Server struct {
 	URL string
-	// Hold is called before a charge is made and after, and may wait; nil does not. It gets "before" or "after" and the key.
-	Hold func(when, key string)
-	// Now is the server's clock.
+	// Now is the server's clock; it is changed before the first request only.
 	Now func() time.Time
 
 	mu      sync.Mutex
+	hook    func(when, key string)
 	intents []*Intent
 	refunds map[string]int64 // by key
 	faults  []Fault
@@ -89,6 +88,13 @@ func New(tb testing.TB) *Server {
 	})
 	s.URL = h.URL
 	return s
+}
+
+// OnCharge has hook called before a charge is made and after, with "before" or "after" and the key; it may wait. nil ends that.
+func (s *Server) OnCharge(hook func(when, key string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hook = hook
 }
 
 // Fail makes the next requests that change something fail, in this order.
@@ -372,10 +378,10 @@ func (s *Server) count(op string) {
 
 func (s *Server) hold(when, key string) {
 	s.mu.Lock()
-	hold := s.Hold
+	hook := s.hook
 	s.mu.Unlock()
-	if hold != nil {
-		hold(when, key)
+	if hook != nil {
+		hook(when, key)
 	}
 }
 
