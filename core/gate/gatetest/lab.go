@@ -67,12 +67,15 @@ type Lab struct {
 	Rules    *Rules
 	Stopper  *Stopper
 	Fences   *Fences
+
+	deps gate.Deps
 }
 
 // Options change a Lab.
 type Options struct {
 	Config   gate.Config
 	Policies gate.Policies // in place of the store's
+	Time     gate.Timekeeper
 }
 
 // NewLab returns a Lab with a fresh tenant.
@@ -102,17 +105,31 @@ func NewLab(tb testing.TB, st Store, o Options) *Lab {
 	if o.Policies == nil {
 		o.Policies = st.Policies
 	}
-	l.Gate, err = gate.New(gate.Deps{
+	l.deps = gate.Deps{
 		TX: st.TX, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Acts: st.Acts, Tenants: st.Tenants, Agents: st.Agents,
 		Policies: o.Policies, Counters: st.Counters, Approvals: st.Approvals, Trail: l.Trail, Rules: l.Rules, Fences: l.Fences,
-		Swarms: st.Swarms, Notices: l.Told,
+		Swarms: st.Swarms, Notices: l.Told, Time: o.Time,
 		Executors: map[rule.Action]gate.Executor{
 			rule.ActionPayment: gate.Payments(l.Wallets), rule.ActionTransfer: gate.Transfers(l.Wallets),
 		},
-	}, o.Config)
+	}
+	l.Gate, err = gate.New(l.deps, o.Config)
 	must(tb, err)
 	l.Connect(l.Observer, l.Stopper)
 	return l
+}
+
+// Peer returns a gate like another process has: over the same store, with a clock that is wrong by skew.
+func (l *Lab) Peer(tb testing.TB, skew time.Duration) *gate.Gate {
+	tb.Helper()
+	d := l.deps
+	wrong := clocktest.New()
+	wrong.Set(l.Clock.Now().Add(skew))
+	d.Clock = wrong
+	g, err := gate.New(d, gate.Config{})
+	must(tb, err)
+	g.Connect(l.Observer, l.Stopper)
+	return g
 }
 
 func must(tb testing.TB, err error) {
