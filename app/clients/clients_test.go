@@ -53,13 +53,17 @@ func installed(t *testing.T) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "../../scripts/clients.sh").Output()
 	if err != nil {
-		var said []byte
-		if e, ok := errors.AsType[*exec.ExitError](err); ok {
-			said = e.Stderr
-		}
-		t.Fatalf("the client libraries are not there: %v\n%s", err, said)
+		t.Fatalf("the client libraries are not there: %v\n%s", err, stderrOf(err))
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// stderrOf returns what a program that failed had to say.
+func stderrOf(err error) []byte {
+	if e, ok := errors.AsType[*exec.ExitError](err); ok {
+		return e.Stderr
+	}
+	return nil
 }
 
 // report runs a program and makes a subtest of every step that it reports.
