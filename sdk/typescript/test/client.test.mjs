@@ -11,9 +11,12 @@ const { ValtaClient, ValtaError, isValtaError } = sdk;
 /** Serves answers in turn, the last one for ever, and notes the requests. */
 async function serve(t, ...answers) {
   const requests = [];
+  let arrived;
+  const arrival = new Promise((resolve) => { arrived = resolve; });
   const server = createServer(async (req, res) => {
     let body = '';
     for await (const chunk of req) body += chunk;
+    arrived();
     requests.push({ method: req.method, url: req.url, headers: req.headers, body: body === '' ? undefined : JSON.parse(body) });
     const answer = answers[Math.min(requests.length, answers.length) - 1];
     if (answer === 'hang') return;
@@ -28,7 +31,7 @@ async function serve(t, ...answers) {
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => { server.closeAllConnections(); server.close(); });
   const url = `http://127.0.0.1:${server.address().port}`;
-  return { requests, url, client: (options) => new ValtaClient({ apiKey: 'k', baseUrl: url, ...options }) };
+  return { requests, arrival, url, client: (options) => new ValtaClient({ apiKey: 'k', baseUrl: url, ...options }) };
 }
 
 const refusal = (code, message = 'no') => ({ code, message, error: message });
@@ -130,7 +133,7 @@ test('a signal ends a call, also between two attempts', async (t) => {
   const s = await serve(t, 'hang');
   const hanging = new AbortController();
   const call = s.client().agents.get('a', { signal: hanging.signal });
-  setTimeout(() => hanging.abort(), 20);
+  s.arrival.then(() => hanging.abort());
   await assert.rejects(call, { name: 'AbortError' });
   await assert.rejects(s.client().agents.get('a', { signal: AbortSignal.abort(new Error('mine')) }), { message: 'mine' });
   assert.equal(s.requests.length, 1);
@@ -138,7 +141,7 @@ test('a signal ends a call, also between two attempts', async (t) => {
   const busy = await serve(t, [429, refusal('RATE_LIMIT_EXCEEDED'), { 'retry-after': '30' }]);
   const pausing = new AbortController();
   const paused = busy.client().agents.get('a', { signal: pausing.signal });
-  setTimeout(() => pausing.abort(new Error('enough')), 100);
+  busy.arrival.then(() => setTimeout(() => pausing.abort(new Error('enough')), 50)); // it is being answered, or waits already
   await assert.rejects(paused, { message: 'enough' });
 });
 
