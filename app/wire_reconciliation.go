@@ -25,7 +25,9 @@ type bookkeeper struct {
 	store *bunstore.Store
 }
 
-func newBookkeeper(books *reconciliation.Service, s *bunstore.Store) *bookkeeper { return &bookkeeper{books, s} }
+func newBookkeeper(books *reconciliation.Service, s *bunstore.Store) *bookkeeper {
+	return &bookkeeper{books, s}
+}
 
 func (b *bookkeeper) run(ctx context.Context) (int, error) {
 	return b.books.ReconcileAll(ctx, b.store.Reconciliation())

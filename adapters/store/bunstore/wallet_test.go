@@ -75,6 +75,8 @@ func FuzzLedger(f *testing.F) {
 	f.Add([]byte{deposit, 1, 0, 90, transfer, 1, 2, 90, transfer, 2, 1, 91, transfer, 2, 2, 1, transfer, 2, 3, 5, sweep, 2, 0, 0})
 	f.Add([]byte{deposit, 2, 0, 255, hold, 2, 0, 100, expire, 0, 0, 1, capture, 0, 0, 1, hold, 2, 3, 100, expire, 0, 0, 3, sweep, 2, 0, 0})
 	f.Add([]byte{pay, 0, 0, 1, hold, 0, 0, 1, capture, 0, 0, 1, void, 0, 0, 0, refund, 0, 0, 1, sweep, 3, 0, 0, deposit, 0, 0, 0})
+	const fund = 200
+	f.Add([]byte{deposit, 3, 0, 200, fund, 0, 0, 150, pay, 0, 0, 60, fund, 0, 1, 90, fund, 0, 1, 1, fund, 3, 0, 5, refund, 0, 0, 30, fund, 0, 1, 30})
 	s := openSQLiteStore(f)
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		wallettest.Exercise(t, walletStore(s), ops[:min(len(ops), 4*64)])

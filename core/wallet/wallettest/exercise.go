@@ -19,7 +19,7 @@ import (
 //
 //   - the ledger's invariants hold: credits equal debits, no account of a wallet is below zero, every balance is what its
 //     lines sum to, and open holds sum to what is held;
-//   - every wallet has what the model says;
+//   - every wallet has what the model says, and a statement of its whole life opens with nothing and closes with that;
 //   - an operation that was refused left the store as it was, byte for byte;
 //   - repeating one that succeeded, under its key or its act, changes nothing.
 //
@@ -31,7 +31,7 @@ func Exercise(tb testing.TB, st Store, ops []byte) {
 		x.agents = append(x.agents, x.l.Agent())
 	}
 	x.agents = append(x.agents, id.Agent{}) // the tenant's own
-	x.model = make([]funds, len(x.agents))
+	x.model, x.begun = make([]funds, len(x.agents)), x.l.Clock.Now()
 	for len(ops) >= 4 && !tb.Failed() {
 		x.step(tb, ops[0], ops[1], ops[2], ops[3])
 		ops = ops[4:]
@@ -56,6 +56,7 @@ type exercise struct {
 	holds    []openHold
 	payments []payment
 	keys     int
+	begun    time.Time
 }
 
 type payment struct {
@@ -105,6 +106,13 @@ func (x *exercise) step(tb testing.TB, code, who, whom, size byte) {
 		if got := (funds{w.Available(), w.Held}); got != x.model[i] {
 			tb.Errorf("after %s wallet %d has %+v; want %+v", op.name, i, got, x.model[i])
 		}
+		st, err := x.l.Statement(bg, x.l.Scope, a, "", x.begun, time.Time{})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if st.Opening != 0 || st.Closing != w.Balance || st.In-st.Out != w.Balance {
+			tb.Errorf("after %s wallet %d has %d; its statement says %+v", op.name, i, w.Balance, st)
+		}
 	}
 }
 
@@ -123,6 +131,9 @@ func (x *exercise) repeat(tb testing.TB, op operation) {
 }
 
 func (x *exercise) operation(code byte, who, whom int, size int64) operation {
+	if code >= 200 { // the operator's movements, in either direction
+		return x.fund(who, whom, size)
+	}
 	switch code % 9 {
 	case 0:
 		return x.deposit(who, size)
@@ -180,6 +191,25 @@ func (x *exercise) transfer(who, whom int, size int64) operation {
 		then: func() {
 			x.model[who].available -= size
 			x.model[whom].available += size
+		},
+	}
+}
+
+// fund moves between the tenant's own wallet and an agent's; whom chooses the direction.
+func (x *exercise) fund(who, whom int, size int64) operation {
+	x.keys++
+	own := len(x.agents) - 1
+	req := wallet.FundRequest{Agent: x.agents[who], Amount: USDC(size), Key: fmt.Sprint("key-", x.keys)}
+	name, from, to, move := "fund", own, who, x.l.Service.Fund
+	if whom%2 == 1 {
+		name, from, to, move = "withdraw", who, own, x.l.Withdraw
+	}
+	try := func() error { _, _, err := move(bg, x.l.Scope, req); return err }
+	return operation{
+		name: name, may: who != own && size > 0 && x.model[from].available >= size, try: try, again: try,
+		then: func() {
+			x.model[from].available -= size
+			x.model[to].available += size
 		},
 	}
 }
