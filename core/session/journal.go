@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -540,7 +541,7 @@ func ResultOf(rec gate.Record) ToolResultBody {
 		if text == "" {
 			text = "done"
 		}
-		return ToolResultBody{Content: Text(text)}
+		return ToolResultBody{Content: Text(spelled(rec, text))}
 	case gate.Denied:
 		return ErrorResult(DenialText(rec))
 	case gate.Failed:
@@ -551,6 +552,24 @@ func ResultOf(rec gate.Record) ToolResultBody {
 		return ErrorResult("failed: " + text)
 	}
 	return ErrorResult("the outcome is unknown")
+}
+
+// spelled writes the transaction of a payment or a transfer as people and models are told it. What is stored has UUIDs.
+func spelled(rec gate.Record, text string) string {
+	if rec.Act.Action != rule.ActionPayment && rec.Act.Action != rule.ActionTransfer {
+		return text
+	}
+	var out struct {
+		Transaction string `json:"transaction_id"`
+	}
+	if err := json.Unmarshal(rec.Output, &out); err != nil {
+		return text
+	}
+	u, err := id.ParseUUID(out.Transaction)
+	if err != nil {
+		return text
+	}
+	return strings.Replace(text, out.Transaction, id.Of[id.LedgerEntryKind](u).String(), 1)
 }
 
 // DenialText names the rule and the reason of a refusal.
