@@ -51,5 +51,3 @@ type Lane struct {
 	Webhook id.Webhook
 	Manual  bool
 }
-
-func (d Delivery) lane() Lane { return Lane{d.Tenant, d.Webhook, d.Manual} }
