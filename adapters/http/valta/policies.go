@@ -84,8 +84,8 @@ func (b policyBody) apply(l *policy.Limits) error {
 	return nil
 }
 
-// clear removes from limits everything that this face knows.
-func clear(l *policy.Limits) {
+// wipe removes from limits everything that this face knows.
+func wipe(l *policy.Limits) {
 	l.MaxPerTransaction, l.DailyLimit, l.MonthlyLimit, l.RequireApprovalAbove = nil, nil, nil, nil
 	l.BlockedCategories, l.AllowedDomains, l.BlockedDomains = nil, nil, nil
 }
@@ -109,7 +109,7 @@ func (f *face) registerPolicies() {
 			return nil, err
 		}
 		p, _, err := f.deps.Policies.PutPrimary(ctx, httpx.Scope(ctx), policy.Scope{Agent: a.ID}, func(p *policy.Policy) error {
-			clear(&p.Limits)
+			wipe(&p.Limits)
 			return in.Body.apply(&p.Limits)
 		})
 		if err != nil {

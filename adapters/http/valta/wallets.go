@@ -39,7 +39,7 @@ func showWallet(a agent.Agent, w wallet.Wallet) walletWire {
 type transactionWire struct {
 	ID           string  `json:"id" doc:"tx_... Both sides of a transfer have the same."`
 	AgentID      string  `json:"agentId"`
-	Type         string  `json:"type" enum:"deposit,payment,refund,transfer_in,transfer_out,sweep,grant,withdrawal,fee"`
+	Type         string  `json:"type" enum:"deposit,payment,refund,transfer_in,transfer_out,sweep"`
 	Amount       units   `json:"amount" doc:"Above zero; the type says in which direction it went."`
 	Currency     string  `json:"currency"`
 	Payee        *string `json:"payee" doc:"Of payments and refunds the payee, of transfers the other agent's id."`
@@ -190,8 +190,12 @@ func (f *face) registerWallets() {
 		if err != nil {
 			return nil, err
 		}
+		key, err := IdempotencyBody{}.key(ctx, "deposit", a)
+		if err != nil {
+			return nil, err
+		}
 		t, err := f.deps.Wallets.Deposit(ctx, httpx.Scope(ctx), wallet.DepositRequest{
-			Agent: a, Amount: amount, Description: in.Body.Description, Key: httpx.ActKey(ctx),
+			Agent: a, Amount: amount, Description: in.Body.Description, Key: key,
 		})
 		if err != nil {
 			return nil, err
