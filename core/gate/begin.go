@@ -13,8 +13,8 @@ import (
 	"github.com/bureau-agents/bureau/ports/rule"
 )
 
-// Begin decides an act that is done outside our own database: a model call, a tool call, the start of a run, a payment over a rail. When it is
-// allowed, one transaction sets aside what it may cost, stores the record as Started and calls also, so that what the caller
+// Begin decides an act that is done outside our own database: a model call, a tool call, the start of a run, a payment over a rail.
+// When it is allowed, one transaction sets aside what it may cost, stores the record as Started and calls also, so that what the caller
 // writes there exists if and only if the act has begun. The caller then does the act and calls End.
 //
 // A record that is Denied or Parked has that state, and also was not called. An act that an earlier call had begun comes back

@@ -157,7 +157,7 @@ func (s *Service) Receive(ctx context.Context, rail string, header func(string) 
 	tenant, terr := id.Parse[id.TenantKind](m.Labels[labelTenant])
 	of, perr := id.Parse[id.PaymentKind](m.Labels[labelPayment])
 	if terr != nil || perr != nil {
-		return nil // about something else
+		return nil //nolint:nilerr // the message is about something else
 	}
 	sc := account.System(tenant)
 	p, _, err := s.claim(ctx, sc, of, true)

@@ -295,15 +295,21 @@ func description(o order, u *url.URL) string {
 	return strings.ToValidUTF8(text, "")
 }
 
+// reply is what a server answered beside the body.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // send sends a request, with a header more unless that is "".
-func (r *Rail) send(ctx context.Context, q payment.Request, header, value string) (*http.Response, []byte, error) {
+func (r *Rail) send(ctx context.Context, q payment.Request, header, value string) (reply, []byte, error) {
 	var body io.Reader
 	if q.Method == http.MethodPost {
 		body = strings.NewReader(q.Body)
 	}
 	req, err := http.NewRequestWithContext(ctx, q.Method, q.URL, body)
 	if err != nil {
-		return nil, nil, fault.Invalidf("url", "cannot be requested")
+		return reply{}, nil, fault.Invalidf("url", "cannot be requested")
 	}
 	for k, v := range q.Header {
 		req.Header.Set(k, v)
@@ -313,14 +319,14 @@ func (r *Rail) send(ctx context.Context, q payment.Request, header, value string
 	}
 	res, err := r.c.HTTP.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return reply{}, nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxResult+1))
 	if err != nil && len(raw) == 0 {
-		return nil, nil, err
+		return reply{}, nil, err
 	}
-	return res, raw, nil
+	return reply{res.StatusCode, res.Header}, raw, nil
 }
 
 // resultWire is an answer as agents get it.
@@ -332,7 +338,7 @@ type resultWire struct {
 	Truncated bool              `json:"truncated,omitempty"`
 }
 
-func result(res *http.Response, body []byte) json.RawMessage {
+func result(res reply, body []byte) json.RawMessage {
 	w := resultWire{Status: res.StatusCode, Headers: map[string]string{}}
 	for _, name := range []string{"Content-Type", "Location", "Retry-After"} {
 		if v := res.Header.Get(name); v != "" {

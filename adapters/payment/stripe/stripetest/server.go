@@ -337,8 +337,8 @@ func (s *Server) refund(w http.ResponseWriter, r *http.Request) {
 	if ended {
 		return
 	}
-	key, amount := r.Header.Get("Idempotency-Key"), int64(0)
-	amount, _ = strconv.ParseInt(r.PostForm.Get("amount"), 10, 64)
+	key := r.Header.Get("Idempotency-Key")
+	amount, _ := strconv.ParseInt(r.PostForm.Get("amount"), 10, 64)
 	why := "No such payment_intent"
 	s.mu.Lock()
 	for _, i := range s.intents {
