@@ -54,6 +54,7 @@ func TestMainJob(t *testing.T) {
 			{"session log", checkLog},
 			{"freeze", freeze},
 			{"audit trail", checkAudit},
+			{"reconciliation", reconcile},
 		} {
 			if !t.Run(step.name, func(t *testing.T) {
 				j.api = s.Admin.In(t)
@@ -63,6 +64,26 @@ func TestMainJob(t *testing.T) {
 			}
 		}
 	})
+}
+
+// reconcile demands that everything that happened agrees with itself in every book.
+func reconcile(t *testing.T, j *job) {
+	j.api.Call("POST", "/v1/transactions/"+apptest.All[struct{ ID string }](j.api, j.path("/wallet/transactions?kind=payment"))[0].ID+"/refund",
+		m{"amount": "1"}, nil)
+	var got struct {
+		OK          bool
+		Checked     map[string]int
+		Differences []map[string]any
+	}
+	j.api.Call("GET", "/v1/reconciliation", nil, &got)
+	if !got.OK || len(got.Differences) > 0 {
+		t.Errorf("the books differ: %v", got.Differences)
+	}
+	for _, book := range []string{"wallets", "entries", "acts", "usage", "sessions"} {
+		if got.Checked[book] == 0 {
+			t.Errorf("no %s were compared: %v", book, got.Checked)
+		}
+	}
 }
 
 // job is what the steps hand on to each other.
@@ -515,7 +536,7 @@ func checkAudit(t *testing.T, j *job) {
 	}
 	delete(count, "policy_violation")
 	same(t, map[string]int{
-		"agent_frozen": 1, "agent_unfrozen": 1, "policy_created": 1, "policy_updated": 1, "skill_installed": 1, "tool_called": 2,
+		"agent_created": 1, "budget_alert": 3, "agent_frozen": 1, "agent_unfrozen": 1, "policy_created": 1, "policy_updated": 1, "skill_installed": 1, "tool_called": 2,
 		"approval_requested": 2, "approval_approved": 1, "approval_voided": 1, // by the freeze
 		"transaction_completed": 5, "transaction_blocked": 5, // the deposit is one, too
 	}, count)
