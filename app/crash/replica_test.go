@@ -24,64 +24,6 @@ func overPostgres(t *testing.T) []string {
 	return []string{"BUREAU_DATABASE_URL=" + pgtest.URL(t), "BUREAU_ROOT_SECRET=" + strings.Repeat("5a", 32)}
 }
 
-// TestCapHoldsAcrossProcesses lets 64 callers spend one wallet under one daily limit through two processes: what goes through is the
-// limit, to the cent.
-func TestCapHoldsAcrossProcesses(t *testing.T) {
-	fleet := start(t, overPostgres(t))
-	replica, err := fleet[0].StartReplica(t.Context(), t.TempDir())
-	must(t, err)
-	t.Cleanup(replica.Kill)
-	fleet = append(fleet, replica)
-
-	ctx := t.Context()
-	const callers, each, limit = 64, 5, 100
-	var agent struct {
-		ID string `json:"id"`
-	}
-	must(t, fleet[0].Call(ctx, "POST", "/v1/agents", "", map[string]any{"name": "spender", "model": "offline"}, &agent))
-	path := "/v1/agents/" + agent.ID + "/wallet"
-	must(t, fleet[0].Call(ctx, "POST", path+"/deposits", "", map[string]any{"amount": usdc(1000), "description": "budget"}, nil))
-	must(t, fleet[0].Call(ctx, "POST", "/v1/policies", "", map[string]any{
-		"scope": map[string]any{"agent_id": agent.ID}, "limits": map[string]any{"daily_limit": usdc(limit)},
-	}, nil))
-
-	var mu sync.Mutex
-	statuses := map[string]int{}
-	var wg sync.WaitGroup
-	for i := range callers {
-		wg.Go(func() {
-			for n := range each {
-				var answer struct {
-					Status   string `json:"status"`
-					Decision struct {
-						Rule string `json:"rule"`
-					} `json:"decision"`
-				}
-				err := fleet[(i+n)%2].Call(ctx, "POST", path+"/payments", "", map[string]any{
-					"amount": usdc(1), "payee": fmt.Sprintf("v%d.example", i), "description": "load",
-				}, &answer)
-				mu.Lock()
-				if err != nil {
-					t.Errorf("caller %d: %v", i, err)
-				}
-				statuses[answer.Status+" "+answer.Decision.Rule]++
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	if done, denied := statuses["completed "], statuses["denied daily_limit"]; done != limit || done+denied != callers*each {
-		t.Errorf("outcomes %v; want %d completed and the rest denied by daily_limit", statuses, limit)
-	}
-	var wallet struct {
-		Balance amount `json:"balance"`
-	}
-	must(t, replica.Call(ctx, "GET", path, "", nil, &wallet))
-	if want := usdc(1000 - limit); wallet.Balance != want {
-		t.Errorf("balance %v, want %v", wallet.Balance, want)
-	}
-}
-
 // TestReplicaTakesOver kills the process that holds a turn, in the middle of a model call, and expects the other one to end the turn
 // within ten seconds. A subscriber of the other one sees the whole turn, whoever runs it.
 func TestReplicaTakesOver(t *testing.T) {
