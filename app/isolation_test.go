@@ -134,6 +134,7 @@ func foreignQuery(t *testing.T, api *apptest.Client, op operation, owner, strang
 	// What else a query needs in order to be a good one.
 	beside := map[string]string{
 		"deleteKnowledge id": "agent_id=" + stranger.agent, "deleteKnowledge agent_id": "all=true&confirm=true",
+		"deleteKnowledge swarm_id": "all=true&confirm=true",
 	}
 	path := stranger.path(t, op)
 	queries := map[string]string{} // to the foreign id in it

@@ -449,13 +449,15 @@ func (w *world) snapshot(t *testing.T, d document) map[string]string {
 	t.Helper()
 	shown := map[string]string{}
 	for _, op := range d.ops {
-		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.ID == "installIntegration" || op.ID == "getModelCardKey" || op.Stream && op.ID != "listSessionEvents" {
+		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.ID == "installIntegration" || op.ID == "getModelCardKey" || op.ID == "createAuditCheckpoint" || op.Stream && op.ID != "listSessionEvents" {
 			continue
 		}
 		path := w.path(t, op)
 		switch op.ID {
 		case "listKnowledge":
 			path += "?agent_id=" + w.agent
+		case "reconcile":
+			path += "?from=2026-01-01T00:00:00Z&to=2026-01-31T00:00:00Z" // now goes on
 		case "compareEvals", "compareEvalRuns":
 			path += "?with=" + w.eval
 		}
