@@ -11,15 +11,18 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
 	"github.com/bureau-agents/bureau/ports/egress"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/payee"
 	"github.com/bureau-agents/bureau/ports/payment"
 )
 
@@ -133,6 +136,7 @@ type order struct {
 
 	offer  offerWire
 	url    *url.URL
+	host   string // of url, as policies compare hosts
 	key    assetKey
 	asset  Asset
 	to     address
@@ -147,7 +151,7 @@ func (r *Rail) read(raw json.RawMessage) (order, error) {
 		return o, fault.Invalidf("destination", "an x402 payment is made by a paid request")
 	}
 	var err error
-	if o.url, err = checkRequest(o.Request); err != nil {
+	if o.url, o.host, err = checkRequest(o.Request); err != nil {
 		return o, err
 	}
 	return o, r.accept(&o)
@@ -204,25 +208,28 @@ func amountOf(value *big.Int, a Asset) (money.Amount, error) {
 	return money.Of(n.Int64(), a.Currency), nil
 }
 
-// checkRequest refuses what is not sent.
-func checkRequest(q payment.Request) (*url.URL, error) {
-	u, err := url.Parse(q.URL)
+// checkRequest refuses what is not sent. It returns the host in the one form that it has for policies too, however the URL spells it.
+func checkRequest(q payment.Request) (u *url.URL, host string, err error) {
+	u, err = url.Parse(q.URL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil:
-		return nil, fault.Invalidf("url", "must be an address that begins with https:// or http://, without a password")
+		return nil, "", fault.Invalidf("url", "must be an address that begins with https:// or http://, without a password")
 	case q.Method != http.MethodGet && q.Method != http.MethodPost:
-		return nil, fault.Invalidf("method", "must be GET or POST")
+		return nil, "", fault.Invalidf("method", "must be GET or POST")
 	case q.Method == http.MethodGet && q.Body != "":
-		return nil, fault.Invalidf("body", "is for POST")
+		return nil, "", fault.Invalidf("body", "is for POST")
+	}
+	if host, err = payee.ASCII(u.Hostname()); err != nil {
+		return nil, "", fault.Invalidf("url", "has no host that can be read")
 	}
 	for name := range q.Header {
 		switch http.CanonicalHeaderKey(name) {
 		case headerRequired, headerSignature, headerResponse, headerSignature1, headerResponse1, "Host", "Connection", "Content-Length",
 			"Transfer-Encoding", "Upgrade", "Proxy-Authorization", "Te", "Trailer":
-			return nil, fault.Invalidf("headers."+name, "is not the caller's to send")
+			return nil, "", fault.Invalidf("headers."+name, "is not the caller's to send")
 		}
 	}
-	return u, nil
+	return u, host, nil
 }
 
 // Check implements payment.Rail.
@@ -233,15 +240,15 @@ func (r *Rail) Check(c payment.Charge) error {
 		return err
 	case o.amount != c.Amount:
 		return fault.Invalidf("amount", "the server wants %s", o.amount)
-	case c.Payee != o.url.Hostname():
-		return fault.Invalidf("payee", "must be the host of the request, %s", o.url.Hostname())
+	case c.Payee != o.host:
+		return fault.Invalidf("payee", "must be the host of the request, %s", o.host)
 	}
 	return nil
 }
 
 // Fetch implements payment.Fetcher.
 func (r *Rail) Fetch(ctx context.Context, q payment.Request) (payment.Answer, error) {
-	u, err := checkRequest(q)
+	u, host, err := checkRequest(q)
 	if err != nil {
 		return payment.Answer{}, err
 	}
@@ -269,7 +276,7 @@ func (r *Rail) Fetch(ctx context.Context, q payment.Request) (payment.Answer, er
 			return payment.Answer{}, fmt.Errorf("x402: %w", err)
 		}
 		return payment.Answer{Quote: &payment.Quote{
-			Amount: o.amount, Payee: u.Hostname(), Description: description(o, u), Target: target,
+			Amount: o.amount, Payee: host, Description: description(o, u), Target: target,
 		}}, nil
 	}
 	msg := "the server asks for a payment that this server cannot make"
@@ -407,10 +414,13 @@ func (r *Rail) Charge(ctx context.Context, c payment.Charge) (payment.Receipt, e
 	if err != nil {
 		return payment.Receipt{}, err
 	}
-	res, body, err := r.send(ctx, o.Request, name, value)
+	// net/http repeats a request whose reused connection breaks: the error is then that of the last connection, not of the first.
+	var connected atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+	res, body, err := r.send(traced, o.Request, name, value)
 	if err != nil {
 		// What cannot be connected to has not got the authorization, unless an earlier try has brought it there.
-		if c.Last.Equal(c.First) && (errors.Is(err, egress.ErrBlocked) || errors.Is(err, egress.ErrUnreachable)) {
+		if c.Last.Equal(c.First) && !connected.Load() && (errors.Is(err, egress.ErrBlocked) || errors.Is(err, egress.ErrUnreachable)) {
 			return payment.Receipt{}, payment.ErrDeclined.Withf("%s", message(err))
 		}
 		return payment.Receipt{}, err

@@ -1,6 +1,7 @@
 package x402
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -25,11 +27,11 @@ import (
 )
 
 const (
-	testKey = "0x0000000000000000000000000000000000000000000000000000000000000001"
-	payer   = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
-	payee   = "0xfa3f54ae9c4287ca09a486dfaface7d1d4095d93"
-	token   = "0x036cbd53842c5426634e7929541ec2318f3dcf7e"
-	network = "eip155:84532"
+	testKey  = "0x0000000000000000000000000000000000000000000000000000000000000001"
+	payer    = "0x7e5f4552091a69125d5dfcb7b8c2659029395bdf"
+	receiver = "0xfa3f54ae9c4287ca09a486dfaface7d1d4095d93"
+	token    = "0x036cbd53842c5426634e7929541ec2318f3dcf7e"
+	network  = "eip155:84532"
 )
 
 // shop is a server that wants to be paid, and the network on which it is: it verifies what it gets as a token's contract would.
@@ -112,7 +114,7 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *shop) offer() map[string]any {
 	o := map[string]any{
-		"scheme": "exact", "network": network, "amount": s.price, "asset": s.token, "payTo": payee, "maxTimeoutSeconds": 60,
+		"scheme": "exact", "network": network, "amount": s.price, "asset": s.token, "payTo": receiver, "maxTimeoutSeconds": 60,
 		"extra": map[string]string{"name": "USDC", "version": "2"},
 	}
 	if s.version == 1 {
@@ -163,7 +165,7 @@ func (s *shop) verify(text string) (nonce string, value *big.Int, why string) {
 	value, _ = new(big.Int).SetString(a.Value, 10)
 	raw, _ := hex.DecodeString(strings.TrimPrefix(a.Nonce, "0x"))
 	signature, _ := hex.DecodeString(strings.TrimPrefix(p.Payload.Signature, "0x"))
-	if len(raw) != 32 || a.From != payer || a.To != payee || a.Value != s.price {
+	if len(raw) != 32 || a.From != payer || a.To != receiver || a.Value != s.price {
 		return "", nil, "another authorization"
 	}
 	if s.now.Unix() <= after || s.now.Unix() >= before {
@@ -292,7 +294,7 @@ func TestQuote(t *testing.T) {
 			t.Fatalf("v%d: %+v, %v", version, a.Quote, err)
 		}
 		var target map[string]any
-		if err := json.Unmarshal(a.Quote.Target, &target); err != nil || target["pay_to"] != payee || target["network"] != network || target["asset"] != token {
+		if err := json.Unmarshal(a.Quote.Target, &target); err != nil || target["pay_to"] != receiver || target["network"] != network || target["asset"] != token {
 			t.Errorf("v%d: the target is %s", version, a.Quote.Target)
 		}
 		for _, bad := range []struct{ price, token string }{
@@ -411,6 +413,68 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// TestTakenAndGone pays a server that answers on a kept connection, takes the authorization on it, and is not there any more: net/http
+// tries again by itself, and fails to connect. The server has the authorization, so the outcome is open.
+func TestTakenAndGone(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, 2)
+	w := httptest.NewRecorder()
+	s.ask(w)
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 1)
+	go func() {
+		defer close(got)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		in := bufio.NewReader(conn)
+		if _, err := http.ReadRequest(in); err != nil {
+			return
+		}
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 402 Payment Required\r\n%s: %s\r\nContent-Length: 2\r\n\r\n{}", headerRequired, w.Header().Get(headerRequired))
+		paid, err := http.ReadRequest(in)
+		if err == nil {
+			got <- paid.Header.Get(headerSignature)
+		}
+		_ = l.Close()
+		_ = conn.Close()
+	}()
+	guarded := must(egress.New(egress.Config{Allow: []string{l.Addr().String()}, MaxRedirects: -1}))
+	r := s.rail(t, false)
+	r.c.HTTP = guarded.HTTPClient()
+	a, err := r.Fetch(t.Context(), payment.Request{Method: http.MethodGet, URL: "http://" + l.Addr().String() + "/"})
+	if err != nil || a.Quote == nil {
+		t.Fatalf("no quote: %+v, %v", a, err)
+	}
+	_, err = r.Charge(t.Context(), payment.Charge{
+		Key: "a", Amount: a.Quote.Amount, Payee: a.Quote.Payee, Target: a.Quote.Target, First: s.time(), Last: s.time(),
+	})
+	if nonce := <-got; nonce == "" {
+		t.Fatal("the server has no authorization")
+	}
+	if err == nil || errors.Is(err, payment.ErrDeclined) {
+		t.Errorf("a server that has the authorization: %v; want an open outcome", err)
+	}
+}
+
+// TestHost shows policies one name of a host, however its URL is spelled.
+func TestHost(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"https://Vendor.Example./x": "vendor.example", "https://ｖｅｎｄｏｒ.example/": "vendor.example", "http://[::ffff:192.0.2.1]:80/": "192.0.2.1",
+		"https://b\u00fccher.example/": "xn--bcher-kva.example", "https://a..example/": "", "https://a b/": "",
+	} {
+		_, host, err := checkRequest(payment.Request{Method: http.MethodGet, URL: text})
+		if host != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v; want %q", text, host, err, want)
+		}
+	}
+}
+
 func TestAmounts(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -431,7 +495,7 @@ func TestAmounts(t *testing.T) {
 
 // FuzzRequired reads what servers may answer.
 func FuzzRequired(f *testing.F) {
-	f.Add(`{"x402Version":1,"accepts":[{"scheme":"exact","network":"base","maxAmountRequired":"1","asset":"`+token+`","payTo":"`+payee+`"}]}`, "")
+	f.Add(`{"x402Version":1,"accepts":[{"scheme":"exact","network":"base","maxAmountRequired":"1","asset":"`+token+`","payTo":"`+receiver+`"}]}`, "")
 	f.Add("", base64.StdEncoding.EncodeToString([]byte(`{"x402Version":2,"accepts":[{"scheme":"exact","network":"eip155:84532","amount":"1"}]}`)))
 	f.Fuzz(func(t *testing.T, body, header string) {
 		h := http.Header{headerRequired: {header}, headerResponse: {header}}
