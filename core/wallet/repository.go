@@ -14,10 +14,12 @@ import (
 type Repository interface {
 	// Get returns the owner's wallet, or ErrNoWallet.
 	Get(ctx context.Context, sc account.Scope, owner id.Agent, c money.Currency) (Wallet, error)
-	// List returns the owner's wallets in all currencies, in the order of the currencies' codes.
-	List(ctx context.Context, sc account.Scope, owner id.Agent) ([]Wallet, error)
-	// Create stores an empty wallet, and does nothing when the owner has one in that currency.
-	Create(ctx context.Context, sc account.Scope, w Wallet) error
+	// List returns the owners' wallets in all currencies, in the order of the owners' ids and then of the currencies' codes; none
+	// without owners. However many they are, it is one reading.
+	List(ctx context.Context, sc account.Scope, owners ...id.Agent) ([]Wallet, error)
+	// Create stores empty wallets, but those whose owner has one in that currency. The caller gives them in the order of their
+	// owners' ids, so that two callers cannot wait for each other.
+	Create(ctx context.Context, sc account.Scope, ws ...Wallet) error
 	// Lock locks the owners' wallets until the transaction ends, in the order of the owners' ids so that two callers
 	// cannot wait for each other, and returns those that exist in that order.
 	Lock(ctx context.Context, sc account.Scope, c money.Currency, owners ...id.Agent) ([]Wallet, error)

@@ -157,6 +157,50 @@ func (s *Service) Ensure(ctx context.Context, sc account.Scope, agent id.Agent, 
 	return w, err
 }
 
+// EnsureAll is Ensure for several agents, whose wallets it reads at once and makes, where some are missing, at once.
+func (s *Service) EnsureAll(ctx context.Context, sc account.Scope, c money.Currency, agents ...id.Agent) (map[id.Agent]Wallet, error) {
+	c = currency(c)
+	found, missing, err := s.among(ctx, sc, c, agents)
+	if err != nil || len(missing) == 0 {
+		return found, err
+	}
+	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
+		empty := make([]Wallet, len(missing))
+		for i, a := range missing {
+			empty[i] = s.empty(sc, a, c)
+		}
+		if err := s.d.Repository.Create(ctx, sc, empty...); err != nil {
+			return err
+		}
+		found, _, err = s.among(ctx, sc, c, agents)
+		return err
+	})
+	return found, err
+}
+
+// among returns those of the agents' wallets that exist, and the agents without one in the order of their ids.
+func (s *Service) among(
+	ctx context.Context, sc account.Scope, c money.Currency, agents []id.Agent,
+) (found map[id.Agent]Wallet, missing []id.Agent, err error) {
+	ws, err := s.d.Repository.List(ctx, sc, agents...)
+	if err != nil {
+		return nil, nil, err
+	}
+	found = make(map[id.Agent]Wallet, len(agents))
+	for _, w := range ws {
+		if w.Currency == c {
+			found[w.Agent] = w
+		}
+	}
+	for _, a := range agents {
+		if _, ok := found[a]; !ok {
+			missing = append(missing, a)
+		}
+	}
+	slices.SortFunc(missing, func(a, b id.Agent) int { return strings.Compare(a.UUID().String(), b.UUID().String()) })
+	return found, slices.Compact(missing), nil
+}
+
 // Lock returns the agent's wallet, made when missing, and keeps others from changing it until the transaction in ctx
 // ends. Where several wallets are to be locked, lock them in the order of their agents' ids, or leave it to Transfer.
 func (s *Service) Lock(ctx context.Context, sc account.Scope, agent id.Agent, c money.Currency) (Wallet, error) {

@@ -210,11 +210,13 @@ func (f *face) listAgents(ctx context.Context, in *listAgentsInput) (*output[lis
 	if err != nil {
 		return nil, err
 	}
-	wallets := make(map[id.Agent]wallet.Wallet, len(p.Items))
-	for _, a := range p.Items {
-		if wallets[a.ID], err = f.deps.Wallets.Ensure(ctx, httpx.Scope(ctx), a.ID, ""); err != nil {
-			return nil, err
-		}
+	shown := make([]id.Agent, len(p.Items))
+	for i, a := range p.Items {
+		shown[i] = a.ID
+	}
+	wallets, err := f.deps.Wallets.EnsureAll(ctx, httpx.Scope(ctx), "", shown...)
+	if err != nil {
+		return nil, err
 	}
 	return listOf(in.PageQuery, p, func(a agent.Agent) agentWire { return showAgent(a, wallets[a.ID]) }), nil
 }

@@ -65,16 +65,30 @@ func (r *WalletRepo) Get(ctx context.Context, sc account.Scope, agent id.Agent, 
 }
 
 // List implements wallet.Repository.
-func (r *WalletRepo) List(ctx context.Context, sc account.Scope, agent id.Agent) ([]wallet.Wallet, error) {
-	return r.query(ctx, sc, "tenant_id = ? AND agent_id = ? ORDER BY currency", sc.Tenant, owner(agent))
+func (r *WalletRepo) List(ctx context.Context, sc account.Scope, owners ...id.Agent) ([]wallet.Wallet, error) {
+	if len(owners) == 0 {
+		return nil, nil
+	}
+	spelled := make([]string, len(owners))
+	for i, o := range owners {
+		spelled[i] = owner(o)
+	}
+	return r.query(ctx, sc, "tenant_id = ? AND agent_id IN (?) ORDER BY agent_id, currency", sc.Tenant, bun.List(spelled))
 }
 
 // Create implements wallet.Repository.
-func (r *WalletRepo) Create(ctx context.Context, sc account.Scope, w wallet.Wallet) error {
+func (r *WalletRepo) Create(ctx context.Context, sc account.Scope, ws ...wallet.Wallet) error {
+	if len(ws) == 0 {
+		return nil
+	}
+	const row = "(?, ?, ?, ?, 0, 0, 0, ?, ?)"
+	var args []any
+	for _, w := range ws {
+		args = append(args, sc.Tenant, owner(w.Agent), string(w.Currency), w.ID, at(w.CreatedAt), at(w.UpdatedAt))
+	}
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		_, err := db.ExecContext(ctx, `INSERT INTO wallets (tenant_id, agent_id, currency, id, available, held, seq, created_at, updated_at)
-			VALUES (?, ?, ?, ?, 0, 0, 0, ?, ?) ON CONFLICT (tenant_id, agent_id, currency) DO NOTHING`,
-			sc.Tenant, owner(w.Agent), string(w.Currency), w.ID, at(w.CreatedAt), at(w.UpdatedAt))
+			VALUES `+row+strings.Repeat(", "+row, len(ws)-1)+` ON CONFLICT (tenant_id, agent_id, currency) DO NOTHING`, args...)
 		return mapErr(err)
 	})
 }

@@ -34,6 +34,7 @@ func Run(t *testing.T, cfg Config) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, *Ledger){
 		"MadeWhenAskedFor":         testMade,
+		"MadeTogether":             testMadeTogether,
 		"Missing":                  testMissing,
 		"ForeignTenant":            testForeign,
 		"Deposit":                  testDeposit,
@@ -117,6 +118,60 @@ func testMade(t *testing.T, l *Ledger) {
 	if _, err := l.Lock(bg, l.Scope, l.Agent(), ""); err != nil {
 		t.Errorf("locking a wallet that is not there: %v", err)
 	}
+}
+
+func testMadeTogether(t *testing.T, l *Ledger) {
+	if none, err := l.EnsureAll(bg, l.Scope, ""); err != nil || len(none) != 0 {
+		t.Errorf("of nobody: %v, %v", none, err)
+	}
+	rich, fresh, other := l.Fund(t, 100), l.Agent(), l.Agent()
+	if _, err := l.Ensure(bg, l.Scope, other, "EUR"); err != nil {
+		t.Fatal(err)
+	}
+	counted := &readings{Repository: l.Store.Repository}
+	st := l.Store
+	st.Repository = counted
+	s := NewLedger(t, st)
+	s.Scope = l.Scope
+	asked := []id.Agent{other, rich, fresh, id.Agent{}, fresh}
+	got, err := s.EnsureAll(bg, l.Scope, "", asked...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 4 || counted.lists != 2 || counted.creates != 1 {
+		t.Errorf("%d wallets by %d readings and %d writings; want 4 by 2 and 1", len(got), counted.lists, counted.creates)
+	}
+	for _, a := range asked {
+		want, err := l.Ensure(bg, l.Scope, a, "")
+		if w := got[a]; err != nil || w != want || w.Agent != a || w.Currency != money.USDC || (w.Balance == 100) != (a == rich) {
+			t.Errorf("of %s: %+v, %v; want %+v", a, w, err, want)
+		}
+	}
+	if _, err := s.EnsureAll(bg, l.Scope, "", asked...); err != nil || counted.lists != 3 || counted.creates != 1 {
+		t.Errorf("again: %d readings, %d writings, %v", counted.lists, counted.creates, err)
+	}
+	foreign := NewLedger(t, l.Store)
+	if ws, err := l.Store.Repository.List(bg, foreign.Scope, asked...); err != nil || len(ws) != 0 {
+		t.Errorf("to a foreign tenant: %v, %v", ws, err)
+	}
+	l.Sound(t)
+}
+
+// readings counts how often wallets are read and made.
+type readings struct {
+	wallet.Repository
+
+	lists, creates int
+}
+
+func (r *readings) List(ctx context.Context, sc account.Scope, owners ...id.Agent) ([]wallet.Wallet, error) {
+	r.lists++
+	return r.Repository.List(ctx, sc, owners...)
+}
+
+func (r *readings) Create(ctx context.Context, sc account.Scope, ws ...wallet.Wallet) error {
+	r.creates++
+	return r.Repository.Create(ctx, sc, ws...)
 }
 
 // idCmp lets cmp compare what has unexported fields.
