@@ -741,16 +741,21 @@ func (f *face) registerAgents() {
 		if err != nil {
 			return nil, err
 		}
-		version, err := strconv.Atoi(in.Version)
-		if err != nil {
-			version = 0 // which no agent has
-		}
-		a, err := f.deps.Agents.GetVersion(ctx, httpx.Scope(ctx), agentID, version)
+		a, err := f.deps.Agents.GetVersion(ctx, httpx.Scope(ctx), agentID, versionNumber(in.Version))
 		if err != nil {
 			return nil, err
 		}
 		return ok(showAgent(a)), nil
 	})
+}
+
+// versionNumber reads the number of a version in a path: 0, which is the number of none, for what is no number.
+func versionNumber(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func (f *face) updateAgent(ctx context.Context, in *updateAgentInput) (*output[agentWire], error) {

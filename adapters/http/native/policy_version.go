@@ -37,7 +37,7 @@ type policyVersionsInput struct {
 
 type policyVersionInput struct {
 	PolicyInput
-	Version int `path:"version" minimum:"1" doc:"The number of a version."`
+	Version string `path:"version" doc:"The number of a version."`
 }
 
 func (f *face) registerPolicyVersions() {
@@ -65,7 +65,7 @@ func (f *face) registerPolicyVersions() {
 		if err != nil {
 			return nil, err
 		}
-		v, err := f.deps.Policies.Version(ctx, httpx.Scope(ctx), p, in.Version)
+		v, err := f.deps.Policies.Version(ctx, httpx.Scope(ctx), p, versionNumber(in.Version))
 		if err != nil {
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func (f *face) registerPolicyVersions() {
 		if err != nil {
 			return nil, err
 		}
-		got, err := f.deps.Policies.Restore(ctx, httpx.Scope(ctx), p, in.Version)
+		got, err := f.deps.Policies.Restore(ctx, httpx.Scope(ctx), p, versionNumber(in.Version))
 		if err != nil {
 			return nil, err
 		}

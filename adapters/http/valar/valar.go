@@ -62,6 +62,7 @@ func New(deps Deps) (http.Handler, error) {
 			"most) and `offset`; `X-Total-Count` says how many items there are.",
 		Prefix:   Prefix,
 		Envelope: httpx.Envelope{Status: statusOf, Encode: encodeError},
+		Statuses: []int{http.StatusUnprocessableEntity},
 		Rate:     httpx.Rate{PerMinute: func(account.Scope) int { return perMinute }, ByAddress: true},
 		Public:   []string{"GET /health", "GET /openapi.json", "GET /docs"},
 		Tags: []httpx.Tag{

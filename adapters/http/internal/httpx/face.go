@@ -77,6 +77,7 @@ type Config struct {
 	Description string // of the OpenAPI document, in Markdown
 	Prefix      string // of every route, not shown in the document's paths: "/compat/valar"; "" is none
 	Envelope    Envelope
+	Statuses    []int // of errors that any operation may answer because of Envelope.Status, for the document: 422
 	Rate        Rate
 	// Public lists the routes that need no key, as "METHOD /path" without the prefix. Nothing else is public.
 	Public []string

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -211,7 +212,7 @@ func (f *Face) document(o *operation) huma.Operation {
 	if o.Tag != "" {
 		hop.Tags = []string{o.Tag}
 	}
-	statuses := append([]int{http.StatusBadRequest, http.StatusTooManyRequests}, o.Statuses...)
+	statuses := slices.Concat([]int{http.StatusBadRequest, http.StatusTooManyRequests}, f.cfg.Statuses, o.Statuses)
 	if !o.public || o.OptionalKey {
 		hop.Security = []map[string][]string{{"ApiKey": {}}, {"Bearer": {}}}
 		statuses = append(statuses, http.StatusUnauthorized)
