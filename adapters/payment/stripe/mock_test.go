@@ -2,10 +2,19 @@ package stripe_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/bureau-agents/bureau/adapters/payment/stripe"
@@ -43,6 +52,42 @@ func mock(t *testing.T) string {
 	return ""
 }
 
+// labelled stands before stripe-mock, whose intents are all the same one, and gives those that are retrieved the key of the payee that is
+// being tried.
+func labelled(t *testing.T, to string) string {
+	t.Helper()
+	target, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var key atomic.Value
+	p := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Header.Del("Accept-Encoding")
+			if k := r.In.Header.Get("Idempotency-Key"); k != "" {
+				key.Store(k)
+			}
+		},
+		ModifyResponse: func(r *http.Response) error {
+			var object map[string]any
+			if err := json.NewDecoder(r.Body).Decode(&object); err != nil {
+				return err
+			}
+			if r.Request.Method == http.MethodGet && object["object"] == "payment_intent" {
+				object["metadata"] = map[string]any{"bureau_key": key.Load()}
+			}
+			b, err := json.Marshal(object)
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(b)), int64(len(b))
+			r.Header.Set("Content-Length", strconv.Itoa(len(b)))
+			return err
+		},
+	}
+	s := httptest.NewServer(p)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
 // TestShapes holds every request that the rail makes to Stripe's description of its API.
 func TestShapes(t *testing.T) {
 	t.Parallel()
@@ -50,7 +95,7 @@ func TestShapes(t *testing.T) {
 		t.Skip("starts a program")
 	}
 	s := stripetest.New(t)
-	r, err := stripe.New(stripe.Config{SecretKey: "sk_test_123", Customer: stripetest.Customer, PaymentMethod: stripetest.PaymentMethod, BaseURL: mock(t)})
+	r, err := stripe.New(stripe.Config{SecretKey: "sk_test_123", Customer: stripetest.Customer, PaymentMethod: stripetest.PaymentMethod, BaseURL: labelled(t, mock(t))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/stripe/stripe-go/v85/webhook"
 
 	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/payee"
 	"github.com/bureau-agents/bureau/ports/payment"
 )
 
@@ -23,7 +23,7 @@ type Config struct {
 	WebhookSecret string // whsec_..., with which Stripe signs its events; "" believes none
 	Customer      string // required: cus_..., whose payment method is charged
 	PaymentMethod string // required: pm_..., saved for use off session
-	// Accounts maps payees to the ids of connected accounts, "vendor.example" to "acct_...".
+	// Accounts maps payees to the ids of connected accounts, "vendor.example" to "acct_...". Such an account is not paid by its id.
 	Accounts map[string]string
 	BaseURL  string // default Stripe's own
 	// Unsure is how long after a try Stripe may not list a charge yet; default one minute.
@@ -36,8 +36,9 @@ type Config struct {
 
 // Rail is Stripe. It is safe for concurrent use.
 type Rail struct {
-	c  Config
-	sc *stripe.Client
+	c     Config // Accounts by folded names
+	sc    *stripe.Client
+	named map[string]string // the names of accounts
 }
 
 var (
@@ -50,6 +51,9 @@ const name = "stripe"
 
 // labelKey is the metadata that holds a charge's key.
 const labelKey = "bureau_key"
+
+// errForeign is found where a reference names an intent of something else.
+var errForeign = errors.New("stripe: the reference is another payment's")
 
 // The bounds of the SDK's calls and of Stripe's fields.
 const (
@@ -68,10 +72,16 @@ func New(c Config) (*Rail, error) {
 			return nil, fmt.Errorf("stripe: Config.%s is required, and begins with %q", f.name, f.prefix)
 		}
 	}
-	for payee, to := range c.Accounts {
-		if !strings.HasPrefix(to, "acct_") || payee == "" {
+	accounts, named := map[string]string{}, map[string]string{}
+	for name, to := range c.Accounts {
+		folded := payee.Fold(name)
+		if !strings.HasPrefix(to, "acct_") || folded == "" {
 			return nil, fmt.Errorf("stripe: Config.Accounts: %q is no connected account", to)
 		}
+		if accounts[folded] != "" {
+			return nil, fmt.Errorf("stripe: Config.Accounts: %q is there twice", name)
+		}
+		accounts[folded], named[to] = to, name
 	}
 	if c.TryFor < 0 || c.TryFor > maxTry || c.Unsure < 0 {
 		return nil, fmt.Errorf("stripe: Config.TryFor must be at most %s, and neither it nor Unsure below zero", maxTry)
@@ -85,7 +95,7 @@ func New(c Config) (*Rail, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	c.Accounts = maps.Clone(c.Accounts)
+	c.Accounts = accounts
 	backend := &stripe.BackendConfig{
 		HTTPClient:        &http.Client{Timeout: time.Minute},
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull},
@@ -95,7 +105,7 @@ func New(c Config) (*Rail, error) {
 	if c.BaseURL != "" {
 		backend.URL = stripe.String(strings.TrimRight(c.BaseURL, "/"))
 	}
-	return &Rail{c, stripe.NewClient(c.SecretKey, stripe.WithBackends(stripe.NewBackendsWithConfig(backend)))}, nil
+	return &Rail{c, stripe.NewClient(c.SecretKey, stripe.WithBackends(stripe.NewBackendsWithConfig(backend))), named}, nil
 }
 
 // Name implements payment.Rail.
@@ -109,17 +119,20 @@ func (r *Rail) Check(c payment.Charge) error {
 	if len(c.Target) > 0 {
 		return fault.Invalidf("destination", "stripe takes none: a connected account is the payee")
 	}
+	if name := r.named[c.Payee]; name != "" {
+		return fault.Invalidf("payee", "is paid by its name, %s: policies must not miss it under another", name)
+	}
 	_, err := minor(c.Amount)
 	return err
 }
 
-// account returns the connected account of a payee, "" for none.
-func (r *Rail) account(payee string) string {
-	if to, ok := r.c.Accounts[payee]; ok {
-		return to
+// account returns the connected account of a payee, "" for none. Names are the same as they are to policies.
+func (r *Rail) account(to string) string {
+	if id, ok := r.c.Accounts[payee.Fold(to)]; ok {
+		return id
 	}
-	if strings.HasPrefix(payee, "acct_") {
-		return payee
+	if strings.HasPrefix(to, "acct_") {
+		return to
 	}
 	return ""
 }
@@ -262,7 +275,11 @@ func (r *Rail) find(ctx context.Context, c payment.Charge) (*stripe.PaymentInten
 	if c.Reference != "" {
 		p := &stripe.PaymentIntentRetrieveParams{}
 		p.AddExpand("latest_charge")
-		return r.sc.V1PaymentIntents.Retrieve(ctx, c.Reference, p)
+		pi, err := r.sc.V1PaymentIntents.Retrieve(ctx, c.Reference, p)
+		if err == nil && pi.Metadata[labelKey] != c.Key {
+			return nil, errForeign // a person has named it, and the account may be others', too
+		}
+		return pi, err
 	}
 	p := &stripe.PaymentIntentListParams{Customer: &r.c.Customer}
 	p.CreatedRange = &stripe.RangeQueryParams{
@@ -287,7 +304,16 @@ func (r *Rail) Refund(ctx context.Context, f payment.Refund) error {
 	if err != nil {
 		return payment.ErrDeclined.Withf("%s", message(err))
 	}
-	p := &stripe.RefundCreateParams{PaymentIntent: &f.Charge.Reference, Amount: &amount}
+	pi, err := r.find(ctx, f.Charge)
+	switch {
+	case errors.Is(err, errForeign):
+		return payment.ErrDeclined.Withf("%s", errForeign)
+	case err != nil:
+		return err
+	case pi == nil:
+		return payment.ErrDeclined.Withf("stripe has not seen the payment")
+	}
+	p := &stripe.RefundCreateParams{PaymentIntent: &pi.ID, Amount: &amount}
 	if r.account(f.Charge.Payee) != "" {
 		p.ReverseTransfer = stripe.Bool(true)
 	}

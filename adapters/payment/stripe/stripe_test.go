@@ -137,6 +137,39 @@ func TestPayees(t *testing.T) {
 	}
 }
 
+// TestNames pays an account that has a name under that name only, however it is written, as policies see it.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	s := stripetest.New(t)
+	r := rail(t, s)
+	if _, err := r.Charge(t.Context(), charge(s, "a", "PARTNER.example")); err != nil || s.Intents()[0].Destination != "acct_partner" {
+		t.Errorf("in capitals: %+v, %v", s.Intents(), err)
+	}
+	if err := r.Check(charge(s, "b", "acct_partner")); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("by its id: %v", err)
+	}
+}
+
+// TestForeign neither believes nor refunds an intent that is another payment's, whoever named it.
+func TestForeign(t *testing.T) {
+	t.Parallel()
+	s := stripetest.New(t)
+	r := rail(t, s)
+	others, err := r.Charge(t.Context(), charge(s, "others", "vendor.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := charge(s, "mine", "vendor.example")
+	c.Reference = others.Reference
+	if got, err := r.Lookup(t.Context(), c); err == nil {
+		t.Errorf("looked up: %+v", got)
+	}
+	err = r.Refund(t.Context(), payment.Refund{Key: "r", Charge: c, Amount: c.Amount})
+	if !errors.Is(err, payment.ErrDeclined) || s.Intents()[0].Refunded != 0 {
+		t.Errorf("refunded: %v, %+v", err, s.Intents()[0])
+	}
+}
+
 // TestErrors tells what Stripe refused from what it may have done.
 func TestErrors(t *testing.T) {
 	t.Parallel()
