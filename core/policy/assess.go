@@ -107,56 +107,91 @@ type finding struct {
 // give the same assessment. An applicable rule without a verdict denies. Policies in the mode Observe are judged each for itself,
 // change nothing of the outcome, and do not count as a policy by which an agent may spend.
 func Assess(policies []Policy, verdicts Verdicts, s Subject, o Options) Assessment {
-	if !slices.ContainsFunc(policies, Policy.Observes) {
-		return assess(policies, verdicts, s, o)
+	for i := range policies {
+		if policies[i].Mode == Observe {
+			return assessObserved(policies, verdicts, s, o)
+		}
 	}
-	return assessObserved(policies, verdicts, s, o)
+	return assess(policies, verdicts, s, o)
 }
 
 func assess(policies []Policy, verdicts Verdicts, s Subject, o Options) Assessment {
-	a := assessor{subject: s, at: o.At, approved: o.Approved, paid: o.Paid}
+	a := assessor{subject: s, at: o.At, approved: o.Approved, paid: o.Paid, policies: len(policies)}
 	if len(policies) == 0 && s.moves() && !o.DefaultAllow {
-		a.deny(RuleNoPolicy, "no policy allows this agent to spend")
+		a.deny(RuleNoPolicy, func() string { return "no policy allows this agent to spend" })
 	}
-	for _, p := range policies {
-		a.limits(p)
+	for i := range policies {
+		a.limits(&policies[i])
 	}
 	if Judged(s.Action) {
-		for _, p := range policies {
-			a.rules(p, verdicts)
+		for i := range policies {
+			a.rules(&policies[i], verdicts)
 		}
 	}
 	return a.result()
 }
 
+// assessor judges one act. Policies are many and large: they are passed by reference, and what they all ask of the act is worked out once.
 type assessor struct {
 	subject  Subject
 	at       time.Time
 	approved bool
 	paid     map[id.Policy]bool
+	policies int // how many there are
 	worst    finding
 	demands  []Demand
 
 	approvals int
 	apart     bool
+
+	payee    string // the payee as payee.Fold has it
+	category string // the category as normCategory has it
+	folded   bool   // both are there
+	host     string // the payee's, and what went wrong
+	hostErr  error
+	hosted   bool // both are there
+	starts   [4]windowStart
+	started  int // of starts, how many are there
 }
 
-func (a *assessor) deny(rule, format string, args ...any) {
+// windowStart is when a window began in which the act is.
+type windowStart struct {
+	window rule.Window
+	start  time.Time
+}
+
+// start is WindowStart at the time of the act.
+func (a *assessor) start(w rule.Window) (time.Time, bool) {
+	for i := range a.started {
+		if a.starts[i].window == w {
+			return a.starts[i].start, true
+		}
+	}
+	start, ok := WindowStart(w, a.at)
+	if ok && a.started < len(a.starts) {
+		a.starts[a.started] = windowStart{w, start}
+		a.started++
+	}
+	return start, ok
+}
+
+// deny takes the reason as a function, since only the first denial has one.
+func (a *assessor) deny(rule string, reason func() string) {
 	if a.worst.outcome != Denied {
-		a.worst = finding{outcome: Denied, rule: rule, reason: fmt.Sprintf(format, args...)}
+		a.worst = finding{outcome: Denied, rule: rule, reason: reason()}
 	}
 }
 
 // park asks for an approval by p.
-func (a *assessor) park(p Policy, rule, format string, args ...any) {
+func (a *assessor) park(p *Policy, rule string, reason func() string) {
 	ask := p.Limits.ask()
 	a.approvals, a.apart = max(a.approvals, ask.Approvals), a.apart || ask.Apart
 	if a.worst.outcome == "" && !a.approved {
-		a.worst = finding{outcome: Parked, rule: rule, ttl: p.Limits.ApprovalTTL, reason: fmt.Sprintf(format, args...)}
+		a.worst = finding{outcome: Parked, rule: rule, ttl: p.Limits.ApprovalTTL, reason: reason()}
 	}
 }
 
-func (l Limits) ask() Ask {
+func (l *Limits) ask() Ask {
 	ttl := l.ApprovalTTL
 	if ttl == 0 {
 		ttl = DefaultApprovalTTL
@@ -164,10 +199,10 @@ func (l Limits) ask() Ask {
 	return Ask{TTL: ttl, Approvals: max(l.RequiredApprovals, 1), Apart: l.ApproverNotRequester || l.RequiredApprovals > 1}
 }
 
-func (a *assessor) limits(p Policy) {
+func (a *assessor) limits(p *Policy) {
 	if a.subject.moves() {
-		a.payment(p)
-		a.times(p)
+		a.payment(&p.Limits)
+		a.times(&p.Limits)
 		a.windows(p)
 		a.threshold(p)
 		a.newPayee(p)
@@ -178,54 +213,63 @@ func (a *assessor) limits(p Policy) {
 }
 
 // payment checks what needs no counter: the amount itself, who is paid, and for what.
-func (a *assessor) payment(p Policy) {
-	l, s := p.Limits, a.subject
+func (a *assessor) payment(l *Limits) {
+	s := &a.subject
 	if top := l.MaxPerTransaction; top != nil && a.comparable("max_per_transaction", *top) && s.Amount.Micros > top.Micros {
-		a.deny("max_per_transaction", "%s is over the most per transaction, %s", *s.Amount, *top)
+		a.deny("max_per_transaction", func() string { return fmt.Sprintf("%s is over the most per transaction, %s", *s.Amount, *top) })
 	}
-	if containsNorm(l.BlockedPayees, s.Payee, payee.Fold) {
-		a.deny("blocked_payees", "the payee %q is blocked", s.Payee)
+	if !a.folded {
+		a.payee, a.category, a.folded = payee.Fold(s.Payee), normCategory(s.Category), true
 	}
-	if len(l.AllowedPayees) > 0 && !containsNorm(l.AllowedPayees, s.Payee, payee.Fold) {
-		a.deny("allowed_payees", "the payee %q is not among the allowed ones", s.Payee)
+	if containsPayee(l.BlockedPayees, a.payee) {
+		a.deny("blocked_payees", func() string { return fmt.Sprintf("the payee %q is blocked", s.Payee) })
+	}
+	if len(l.AllowedPayees) > 0 && !containsPayee(l.AllowedPayees, a.payee) {
+		a.deny("allowed_payees", func() string { return fmt.Sprintf("the payee %q is not among the allowed ones", s.Payee) })
 	}
 	if s.Action != rule.ActionPayment {
 		return // a transfer stays inside the tenant: it has neither a category nor a domain
 	}
-	if containsNorm(l.BlockedCategories, s.Category, normCategory) {
-		a.deny("blocked_categories", "the category %q is blocked", s.Category)
+	if containsCategory(l.BlockedCategories, a.category) {
+		a.deny("blocked_categories", func() string { return fmt.Sprintf("the category %q is blocked", s.Category) })
 	}
-	if len(l.AllowedCategories) > 0 && !containsNorm(l.AllowedCategories, s.Category, normCategory) {
-		a.deny("allowed_categories", "the category %q is not among the allowed ones", s.Category)
+	if len(l.AllowedCategories) > 0 && !containsCategory(l.AllowedCategories, a.category) {
+		a.deny("allowed_categories", func() string { return fmt.Sprintf("the category %q is not among the allowed ones", s.Category) })
 	}
 	a.domains(l)
 }
 
-func (a *assessor) domains(l Limits) {
+func (a *assessor) domains(l *Limits) {
 	if len(l.BlockedDomains) == 0 && len(l.AllowedDomains) == 0 {
 		return
 	}
 	to := a.subject.Payee
-	host, err := payee.Host(to)
+	if !a.hosted {
+		a.host, a.hostErr = payee.Host(to)
+		a.hosted = true
+	}
+	host, err := a.host, a.hostErr
 	switch {
 	case err != nil && len(l.BlockedDomains) > 0:
-		a.deny("blocked_domains", "the payee %q cannot be read as an address", to)
+		a.deny("blocked_domains", func() string { return fmt.Sprintf("the payee %q cannot be read as an address", to) })
 	case host != "" && payee.Blocks(l.BlockedDomains, host):
-		a.deny("blocked_domains", "the domain %q is blocked", host)
+		a.deny("blocked_domains", func() string { return fmt.Sprintf("the domain %q is blocked", host) })
 	}
 	switch {
 	case len(l.AllowedDomains) == 0:
 	case err != nil || host == "":
-		a.deny("allowed_domains", "the payee %q names no domain, and only some are allowed", to)
+		a.deny("allowed_domains", func() string { return fmt.Sprintf("the payee %q names no domain, and only some are allowed", to) })
 	case !payee.Allows(l.AllowedDomains, host):
-		a.deny("allowed_domains", "the domain %q is not among the allowed ones", host)
+		a.deny("allowed_domains", func() string { return fmt.Sprintf("the domain %q is not among the allowed ones", host) })
 	}
 }
 
 // windows demands room in the windows of payments and transfers.
-func (a *assessor) windows(p Policy) {
-	windows := p.Limits.AllWindows()
-	for i, w := range windows {
+func (a *assessor) windows(p *Policy) {
+	var room [namedWindows]WindowLimit
+	windows := append(p.Limits.named(room[:0]), p.Limits.Windows...)
+	for i := range windows {
+		w := &windows[i]
 		switch w.Measure {
 		case MeasureCount:
 			a.demandWindow(p, w, 1)
@@ -242,31 +286,34 @@ func (a *assessor) windows(p Policy) {
 	}
 }
 
-func (a *assessor) times(p Policy) {
-	ranges := p.Limits.AllowedTimes
+func (a *assessor) times(l *Limits) {
+	ranges := l.AllowedTimes
 	if len(ranges) > 0 && !slices.ContainsFunc(ranges, func(t TimeRange) bool { return t.holds(a.at) }) {
-		a.deny("allowed_times", "payments are not allowed at this time, %s", a.at.UTC().Format("Mon 15:04 MST"))
+		a.deny("allowed_times", func() string {
+			return fmt.Sprintf("payments are not allowed at this time, %s", a.at.UTC().Format("Mon 15:04 MST"))
+		})
 	}
 }
 
-func (a *assessor) newPayee(p Policy) {
-	if !p.AsksForPayee() || a.paid[p.ID] {
+func (a *assessor) newPayee(p *Policy) {
+	if !p.Limits.asksForPayee() || a.paid[p.ID] {
 		return
 	}
+	reason := func() string { return fmt.Sprintf("%q has not been paid before", a.subject.Payee) }
 	if p.Limits.NewPayee == Deny {
-		a.deny("new_payee", "%q has not been paid before", a.subject.Payee)
+		a.deny("new_payee", reason)
 	} else {
-		a.park(p, "new_payee", "%q has not been paid before", a.subject.Payee)
+		a.park(p, "new_payee", reason)
 	}
 }
 
 // AsksForPayee reports whether Options.Paid matters to the policy.
-func (p Policy) AsksForPayee() bool {
-	return p.Limits.NewPayee == Deny || p.Limits.NewPayee == RequireApproval
-}
+func (p Policy) AsksForPayee() bool { return p.Limits.asksForPayee() }
+
+func (l *Limits) asksForPayee() bool { return l.NewPayee == Deny || l.NewPayee == RequireApproval }
 
 // structuring demands that acts just below a threshold stay few.
-func (a *assessor) structuring(p Policy) {
+func (a *assessor) structuring(p *Policy) {
 	if p.Limits.Structuring == nil || a.subject.Amount == nil {
 		return
 	}
@@ -306,22 +353,29 @@ func payeeDigest(to string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func (a *assessor) threshold(p Policy) {
+func (a *assessor) threshold(p *Policy) {
 	ask := p.Limits.RequireApprovalAbove
 	if ask != nil && a.comparable("require_approval_above", *ask) && a.subject.Amount.Micros >= ask.Micros {
-		a.park(p, "require_approval_above", "%s needs an approval: the threshold is %s", *a.subject.Amount, *ask)
+		a.park(p, "require_approval_above", func() string {
+			return fmt.Sprintf("%s needs an approval: the threshold is %s", *a.subject.Amount, *ask)
+		})
 	}
 }
 
 // costs demands room in the budgets for what the act consumes.
-func (a *assessor) costs(p Policy) {
-	for _, w := range p.Limits.AllWindows() {
-		switch s := a.subject; {
+func (a *assessor) costs(p *Policy) {
+	var room [namedWindows]WindowLimit
+	windows := append(p.Limits.named(room[:0]), p.Limits.Windows...)
+	for i := range windows {
+		w := &windows[i]
+		switch s := &a.subject; {
 		case w.Measure == MeasureTokens && s.Action == rule.ActionModelCall:
 			a.demandWindow(p, w, s.Tokens)
 		case w.Measure != MeasureCost:
 		case s.Amount == nil && s.Action == rule.ActionModelCall:
-			a.deny(RulePriceUnknown, "the model has no known price, and %s is %s", w.Name(), money.Of(w.Max, w.Currency))
+			a.deny(RulePriceUnknown, func() string {
+				return fmt.Sprintf("the model has no known price, and %s is %s", w.Name(), money.Of(w.Max, w.Currency))
+			})
 		case s.Amount != nil && a.comparable(w.Name(), money.Of(w.Max, w.Currency)):
 			a.demandWindow(p, w, s.Amount.Micros)
 		}
@@ -331,65 +385,74 @@ func (a *assessor) costs(p Policy) {
 // comparable reports whether the act's amount and a limit have one currency, and denies otherwise.
 func (a *assessor) comparable(name string, limit money.Amount) bool {
 	if a.subject.Amount == nil {
-		a.deny(name, "the amount is unknown, and %s is %s", name, limit)
+		a.deny(name, func() string { return fmt.Sprintf("the amount is unknown, and %s is %s", name, limit) })
 		return false
 	}
 	if a.subject.Amount.Currency != limit.Currency {
-		a.deny(name, "%s cannot be compared with the limit of %s", *a.subject.Amount, limit)
+		a.deny(name, func() string {
+			return fmt.Sprintf("%s cannot be compared with the limit of %s", *a.subject.Amount, limit)
+		})
 		return false
 	}
 	return true
 }
 
-func (a *assessor) demandWindow(p Policy, w WindowLimit, amount int64) {
+func (a *assessor) demandWindow(p *Policy, w *WindowLimit, amount int64) {
+	name := w.Name()
 	a.demand(p, Demand{
-		Key: Key{Name: w.Name(), Window: w.span(), Unit: w.Unit()}, Measure: w.Measure, Rule: w.Name(), Amount: amount, Max: w.Max,
+		Key: Key{Name: name, Window: w.span(), Unit: w.Unit()}, Measure: w.Measure, Rule: name, Amount: amount, Max: w.Max,
 	})
 }
 
-func (a *assessor) demand(p Policy, d Demand) {
-	start, ok := WindowStart(d.Key.Window, a.at)
+func (a *assessor) demand(p *Policy, d Demand) {
+	start, ok := a.start(d.Key.Window)
 	if !ok {
-		a.deny(d.Rule, "the window %q is unknown", d.Key.Window)
+		a.deny(d.Rule, func() string { return fmt.Sprintf("the window %q is unknown", d.Key.Window) })
 		return
 	}
 	d.Key.Policy, d.Key.Start = p.ID, start
 	if d.Key.Window == WindowRun {
 		if a.subject.Run.IsZero() { // a run of its own, which nothing else adds to
-			if !fits(Counter{}, d) {
-				a.deny(d.Rule, "%s would pass %s of %s", d.show(d.Amount), d.Rule, d.show(d.Max))
+			if !fits(&Counter{}, &d) {
+				a.deny(d.Rule, func() string {
+					return fmt.Sprintf("%s would pass %s of %s", d.show(d.Amount), d.Rule, d.show(d.Max))
+				})
 			}
 			return
 		}
 		d.Key.Run = a.subject.Run
 	}
+	if a.demands == nil {
+		a.demands = make([]Demand, 0, a.policies)
+	}
 	a.demands = append(a.demands, d)
 }
 
-func (a *assessor) rules(p Policy, verdicts Verdicts) {
-	for i, ref := range p.Rules {
+func (a *assessor) rules(p *Policy, verdicts Verdicts) {
+	for i := range p.Rules {
+		plugin := p.Rules[i].Plugin
 		v, ok := verdicts[RuleKey{p.ID, p.Version, i}]
 		if !ok {
-			a.deny(ref.Plugin, "the rule was not asked")
+			a.deny(plugin, func() string { return "the rule was not asked" })
 			continue
 		}
 		switch v.Outcome {
 		case rule.Allow:
 		case rule.Approve:
-			a.park(p, ref.Plugin, "%s", reasonOr(v.Reason, "the rule wants an approval"))
+			a.park(p, plugin, func() string { return reasonOr(v.Reason, "the rule wants an approval") })
 		case rule.Deny:
-			a.deny(ref.Plugin, "%s", reasonOr(v.Reason, "the rule denies it"))
+			a.deny(plugin, func() string { return reasonOr(v.Reason, "the rule denies it") })
 		default:
-			a.deny(ref.Plugin, "the rule gave the unknown outcome %q", v.Outcome)
+			a.deny(plugin, func() string { return fmt.Sprintf("the rule gave the unknown outcome %q", v.Outcome) })
 		}
 		for _, l := range v.Limits {
-			a.ruleLimit(p, ref.Plugin, l)
+			a.ruleLimit(p, plugin, l)
 		}
 	}
 }
 
 // ruleLimit holds the act to a cap that a plugin wants; an act that spends nothing passes any.
-func (a *assessor) ruleLimit(p Policy, plugin string, l rule.Limit) {
+func (a *assessor) ruleLimit(p *Policy, plugin string, l rule.Limit) {
 	amount := a.subject.Amount
 	if amount == nil && !a.subject.moves() {
 		return
@@ -414,15 +477,16 @@ func reasonOr(reason, otherwise string) string {
 }
 
 func (a *assessor) result() Assessment {
-	slices.SortStableFunc(a.demands, func(x, y Demand) int { return x.Key.Compare(y.Key) })
-	var demands []Demand
-	for _, d := range a.demands {
+	sortDemands(a.demands)
+	demands := a.demands[:0]
+	for i := range a.demands {
+		d := &a.demands[i]
 		// One plugin may stand twice in a policy: both caps hold on the one counter, and the act is counted once.
 		if n := len(demands); n > 0 && demands[n-1].Key == d.Key {
 			demands[n-1].Max = min(demands[n-1].Max, d.Max)
 			continue
 		}
-		demands = append(demands, d)
+		demands = append(demands, *d)
 	}
 	out := Assessment{Outcome: Allowed, Demands: demands, Approvals: a.approvals, Apart: a.apart}
 	if a.worst.outcome != "" {
@@ -437,11 +501,21 @@ func (a *assessor) result() Assessment {
 	return out
 }
 
+// sortDemands sorts by key and keeps the order of equals. Policies mostly come in the order of their ids, so that there is nothing to move.
+func sortDemands(demands []Demand) {
+	for i := 1; i < len(demands); i++ {
+		if demands[i-1].Key.compare(&demands[i].Key) > 0 {
+			slices.SortStableFunc(demands, func(x, y Demand) int { return x.Key.compare(&y.Key) })
+			return
+		}
+	}
+}
+
 // Exceeded returns the first demand that its counter does not leave room for, in words; ok is false when all of them fit. The
 // counters are those of the demands' keys, in order. Demands that only ask are left to Asked.
 func Exceeded(demands []Demand, counters []Counter) (ruleName, reason string, ok bool) {
-	for i, d := range demands {
-		if !d.Observed && d.Asks == nil && !fits(counters[i], d) {
+	for i := range demands {
+		if d := &demands[i]; !d.Observed && d.Asks == nil && !fits(&counters[i], d) {
 			return d.Rule, d.over(counters[i]), true
 		}
 	}
@@ -451,8 +525,9 @@ func Exceeded(demands []Demand, counters []Counter) (ruleName, reason string, ok
 // Asked returns an assessment which makes an act that nothing denies wait, because it would pass demands that ask, and whether there are
 // any. Its outcome is Parked whether or not the act has been approved.
 func Asked(demands []Demand, counters []Counter) (a Assessment, ok bool) {
-	for i, d := range demands {
-		if d.Observed || d.Asks == nil || fits(counters[i], d) {
+	for i := range demands {
+		d := &demands[i]
+		if d.Observed || d.Asks == nil || fits(&counters[i], d) {
 			continue
 		}
 		if !ok {
@@ -486,7 +561,7 @@ func (d Demand) over(c Counter) string {
 }
 
 // fits reports whether spent + reserved + amount <= max, without leaving int64 on the way.
-func fits(c Counter, d Demand) bool {
+func fits(c *Counter, d *Demand) bool {
 	if d.Amount < 0 || c.Spent > math.MaxInt64-c.Reserved || c.Spent+c.Reserved > math.MaxInt64-d.Amount {
 		return false
 	}

@@ -50,12 +50,32 @@ type WindowLimit struct {
 // Name returns how decisions name the limit: "rolling_daily_limit", "hourly_count_limit", "per_run_token_limit". A limit that has a field of
 // its own in Limits has the name of that field.
 func (w WindowLimit) Name() string {
-	name := map[rule.Window]string{
-		rule.WindowHour: "hourly", rule.WindowDay: "daily", rule.WindowWeek: "weekly", rule.WindowMonth: "monthly",
-		rule.WindowAll: "all_time", WindowRun: "per_run",
-	}[w.Window]
-	if name == "" {
-		name = string(w.Window)
+	if w.Measure == MeasureAmount && !w.Rolling { // most of them, and asked for at every act
+		switch w.Window {
+		case rule.WindowHour:
+			return "hourly_limit"
+		case rule.WindowDay:
+			return "daily_limit"
+		case rule.WindowWeek:
+			return "weekly_limit"
+		case rule.WindowMonth:
+			return "monthly_limit"
+		}
+	}
+	name := string(w.Window)
+	switch w.Window {
+	case rule.WindowHour:
+		name = "hourly"
+	case rule.WindowDay:
+		name = "daily"
+	case rule.WindowWeek:
+		name = "weekly"
+	case rule.WindowMonth:
+		name = "monthly"
+	case rule.WindowAll:
+		name = "all_time"
+	case WindowRun:
+		name = "per_run"
 	}
 	if w.Rolling {
 		name = "rolling_" + name
@@ -155,9 +175,11 @@ type TimeRange struct {
 	Zone string    // of the IANA database, such as "Europe/Berlin"; "" is UTC
 }
 
-// named returns the window limits that have fields of their own, in the order of the fields.
-func (l Limits) named() []WindowLimit {
-	var out []WindowLimit
+// namedWindows is how many window limits have fields of their own.
+const namedWindows = 10
+
+// named appends the window limits that have fields of their own, in the order of the fields.
+func (l *Limits) named(out []WindowLimit) []WindowLimit {
 	add := func(m Measure, w rule.Window, a *money.Amount) {
 		if a != nil {
 			out = append(out, WindowLimit{Measure: m, Window: w, Max: a.Micros, Currency: a.Currency})
@@ -182,7 +204,7 @@ func (l Limits) named() []WindowLimit {
 }
 
 // AllWindows returns every window limit: those that have fields of their own, then Windows.
-func (l Limits) AllWindows() []WindowLimit { return append(l.named(), l.Windows...) }
+func (l Limits) AllWindows() []WindowLimit { return append(l.named(nil), l.Windows...) }
 
 func (l Limits) validateMore(add func(path, format string, args ...any)) {
 	l.validateWindows(add)
@@ -211,7 +233,7 @@ func (l Limits) validateWindows(add func(path, format string, args ...any)) {
 		add("limits.windows", "must have at most %d entries", MaxWindows)
 		return
 	}
-	seen := l.named()
+	seen := l.named(nil)
 	for i, w := range l.Windows {
 		path := fmt.Sprintf("limits.windows[%d]", i)
 		if !w.validate(path, add) {

@@ -55,7 +55,7 @@ func assessObserved(policies []Policy, verdicts Verdicts, s Subject, o Options) 
 			out.Demands = append(out.Demands, d)
 		}
 	}
-	slices.SortStableFunc(out.Demands, func(x, y Demand) int { return x.Key.Compare(y.Key) })
+	sortDemands(out.Demands)
 	return out
 }
 

@@ -67,13 +67,22 @@ func (l Limits) Lasting() []CounterName {
 }
 
 // Compare orders keys; every transaction locks counters in this order.
-func (k Key) Compare(o Key) int {
+func (k Key) Compare(o Key) int { return k.compare(&o) }
+
+func (k *Key) compare(o *Key) int {
 	if n := compareUUID(k.Policy.UUID(), o.Policy.UUID()); n != 0 {
 		return n
 	}
-	if n := cmp.Or(
-		cmp.Compare(k.Name, o.Name), cmp.Compare(k.Window, o.Window), k.Start.Compare(o.Start), cmp.Compare(k.Unit, o.Unit),
-	); n != 0 {
+	if n := cmp.Compare(k.Name, o.Name); n != 0 {
+		return n
+	}
+	if n := cmp.Compare(k.Window, o.Window); n != 0 {
+		return n
+	}
+	if n := k.Start.Compare(o.Start); n != 0 {
+		return n
+	}
+	if n := cmp.Compare(k.Unit, o.Unit); n != 0 {
 		return n
 	}
 	return compareUUID(k.Run.UUID(), o.Run.UUID())

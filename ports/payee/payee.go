@@ -78,7 +78,7 @@ func Host(payee string) (string, error) {
 // ASCII brings a host name or an address to the one form in which they are compared: lower case, punycode (RFC 5891), no dot at the end. A
 // host whose form is not its own form again is ErrNoHost: two programs could read it as two hosts.
 func ASCII(host string) (string, error) {
-	if plain(host, ".-") && strings.ContainsAny(host, "ghijklmnopqrstuvwyz") { // neither punycode, which has "--", nor an address
+	if canonical(host) {
 		return host, nil
 	}
 	if a, err := netip.ParseAddr(host); err == nil {
@@ -95,9 +95,31 @@ func ASCII(host string) (string, error) {
 	return ascii, nil
 }
 
+// canonical reports whether a host is seen at a glance to be in the form of ASCII: plain, and with a letter that neither punycode, which has
+// "--", nor an address has.
+func canonical(host string) bool {
+	letter, beyond := false, false
+	for i := range len(host) {
+		switch c := host[i]; {
+		case 'a' <= c && c <= 'z':
+			letter, beyond = true, beyond || c > 'f' && c != 'x'
+		case '0' <= c && c <= '9':
+			letter = true
+		case letter && (c == '.' || c == '-'):
+			letter = false
+		default:
+			return false
+		}
+	}
+	return letter && beyond
+}
+
 // ParsePattern reads a pattern of hosts: "example.com", or "*.example.com" for what is below it. ErrNoHost for anything else.
 func ParsePattern(p string) (host string, wildcard bool, err error) {
 	rest, wildcard := strings.CutPrefix(strings.TrimSpace(p), "*.")
+	if canonical(rest) {
+		return rest, wildcard, nil
+	}
 	if strings.ContainsAny(rest, `/:@*\ `) {
 		if _, aerr := netip.ParseAddr(rest); aerr != nil {
 			return "", false, ErrNoHost
@@ -114,7 +136,7 @@ func Allows(patterns []string, host string) bool {
 		want, wildcard, err := ParsePattern(p)
 		switch {
 		case err != nil:
-		case wildcard && strings.HasSuffix(host, "."+want), !wildcard && host == want:
+		case wildcard && below(host, want), !wildcard && host == want:
 			return true
 		}
 	}
@@ -126,9 +148,15 @@ func Allows(patterns []string, host string) bool {
 func Blocks(patterns []string, host string) bool {
 	for _, p := range patterns {
 		want, _, err := ParsePattern(p)
-		if err != nil || host == want || strings.HasSuffix(host, "."+want) {
+		if err != nil || host == want || below(host, want) {
 			return true
 		}
 	}
 	return false
+}
+
+// below reports whether host is a subdomain of domain.
+func below(host, domain string) bool {
+	n := len(host) - len(domain)
+	return n > 0 && host[n-1] == '.' && host[n:] == domain
 }
