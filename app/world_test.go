@@ -184,6 +184,9 @@ func (w *world) body(t *testing.T, op operation) any {
 	if strings.HasPrefix(op.ID, "valta.") {
 		return w.valtaBody(t, op)
 	}
+	if strings.HasPrefix(op.ID, "valar.") {
+		return w.valarBody(t, op)
+	}
 	say := m{"type": "user.message", "content": []m{{"type": "text", "text": w.name}}}
 	amount := usdc("1.50")
 	bodies := map[string]any{

@@ -79,8 +79,16 @@ func (c *Client) Refuse(status int, method, path string, body any, headers ...st
 	return code, message
 }
 
+// NoCode is the code of errors on a face whose errors have none.
+const NoCode = ""
+
 // Error reads the envelope of an error, in the form of whichever face answered. Its own error says what of the envelope is missing.
 func (a Answer) Error() (code, message string, err error) {
+	var detailed struct{ Detail json.RawMessage }
+	if json.Unmarshal(a.Body, &detailed) == nil && detailed.Detail != nil {
+		message, err = a.detail(detailed.Detail)
+		return NoCode, message, err
+	}
 	var flat struct{ Code, Message, Error string }
 	if json.Unmarshal(a.Body, &flat) == nil && flat.Code != "" {
 		if flat.Message == "" || flat.Error != flat.Message {
@@ -108,6 +116,30 @@ func (a Answer) Error() (code, message string, err error) {
 		return "", "", errors.New("the envelope's request_id is not that of the header")
 	}
 	return e.Error.Details.ErrorCode, e.Error.Message, nil
+}
+
+// detail reads an envelope with a text, or for faulty input with a list of the faults.
+func (a Answer) detail(raw json.RawMessage) (message string, err error) {
+	if a.Status != http.StatusUnprocessableEntity {
+		if json.Unmarshal(raw, &message) != nil || message == "" {
+			return "", errors.New("the detail of the error is not a text")
+		}
+		return message, nil
+	}
+	var faults []struct {
+		Loc       []any
+		Msg, Type string
+	}
+	if json.Unmarshal(raw, &faults) != nil || len(faults) == 0 {
+		return "", errors.New("the detail of the error is not a list of faults")
+	}
+	for _, f := range faults {
+		if len(f.Loc) == 0 || f.Msg == "" || f.Type == "" {
+			return "", errors.New("a fault in the detail of the error is not whole")
+		}
+		message += f.Msg + "\n"
+	}
+	return message, nil
 }
 
 // All reads a list to its end, over all its pages, of 100 unless the query of path says otherwise.

@@ -12,12 +12,12 @@ import (
 )
 
 type replayWire struct {
-	EntryID      string           `json:"entry_id"`
-	Type         string           `json:"type" enum:"replay"`
-	Same         bool             `json:"same" doc:"Whether the decision comes out as it was noted."`
-	DecisionThen decisionWire     `json:"decision_then" doc:"As it was noted."`
-	DecisionNow  decisionWire     `json:"decision_now" doc:"Made again, of the noted act, counters and rules' verdicts, by the policies in the versions of then."`
-	Basis        string           `json:"basis" enum:"policies,standing,funds,person" doc:"What the decision rests on. All but policies is taken as it was noted: a freeze, an empty wallet, a person's word."`
+	EntryID      string                 `json:"entry_id"`
+	Type         string                 `json:"type" enum:"replay"`
+	Same         bool                   `json:"same" doc:"Whether the decision comes out as it was noted."`
+	DecisionThen decisionWire           `json:"decision_then" doc:"As it was noted."`
+	DecisionNow  decisionWire           `json:"decision_now" doc:"Made again, of the noted act, counters and rules' verdicts, by the policies in the versions of then."`
+	Basis        string                 `json:"basis" enum:"policies,standing,funds,person" doc:"What the decision rests on. All but policies is taken as it was noted: a freeze, an empty wallet, a person's word."`
 	Differences  []replayDifferenceWire `json:"differences" nullable:"false"`
 }
 

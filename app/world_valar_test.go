@@ -1,0 +1,21 @@
+package app_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// valarBody returns a valid body of an operation of the valar face, in this world's ids.
+func (w *world) valarBody(t *testing.T, op operation) any {
+	t.Helper()
+	agent := m{
+		"name": w.name + " registered", "type": "assistant", "icon": "🤖", "platform": "python", "description": w.name, "status": "busy",
+		"metadata": m{"of": w.name, "tags": []string{w.name}},
+	}
+	bodies := map[string]any{"createAgent": agent, "updateAgent": agent}
+	body, ok := bodies[strings.TrimPrefix(op.ID, "valar.")]
+	if !ok {
+		t.Fatalf("%s %s (%s) has a body that this test does not know: write a valid one here", op.Method, op.Path, op.ID)
+	}
+	return body
+}
