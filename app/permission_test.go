@@ -164,3 +164,71 @@ func TestKeyCannotGrow(t *testing.T) {
 	same(t, []string{"admin"}, made.Scopes)
 	s.As(made.Key).Refuse(403, "POST", "/v1/tenants", m{"name": "mine"})
 }
+
+// TestPermissionsWithin tries what one permission opens only in part: another one guards the rest.
+func TestPermissionsWithin(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, apptest.Config{})
+	w := newWorld(t, s, "vega")
+	key := func(scopes ...account.Permission) *apptest.Client {
+		t.Helper()
+		var made struct{ Key string }
+		w.api.Call("POST", "/v1/api_keys", m{"scopes": scopes}, &made)
+		return s.As(made.Key)
+	}
+
+	t.Run("limits of runs", func(t *testing.T) {
+		var poor struct{ ID string }
+		w.api.Call("POST", "/v1/agents", m{"name": "no policy of its own", "model": "offline"}, &poor)
+		path, run := "/v1/agents/"+poor.ID+"/runs", m{"task": "Pay 20 to api.vendor.example.", "wait": 0, "limits": m{"max_per_transaction": usdc("50")}}
+		clerk := key(account.AgentsRead, account.AgentsWrite, account.Chat, account.WalletsWrite)
+		if code, _ := clerk.In(t).Refuse(403, "POST", path, run); code != "permission_denied" {
+			t.Error(code)
+		}
+		if runs := apptest.All[m](w.api, path); len(runs) != 0 {
+			t.Errorf("made: %v", runs)
+		}
+		key(account.AgentsWrite, account.PoliciesWrite).In(t).Call("POST", path, run, nil)
+	})
+
+	t.Run("notices", func(t *testing.T) {
+		path := "/v1/agents/" + w.agent
+		w.api.Call("POST", path+"/wallet/deposits", m{"amount": usdc("5"), "description": "funds"}, nil)
+		w.api.Call("POST", path+"/freeze", nil, nil)
+		w.api.Call("POST", path+"/unfreeze", nil, nil)
+		type notice struct{ ID, Type string }
+		all := apptest.All[notice](w.api, "/v1/notices")
+		clerk := key(account.IntegrationsRead, account.IntegrationsWrite, account.AgentsRead).In(t)
+		mine := apptest.All[notice](clerk, "/v1/notices")
+		kinds := func(of []notice) (kinds []string) {
+			for _, n := range of {
+				kinds = append(kinds, n.Type)
+			}
+			return kinds
+		}
+		if !slices.Contains(kinds(mine), "agent.frozen") || slices.Contains(kinds(mine), "wallet.deposit") || !slices.Contains(kinds(all), "wallet.deposit") {
+			t.Errorf("read %v of %v", kinds(mine), kinds(all))
+		}
+		clerk.Refuse(403, "GET", "/v1/notices?type=wallet.deposit", nil)
+		for _, n := range all {
+			if n.Type == "wallet.deposit" {
+				clerk.Refuse(403, "GET", "/v1/notices/"+n.ID, nil)
+			}
+		}
+		hook := m{"url": "https://example.com/hook", "events": []string{"*"}}
+		for _, events := range [][]string{{"*"}, {"wallet.*"}, {"agent.frozen", "transaction.completed"}} {
+			hook["events"] = events
+			if code, _ := clerk.Refuse(403, "POST", "/v1/webhooks", hook); code != "permission_denied" {
+				t.Errorf("%v: %s", events, code)
+			}
+		}
+		hook["events"] = []string{"agent.frozen", "agent.run.*"}
+		var own, whole struct{ ID string }
+		clerk.Call("POST", "/v1/webhooks", hook, &own)
+		clerk.Refuse(403, "PATCH", "/v1/webhooks/"+own.ID, m{"events": []string{"*"}})
+		hook["events"], hook["enabled"] = []string{"*"}, false
+		w.api.Call("POST", "/v1/webhooks", hook, &whole)
+		clerk.Refuse(403, "PATCH", "/v1/webhooks/"+whole.ID, m{"url": "https://example.net/mine"})
+		clerk.Call("PATCH", "/v1/webhooks/"+whole.ID, m{"description": "everything"}, nil)
+	})
+}

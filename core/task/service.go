@@ -105,7 +105,8 @@ type StartRequest struct {
 	Agent   id.Agent
 	Task    string
 	Context string
-	// Limits hold for this run alone, beside those of its agent; nil: none.
+	// Limits hold for this run alone, beside those of its agent; nil: none. They are a policy, so the caller needs account.PoliciesWrite:
+	// an agent that no other policy applies to may pay within them.
 	Limits *policy.Limits
 	// Wait is how long Start waits for the outcome, MaxWait at most; 0 answers at once.
 	Wait time.Duration
@@ -128,10 +129,15 @@ func (r StartRequest) check() error {
 // wants approved is returned WaitingApproval, and begins when it is.
 //
 // It returns id.NotFound of an agent that the tenant has not, agent.ErrArchived, agent.ErrFrozen, ErrDenied, account.ErrCreditsExhausted,
-// or a fault.Invalid; then no run was made and nothing was charged.
+// account.ErrForbidden for limits that the caller may not set, or a fault.Invalid; then no run was made and nothing was charged.
 func (s *Service) Start(ctx context.Context, sc account.Scope, req StartRequest) (Run, error) {
 	if err := req.check(); err != nil {
 		return Run{}, err
+	}
+	if req.Limits != nil {
+		if err := sc.Require(account.PoliciesWrite); err != nil {
+			return Run{}, err
+		}
 	}
 	a, err := s.d.Agents.Get(ctx, sc, req.Agent)
 	if err != nil {

@@ -89,13 +89,26 @@ func (s *Service) nudge() {
 	}
 }
 
-// Notice returns a notice.
+// Notice returns a notice. account.ErrForbidden when the caller may not read its kind.
 func (s *Service) Notice(ctx context.Context, sc account.Scope, notice id.Notice) (Notice, error) {
-	return s.d.Notices.Get(ctx, sc, notice)
+	n, err := s.d.Notices.Get(ctx, sc, notice)
+	if err != nil {
+		return Notice{}, err
+	}
+	if err := mayRead(sc, n.Kind); err != nil {
+		return Notice{}, err
+	}
+	return n, nil
 }
 
-// Notices lists notices, newest first.
+// Notices lists the notices that the caller may read, newest first. account.ErrForbidden when it asks for a kind that it may not.
 func (s *Service) Notices(ctx context.Context, sc account.Scope, r ListNotices) (page.Page[Notice], error) {
+	if err := mayRead(sc, r.Kind); err != nil {
+		return page.Page[Notice]{}, err
+	}
+	if may := readable(sc); len(may) < len(kinds) {
+		r.Kinds = may
+	}
 	return s.d.Notices.List(ctx, sc, r)
 }
 

@@ -42,6 +42,7 @@ type Notices interface {
 type ListNotices struct {
 	page.Request
 	Kind  string
+	Kinds []string // one of these
 	Agent id.Agent
 }
 

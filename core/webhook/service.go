@@ -114,7 +114,8 @@ type NewWebhook struct {
 	Secret      string // "" makes one
 }
 
-// Create adds a webhook and returns it with its secret, which no other call returns. ErrInvalid, ErrTooMany.
+// Create adds a webhook and returns it with its secret, which no other call returns. ErrInvalid, ErrTooMany; account.ErrForbidden for a kind
+// that the caller may not read.
 func (s *Service) Create(ctx context.Context, sc account.Scope, n NewWebhook) (Webhook, secret.Value, error) {
 	now := s.now()
 	w := Webhook{
@@ -125,6 +126,9 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, n NewWebhook) (W
 	s.check(&f, w)
 	key, err := s.secret(&f, n.Secret)
 	if err != nil {
+		return Webhook{}, secret.Value{}, err
+	}
+	if err := maySend(sc, w.Events); err != nil {
 		return Webhook{}, secret.Value{}, err
 	}
 	if w.SealedSecret, err = s.d.Keeper.Seal(ctx, w.place(), []byte(key.Reveal())); err != nil {
@@ -236,7 +240,8 @@ type Patch struct {
 	Enabled *bool
 }
 
-// Update changes a webhook. What waits for it goes to its new address. ErrInvalid.
+// Update changes a webhook. What waits for it goes to its new address. ErrInvalid; account.ErrForbidden when another address or other
+// events would send the caller what it may not read.
 func (s *Service) Update(ctx context.Context, sc account.Scope, webhook id.Webhook, p Patch) (Webhook, error) {
 	var out Webhook
 	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
@@ -253,7 +258,10 @@ func (s *Service) Update(ctx context.Context, sc account.Scope, webhook id.Webho
 			w.UpdatedAt = s.now()
 			var f check.Faults
 			s.check(&f, *w)
-			return f.Err(ErrInvalid)
+			if err := f.Err(ErrInvalid); err != nil || p.URL == nil && p.Events == nil {
+				return err
+			}
+			return maySend(sc, w.Events)
 		})
 		if err != nil {
 			return err

@@ -50,7 +50,7 @@ type startRunInput struct {
 		Task    string       `json:"task" minLength:"1" maxLength:"32000" pattern:"\\S" patternDescription:"more than blanks" doc:"What the agent should do."`
 		Context string       `json:"context,omitempty" maxLength:"100000" doc:"What else the agent is told, such as who owns the budget."`
 		Wait    *int         `json:"wait,omitempty" minimum:"0" maximum:"600" doc:"Seconds to wait for the outcome."`
-		Limits  *limitsInput `json:"limits,omitempty" doc:"Limits for this run alone, as of a policy. They hold beside those of the agent's policies."`
+		Limits  *limitsInput `json:"limits,omitempty" doc:"Limits for this run alone, as of a policy. They hold beside those of the agent's policies. Needs the scope policies:write, too."`
 	}
 }
 

@@ -182,9 +182,12 @@ const webhookHelp = "\n\nA delivery is a POST of `{\"id\",\"type\",\"created_at\
 // kindsHelp lists the kinds of notices.
 func kindsHelp() string {
 	var b strings.Builder
-	b.WriteString("\n\nKinds of notices:\n")
+	b.WriteString("\n\nKinds of notices, with the scope that a key needs beside to read them, or to have them sent:\n")
 	for _, k := range webhook.Kinds() {
 		b.WriteString("\n- `" + k.Name + "`: " + k.Doc)
+		if k.Needs != "" {
+			b.WriteString(" (`" + string(k.Needs) + "`)")
+		}
 	}
 	return b.String()
 }

@@ -233,6 +233,9 @@ func (r *NoticeRepo) List(ctx context.Context, sc account.Scope, req webhook.Lis
 	if req.Kind != "" {
 		w.and("kind = ?", req.Kind)
 	}
+	if len(req.Kinds) > 0 {
+		w.and("kind IN (?)", bun.List(req.Kinds))
+	}
 	if !req.Agent.IsZero() {
 		w.and("agent_id = ?", req.Agent)
 	}

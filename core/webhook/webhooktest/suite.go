@@ -449,6 +449,14 @@ func noticePages(t *testing.T, e *env) {
 	equal(t, want[3:4], walked(t, list("", want[3].Agent)))
 	equal(t, 0, len(walked(t, list("agent.frozen", want[3].Agent))))
 	badCursor(t, list("", id.Agent{}))
+	oneOf := func(kinds ...string) func(page.Request) (page.Page[webhook.Notice], error) {
+		return func(r page.Request) (page.Page[webhook.Notice], error) {
+			return e.Notices.List(e.ctx, e.sc, webhook.ListNotices{Request: r, Kinds: kinds})
+		}
+	}
+	equal(t, frozen, walked(t, oneOf("agent.frozen", "wallet.deposit")))
+	equal(t, want, walked(t, oneOf("agent.frozen", "agent.unfrozen")))
+	equal(t, 0, len(walked(t, oneOf("wallet.deposit"))))
 }
 
 func deliveryPages(t *testing.T, e *env) {
