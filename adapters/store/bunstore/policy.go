@@ -139,6 +139,7 @@ func (r *PolicyRepo) Update(ctx context.Context, sc account.Scope, p policy.Poli
 			}
 			return policy.ErrVersion
 		}
+		r.s.forgetHeld(ctx)
 		// Counters of payments begin anew, with what was spent while a limit or a rule was not there to count; budgets go on where they
 		// were there before.
 		q, args := `DELETE FROM policy_counters WHERE tenant_id = ? AND policy_id = ? AND NOT (name LIKE ? AND reserved > 0)`,
@@ -167,6 +168,7 @@ func (r *PolicyRepo) Delete(ctx context.Context, sc account.Scope, p id.Policy) 
 		if n == 0 {
 			return id.NotFound[id.PolicyKind](p.String())
 		}
+		r.s.forgetHeld(ctx)
 		_, err = db.ExecContext(ctx, "DELETE FROM policy_counters WHERE tenant_id = ? AND policy_id = ?", sc.Tenant, p)
 		return mapErr(err)
 	})

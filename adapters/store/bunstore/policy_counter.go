@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -59,33 +57,6 @@ type counterState struct {
 	buckets  policy.Rolling
 }
 
-// bucketDoc is one bucket in the column buckets: its start in seconds since 1970, what was spent, what is set aside.
-type bucketDoc [3]int64
-
-func encodeBuckets(r policy.Rolling) (sql.NullString, error) {
-	docs := make([]bucketDoc, len(r))
-	for i, b := range r {
-		docs[i] = bucketDoc{b.Start.Unix(), b.Spent, b.Reserved}
-	}
-	text, err := json.Marshal(docs)
-	return sql.NullString{String: string(text), Valid: true}, err
-}
-
-func decodeBuckets(text sql.NullString) (policy.Rolling, error) {
-	if !text.Valid {
-		return nil, nil
-	}
-	var docs []bucketDoc
-	if err := json.Unmarshal([]byte(text.String), &docs); err != nil {
-		return nil, fmt.Errorf("bunstore: buckets of a counter: %w", err)
-	}
-	out := make(policy.Rolling, len(docs))
-	for i, d := range docs {
-		out[i] = policy.Bucket{Start: time.Unix(d[0], 0).UTC(), Spent: d[1], Reserved: d[2]}
-	}
-	return out, nil
-}
-
 // counter shows a row as the counter of k.
 func (st counterState) counter(k policy.Key) policy.Counter {
 	if policy.Rolls(k.Window) {
@@ -99,7 +70,13 @@ const counterRowColumns = "policy_id, name, span, span_start, unit"
 // Lock implements policy.Counters.
 func (r *CounterRepo) Lock(ctx context.Context, sc account.Scope, keys []policy.Key) ([]policy.Counter, error) {
 	if !r.s.postgres() {
-		return r.Read(ctx, sc, keys) // the writer is alone
+		rows := rowsOf(keys) // the writer is alone
+		found, err := r.find(ctx, sc, rows, false)
+		if err != nil {
+			return nil, err
+		}
+		r.s.holds(ctx, sc, rows, found)
+		return countersOf(keys, found), nil
 	}
 	rows := rowsOf(keys)
 	found, err := r.find(ctx, sc, rows, true)
@@ -127,6 +104,7 @@ func (r *CounterRepo) Lock(ctx context.Context, sc account.Scope, keys []policy.
 			return nil, err
 		}
 	}
+	r.s.holds(ctx, sc, rows, found)
 	out := countersOf(keys, found)
 	for i, k := range keys {
 		out[i].Fresh = out[i].Fresh || made[counterRowOf(k)]
@@ -174,19 +152,19 @@ func (r *CounterRepo) find(ctx context.Context, sc account.Scope, rows []counter
 		row   counterRow
 		state counterState
 	}
-	where, args := make([]string, len(rows)), []any{sc.Tenant}
-	for i, row := range rows {
-		where[i] = "(policy_id = ? AND name = ? AND span = ? AND span_start = ? AND unit = ?)"
+	const same = "(policy_id = ? AND name = ? AND span = ? AND span_start = ? AND unit = ?)"
+	args := append(make([]any, 0, 1+5*len(rows)), sc.Tenant)
+	for _, row := range rows {
 		args = append(args, row.args()...)
 	}
-	q := "SELECT " + counterRowColumns + ", spent, reserved, buckets FROM policy_counters WHERE tenant_id = ? AND (" +
-		strings.Join(where, " OR ") + ")"
+	q := "SELECT " + counterRowColumns + ", spent, reserved, buckets FROM policy_counters WHERE tenant_id = ? AND (" + same +
+		strings.Repeat(" OR "+same, len(rows)-1) + ")"
 	if lock {
 		q += ` ORDER BY policy_id, name COLLATE "C", span COLLATE "C", span_start, unit COLLATE "C"` + r.s.forUpdate()
 	}
 	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (e entry, err error) {
 		var start stamp
-		var buckets sql.NullString
+		var buckets sql.RawBytes
 		err = row.Scan(&e.row.policy, &e.row.name, &e.row.span, &start, &e.row.unit, &e.state.spent, &e.state.reserved, &buckets)
 		if err != nil {
 			return e, err
@@ -215,11 +193,7 @@ func (r *CounterRepo) Add(ctx context.Context, sc account.Scope, changes []polic
 			return err
 		}
 		for row, buckets := range rolling {
-			text, err := encodeBuckets(buckets)
-			if err != nil {
-				return err
-			}
-			values[row] = []any{0, 0, text}
+			values[row] = []any{0, 0, encodeBuckets(buckets)}
 		}
 		now := at(time.Now())
 		for _, c := range changes {
@@ -269,9 +243,12 @@ func (r *CounterRepo) rolled(ctx context.Context, sc account.Scope, changes []po
 			rows = append(rows, row)
 		}
 	}
-	found, err := r.find(ctx, sc, rows, r.s.postgres())
-	if err != nil {
-		return nil, err
+	found, ok := r.s.held(ctx, sc, rows)
+	if !ok {
+		var err error
+		if found, err = r.find(ctx, sc, rows, r.s.postgres()); err != nil {
+			return nil, err
+		}
 	}
 	out := map[counterRow]policy.Rolling{}
 	for _, c := range changes {
@@ -280,11 +257,13 @@ func (r *CounterRepo) rolled(ctx context.Context, sc account.Scope, changes []po
 		if !policy.Rolls(c.Key.Window) || !ok && (c.Spent < 0 || c.Reserved < 0) {
 			continue
 		}
+		var err error
 		if st.buckets, err = st.buckets.Add(c); err != nil {
 			return nil, err
 		}
 		found[row], out[row] = st, st.buckets
 	}
+	r.s.holds(ctx, sc, rows, found)
 	return out, nil
 }
 

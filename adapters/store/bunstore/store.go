@@ -182,6 +182,7 @@ type txState struct {
 	tx               bun.Tx
 	ended            atomic.Bool
 	commit, rollback []func()
+	counters         map[heldKey]heldState // see holds
 }
 
 // current returns the transaction in ctx, or nil. A context that outlives its transaction counts as outside.
