@@ -14,28 +14,24 @@ import (
 )
 
 type agentWire struct {
-	ID          string          `json:"id" doc:"A UUID."`
-	Name        string          `json:"name"`
-	Type        string          `json:"type"`
-	Icon        *string         `json:"icon"`
-	Platform    *string         `json:"platform"`
-	Description *string         `json:"description"`
-	Status      string          `json:"status" doc:"The client's label; frozen or archived while the agent is."`
-	Metadata    *map[string]any `json:"metadata"`
-	CreatedAt   stamp           `json:"created_at"`
-	UpdatedAt   stamp           `json:"updated_at"`
+	ID          string  `json:"id" doc:"A UUID."`
+	Name        string  `json:"name"`
+	Type        string  `json:"type"`
+	Icon        *string `json:"icon"`
+	Platform    *string `json:"platform"`
+	Description *string `json:"description"`
+	Status      string  `json:"status" doc:"The client's label; frozen or archived while the agent is."`
+	Metadata    object  `json:"metadata"`
+	CreatedAt   stamp   `json:"created_at"`
+	UpdatedAt   stamp   `json:"updated_at"`
 }
 
 func showAgent(l agent.Listed) agentWire {
-	w := agentWire{
+	return agentWire{
 		ID: l.ID.UUID().String(), Name: l.Config.Name, Type: l.Profile.Type, Icon: textPtr(l.Profile.Icon), Platform: textPtr(l.Profile.Platform),
 		Description: textPtr(l.Config.Description), Status: l.Profile.Shown(l.Standing), CreatedAt: stampOf(l.CreatedAt),
-		UpdatedAt: stampOf(l.UpdatedAt()),
+		UpdatedAt: stampOf(l.UpdatedAt()), Metadata: object(l.Profile.Metadata),
 	}
-	if len(l.Profile.Metadata) > 0 {
-		_ = json.Unmarshal(l.Profile.Metadata, &w.Metadata) // it was an object when it was written
-	}
-	return w
 }
 
 // AgentInput names an agent. Its type is exported because others embed it.
@@ -54,6 +50,14 @@ func (o *object) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// MarshalJSON implements json.Marshaler.
+func (o object) MarshalJSON() ([]byte, error) {
+	if len(o) == 0 {
+		return []byte("null"), nil
+	}
+	return o, nil
+}
+
 // Schema implements huma.SchemaProvider.
 func (object) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, Nullable: true, AdditionalProperties: true}
@@ -69,7 +73,7 @@ func (o object) raw() json.RawMessage {
 
 type createAgentInput struct {
 	Body struct {
-		Name        string  `json:"name" minLength:"1" maxLength:"256" doc:"No other agent may have it."`
+		Name        string  `json:"name" minLength:"1" maxLength:"256" pattern:"\\S" patternDescription:"more than blanks" doc:"No other agent may have it."`
 		Type        string  `json:"type" minLength:"1" maxLength:"100" doc:"What kind of agent it is, such as assistant."`
 		Icon        *string `json:"icon,omitempty" maxLength:"100"`
 		Platform    *string `json:"platform,omitempty" maxLength:"100"`
@@ -82,7 +86,7 @@ type createAgentInput struct {
 type updateAgentInput struct {
 	AgentInput
 	Body struct {
-		Name        *string `json:"name,omitempty" minLength:"1" maxLength:"256"`
+		Name        *string `json:"name,omitempty" minLength:"1" maxLength:"256" pattern:"\\S" patternDescription:"more than blanks"`
 		Type        *string `json:"type,omitempty" minLength:"1" maxLength:"100"`
 		Icon        *string `json:"icon,omitempty" maxLength:"100"`
 		Platform    *string `json:"platform,omitempty" maxLength:"100"`

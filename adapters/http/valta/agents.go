@@ -66,7 +66,7 @@ func (in AgentInput) read() (id.Agent, error) { return id.Parse[id.AgentKind](in
 
 type createAgentInput struct {
 	Body struct {
-		Name        string `json:"name" minLength:"1" maxLength:"256" doc:"For people."`
+		Name        string `json:"name" minLength:"1" maxLength:"256" pattern:"\\S" patternDescription:"more than blanks" doc:"For people."`
 		Description string `json:"description,omitempty" maxLength:"2048" doc:"What the agent does."`
 	}
 }
@@ -74,7 +74,7 @@ type createAgentInput struct {
 type updateAgentInput struct {
 	AgentInput
 	Body struct {
-		Name        *string       `json:"name,omitempty" minLength:"1" maxLength:"256"`
+		Name        *string       `json:"name,omitempty" minLength:"1" maxLength:"256" pattern:"\\S" patternDescription:"more than blanks"`
 		Description maybe[string] `json:"description,omitempty" maxLength:"2048" doc:"null removes it."`
 	}
 }
