@@ -40,6 +40,8 @@ type Act struct {
 	Idempotent  bool            // doing it again under the same Key is harmless
 	// Rail is over what a payment leaves: "" is the ledger, so that it is one transaction, everything else is outside; see Begin.
 	Rail string
+	// Now says that whoever asks cannot come back for the act, so that Begin denies what would need an approval. It is not stored.
+	Now bool
 }
 
 // Fence proves that the caller still holds a turn; see session.Turn.

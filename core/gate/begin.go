@@ -90,12 +90,20 @@ func (g *Gate) begin(
 // reserve decides an outside act and sets aside what it may cost. It fills in rec. refused is what a payment over a rail was refused
 // when its money was to be held; see executing.
 func (g *Gate) reserve(ctx context.Context, sc account.Scope, rec *Record, j *judgement, refused *fault.Error) error {
-	failed, err := g.weigh(ctx, sc, rec.Act, j, j.Outcome == policy.Allowed)
+	charge := mayReserve
+	if refused != nil {
+		charge = weighOnly
+	}
+	failed, err := g.weigh(ctx, sc, rec.Act, j, j.Outcome == policy.Allowed, charge)
 	if err != nil {
 		return err
 	}
 	if refused != nil && failed == nil && j.Outcome == policy.Allowed {
 		failed = j.refuse(refused)
+	}
+	if rec.Act.Now && j.Outcome == policy.Parked {
+		j.deny(j.Rule, j.Reason+"; it needs an approval, which cannot be waited for here")
+		j.basis = basisPerson
 	}
 	rec.Decision = g.decision(j)
 	switch {
@@ -113,7 +121,7 @@ func (g *Gate) reserve(ctx context.Context, sc account.Scope, rec *Record, j *ju
 			}
 			rec.Reserved = append(rec.Reserved, Reservation{Key: d.Key, Amount: d.Amount, Observed: d.Observed})
 		}
-		if len(j.Demands) > 0 {
+		if len(j.Demands) > 0 && !j.charged {
 			return g.d.Counters.Add(ctx, sc, j.charge(false))
 		}
 	}

@@ -21,7 +21,7 @@ const (
 	basisPolicies = "policies"
 	basisStanding = "standing" // of the tenant, the agent or the receiver; or policies that kept changing
 	basisFunds    = "funds"    // what was to do the act refused it
-	basisPerson   = "person"   // a person, a freeze, an interrupt, or nobody in time
+	basisPerson   = "person"   // a person, a freeze, an interrupt, nobody in time, or nobody who could wait for one
 )
 
 // Replayed is a decision beside the one that its evidence gives now.

@@ -13,6 +13,8 @@ var (
 	ErrRefundTooLarge = fault.New(fault.Conflict, "refund_too_large", "the refunds would exceed the payment")
 	// ErrEnded is returned by Resolve for a payment whose outcome is known.
 	ErrEnded = fault.New(fault.Conflict, "payment_ended", "the outcome of the payment is known already")
+	// ErrRefused is returned by Fetch for a request that a policy does not allow; the message names the rule.
+	ErrRefused = fault.New(fault.Forbidden, "request_denied", "a policy does not allow the request")
 	// ErrTooDear is returned by Fetch when a request costs more than its caller wants to pay.
 	ErrTooDear = fault.New(fault.Conflict, "price_too_high", "the request costs more than the caller wants to pay")
 )

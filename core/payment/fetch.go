@@ -7,8 +7,9 @@ import (
 	"reflect"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/gate"
-	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/payment"
 	"github.com/bureau-agents/bureau/ports/rule"
@@ -31,7 +32,7 @@ type FetchRequest struct {
 
 // Fetched is what came of a FetchRequest.
 type Fetched struct {
-	// Act is the payment, or the request where that was refused; nil when nothing had to be paid.
+	// Act is the payment; nil when nothing had to be paid.
 	Act *gate.Record
 	// Result is the answer, a JSON value; nil when there is none, or none yet.
 	Result json.RawMessage
@@ -39,10 +40,10 @@ type Fetched struct {
 
 // Fetch sends a request and, when the answer asks to be paid, pays within the policies and sends it again with the payment, once. The
 // request without payment is a tool call of FetchTool to the policies, the payment is a payment over the rail that can make it, to the
-// host of the request.
+// host of the request. Unless it is Judged, a request that would need an approval as a tool call is denied; a payment can wait for one.
 //
 // The same key is the same payment: it is not asked for a price again. ErrRail when no rail pays for requests; ErrTooDear;
-// gate.ErrKeyReused; the errors of payment.Fetcher.
+// gate.ErrKeyReused; for a request that policies deny agent.ErrFrozen, agent.ErrArchived or ErrRefused; the errors of payment.Fetcher.
 func (s *Service) Fetch(ctx context.Context, sc account.Scope, r FetchRequest) (Fetched, error) {
 	name, fetcher := s.fetcher()
 	if fetcher == nil {
@@ -58,12 +59,10 @@ func (s *Service) Fetch(ctx context.Context, sc account.Scope, r FetchRequest) (
 		}
 		return s.fetched(ctx, sc, rec, err)
 	}
-	answer, refused, err := s.quote(ctx, sc, fetcher, r)
+	answer, err := s.quote(ctx, sc, fetcher, r)
 	switch {
 	case err != nil:
 		return Fetched{}, err
-	case refused != nil:
-		return Fetched{Act: refused}, nil
 	case answer.Quote == nil:
 		return Fetched{Result: answer.Result}, nil
 	}
@@ -122,28 +121,24 @@ func same(a, b payment.Request) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// quote sends the request without paying, as an act of its own unless that was allowed already. refused is that act when it was not
-// allowed.
-func (s *Service) quote(
-	ctx context.Context, sc account.Scope, fetcher payment.Fetcher, r FetchRequest,
-) (answer payment.Answer, refused *gate.Record, err error) {
+// quote sends the request without paying, as an act of its own unless that was allowed already.
+func (s *Service) quote(ctx context.Context, sc account.Scope, fetcher payment.Fetcher, r FetchRequest) (payment.Answer, error) {
 	if r.Judged {
-		answer, err = s.send(ctx, fetcher, r.Request)
-		return answer, nil, err
+		return s.send(ctx, fetcher, r.Request)
 	}
 	args, err := json.Marshal(r.Request)
 	if err != nil {
-		return payment.Answer{}, nil, fmt.Errorf("payment: %w", err)
+		return payment.Answer{}, fmt.Errorf("payment: %w", err)
 	}
-	// Without a key: asking for a price again is another request.
+	// Without a key: asking for a price again is another request. An approval could therefore not be met by asking again.
 	rec, err := s.d.Gate.Begin(ctx, sc, gate.Act{
-		Action: rule.ActionToolCall, Agent: r.Act.Agent, Tool: FetchTool, Arguments: args, Category: r.Act.Category,
+		Action: rule.ActionToolCall, Agent: r.Act.Agent, Tool: FetchTool, Arguments: args, Category: r.Act.Category, Now: true,
 	}, nil)
-	if err != nil || rec.State != gate.Started {
-		if err == nil && rec.State == gate.Parked {
-			err = fault.New(fault.Forbidden, "approval_required", "a policy lets "+FetchTool+" be used only with an approval; pay in a session")
-		}
-		return payment.Answer{}, &rec, err
+	if err != nil {
+		return payment.Answer{}, err
+	}
+	if rec.State != gate.Started {
+		return payment.Answer{}, refused(rec)
 	}
 	answer, ferr := s.send(ctx, fetcher, r.Request)
 	end := gate.Settlement{State: gate.Done, Cost: new(money.Pico)}
@@ -151,9 +146,21 @@ func (s *Service) quote(
 		end.State, end.Error = gate.Failed, message(ferr)
 	}
 	if _, err := s.d.Gate.End(context.WithoutCancel(ctx), sc, rec, end, nil); err != nil {
-		return payment.Answer{}, nil, err
+		return payment.Answer{}, err
 	}
-	return answer, nil, ferr
+	return answer, ferr
+}
+
+// refused is the error for a request that the gate does not allow.
+func refused(rec gate.Record) error {
+	switch d := rec.Decision; d.Rule {
+	case policy.RuleFrozen:
+		return agent.ErrFrozen.Withf("%s", d.Reason)
+	case policy.RuleArchived:
+		return agent.ErrArchived.Withf("%s", d.Reason)
+	default:
+		return ErrRefused.Withf("%s: %s", d.Rule, d.Reason)
+	}
 }
 
 func (s *Service) send(ctx context.Context, fetcher payment.Fetcher, r payment.Request) (payment.Answer, error) {

@@ -163,7 +163,9 @@ func (f *face) registerRailPayments() {
 		Example: `{"url":"https://api.vendor.example/report","max_amount":{"amount":"0.10","currency":"USDC"}}`,
 		Summary: "Fetch a URL on an agent's behalf and pay for it when it asks for that", Permission: account.WalletsWrite, OwnIdempotency: true,
 		Description: "A server that answers 402 by the x402 protocol is paid within the policies, and asked again with the payment, once. The payee " +
-			"that policies see is the URL's host. With an `Idempotency-Key` it is paid at most once. Private addresses are not reached.",
+			"that policies see is the URL's host. With an `Idempotency-Key` it is paid at most once. Private addresses are not reached. The request " +
+			"itself is a call of the tool paid_fetch to the policies: where they deny it, or ask for an approval of it, it is 403 and nothing is " +
+			"sent. A payment that needs an approval waits for one; with the same `Idempotency-Key`, ask again for the answer.",
 		Statuses: []int{http.StatusForbidden, http.StatusServiceUnavailable, http.StatusNotImplemented},
 	}, f.paidRequest)
 
@@ -241,7 +243,7 @@ func (f *face) paidRequest(ctx context.Context, in *paidRequestInput) (*output[p
 		return nil, err
 	}
 	w := paidRequestWire{Type: "paid_request", Result: nullable(got.Result)}
-	if got.Act != nil && got.Act.Act.Amount != nil {
+	if got.Act != nil {
 		shown, err := f.showPayment(ctx, *got.Act)
 		if err != nil {
 			return nil, err

@@ -47,6 +47,7 @@ func Run(t *testing.T, c Config) {
 		{"at_once", testAtOnce},
 		{"destroyed", testDestroyed},
 		{"list", testList},
+		{"fetch", testFetch},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
