@@ -33,6 +33,7 @@ var limitTests = map[string]func(*testing.T, *Lab){
 	"EveryScopeApplies":       testScopes,
 	"CountersExpire":          testCountersExpire,
 	"BudgetSetMeanwhile":      testBudgetSetMeanwhile,
+	"CapSetMeanwhile":         testCapSetMeanwhile,
 }
 
 func usdcWindow(w rule.Window, rolling bool, most int64) policy.WindowLimit {
@@ -553,5 +554,59 @@ func testBudgetSetMeanwhile(t *testing.T, l *Lab) {
 	end(third, 20, 0)
 	if c := l.Counter(t, p, "daily_cost_limit", rule.WindowDay, "USD"); c.Spent != 20 || c.Reserved != 80 {
 		t.Errorf("the day's cost: %+v; want 20 spent and 80 set aside", c)
+	}
+}
+
+// testCapSetMeanwhile: caps that are set while a payment over a rail is under way count it, whichever way it ends, and count it once.
+func testCapSetMeanwhile(t *testing.T, l *Lab) {
+	for _, end := range []gate.State{gate.Done, gate.Failed} {
+		a := l.Agent(t, 1000)
+		run := newSession(l)
+		outside := func(key string, micros int64) gate.Act {
+			act := inRun(Payment(a, "vendor.example", micros), run, id.Session{})
+			act.Key, act.Rail = key, "fake"
+			return act
+		}
+		l.Policy(t, a, policy.Limits{})
+		rec, _ := begin(t, l, outside("under way, "+string(end), 60))
+		want(t, rec, gate.Started, "")
+		p := l.Policy(t, a, policy.Limits{
+			DailyLimit: ptr(USDC(100)), AllTimeLimit: ptr(USDC(120)),
+			Windows: []policy.WindowLimit{
+				usdcWindow(rule.WindowDay, true, 110), usdcWindow(policy.WindowRun, false, 90),
+				{Measure: policy.MeasureCount, Window: rule.WindowHour, Rolling: true, Max: 2},
+			},
+		})
+		if d, err := l.Simulate(bg, l.Scope, outside("", 41)); err != nil || d.Outcome != policy.Denied {
+			t.Errorf("simulated: %+v, %v", d, err)
+		}
+		want(t, perform(t, l, Payment(a, "", 41)), gate.Denied, "daily_limit")
+		over, _ := begin(t, l, outside("", 31))
+		want(t, over, gate.Denied, "per_run_limit")
+		within, _ := begin(t, l, outside("", 30))
+		want(t, within, gate.Started, "")
+		third, _ := begin(t, l, outside("", 1))
+		if third.State != gate.Denied {
+			t.Errorf("the third within the hour is %s", third.State)
+		}
+		for _, r := range []gate.Record{rec, within} {
+			amount := *r.Act.Amount
+			_, err := l.End(bg, l.Scope, r, gate.Settlement{State: end, Amount: &amount}, nil)
+			must(t, err)
+		}
+		// Nobody can tell the counter of one that it began with: it stays counted, as one of an unknown outcome would.
+		spent := int64(60)
+		if end == gate.Done {
+			spent = 90
+		}
+		for _, name := range []string{"daily_limit", "all_time_limit"} {
+			w := rule.WindowDay
+			if name != "daily_limit" {
+				w = rule.WindowAll
+			}
+			if c := l.Counter(t, p, name, w, "USDC"); c.Spent != spent || c.Reserved != 0 {
+				t.Errorf("%s after both are %s: %+v; want %d spent", name, end, c, spent)
+			}
+		}
 	}
 }
