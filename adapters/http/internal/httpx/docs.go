@@ -155,16 +155,15 @@ func addLinks(paths map[string]any) {
 				if from == "get" && method == "delete" {
 					continue
 				}
-				params := maps.Clone(given)
-				params[param] = "$response.body#" + pointer
-				link(parent[from], o["operationId"], params)
+				link(parent[from], o["operationId"], given, param, pointer)
 			}
 		}
 	}
 }
 
-// link adds a link to the successful JSON answers of an operation.
-func link(op, to any, params map[string]any) {
+// link adds a link to the successful JSON answers of an operation: to another, whose parameter is what a pointer finds in the answer. A list
+// that is a bare array has no data.
+func link(op, to any, given map[string]any, param, pointer string) {
 	o, _ := op.(map[string]any)
 	id, _ := to.(string)
 	responses, _ := o["responses"].(map[string]any)
@@ -174,6 +173,12 @@ func link(op, to any, params map[string]any) {
 		if status[0] != '2' || content[contentJSON] == nil {
 			continue
 		}
+		media, _ := content[contentJSON].(map[string]any)
+		if schema, _ := media["schema"].(map[string]any); schema["type"] == huma.TypeArray {
+			pointer = strings.TrimPrefix(pointer, "/data")
+		}
+		params := maps.Clone(given)
+		params[param] = "$response.body#" + pointer
 		links, _ := r["links"].(map[string]any)
 		if links == nil {
 			links = make(map[string]any)
