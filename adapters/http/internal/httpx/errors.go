@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	humatext "github.com/danielgtaylor/huma/v2/validation"
 
 	"github.com/bureau-agents/bureau/ports/fault"
 )
@@ -171,6 +172,12 @@ func fieldOf(d *huma.ErrorDetail) fault.Field {
 			return fault.Field{Path: path, Message: "is required"}
 		}
 	}
+	if msg == humatext.MsgExpectedMatchExactlyOneSchema {
+		msg = "has none of the forms that it may have"
+		if kind := kindOf(d.Value); kind != "" {
+			msg += ": it is " + kind
+		}
+	}
 	for _, prefix := range []string{ // huma appends the parser's message to these, which repeats the value
 		"expected string to be RFC 5322 email", "expected string to be RFC 3986 uri", "expected string to be RFC 4122 uuid",
 		"expected string to be regex", "expected duration", "invalid value",
@@ -183,6 +190,21 @@ func fieldOf(d *huma.ErrorDetail) fault.Field {
 		path = "body"
 	}
 	return fault.Field{Path: path, Message: msg}
+}
+
+// kindOf names the kind of a decoded JSON value, "" for a text or an object, whose content is what is wrong.
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case float64, json.Number:
+		return "a number"
+	case []any:
+		return "a list"
+	}
+	return ""
 }
 
 // decodeError says what a JSON value has of the wrong type, without the value.
