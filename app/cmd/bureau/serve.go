@@ -29,8 +29,8 @@ replica. SIGKILL loses nothing that was acknowledged.
 Programs that agents choose run in sandboxes, for which the server must be root with CAP_SYS_ADMIN, or user namespaces be allowed. Where
 neither is so, the server logs it at its start, serves everything else, and refuses to run them.
 
-Flags are for what is typed often; ` + "`bureau help settings`" + ` lists every setting: models, Postgres, limits of sandboxes and files, Slack,
-GitHub, signing in.`,
+Flags are for what is typed often; ` + "`bureau help settings`" + ` lists every setting: models, Postgres, payment rails, limits of sandboxes and
+files, Slack, GitHub, signing in.`,
 		Example: `  bureau serve
   bureau serve --addr 0.0.0.0:8080 --data /var/lib/bureau
   BUREAU_DATABASE_URL=postgres://bureau@db/bureau BUREAU_ROOT_SECRET=$(cat secret) bureau serve`,
