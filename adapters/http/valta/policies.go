@@ -2,8 +2,12 @@ package valta
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"reflect"
 	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
@@ -35,6 +39,17 @@ func showPolicy(p policy.Policy) policyWire {
 		BlockedCategories: list(l.BlockedCategories), AllowedDomains: list(l.AllowedDomains), BlockedDomains: list(l.BlockedDomains),
 		CreatedAt: stampOf(p.CreatedAt), UpdatedAt: stampOf(p.UpdatedAt),
 	}
+}
+
+// maybePolicy is a policy, or null for none.
+type maybePolicy struct{ *policyWire }
+
+// MarshalJSON implements json.Marshaler.
+func (m maybePolicy) MarshalJSON() ([]byte, error) { return json.Marshal(m.policyWire) }
+
+// Schema implements huma.SchemaProvider.
+func (maybePolicy) Schema(r huma.Registry) *huma.Schema {
+	return &huma.Schema{AnyOf: []*huma.Schema{r.Schema(reflect.TypeFor[policyWire](), true, ""), {Type: "null"}}}
 }
 
 // list is a list that is never null.
@@ -122,13 +137,13 @@ func (f *face) registerPolicies() {
 		ID: "getPolicy", Method: http.MethodGet, Path: path, Tag: "policies",
 		Summary: "Read an agent's policy", Permission: account.PoliciesRead,
 		Description: "null when it has none: then it may not pay, unless the server allows that by default.",
-	}, func(ctx context.Context, in *AgentInput) (*output[*policyWire], error) {
+	}, func(ctx context.Context, in *AgentInput) (*output[maybePolicy], error) {
 		p, there, err := f.policy(ctx, *in)
 		if err != nil || !there {
-			return ok[*policyWire](nil), err
+			return ok(maybePolicy{}), err
 		}
 		w := showPolicy(p)
-		return ok(&w), nil
+		return ok(maybePolicy{&w}), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{

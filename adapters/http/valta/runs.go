@@ -45,7 +45,7 @@ type startRunInput struct {
 	AgentInput
 	Wait int `query:"wait" minimum:"0" maximum:"600" default:"60" doc:"How many seconds to wait for the outcome at most; 0 answers at once."`
 	Body struct {
-		Task    string `json:"task" minLength:"1" maxLength:"32000" doc:"What the agent should do."`
+		Task    string `json:"task" minLength:"1" maxLength:"32000" pattern:"\\S" patternDescription:"more than blanks" doc:"What the agent should do."`
 		Context string `json:"context,omitempty" maxLength:"100000" doc:"What else it should know, such as a deadline."`
 	}
 }

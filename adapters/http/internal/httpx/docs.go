@@ -70,7 +70,7 @@ func (f *Face) buildDocs() {
 var unusedSchemas = []string{"ErrorModel", "ErrorDetail"}
 
 // encodeDocument writes the document, with what the face does beyond the schemas: an optional property of a body may be null, no
-// text holds U+0000, integers have a size, and a pointer to an object that is always written may be null.
+// text holds U+0000, integers have a size, and a pointer that is always written may be null.
 func encodeDocument(doc *huma.OpenAPI) []byte {
 	b, err := json.Marshal(doc)
 	var tree map[string]any
@@ -89,7 +89,8 @@ func encodeDocument(doc *huma.OpenAPI) []byte {
 		schema, _ := schemas[name].(map[string]any)
 		all, _ := schema["properties"].(map[string]any)
 		for _, prop := range props {
-			if p, ok := all[prop].(map[string]any); ok && p["$ref"] != nil {
+			p, _ := all[prop].(map[string]any)
+			if _, single := p["type"].(string); single || p["$ref"] != nil {
 				all[prop] = orNull(p)
 			}
 		}
@@ -188,7 +189,8 @@ func link(op, to any, given map[string]any, param, pointer string) {
 	}
 }
 
-// nullable lists the properties of each schema that its Go type always writes and that may be nil. huma says so of plain values only.
+// nullable lists the properties of each schema that its Go type always writes and that may be nil. huma says so of plain values only, not
+// of objects and of types that make their own schema.
 func nullable(reg huma.Registry) map[string][]string {
 	found := make(map[string][]string)
 	for name := range reg.Map() {
@@ -198,7 +200,7 @@ func nullable(reg huma.Registry) map[string][]string {
 		}
 		for _, f := range reflect.VisibleFields(t) {
 			prop, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-			if f.Type.Kind() == reflect.Pointer && prop != "" && prop != "-" && !strings.Contains(options, "omitempty") {
+			if f.Type.Kind() == reflect.Pointer && f.Tag.Get("nullable") != "false" && prop != "" && prop != "-" && !strings.Contains(options, "omitempty") {
 				found[name] = append(found[name], prop)
 			}
 		}
