@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/adapters/payment/stripe"
 	"github.com/bureau-agents/bureau/adapters/payment/x402"
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
@@ -26,19 +27,23 @@ func paymentModule() fx.Option { return fx.Module("payments", fx.Provide(provide
 type paymentParts struct {
 	fx.In
 
-	Config  Config
-	Options options
-	Store   *bunstore.Store
-	Gate    *gate.Gate
-	Wallets *wallet.Service
-	Owners  owners
-	Trail   *audit.Service
+	Config    Config
+	Options   options
+	Store     *bunstore.Store
+	Gate      *gate.Gate
+	Wallets   *wallet.Service
+	Owners    owners
+	Trail     *audit.Service
+	Telemetry *otel.Telemetry
 }
 
 func providePayments(b base, p paymentParts) (*payment.Service, error) {
 	rails, err := newRails(p.Config, p.Options)
 	if err != nil {
 		return nil, err
+	}
+	for i, r := range rails {
+		rails[i] = otel.WrapRail(r, p.Telemetry)
 	}
 	return payment.NewService(payment.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: p.Store.Payments(), Approved: p.Store.Acts(), Gate: p.Gate,

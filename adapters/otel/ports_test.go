@@ -26,6 +26,8 @@ import (
 	"github.com/bureau-agents/bureau/ports/embedding/embeddingtest"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/llm/llmtest"
+	"github.com/bureau-agents/bureau/ports/payment"
+	"github.com/bureau-agents/bureau/ports/payment/paymenttest"
 	"github.com/bureau-agents/bureau/ports/rule"
 	"github.com/bureau-agents/bureau/ports/rule/ruletest"
 	"github.com/bureau-agents/bureau/ports/tool"
@@ -55,6 +57,7 @@ func exercise(t *testing.T, l *lab) {
 	_, _ = otel.WrapBlob(blobs, l.Telemetry).Put(ctx, "key", strings.NewReader("bytes"))
 	_ = otel.WrapBus(memory.New(), l.Telemetry).Publish(ctx, "topic", nil)
 	_ = otel.WrapJobs(func(context.Context, json.RawMessage) error { return nil }, l.Telemetry, "chore")(ctx, nil)
+	_, _ = otel.WrapRail(paymenttest.New("fake"), l.Telemetry).Lookup(ctx, payment.Charge{Key: "k"})
 	_ = otel.WrapTx(plain{}, l.Telemetry).Do(ctx, func(context.Context) error { return nil })
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://vendor.example/", http.NoBody)
 	if err != nil {

@@ -46,6 +46,7 @@ type Telemetry struct {
 	jobs      meter
 	egress    meter
 	runtime   meter
+	payment   meter
 	tx        *prometheus.HistogramVec
 
 	models, tools, rules, kinds *names
@@ -73,6 +74,8 @@ func New(cfg Config) (*Telemetry, error) {
 			callBuckets, "method"),
 		runtime: newMeter(r, "bureau_sandbox_calls_total", "bureau_sandbox_duration_seconds",
 			"Programs run and started in sandboxes, and sandboxes opened and removed.", callBuckets, "operation"),
+		payment: newMeter(r, "bureau_payment_rail_calls_total", "bureau_payment_rail_duration_seconds",
+			"Calls of payment rails; one that is declined is payment_required.", callBuckets, "rail", "operation"),
 		tx:     newTxMetric(r),
 		models: newNames("model", 100, cfg.Logger),
 		tools:  newNames("tool", 200, cfg.Logger),
