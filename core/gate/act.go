@@ -177,6 +177,13 @@ type Locker interface {
 	LockTurns(ctx context.Context, sc account.Scope, session id.Session) error
 }
 
+// Voter is what an Observer may be beside, when it wants to hear of approvals that are not the last one that is needed.
+type Voter interface {
+	// ActVoted is called, with the turns of the act's session locked, when a key has approved an act that goes on waiting for others, also
+	// when that key had done so before. The call is made inside the transaction that keeps the vote.
+	ActVoted(ctx context.Context, sc account.Scope, rec Record) error
+}
+
 // Ender is what an Observer may be beside, when it ends turns. VoidWith is called once, before the first act, with VoidSession, which
 // the Ender calls in the transactions in which it ends turns.
 type Ender interface {

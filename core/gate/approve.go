@@ -54,7 +54,7 @@ func (g *Gate) Approve(ctx context.Context, sc account.Scope, approval id.Approv
 				return err
 			}
 			if a.Voted(sc.Actor()) { // it was the same key's, sent twice at once
-				return nil
+				return g.tellVote(ctx, sc, rec)
 			}
 			a.Votes = append(a.Votes, policy.Vote{By: sc.Actor(), At: j.at})
 			if j.Outcome != policy.Denied && len(a.Votes) < max(a.Required, j.Approvals) {
@@ -95,8 +95,11 @@ func (g *Gate) vote(ctx context.Context, sc account.Scope, parked policy.Approva
 		if err := mayVote(sc, a, false); err != nil {
 			return err
 		}
-		if rec, err = g.d.Acts.Get(ctx, sc, a.Act); err != nil || a.Voted(sc.Actor()) {
+		if rec, err = g.d.Acts.Get(ctx, sc, a.Act); err != nil {
 			return err
+		}
+		if a.Voted(sc.Actor()) {
+			return g.tellVote(ctx, sc, rec)
 		}
 		if last = len(a.Votes)+1 >= a.Required; last {
 			return nil
@@ -115,7 +118,18 @@ func (g *Gate) keepVote(ctx context.Context, sc account.Scope, a policy.Approval
 	if err := g.d.Approvals.Decide(ctx, sc, a); err != nil {
 		return err
 	}
-	return g.note(ctx, sc, auditVoted, rec, nil)
+	if err := g.note(ctx, sc, auditVoted, rec, nil); err != nil {
+		return err
+	}
+	return g.tellVote(ctx, sc, rec)
+}
+
+// tellVote tells the observer of a vote that is not the last one.
+func (g *Gate) tellVote(ctx context.Context, sc account.Scope, rec Record) error {
+	if v, ok := g.observer.(Voter); ok {
+		return v.ActVoted(ctx, sc, rec)
+	}
+	return nil
 }
 
 // mayVote refuses the key that asked for the act itself, where others have to approve it.

@@ -61,6 +61,7 @@ type Policies interface {
 type Config struct {
 	DefaultAllow bool          // agents without a policy may pay; false denies with the rule "no_policy"
 	RuleTimeout  time.Duration // for one plugin rule over one act; 0 is policy.DefaultRuleTimeout
+	PastActs     int           // how many acts a Backtest walks at most; 0 is MaxPastActs
 }
 
 // Gate is the one path by which agents act. It is safe for concurrent use. Its methods open their own transactions and must
@@ -90,6 +91,12 @@ func New(d Deps, c Config) (*Gate, error) {
 	}
 	if c.RuleTimeout < 0 {
 		return nil, errors.New("gate: Config.RuleTimeout must not be negative")
+	}
+	if c.PastActs < 0 {
+		return nil, errors.New("gate: Config.PastActs must not be negative")
+	}
+	if c.PastActs == 0 {
+		c.PastActs = MaxPastActs
 	}
 	return &Gate{d: d, c: c, judge: policy.Judge{Rules: d.Rules, Timeout: c.RuleTimeout}}, nil
 }

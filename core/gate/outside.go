@@ -44,8 +44,15 @@ func (g *Gate) started(
 	if err := g.alert(ctx, sc, rec, j); err != nil {
 		return err
 	}
-	if rec.Act.outside() {
-		if err := g.note(ctx, sc, auditAllowed, rec, j); err != nil {
+	action := ""
+	switch {
+	case rec.Act.outside():
+		action = auditAllowed
+	case rec.Act.Action == rule.ActionToolCall && (len(j.verdicts) > 0 || len(j.counters) > 0):
+		action = auditToolAllowed // the note of its end cannot say what rules and counters said at its beginning
+	}
+	if action != "" {
+		if err := g.note(ctx, sc, action, rec, j); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -60,9 +61,12 @@ func Replay(agent id.Agent, metadata []byte, lookup func(p id.Policy, version in
 		c.Policies = append(c.Policies, found)
 	}
 	if n.Basis == "" && policy.Judged(c.Subject.Action) && !c.Verdicts.Covers(c.Policies) {
-		return Replayed{}, policy.ErrEvidence.Withf("the entry does not say what the rules said; it notes an end, and not the decision")
+		return Replayed{}, endOnly("what the rules said")
 	}
 	now, err := policy.Replay(c)
+	if n.Basis == "" && errors.Is(err, policy.ErrEvidence) {
+		return Replayed{}, endOnly("how full the counters were")
+	}
 	if err != nil {
 		return Replayed{}, err
 	}
@@ -79,6 +83,12 @@ func Replay(agent id.Agent, metadata []byte, lookup func(p id.Policy, version in
 		}
 	}
 	return r, nil
+}
+
+// endOnly answers for the entry of an act's end: what its decision rested on is in the entry of its beginning, or of its approval.
+func endOnly(lacks string) error {
+	return policy.ErrEvidence.Withf("the entry notes how the act ended and does not say %s when it was decided; "+
+		"the entry of its authorization, transaction_authorized or tool_authorized with the same act_id, can be replayed", lacks)
 }
 
 func wouldText(o *policy.Observation) string {

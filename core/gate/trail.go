@@ -12,20 +12,21 @@ import (
 
 // The actions that the gate writes into the audit trail.
 const (
-	auditCompleted = "transaction_completed"
-	auditBlocked   = "transaction_blocked" // a payment or transfer that was denied
-	auditViolation = "policy_violation"    // any other act that was denied
-	auditTool      = "tool_called"
-	auditAllowed   = "transaction_authorized" // a payment over a rail that may now leave
-	auditRequested = "approval_requested"
-	auditVoted     = "approval_voted" // approved by one of several who have to
-	auditApproved  = "approval_approved"
-	auditDenied    = "approval_denied"
-	auditExpired   = "approval_expired"
-	auditVoided    = "approval_voided"
-	auditBudget    = "budget_alert" // a level of a cap was reached, or the cap has denied an act
-	auditFrozen    = "agent_frozen"
-	auditUnfrozen  = "agent_unfrozen"
+	auditCompleted   = "transaction_completed"
+	auditBlocked     = "transaction_blocked" // a payment or transfer that was denied
+	auditViolation   = "policy_violation"    // any other act that was denied
+	auditTool        = "tool_called"
+	auditAllowed     = "transaction_authorized" // a payment over a rail that may now leave
+	auditToolAllowed = "tool_authorized"        // a tool call that rules or budgets have judged begins
+	auditRequested   = "approval_requested"
+	auditVoted       = "approval_voted" // approved by one of several who have to
+	auditApproved    = "approval_approved"
+	auditDenied      = "approval_denied"
+	auditExpired     = "approval_expired"
+	auditVoided      = "approval_voided"
+	auditBudget      = "budget_alert" // a level of a cap was reached, or the cap has denied an act
+	auditFrozen      = "agent_frozen"
+	auditUnfrozen    = "agent_unfrozen"
 
 	auditTenantFrozen   = "tenant_frozen"
 	auditTenantUnfrozen = "tenant_unfrozen"

@@ -23,7 +23,7 @@ func (s *Service) Attach(ctx context.Context, sc account.Scope, session id.Sessi
 		if err := s.d.Repository.Insert(ctx, sc, p); err != nil {
 			return err
 		}
-		return s.note(ctx, sc, "policy_created", p)
+		return s.keep(ctx, sc, "policy_created", p)
 	})
 	if err != nil {
 		return Policy{}, err

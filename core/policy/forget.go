@@ -19,7 +19,20 @@ func (s *Service) ForgetAgent(ctx context.Context, sc account.Scope, agent id.Ag
 	return s.forget(ctx, sc, Filter{Agent: agent})
 }
 
+// ForgetSession removes the policies of a session that is being deleted, whose turns the transaction in ctx has locked: nothing acts there any
+// more, so it waits for nobody, and takes none of the locks that come before turns. Their versions, and that they are gone, are kept.
+func (s *Service) ForgetSession(ctx context.Context, sc account.Scope, session id.Session) error {
+	return s.each(ctx, sc, Filter{Session: session}, func(ctx context.Context, p Policy) error {
+		return s.remove(ctx, sc, p)
+	})
+}
+
 func (s *Service) forget(ctx context.Context, sc account.Scope, f Filter) error {
+	return s.each(ctx, sc, f, func(ctx context.Context, p Policy) error { return s.Delete(ctx, sc, p.ID) })
+}
+
+// each calls remove with every policy that f chooses, in one transaction.
+func (s *Service) each(ctx context.Context, sc account.Scope, f Filter, remove func(context.Context, Policy) error) error {
 	return s.d.TX.Do(ctx, func(ctx context.Context) error {
 		for {
 			p, err := s.d.Repository.List(ctx, sc, f, page.Request{Limit: MaxPerScope})
@@ -27,7 +40,7 @@ func (s *Service) forget(ctx context.Context, sc account.Scope, f Filter) error 
 				return err
 			}
 			for _, one := range p.Items {
-				if err := s.Delete(ctx, sc, one.ID); err != nil {
+				if err := remove(ctx, one); err != nil {
 					return err
 				}
 			}

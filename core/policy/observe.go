@@ -96,3 +96,9 @@ func (a Assessment) Would() *Observation {
 func (a Assessment) Passes(p id.Policy) bool {
 	return !slices.ContainsFunc(a.Observed, func(o Observation) bool { return o.Policy == p && o.Outcome == Denied })
 }
+
+// Includes reports whether a policy of this scope holds for w.
+func (s Scope) Includes(w Whom) bool {
+	return s.Tenant || !s.Swarm.IsZero() && s.Swarm == w.Swarm || !s.Agent.IsZero() && s.Agent == w.Agent ||
+		!s.Session.IsZero() && s.Session == w.Session
+}

@@ -79,21 +79,8 @@ func (s *Service) create(ctx context.Context, sc account.Scope, r CreateRequest,
 	if err := s.check(ctx, sc, p); err != nil {
 		return Policy{}, err
 	}
-	if swarm := p.Scope.Swarm; !swarm.IsZero() {
-		if s.d.Swarms == nil {
-			return Policy{}, id.NotFound[id.SwarmKind](swarm.String())
-		}
-		if err := s.d.Swarms.Exists(ctx, sc, swarm); err != nil {
-			return Policy{}, err
-		}
-	}
-	if session := p.Scope.Session; !session.IsZero() {
-		if s.d.Sessions == nil {
-			return Policy{}, id.NotFound[id.SessionKind](session.String())
-		}
-		if err := s.d.Sessions.Exists(ctx, sc, session); err != nil {
-			return Policy{}, err
-		}
+	if err := s.scoped(ctx, sc, p.Scope); err != nil {
+		return Policy{}, err
 	}
 	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
 		if err := s.d.Repository.LockScope(ctx, sc, p.Scope); err != nil {
@@ -118,6 +105,23 @@ func (s *Service) create(ctx context.Context, sc account.Scope, r CreateRequest,
 		return Policy{}, err
 	}
 	return p, nil
+}
+
+// scoped returns id.NotFound when the tenant has no such swarm or session.
+func (s *Service) scoped(ctx context.Context, sc account.Scope, scope Scope) error {
+	if swarm := scope.Swarm; !swarm.IsZero() {
+		if s.d.Swarms == nil {
+			return id.NotFound[id.SwarmKind](swarm.String())
+		}
+		return s.d.Swarms.Exists(ctx, sc, swarm)
+	}
+	if session := scope.Session; !session.IsZero() {
+		if s.d.Sessions == nil {
+			return id.NotFound[id.SessionKind](session.String())
+		}
+		return s.d.Sessions.Exists(ctx, sc, session)
+	}
+	return nil
 }
 
 // Get returns a policy.
@@ -196,11 +200,15 @@ func (s *Service) Delete(ctx context.Context, sc account.Scope, policy id.Policy
 		if err := s.d.Repository.LockScope(ctx, sc, p.Scope); err != nil && fault.KindOf(err) != fault.NotFound {
 			return err
 		}
-		if err := s.d.Repository.Delete(ctx, sc, policy); err != nil {
-			return err
-		}
-		return s.note(ctx, sc, "policy_deleted", p)
+		return s.remove(ctx, sc, p)
 	})
+}
+
+func (s *Service) remove(ctx context.Context, sc account.Scope, p Policy) error {
+	if err := s.d.Repository.Delete(ctx, sc, p.ID); err != nil {
+		return err
+	}
+	return s.note(ctx, sc, "policy_deleted", p)
 }
 
 // check validates the policy and, by the rules themselves, their configurations.

@@ -41,7 +41,7 @@ func (s *Service) Restore(ctx context.Context, sc account.Scope, policy id.Polic
 }
 
 // Draft returns the policy that Create would make of r, or the next version of replace, without storing it. It checks the same, but
-// for whether there is whom the scope names. With replace, the scope is that of the policy that is replaced.
+// for whether there is an agent whom the scope names. With replace, the scope is that of the policy that is replaced.
 func (s *Service) Draft(ctx context.Context, sc account.Scope, r CreateRequest, replace id.Policy) (Policy, error) {
 	now := clock.Stored(s.d.Clock.Now())
 	p := Policy{
@@ -55,5 +55,8 @@ func (s *Service) Draft(ctx context.Context, sc account.Scope, r CreateRequest, 
 		}
 		p.ID, p.Scope, p.Version, p.CreatedAt = old.ID, old.Scope, old.Version+1, old.CreatedAt
 	}
-	return p, s.check(ctx, sc, p)
+	if err := s.check(ctx, sc, p); err != nil || !replace.IsZero() {
+		return p, err
+	}
+	return p, s.scoped(ctx, sc, p.Scope)
 }

@@ -47,6 +47,31 @@ type Counter struct {
 	// in that bucket.
 }
 
+// Since returns from when on payments and transfers matter for the windows that the policy looks at when one is decided at this moment; the
+// zero time: from ever.
+func (p Policy) Since(at time.Time) time.Time {
+	if p.AsksForPayee() {
+		return time.Time{}
+	}
+	since := at
+	look := func(w rule.Window) bool {
+		start, ok := WindowStart(w, at)
+		if begin := WindowSince(Key{Window: w, Start: start}); ok && begin.Before(since) {
+			since = begin
+		}
+		return w != rule.WindowAll && w != WindowRun
+	}
+	for _, w := range p.Limits.AllWindows() {
+		if (w.Measure == MeasureAmount || w.Measure == MeasureCount) && !look(w.span()) {
+			return time.Time{}
+		}
+	}
+	if s := p.Limits.Structuring; s != nil {
+		look(minutesWindow(s.WithDefaults().Window))
+	}
+	return since
+}
+
 // CounterName is the name and the unit of counters.
 type CounterName struct {
 	Name string

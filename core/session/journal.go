@@ -533,6 +533,18 @@ func (j *Journal) ActEnded(ctx context.Context, sc account.Scope, rec gate.Recor
 	return j.resume(ctx, sc, t, before, after)
 }
 
+var _ gate.Voter = (*Journal)(nil)
+
+// ActVoted implements gate.Voter: a user.tool_confirmation that others have to give, too, is in the log, and the act goes on waiting.
+func (j *Journal) ActVoted(ctx context.Context, sc account.Scope, rec gate.Record) error {
+	c, ok := ctx.Value(confirmationKey{}).(confirmation)
+	if !ok || c.use != rec.Act.ToolUse {
+		return nil
+	}
+	_, err := j.append(ctx, sc, Append{Session: rec.Act.Session}, []Entry{c.entry})
+	return err
+}
+
 // ResultOf says in words for the model what became of an act.
 func ResultOf(rec gate.Record) ToolResultBody {
 	switch rec.State {

@@ -164,6 +164,13 @@ type Leases interface {
 	Waiting(ctx context.Context, before time.Time, limit int) ([]Ref, error)
 }
 
+// Policies keeps what may be done in a session. app wires core/policy.
+type Policies interface {
+	// ForgetSession removes the policies of a session that is being deleted, in the transaction of ctx, which has locked the session's turns.
+	// Having none is no error.
+	ForgetSession(ctx context.Context, sc account.Scope, session id.Session) error
+}
+
 // Ref names a session with its tenant.
 type Ref struct {
 	Tenant  id.Tenant

@@ -218,7 +218,7 @@ func noSuchUse(in Input, i int) error {
 }
 
 // decide carries a confirmation of a parked act to the gate. The event is appended in the gate's transaction, before what it
-// causes.
+// causes; where several have to approve, all but the last one cause nothing, and are appended likewise.
 func (s *Service) decide(ctx context.Context, sc account.Scope, u ToolUse, in Input) (Event, error) {
 	now := clock.Stored(s.d.Clock.Now())
 	data, err := encodeBody(in.body())

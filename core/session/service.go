@@ -65,6 +65,8 @@ type Deps struct {
 	Rubrics      Rubrics
 	Stores       MemoryStores
 	Keeper       keeper.Keeper
+
+	Policies Policies // nil: sessions have none of their own
 }
 
 // Service is what faces do with sessions. It is safe for concurrent use.
@@ -275,7 +277,10 @@ func (s *Service) Archive(ctx context.Context, sc account.Scope, session id.Sess
 // Delete makes a session disappear; what runs or waits in it is stopped. Its log is kept for the audit, out of reach.
 func (s *Service) Delete(ctx context.Context, sc account.Scope, session id.Session) error {
 	return s.end(ctx, sc, session, "the session was deleted", SessionDeleted, func(ctx context.Context, now time.Time) (bool, error) {
-		return true, s.d.Repository.Delete(ctx, sc, session, now)
+		if err := s.d.Repository.Delete(ctx, sc, session, now); err != nil {
+			return true, err
+		}
+		return true, s.forgetPolicies(ctx, sc, session)
 	})
 }
 
@@ -309,6 +314,18 @@ func (s *Service) end(ctx context.Context, sc account.Scope, session id.Session,
 	})
 }
 
+func (s *Service) forgetPolicies(ctx context.Context, sc account.Scope, sessions ...id.Session) error {
+	if s.d.Policies == nil {
+		return nil
+	}
+	for _, of := range sessions {
+		if err := s.d.Policies.ForgetSession(ctx, sc, of); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Destroy removes every session of an agent that is being destroyed, logs included, and stops what runs in them. It joins the
 // transaction in ctx.
 func (s *Service) Destroy(ctx context.Context, sc account.Scope, agent id.Agent) error {
@@ -317,7 +334,10 @@ func (s *Service) Destroy(ctx context.Context, sc account.Scope, agent id.Agent)
 			return err
 		}
 		gone, err := s.d.Repository.Destroy(ctx, sc, agent)
-		if err != nil || s.ended == nil {
+		if err != nil {
+			return err
+		}
+		if err := s.forgetPolicies(ctx, sc, gone...); err != nil || s.ended == nil {
 			return err
 		}
 		s.d.TX.AfterCommit(ctx, func() {

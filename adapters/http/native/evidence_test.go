@@ -3,7 +3,9 @@ package native
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
 )
@@ -122,5 +124,78 @@ func TestReplay(t *testing.T) {
 	f.wantError(f.do(http.MethodPost, "/v1/audit/ae_01h00000000000000000000000/replay", ""), 404, "not_found_error", "audit_entry_not_found")
 	if list := f.want(200, http.MethodGet, "/v1/audit?actor="+f.admin.Key.String()+"&action=transaction_blocked&to=2030-01-01T00:00:00Z", ""); len(list.get("data").([]any)) != 1 {
 		t.Errorf("%s", list.body)
+	}
+}
+
+func TestSimulateProposed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, withGate)
+	agent, wallet := f.funded("100")
+	stored := f.policy(agent, `{"daily_limit":"50"}`).get("id").(string)
+	for _, n := range []string{"10", "20", "5"} {
+		f.clock.Advance(time.Minute)
+		wantDecision(t, f.pay(wallet, n, ""), "completed", nil)
+	}
+	simulate := func(rest string) answer {
+		return f.want(200, http.MethodPost, "/v1/policies/simulate", fmt.Sprintf(`{"agent_id":%q,"amount":"20"%s}`, agent, rest))
+	}
+	for rest, rule := range map[string]any{
+		``: "daily_limit", // 35 of 50 are spent
+		`,"policy":{"limits":{"daily_limit":"60"}},"replace":"` + stored + `"`:     nil,
+		`,"policy":{"scope":{"tenant":true},"limits":{"max_per_transaction":"1"}}`: "max_per_transaction",
+		`,"policy":{"limits":{"weekly_limit":"54"}},"replace":"` + stored + `"`:    "weekly_limit", // what was spent counts
+	} {
+		if got := simulate(rest); got.get("rule") != rule {
+			t.Errorf("%s: %s; want %v", rest, got.body, rule)
+		}
+	}
+	other := f.newAgent()
+	if got := simulate(`,"policy":{"scope":{"agent_id":"` + other + `"},"limits":{"max_per_transaction":"1"}}`); got.get("rule") != "daily_limit" {
+		t.Errorf("a policy of another agent: %s", got.body)
+	}
+	history := func(rest string) answer {
+		return f.want(200, http.MethodPost, "/v1/policies/simulate/history", `{"from":"2026-07-01T00:00:00Z",`+rest+`}`)
+	}
+	// 20 would be denied and not count, so that 5 fits.
+	got := history(`"policy":{"scope":{"tenant":true},"limits":{"daily_limit":"15"},"rules":[{"plugin":"spend_limit","config":{"never":"x"}}]}`)
+	if got.get("acts") != 3.0 || got.get("allowed") != 2.0 || got.get("would_deny") != 1.0 || got.get("skipped_rules").([]any)[0] != "spend_limit" {
+		t.Errorf("%s", got.body)
+	}
+	amounts := got.get("amounts").([]any)[0].(map[string]any)
+	changed := got.get("changed").([]any)[0].(map[string]any)
+	if amounts["total"] != "35.00" || amounts["would_deny"] != "20.00" || changed["rule"] != "daily_limit" || changed["agent_id"] != agent {
+		t.Errorf("%s", got.body)
+	}
+	first := history(`"limit":1,"policy":{"limits":{"require_approval_above":"6"}},"replace":"` + stored + `"`)
+	if first.get("would_park") != 2.0 || first.get("has_more") != true || first.get("changed").([]any)[0].(map[string]any)["amount"].(map[string]any)["amount"] != "10.00" {
+		t.Errorf("%s", first.body)
+	}
+	second := history(`"limit":1,"cursor":"` + first.get("next_page").(string) + `","policy":{"limits":{"require_approval_above":"6"}},"replace":"` + stored + `"`)
+	if second.get("has_more") != false || second.get("changed").([]any)[0].(map[string]any)["amount"].(map[string]any)["amount"] != "20.00" {
+		t.Errorf("%s", second.body)
+	}
+	// A window that began before from is filled with what was spent before.
+	late := f.want(200, http.MethodPost, "/v1/policies/simulate/history", `{"from":"2026-07-15T12:32:30Z","policy":{"scope":{"tenant":true},"limits":{"daily_limit":"34"}}}`)
+	if late.get("acts") != 1.0 || late.get("would_deny") != 1.0 {
+		t.Errorf("%s", late.body)
+	}
+	if late.get("truncated") != false || late.get("from") != "2026-07-15T12:32:30.000Z" {
+		t.Errorf("%s", late.body)
+	}
+	for _, scope := range []string{`"agent_id":"agent_01h00000000000000000000000"`, `"swarm_id":"swarm_01h00000000000000000000000"`} {
+		body := `{"policy":{"scope":{` + scope + `}}`
+		f.want(404, http.MethodPost, "/v1/policies/simulate/history", body+`,"from":"2026-07-01T00:00:00Z"}`)
+		f.want(404, http.MethodPost, "/v1/policies/simulate", body+`,"amount":"1","agent_id":"`+agent+`"}`)
+	}
+	for body, path := range map[string]string{
+		`{"from":"2026-07-01T00:00:00Z","policy":{}}`:                                                      "policy.scope",
+		`{"from":"2026-07-01T00:00:00Z","policy":{"scope":{"tenant":true},"limits":{"daily_limit":"-1"}}}`: "policy.limits.daily_limit",
+		`{"from":"2026-07-01T00:00:00Z","to":"2026-07-01T00:00:00Z","policy":{"scope":{"tenant":true}}}`:   "to",
+		`{"from":"2026-07-01T00:00:00Z","cursor":"x","policy":{"scope":{"tenant":true}}}`:                  "cursor",
+	} {
+		got := f.do(http.MethodPost, "/v1/policies/simulate/history", body)
+		if got.StatusCode != 400 || !strings.Contains(string(got.body), path) {
+			t.Errorf("%s: %d %s; want %s", body, got.StatusCode, got.body, path)
+		}
 	}
 }

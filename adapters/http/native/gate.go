@@ -13,6 +13,7 @@ import (
 	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/wallet"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/rule"
@@ -131,7 +132,11 @@ func (f *face) showPayment(ctx context.Context, rec gate.Record) (*output[paymen
 		if err != nil {
 			return nil, err
 		}
-		w.Approval = ptr(showApproval(a))
+		show, err := f.approvals(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		w.Approval = ptr(show(a))
 	}
 	return ok(w), nil
 }
@@ -230,6 +235,9 @@ type simulateBody struct {
 	Tool        string         `json:"tool,omitempty" maxLength:"1024"`
 	Arguments   map[string]any `json:"arguments,omitempty"`
 	Tokens      int64          `json:"tokens,omitempty" minimum:"0"`
+
+	Policy  *draftPolicyBody `json:"policy,omitempty" doc:"A policy that is not stored, and is judged as though it were."`
+	Replace string           `json:"replace,omitempty" doc:"The stored policy in whose place policy is judged, with its scope."`
 }
 
 // TransformSchema implements huma.SchemaTransformer.
@@ -299,7 +307,7 @@ func (f *face) registerPayments() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "simulateDecision", Method: http.MethodPost, Path: "/v1/policies/simulate", Tag: "policies", Strict: true,
 		Example: `{"agent_id":"agent_01h...","amount":{"amount":"20.00","currency":"USDC"},"payee":"vendor.example"}`,
-		Summary: "Ask what would be decided about an act", Permission: account.PoliciesRead,
+		Summary: "Ask what would be decided about an act", Permission: account.PoliciesRead, Statuses: []int{http.StatusServiceUnavailable},
 		Description: "Everything is judged as it is at this moment: standing, policies, plugin rules, windows and funds. Nothing is done or kept.",
 	}, f.simulate)
 }
@@ -329,7 +337,18 @@ func (f *face) simulate(ctx context.Context, in *simulateInput) (*output[decisio
 			return nil, err
 		}
 	}
-	d, err := f.deps.Gate.Simulate(ctx, httpx.Scope(ctx), act)
+	var d policy.Decision
+	switch {
+	case in.Body.Policy != nil:
+		var p policy.Policy
+		if p, err = f.draft(ctx, *in.Body.Policy, in.Body.Replace); err == nil {
+			d, err = f.deps.Gate.SimulateWith(ctx, httpx.Scope(ctx), act, p)
+		}
+	case in.Body.Replace != "":
+		err = fault.Invalidf("policy", "is required beside replace")
+	default:
+		d, err = f.deps.Gate.Simulate(ctx, httpx.Scope(ctx), act)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -177,6 +177,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerReconciliation()
 	f.registerRuns()
 	f.registerPolicyVersions()
+	f.registerBacktest()
 	f.registerServer()
 	f.registerSessions()
 	f.registerSkills()

@@ -206,7 +206,7 @@ func (l *runLab) node(s *Store) *runNode {
 	l.must(err)
 	n.sessions, err = session.NewService(session.Deps{
 		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Repository: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(),
-		Journal: n.journal, Hub: n.hub, Agents: agents, Gate: n.gate, Spendings: s.Spendings(),
+		Journal: n.journal, Hub: n.hub, Agents: agents, Gate: n.gate, Spendings: s.Spendings(), Policies: l.Policies,
 	})
 	l.must(err)
 	n.tasks = l.newTasks(n, over, agents)

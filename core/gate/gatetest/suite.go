@@ -98,6 +98,7 @@ func Run(t *testing.T, cfg Config) {
 	}
 	for name, test := range map[string]func(*testing.T, *Lab){
 		"Votes": testVotes, "VotesRaised": testVotesRaised, "VoteAtOnce": testVoteRace, "PolicyObserves": testObserve, "DecisionsReplay": testReplay,
+		"Backtest": testBacktest, "PoliciesOfSessions": testSessionPolicies,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -110,6 +111,10 @@ func Run(t *testing.T, cfg Config) {
 			test(t, NewLab(t, cfg.New(t), Options{}))
 		})
 	}
+	t.Run("BacktestTruncated", func(t *testing.T) {
+		t.Parallel()
+		testBacktestTruncated(t, NewLab(t, cfg.New(t), Options{Config: gate.Config{PastActs: 3}}))
+	})
 	t.Run("DefaultAllow", func(t *testing.T) {
 		t.Parallel()
 		l := NewLab(t, cfg.New(t), Options{Config: gate.Config{DefaultAllow: true}})
