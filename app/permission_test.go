@@ -191,6 +191,21 @@ func TestPermissionsWithin(t *testing.T) {
 		key(account.AgentsWrite, account.PoliciesWrite).In(t).Call("POST", path, run, nil)
 	})
 
+	t.Run("swarms of agents", func(t *testing.T) {
+		var swarm, made struct{ ID string }
+		w.api.Call("POST", "/v1/swarms", m{"name": "capped"}, &swarm)
+		agent := m{"name": "member", "model": "offline", "swarm_id": swarm.ID}
+		clerk := key(account.AgentsRead, account.AgentsWrite).In(t)
+		clerk.Refuse(403, "POST", "/v1/agents", agent)
+		if found := apptest.All[m](w.api, "/v1/swarms/"+swarm.ID+"/agents"); len(found) != 0 {
+			t.Errorf("joined: %v", found)
+		}
+		w.api.Call("POST", "/v1/agents", agent, &made)
+		clerk.Refuse(403, "PATCH", "/v1/agents/"+made.ID, m{"swarm_id": nil})
+		clerk.Call("PATCH", "/v1/agents/"+made.ID, m{"swarm_id": swarm.ID, "description": "stays"}, nil)
+		key(account.AgentsWrite, account.SwarmsWrite).In(t).Call("PATCH", "/v1/agents/"+made.ID, m{"swarm_id": nil}, nil)
+	})
+
 	t.Run("notices", func(t *testing.T) {
 		path := "/v1/agents/" + w.agent
 		w.api.Call("POST", path+"/wallet/deposits", m{"amount": usdc("5"), "description": "funds"}, nil)

@@ -187,8 +187,13 @@ func (s *Service) Leave(ctx context.Context, sc account.Scope, swarm id.Swarm, a
 	})
 }
 
-// Assign is Join, and for the zero swarm it takes the agent out of whichever it is in.
+// Assign is Join, and for the zero swarm it takes the agent out of whichever it is in. It is for callers that change agents, so it checks
+// that they may change swarms, too: which policies hold for an agent depends on its swarm. account.ErrForbidden without
+// account.SwarmsWrite.
 func (s *Service) Assign(ctx context.Context, sc account.Scope, a id.Agent, swarm id.Swarm) error {
+	if err := sc.Require(account.SwarmsWrite); err != nil {
+		return err
+	}
 	return s.move(ctx, sc, a, func(agent.Agent) (id.Swarm, error) { return swarm, nil })
 }
 

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -458,7 +459,7 @@ type AgentFields struct {
 	Multiagent        opt[map[string]json.RawMessage] `json:"multiagent,omitempty" doc:"Whom the agent may delegate to."`
 	CallableAgents    opt[[]json.RawMessage]          `json:"callable_agents,omitempty" doc:"Another way to write a multiagent of type coordinator."`
 	ExecutionIdentity opt[identityWire]               `json:"execution_identity,omitempty"`
-	SwarmID           opt[string]                     `json:"swarm_id,omitempty" maxLength:"128" doc:"The swarm that the agent belongs to; not a part of its versions."`
+	SwarmID           opt[string]                     `json:"swarm_id,omitempty" maxLength:"128" doc:"The swarm that the agent belongs to; not a part of its versions. Another one needs the scope swarms:write, too."`
 	Metadata          opt[metadataPatch]              `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
 }
 
@@ -634,6 +635,11 @@ func (f *face) registerAgents() {
 		if err != nil {
 			return nil, err
 		}
+		if !swarm.IsZero() { // before the agent is made
+			if err := httpx.Scope(ctx).Require(account.SwarmsWrite); err != nil {
+				return nil, err
+			}
+		}
 		a, err := f.deps.Agents.Create(ctx, httpx.Scope(ctx), p.Apply(agent.Config{}))
 		if err != nil {
 			return nil, err
@@ -770,6 +776,11 @@ func (f *face) updateAgent(ctx context.Context, in *updateAgentInput) (*output[a
 	swarm, err := f.readSwarm(ctx, in.Body.SwarmID)
 	if err != nil {
 		return nil, err
+	}
+	if sc := httpx.Scope(ctx); in.Body.SwarmID.set && !sc.Can(account.SwarmsWrite) { // before anything is changed
+		if now, err := f.deps.Agents.Get(ctx, sc, agentID); err != nil || now.Swarm != swarm {
+			return nil, cmp.Or(err, sc.Require(account.SwarmsWrite))
+		}
 	}
 	a, err := f.deps.Agents.Update(ctx, httpx.Scope(ctx), agentID, p)
 	if err != nil {
