@@ -80,7 +80,7 @@ func TestAgentMinimal(t *testing.T) {
 	want := decode(t, fmt.Sprintf(`{
 		"id": %q, "type": "agent", "name": "A", "version": 1, "description": null, "system": null,
 		"model": {"id": "offline", "speed": "standard"}, "tools": [], "mcp_servers": [], "skills": [], "multiagent": null, "metadata": {},
-		"execution_identity": {"type": "service_account"}, "standing": "active", "swarm_id": null,
+		"execution_identity": {"type": "service_account"}, "standing": "active", "frozen_by": [], "swarm_id": null,
 		"created_at": "2026-07-15T12:30:00.000Z", "updated_at": "2026-07-15T12:30:00.000Z", "archived_at": null
 	}`, agentID))
 	u, err := id.Parse[id.AgentKind](agentID)
@@ -147,7 +147,7 @@ func TestAgentFull(t *testing.T) {
 		"multiagent": {"type": "coordinator", "agents": [
 			{"type": "agent", "id": %[2]q, "version": 1}, {"type": "agent", "id": %[1]q, "version": 1}, {"type": "advisor", "model": "m2"}]},
 		"execution_identity": {"type": "aws_role", "role_arn": "arn:aws:iam::1:role/x"},
-		"standing": "active", "swarm_id": null,
+		"standing": "active", "frozen_by": [], "swarm_id": null,
 		"created_at": "2026-07-15T12:30:00.000Z", "updated_at": "2026-07-15T12:30:00.000Z", "archived_at": null
 	}`, agentID, other))
 	got := f.want(200, http.MethodGet, "/v1/agents/"+agentID, "")

@@ -111,7 +111,7 @@ func TestPayments(t *testing.T) {
 	wantDecision(t, paid, "completed", nil)
 	want := map[string]any{
 		"id": paid.get("id"), "type": "payment", "status": "completed", "approved": true, "agent_id": agent, "to_agent_id": nil,
-		"amount": amount("20.50"), "payee": "https://api.vendor.example/x", "category": "software", "description": "seats",
+		"rail": "ledger", "payment_id": nil, "amount": amount("20.50"), "payee": "https://api.vendor.example/x", "category": "software", "description": "seats",
 		"approval": nil, "error": nil, "created_at": "2026-07-15T12:30:00.000Z",
 		"decision": map[string]any{
 			"outcome": "allow", "rule": nil, "reason": nil, "would": nil,
@@ -263,7 +263,7 @@ func TestApprovals(t *testing.T) {
 	}
 	fourth := f.pay(wallet, "13", "")
 	frozen := f.want(200, http.MethodPost, "/v1/agents/"+agent+"/freeze", "")
-	if d := cmp.Diff(map[string]any{"id": agent, "type": "agent", "standing": "frozen", "stopped": 1.0, "in_flight": 0.0}, frozen.json); d != "" {
+	if d := cmp.Diff(map[string]any{"id": agent, "type": "agent", "standing": "frozen", "stopped": 1.0, "in_flight": 0.0, "turns": 0.0, "voided": 1.0}, frozen.json); d != "" {
 		t.Error(d)
 	}
 	if void := f.want(200, http.MethodGet, "/v1/approvals/"+fourth.get("approval", "id").(string), ""); void.get("status") != "denied" {

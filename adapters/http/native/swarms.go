@@ -84,7 +84,7 @@ type listSwarmsInput struct {
 
 	Slug     string `query:"slug" doc:"The swarm with this slug."`
 	Search   string `query:"search" doc:"Swarms with this in their name, whatever the case."`
-	Standing string `query:"standing" enum:"active,frozen"`
+	Standing string `query:"standing" enum:"active,frozen" doc:"Only those."`
 }
 
 type listSwarmAgentsInput struct {

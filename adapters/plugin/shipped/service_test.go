@@ -575,6 +575,7 @@ func TestRealPlugins(t *testing.T) {
 	}
 	want := map[string]skill.Kind{
 		"calculator": skill.KindSkill, "http_fetch": skill.KindSkill, "spend_limit": skill.KindRule, "approval_threshold": skill.KindRule,
+		"business_hours": skill.KindRule, "cel": skill.KindRule, "payee_list": skill.KindRule,
 	}
 	if d := cmp.Diff(want, kinds); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
