@@ -42,10 +42,10 @@ func showPolicy(p policy.Policy) policyWire {
 }
 
 // maybePolicy is a policy, or null for none.
-type maybePolicy struct{ *policyWire }
+type maybePolicy struct{ policy *policyWire }
 
 // MarshalJSON implements json.Marshaler.
-func (m maybePolicy) MarshalJSON() ([]byte, error) { return json.Marshal(m.policyWire) }
+func (m maybePolicy) MarshalJSON() ([]byte, error) { return json.Marshal(m.policy) }
 
 // Schema implements huma.SchemaProvider.
 func (maybePolicy) Schema(r huma.Registry) *huma.Schema {
