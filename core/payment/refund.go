@@ -118,14 +118,14 @@ func (s *Service) enterRefund(ctx context.Context, sc account.Scope, of id.Payme
 	})
 }
 
-// dropRefund forgets a refund that will not come.
+// dropRefund forgets a refund that will not come, with its key: asked again under it, it is another try.
 func (s *Service) dropRefund(ctx context.Context, sc account.Scope, of id.Payment) error {
 	return s.d.TX.Do(ctx, func(ctx context.Context) error {
 		p, err := s.d.Repository.Lock(ctx, sc, of)
 		if err != nil {
 			return err
 		}
-		p.Refunding, p.DueAt, p.Asked = 0, nil, 0
+		p.Refunding, p.RefundKey, p.DueAt, p.Asked = 0, "", nil, 0
 		return s.d.Repository.Update(ctx, sc, p)
 	})
 }

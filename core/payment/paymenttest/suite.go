@@ -48,6 +48,7 @@ func Run(t *testing.T, c Config) {
 		{"destroyed", testDestroyed},
 		{"list", testList},
 		{"fetch", testFetch},
+		{"refund_refused", testRefundRefused},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -293,6 +294,37 @@ func testRefund(t *testing.T, l *Lab) {
 	if _, err := l.Payments.Refund(bg, l.Scope, payment.RefundRequest{Payment: q.ID}); !errors.Is(err, payment.ErrNotPaid) {
 		t.Errorf("a refund of what was not paid: %v", err)
 	}
+}
+
+// stingy refuses the first refund.
+type stingy struct {
+	*railtest.Fake
+	refused *bool
+}
+
+// Refund implements port.Rail.
+func (r stingy) Refund(ctx context.Context, f port.Refund) error {
+	if !*r.refused {
+		*r.refused = true
+		return port.ErrDeclined
+	}
+	return r.Fake.Refund(ctx, f)
+}
+
+// testRefundRefused asks again, under the same key, for a refund that the rail has refused.
+func testRefundRefused(t *testing.T, l *Lab) {
+	rec := l.pay(t, l.act("k", "vendor.example", 20), gate.Done)
+	p := l.of(t, rec.ID, payment.Succeeded)
+	s := l.service(t, l.store.TX, l.Gate, stingy{l.Rail, new(bool)}, nil)
+	ask := payment.RefundRequest{Payment: p.ID, Key: "r"}
+	if got, err := s.Refund(bg, l.Scope, ask); !errors.Is(err, port.ErrDeclined) {
+		t.Fatalf("the first try: %+v, %v", got, err)
+	}
+	l.expect(t, 80, 0, 20, 0)
+	if got, err := s.Refund(bg, l.Scope, ask); err != nil || got.Refunded != units(20).Micros {
+		t.Errorf("the second try: %+v, %v", got, err)
+	}
+	l.expect(t, 100, 0, 20, 0)
 }
 
 func testRefundUnknown(t *testing.T, l *Lab) {
