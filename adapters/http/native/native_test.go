@@ -1,19 +1,11 @@
 package native
 
 import (
-	"context"
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/bureau-agents/bureau/core/account"
-	"github.com/bureau-agents/bureau/core/model"
-	"github.com/bureau-agents/bureau/ports/id"
-	"github.com/bureau-agents/bureau/ports/llm"
-	"github.com/bureau-agents/bureau/ports/llm/llmtest"
 )
 
 func TestRouting(t *testing.T) {
@@ -218,26 +210,3 @@ type recorder struct {
 func (r *recorder) Header() http.Header         { return r.header }
 func (r *recorder) WriteHeader(int)             {}
 func (r *recorder) Write(b []byte) (int, error) { return r.body.Write(b) }
-
-// withCards adds model cards whose models answer.
-func withCards(f *fixture, d *Deps) {
-	var err error
-	d.Cards, err = model.NewCards(model.CardDeps{
-		TX: f.store, Clock: f.clock, IDs: id.NewGenerator(f.clock.Now), Logger: slog.New(slog.DiscardHandler), Keeper: boundKeeper{},
-		Repository: f.store.ModelCards(), Factory: answering{}, Audit: cardTrail{},
-	})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-}
-
-// answering opens models that answer.
-type answering struct{}
-
-func (answering) Open(model.Endpoint) (llm.Provider, error) {
-	return llmtest.NewScripted(llmtest.Text("hi"), llmtest.Text("hi")), nil
-}
-
-type cardTrail struct{}
-
-func (cardTrail) Record(context.Context, account.Scope, string, map[string]any) error { return nil }
