@@ -197,7 +197,7 @@ func provideGate(b base, p gateParts) (*gate.Gate, error) {
 	g, err := gate.New(gate.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Acts: p.Store.Acts(), Tenants: p.Store.Accounts(),
 		Agents: p.Store.Agents(), Policies: p.Store.Policies(), Counters: p.Store.Counters(), Approvals: p.Store.Approvals(),
-		Trail: p.Trail, Rules: p.Rules, Fences: p.Journal, Time: p.Store.Time(), Notices: p.Notices, Swarms: p.Store.Swarms(),
+		Trail: p.Trail, Rules: p.Rules, Fences: p.Journal, Time: p.Store.Time(), Notices: p.Notices, Swarms: p.Store.Swarms(), Doors: p.Store.Doors(),
 		Executors: map[rule.Action]gate.Executor{
 			rule.ActionPayment: gate.Payments(p.Wallets), rule.ActionTransfer: gate.Transfers(p.Wallets),
 		},

@@ -49,6 +49,7 @@ type Deps struct {
 	Time      Timekeeper               // nil: Clock chooses the windows
 	Notices   Notices                  // nil: nobody is told
 	Swarms    Swarms                   // nil: there are none
+	Doors     Doors                    // nil: Tenants, Agents, Policies and Time are asked one after the other
 }
 
 // Policies is the part of policy.Repository that the gate reads.

@@ -7,6 +7,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/rule"
 )
@@ -17,6 +18,13 @@ import (
 func (g *Gate) budgets(ctx context.Context, sc account.Scope, rec Record, s Settlement) ([]policy.Policy, error) {
 	if rec.Act.Action != rule.ActionModelCall || s.State != Done || rec.Decision.At.IsZero() {
 		return nil, nil
+	}
+	if g.d.Doors != nil {
+		e, err := g.d.Doors.Enter(ctx, sc, []id.Agent{rec.Act.Agent}, policy.Whom{Agent: rec.Act.Agent, Session: rec.Act.run()})
+		if fault.KindOf(err) == fault.NotFound {
+			return nil, nil
+		}
+		return e.Policies, err
 	}
 	if _, err := g.d.Tenants.LockStanding(ctx, sc); err != nil {
 		return nil, err

@@ -55,6 +55,21 @@ type Timekeeper interface {
 	Now(ctx context.Context) (time.Time, error)
 }
 
+// Doors takes the locks on standing and reads what they guard in one go, where asking a store once for each takes longer.
+type Doors interface {
+	// Enter does, in this order: Tenants.LockStanding, Standings.LockStanding of each of agents, Policies.Applicable for w with the swarm of
+	// w.Agent, whatever w says of it, and Timekeeper.Now. id.NotFound of the first agent that the tenant has not.
+	Enter(ctx context.Context, sc account.Scope, agents []id.Agent, w policy.Whom) (Entered, error)
+}
+
+// Entered is what Enter has found.
+type Entered struct {
+	Tenant   account.Standing
+	Agents   []agent.StandingInfo // in the order asked for
+	Policies []policy.Policy
+	At       time.Time
+}
+
 // Swarms is the part of core/swarm's repository that decides whether a swarm's agents may act.
 type Swarms interface {
 	// SetStanding waits for every holder of the standing of an agent of the swarm, sets that of the swarm, Active or Frozen, for all of

@@ -12,6 +12,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/rule"
@@ -66,23 +67,27 @@ func (g *Gate) judged(
 	for ; ; asked++ {
 		var at time.Time
 		err := g.d.TX.Do(ctx, func(ctx context.Context) error {
-			stand, err := g.standing(ctx, sc, act)
+			stand, err := g.enter(ctx, sc, act)
 			if err != nil {
 				return err
 			}
 			if err := g.fence(ctx, sc, act.Fence); err != nil {
 				return err
 			}
-			if at, err = g.now(ctx); err != nil {
-				return err
+			if at = stand.at; at.IsZero() {
+				if at, err = g.now(ctx); err != nil {
+					return err
+				}
 			}
 			j := &judgement{at: at, approved: approved}
 			if stand.Outcome == policy.Denied {
 				j.Assessment, j.basis = stand.Assessment, basisStanding
 				return body(ctx, j)
 			}
-			if j.policies, err = g.d.Policies.Applicable(ctx, sc, policy.Whom{Agent: act.Agent, Swarm: stand.info.Swarm, Session: act.run()}); err != nil {
-				return err
+			if j.policies = stand.policies; !stand.read {
+				if j.policies, err = g.d.Policies.Applicable(ctx, sc, policy.Whom{Agent: act.Agent, Swarm: stand.info.Swarm, Session: act.run()}); err != nil {
+					return err
+				}
 			}
 			if now := (foreseen{j.policies, stand.info}); !seen.same(now) {
 				seen, verdicts = now, nil
@@ -118,41 +123,75 @@ func (g *Gate) judged(
 type stand struct {
 	policy.Assessment // Denied, or zero
 	info              agent.StandingInfo
+
+	read     bool            // policies have been read along with the standings
+	policies []policy.Policy // then
+	at       time.Time       // the time of the decision, or zero when it has not been asked for
+}
+
+// enter is standing that reads what the locks guard along with them where the store can.
+func (g *Gate) enter(ctx context.Context, sc account.Scope, act Act) (stand, error) {
+	if g.d.Doors == nil {
+		return g.standing(ctx, sc, act)
+	}
+	agents := concerned(act)
+	e, err := g.d.Doors.Enter(ctx, sc, agents, policy.Whom{Agent: act.Agent, Session: act.run()})
+	if err != nil {
+		return stand{}, err
+	}
+	s := standOf(act, e.Tenant, agents, e.Agents)
+	s.read, s.policies = true, e.Policies
+	if g.d.Time != nil {
+		s.at = clock.Stored(e.At)
+	}
+	return s, nil
 }
 
 // standing locks the standing of the tenant and of the act's agents, in the order of their ids. It is where a freeze bites: a
 // freeze waits for these locks, and whoever comes after it finds the agent frozen.
 func (g *Gate) standing(ctx context.Context, sc account.Scope, act Act) (stand, error) {
+	t, err := g.d.Tenants.LockStanding(ctx, sc)
+	if err != nil {
+		return stand{}, err
+	}
+	agents := concerned(act)
+	infos := make([]agent.StandingInfo, len(agents))
+	for i, a := range agents {
+		if infos[i], err = g.d.Agents.LockStanding(ctx, sc, a); err != nil {
+			return stand{}, err
+		}
+	}
+	return standOf(act, t, agents, infos), nil
+}
+
+// concerned returns the agents whose standing an act depends on, in the order of their ids.
+func concerned(act Act) []id.Agent {
+	agents := []id.Agent{act.Agent}
+	if to := receiver(act); !to.IsZero() {
+		agents = append(agents, to)
+		slices.SortFunc(agents, byID)
+	}
+	return agents
+}
+
+func standOf(act Act, t account.Standing, agents []id.Agent, infos []agent.StandingInfo) stand {
 	var s stand
 	deny := func(rule, format string, args ...any) {
 		if s.Outcome == "" {
 			s.Assessment = policy.Assessment{Outcome: policy.Denied, Rule: rule, Reason: fmt.Sprintf(format, args...)}
 		}
 	}
-	t, err := g.d.Tenants.LockStanding(ctx, sc)
-	if err != nil {
-		return stand{}, err
-	}
 	if t != account.Active {
 		deny(policy.RuleFrozen, "the account is frozen")
 	}
-	agents := []id.Agent{act.Agent}
-	if to := receiver(act); !to.IsZero() {
-		agents = append(agents, to)
-		slices.SortFunc(agents, byID)
-	}
-	for _, a := range agents {
-		info, err := g.d.Agents.LockStanding(ctx, sc, a)
-		if err != nil {
-			return stand{}, err
-		}
+	for i, a := range agents {
 		who := "the agent"
 		if a == act.Agent {
-			s.info = info
+			s.info = infos[i]
 		} else {
 			who = "the receiving agent"
 		}
-		switch info.Standing {
+		switch infos[i].Standing {
 		case agent.Active:
 		case agent.Archived:
 			deny(policy.RuleArchived, "%s is archived", who)
@@ -160,7 +199,7 @@ func (g *Gate) standing(ctx context.Context, sc account.Scope, act Act) (stand, 
 			deny(policy.RuleFrozen, "%s is frozen", who)
 		}
 	}
-	return s, nil
+	return s
 }
 
 func byID(a, b id.Agent) int {

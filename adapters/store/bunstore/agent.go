@@ -328,17 +328,23 @@ func (r *AgentRepo) CountLive(ctx context.Context, sc account.Scope) (int, error
 
 // LockStanding implements agent.Standings.
 func (r *AgentRepo) LockStanding(ctx context.Context, sc account.Scope, agentID id.Agent) (agent.StandingInfo, error) {
+	door, args := r.s.passDoor(agentDoor(agentID))
+	info, err := scanStanding(r.s.read(ctx).QueryRowContext(ctx, "SELECT "+standingColumns+
+		" FROM agents WHERE tenant_id = ? AND id = ? AND destroyed_at IS NULL AND "+door+r.s.forShare(), append([]any{sc.Tenant, agentID}, args...)...))
+	if err != nil {
+		return agent.StandingInfo{}, agentErr(err, agentID)
+	}
+	return info, nil
+}
+
+const standingColumns = "standing, swarm_frozen, swarm_id, name, metadata, version"
+
+func scanStanding(row scanner) (agent.StandingInfo, error) {
 	var info agent.StandingInfo
 	var standing, metadata string
 	var swarmFrozen bool
-	door, args := r.s.passDoor(agentDoor(agentID))
-	err := r.s.read(ctx).QueryRowContext(ctx,
-		"SELECT standing, swarm_frozen, swarm_id, name, metadata, version FROM agents WHERE tenant_id = ? AND id = ? AND destroyed_at IS NULL AND "+
-			door+r.s.forShare(),
-		append([]any{sc.Tenant, agentID}, args...)...).
-		Scan(&standing, &swarmFrozen, &info.Swarm, &info.Name, &metadata, &info.Version)
-	if err != nil {
-		return agent.StandingInfo{}, agentErr(err, agentID)
+	if err := row.Scan(&standing, &swarmFrozen, &info.Swarm, &info.Name, &metadata, &info.Version); err != nil {
+		return agent.StandingInfo{}, err
 	}
 	info.Standing = effective(standing, swarmFrozen)
 	if metadata != "{}" {

@@ -17,7 +17,7 @@ import (
 func gateStore(s *Store) gatetest.Store {
 	return gatetest.Store{
 		TX: s, Tenants: s.Accounts(), Agents: s.Agents(), Archive: s.Policies(), Policies: s.Policies(), Counters: s.Counters(), Approvals: s.Approvals(),
-		Acts: s.Acts(), Wallets: s.Wallets(), Holds: s.Holds(), Books: s.Wallets(),
+		Acts: s.Acts(), Wallets: s.Wallets(), Holds: s.Holds(), Books: s.Wallets(), Doors: s.Doors(),
 	}
 }
 

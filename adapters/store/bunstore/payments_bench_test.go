@@ -137,7 +137,7 @@ func gatePayments(b *testing.B, s *Store, wallets int, limits bool) func(n int64
 	}
 	g, err := gate.New(gate.Deps{
 		TX: s, Clock: l.Clock, IDs: l.IDs, Logger: slog.New(slog.DiscardHandler), Acts: s.Acts(), Tenants: s.Accounts(), Agents: s.Agents(),
-		Policies: s.Policies(), Counters: s.Counters(), Approvals: s.Approvals(), Trail: trail, Time: s.Time(),
+		Policies: s.Policies(), Counters: s.Counters(), Approvals: s.Approvals(), Trail: trail, Time: s.Time(), Doors: s.Doors(),
 		Executors: map[rule.Action]gate.Executor{rule.ActionPayment: gate.Payments(money)},
 	}, gate.Config{})
 	if err != nil {

@@ -207,6 +207,12 @@ func (r *PolicyRepo) Applicable(ctx context.Context, sc account.Scope, w policy.
 	if err != nil {
 		return nil, err
 	}
+	byScope(found)
+	return found, nil
+}
+
+// byScope brings policies that are sorted by id into the order of Applicable.
+func byScope(found []policy.Policy) {
 	rank := func(s policy.Scope) int {
 		switch {
 		case s.Tenant:
@@ -219,7 +225,6 @@ func (r *PolicyRepo) Applicable(ctx context.Context, sc account.Scope, w policy.
 		return 3
 	}
 	slices.SortStableFunc(found, func(a, b policy.Policy) int { return rank(a.Scope) - rank(b.Scope) })
-	return found, nil
 }
 
 // LockScope implements policy.Repository. It locks the rows whose standing every act locks, so that acts and changes of their

@@ -183,6 +183,7 @@ type txState struct {
 	ended            atomic.Bool
 	commit, rollback []func()
 	counters         map[heldKey]heldState // see holds
+	conn             *sql.Conn             // Postgres: what tx runs on; nil for a transaction that only reads
 }
 
 // current returns the transaction in ctx, or nil. A context that outlives its transaction counts as outside.
@@ -278,7 +279,7 @@ func (s *Store) tryPostgres(ctx context.Context, st *txState, fn func(context.Co
 			_ = t.Rollback()
 		}
 	}()
-	st.tx = t
+	st.tx, st.conn = t, c.Conn
 	if err := s.call(ctx, st, fn); err != nil {
 		return err
 	}

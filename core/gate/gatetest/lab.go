@@ -37,6 +37,7 @@ type Store struct {
 	Holds     wallet.HoldRepository
 	Books     wallet.Books
 	Swarms    gate.Swarms // nil: none can be frozen
+	Doors     gate.Doors  // nil: there are none
 }
 
 // Tenants is the part of account.TenantRepository that the suite uses.
@@ -102,13 +103,16 @@ func NewLab(tb testing.TB, st Store, o Options) *Lab {
 		Owners: owners{}, Trail: l.Trail, Notices: l.Told,
 	}, wallet.Config{LowBalance: lowBalance})
 	must(tb, err)
+	doors := st.Doors
 	if o.Policies == nil {
 		o.Policies = st.Policies
+	} else {
+		doors = nil // it would read the store's
 	}
 	l.deps = gate.Deps{
 		TX: st.TX, Clock: l.Clock, IDs: l.IDs, Logger: quiet, Acts: st.Acts, Tenants: st.Tenants, Agents: st.Agents,
 		Policies: o.Policies, Counters: st.Counters, Approvals: st.Approvals, Trail: l.Trail, Rules: l.Rules, Fences: l.Fences,
-		Swarms: st.Swarms, Notices: l.Told, Time: o.Time,
+		Swarms: st.Swarms, Notices: l.Told, Time: o.Time, Doors: doors,
 		Executors: map[rule.Action]gate.Executor{
 			rule.ActionPayment: gate.Payments(l.Wallets), rule.ActionTransfer: gate.Transfers(l.Wallets),
 		},
