@@ -187,15 +187,47 @@ func (s *Service) Leave(ctx context.Context, sc account.Scope, swarm id.Swarm, a
 	})
 }
 
-// Assign is Join, and for the zero swarm it takes the agent out of whichever it is in. It is for callers that change agents, so it checks
-// that they may change swarms, too: which policies hold for an agent depends on its swarm. account.ErrForbidden without
-// account.SwarmsWrite.
-func (s *Service) Assign(ctx context.Context, sc account.Scope, a id.Agent, swarm id.Swarm) error {
-	if err := sc.Require(account.SwarmsWrite); err != nil {
-		return err
+// Place changes an agent and puts it where to says, both or neither; the zero swarm takes it out of whichever it is in. change changes the
+// agent, or makes it where a is zero, and returns it as it is then; it joins the transaction in its context and may be called again.
+// Errors are those of change and of Join, and account.ErrForbidden where the swarm becomes another one without account.SwarmsWrite: which
+// policies hold for an agent depends on its swarm.
+func (s *Service) Place(
+	ctx context.Context, sc account.Scope, a id.Agent, to id.Swarm, change func(ctx context.Context) (agent.Agent, error),
+) (agent.Agent, error) {
+	var out agent.Agent
+	for range moveTries {
+		var now agent.Agent
+		if !a.IsZero() {
+			var err error
+			if now, err = s.d.Agents.Get(ctx, sc, a); err != nil {
+				return agent.Agent{}, err
+			}
+		}
+		if now.Swarm != to {
+			if err := sc.Require(account.SwarmsWrite); err != nil {
+				return agent.Agent{}, err
+			}
+		}
+		err := s.tryMove(ctx, sc, now, to, func(ctx context.Context) (id.Agent, error) {
+			var err error
+			if out, err = change(ctx); err == nil && out.Swarm != now.Swarm {
+				err = errMoved
+			}
+			return out.ID, err
+		})
+		if errors.Is(err, errMoved) {
+			continue
+		}
+		if err != nil || now.Swarm == to {
+			return out, err
+		}
+		return s.d.Agents.Get(ctx, sc, out.ID)
 	}
-	return s.move(ctx, sc, a, func(agent.Agent) (id.Swarm, error) { return swarm, nil })
+	return agent.Agent{}, errMoved
 }
+
+// moveTries is how often an agent that others move meanwhile is looked for.
+const moveTries = 5
 
 // errMoved undoes a transaction whose agent went elsewhere before its swarms were locked.
 var errMoved = errors.New("swarm: the agent moved meanwhile")
@@ -205,7 +237,7 @@ var errMoved = errors.New("swarm: the agent moved meanwhile")
 func (s *Service) move(
 	ctx context.Context, sc account.Scope, a id.Agent, where func(now agent.Agent) (id.Swarm, error),
 ) error {
-	for range 5 {
+	for range moveTries {
 		now, err := s.d.Agents.Get(ctx, sc, a)
 		if err != nil {
 			return err
@@ -214,14 +246,17 @@ func (s *Service) move(
 		if err != nil {
 			return err
 		}
-		if err := s.tryMove(ctx, sc, now, to); !errors.Is(err, errMoved) {
+		if err := s.tryMove(ctx, sc, now, to, nil); !errors.Is(err, errMoved) {
 			return err
 		}
 	}
 	return errMoved
 }
 
-func (s *Service) tryMove(ctx context.Context, sc account.Scope, now agent.Agent, to id.Swarm) error {
+// tryMove moves an agent once its swarms are locked and change, which may be nil, has changed or made it.
+func (s *Service) tryMove(
+	ctx context.Context, sc account.Scope, now agent.Agent, to id.Swarm, change func(context.Context) (id.Agent, error),
+) error {
 	return s.d.TX.Do(ctx, func(ctx context.Context) error {
 		locked := map[id.Swarm]Swarm{}
 		both := []id.Swarm{now.Swarm, to}
@@ -236,6 +271,13 @@ func (s *Service) tryMove(ctx context.Context, sc account.Scope, now agent.Agent
 			}
 			locked[swarm] = v
 		}
+		moved := now.ID
+		if change != nil {
+			var err error
+			if moved, err = change(ctx); err != nil {
+				return err
+			}
+		}
 		if now.Swarm == to {
 			return nil
 		}
@@ -246,7 +288,7 @@ func (s *Service) tryMove(ctx context.Context, sc account.Scope, now agent.Agent
 		if !to.IsZero() && into.Agents >= MaxAgents {
 			return ErrFull.Withf("the swarm has %d agents, the most there are", into.Agents)
 		}
-		was, err := s.d.Members.SetSwarm(ctx, sc, now.ID, to, into.Standing == Frozen)
+		was, err := s.d.Members.SetSwarm(ctx, sc, moved, to, into.Standing == Frozen)
 		if err != nil {
 			return err
 		}
@@ -254,14 +296,14 @@ func (s *Service) tryMove(ctx context.Context, sc account.Scope, now agent.Agent
 			return errMoved
 		}
 		if !was.IsZero() {
-			if err := s.note(ctx, sc, "swarm_agent_left", from, now.ID); err != nil {
+			if err := s.note(ctx, sc, "swarm_agent_left", from, moved); err != nil {
 				return err
 			}
 		}
 		if to.IsZero() {
 			return nil
 		}
-		return s.note(ctx, sc, "swarm_agent_joined", into, now.ID)
+		return s.note(ctx, sc, "swarm_agent_joined", into, moved)
 	})
 }
 

@@ -1,7 +1,6 @@
 package native
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -635,16 +634,16 @@ func (f *face) registerAgents() {
 		if err != nil {
 			return nil, err
 		}
-		if !swarm.IsZero() { // before the agent is made
-			if err := httpx.Scope(ctx).Require(account.SwarmsWrite); err != nil {
-				return nil, err
-			}
+		create := func(ctx context.Context) (agent.Agent, error) {
+			return f.deps.Agents.Create(ctx, httpx.Scope(ctx), p.Apply(agent.Config{}))
 		}
-		a, err := f.deps.Agents.Create(ctx, httpx.Scope(ctx), p.Apply(agent.Config{}))
+		var a agent.Agent
+		if swarm.IsZero() {
+			a, err = create(ctx)
+		} else {
+			a, err = f.deps.Swarms.Place(ctx, httpx.Scope(ctx), id.Agent{}, swarm, create)
+		}
 		if err != nil {
-			return nil, err
-		}
-		if a, err = f.assign(ctx, a, in.Body.SwarmID, swarm); err != nil {
 			return nil, err
 		}
 		return ok(showAgent(a)), nil
@@ -777,16 +776,16 @@ func (f *face) updateAgent(ctx context.Context, in *updateAgentInput) (*output[a
 	if err != nil {
 		return nil, err
 	}
-	if sc := httpx.Scope(ctx); in.Body.SwarmID.set && !sc.Can(account.SwarmsWrite) { // before anything is changed
-		if now, err := f.deps.Agents.Get(ctx, sc, agentID); err != nil || now.Swarm != swarm {
-			return nil, cmp.Or(err, sc.Require(account.SwarmsWrite))
-		}
+	change := func(ctx context.Context) (agent.Agent, error) {
+		return f.deps.Agents.Update(ctx, httpx.Scope(ctx), agentID, p)
 	}
-	a, err := f.deps.Agents.Update(ctx, httpx.Scope(ctx), agentID, p)
+	var a agent.Agent
+	if in.Body.SwarmID.set {
+		a, err = f.deps.Swarms.Place(ctx, httpx.Scope(ctx), agentID, swarm, change)
+	} else {
+		a, err = change(ctx)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if a, err = f.assign(ctx, a, in.Body.SwarmID, swarm); err != nil {
 		return nil, err
 	}
 	return ok(showAgent(a)), nil

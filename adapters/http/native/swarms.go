@@ -269,14 +269,3 @@ func (f *face) readSwarm(ctx context.Context, in opt[string]) (id.Swarm, error) 
 	}
 	return of, f.deps.Swarms.Exists(ctx, httpx.Scope(ctx), of)
 }
-
-// assign puts an agent where a body wants it and returns the agent as it is then.
-func (f *face) assign(ctx context.Context, a agent.Agent, in opt[string], to id.Swarm) (agent.Agent, error) {
-	if !in.set || a.Swarm == to {
-		return a, nil
-	}
-	if err := f.deps.Swarms.Assign(ctx, httpx.Scope(ctx), a.ID, to); err != nil {
-		return agent.Agent{}, err
-	}
-	return f.deps.Agents.Get(ctx, httpx.Scope(ctx), a.ID)
-}

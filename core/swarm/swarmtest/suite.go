@@ -46,6 +46,7 @@ func Run(t *testing.T, cfg Config) {
 		"update":               update,
 		"list":                 list,
 		"members":              members,
+		"placing":              placing,
 		"frozen keeps":         frozenKeeps,
 		"delete":               remove,
 		"freeze stops":         freezeStops,
@@ -329,8 +330,8 @@ func members(t *testing.T, e *env) {
 	is(t, e.Leave(e.ctx, e.sc, one.ID, a), swarm.ErrNotMember)
 	noError(t, e.Leave(e.ctx, e.sc, two.ID, a))
 	in(two)
-	noError(t, e.Assign(e.ctx, e.sc, b, id.Swarm{}))
-	noError(t, e.Assign(e.ctx, e.sc, b, id.Swarm{}))
+	noError(t, e.place(b, id.Swarm{}, nil))
+	noError(t, e.place(b, id.Swarm{}, nil))
 	in(one)
 	equal(t, 3, e.noted("swarm_agent_left"))
 
@@ -345,6 +346,100 @@ func members(t *testing.T, e *env) {
 	is(t, e.Join(e.ctx, e.sc, two.ID, a), agent.ErrArchived)
 }
 
+// place puts an agent into a swarm after change, which may be nil.
+func (e *env) place(a id.Agent, to id.Swarm, change func(ctx context.Context) error) error {
+	_, err := e.Place(e.ctx, e.sc, a, to, func(ctx context.Context) (agent.Agent, error) {
+		if change != nil {
+			if err := change(ctx); err != nil {
+				return agent.Agent{}, err
+			}
+		}
+		return e.Store.Agents.Get(ctx, e.sc, a)
+	})
+	return err
+}
+
+// placing changes an agent and its swarm, both or neither.
+func placing(t *testing.T, e *env) {
+	a := e.Agent(t, 0)
+	one, two := e.swarm(t, "one", a), e.swarm(t, "two")
+	rename := func(name string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			_, err := e.Store.Agents.Update(ctx, e.sc, a, func(v *agent.Agent) error {
+				v.Config.Name, v.Version = name, v.Version+1
+				return nil
+			})
+			return err
+		}
+	}
+	is := func(name string, in swarm.Swarm) {
+		t.Helper()
+		got := e.read(t, a)
+		equal(t, name, got.Config.Name)
+		equal(t, in.ID, got.Swarm)
+	}
+	noError(t, e.place(a, two.ID, rename("moved")))
+	is("moved", two)
+	noError(t, e.place(a, two.ID, rename("stays")))
+	is("stays", two)
+
+	// Somebody else moves it before its swarms are locked: it is looked for again.
+	calls := 0
+	_, err := e.Place(e.ctx, e.sc, a, one.ID, func(ctx context.Context) (agent.Agent, error) {
+		got, err := e.Store.Agents.Get(ctx, e.sc, a)
+		if calls++; calls == 1 {
+			got.Swarm = one.ID
+		}
+		return got, err
+	})
+	noError(t, err)
+	equal(t, 2, calls)
+	is("stays", one)
+
+	broken := errors.New("broken")
+	if err := e.place(a, two.ID, func(ctx context.Context) error { return errors.Join(rename("lost")(ctx), broken) }); !errors.Is(err, broken) {
+		t.Errorf("a change that fails: %v", err)
+	}
+	is("stays", one)
+	clerk := e.sc
+	clerk.Permissions = []account.Permission{account.AgentsWrite}
+	_, err = e.Place(e.ctx, clerk, a, two.ID, func(context.Context) (agent.Agent, error) {
+		t.Error("changed without a permission")
+		return agent.Agent{}, nil
+	})
+	if !errors.Is(err, account.ErrForbidden) {
+		t.Errorf("without the permission: %v", err)
+	}
+	_, err = e.FreezeSwarm(e.ctx, e.sc, one.ID)
+	noError(t, err)
+	if err := e.place(a, two.ID, rename("lost")); !errors.Is(err, swarm.ErrFrozen) {
+		t.Errorf("out of a frozen swarm: %v", err)
+	}
+	is("stays", one)
+	noError(t, e.place(a, one.ID, rename("in the cold")))
+	is("in the cold", one)
+
+	// One that cannot join is not made.
+	made := id.New[id.AgentKind](e.IDs)
+	_, err = e.Place(e.ctx, e.sc, id.Agent{}, id.New[id.SwarmKind](e.IDs), func(context.Context) (agent.Agent, error) {
+		t.Error("made for a swarm that is not there")
+		return agent.Agent{}, nil
+	})
+	equal(t, fault.NotFound, fault.KindOf(err))
+	now := clock.Stored(time.Now())
+	got, err := e.Place(e.ctx, e.sc, id.Agent{}, two.ID, func(ctx context.Context) (agent.Agent, error) {
+		v := agent.Agent{
+			ID: made, Tenant: e.sc.Tenant, Version: 1, Config: agent.Config{Name: "made"}, Standing: agent.Active, CreatedAt: now, UpdatedAt: now,
+		}
+		return v, e.Store.Agents.(interface {
+			Insert(ctx context.Context, sc account.Scope, a agent.Agent) error
+		}).Insert(ctx, e.sc, v)
+	})
+	noError(t, err)
+	equal(t, two.ID, got.Swarm)
+	equal(t, made, got.ID)
+}
+
 func frozenKeeps(t *testing.T, e *env) {
 	a, late := e.Agent(t, 0), e.Agent(t, 0)
 	one, two := e.swarm(t, "one", a), e.swarm(t, "two")
@@ -352,7 +447,7 @@ func frozenKeeps(t *testing.T, e *env) {
 	noError(t, err)
 	is(t, e.Leave(e.ctx, e.sc, one.ID, a), swarm.ErrFrozen)
 	is(t, e.Join(e.ctx, e.sc, two.ID, a), swarm.ErrFrozen)
-	is(t, e.Assign(e.ctx, e.sc, a, id.Swarm{}), swarm.ErrFrozen)
+	is(t, e.place(a, id.Swarm{}, nil), swarm.ErrFrozen)
 	is(t, e.Delete(e.ctx, e.sc, one.ID), swarm.ErrFrozen)
 	noError(t, e.Join(e.ctx, e.sc, one.ID, late))
 	equal(t, agent.Frozen, e.read(t, late).Standing)
