@@ -115,6 +115,24 @@ func (d *document) read(t *testing.T, c *apptest.Client, name, prefix string) {
 	}
 }
 
+// turn returns which of how many operations op is that are one under several methods: a change under PATCH, POST and PUT alike.
+func (d document) turn(op operation) (turn, turns int) {
+	for _, other := range d.ops {
+		change := other.Method == "PATCH" || other.Method == "PUT" || other.Method == "POST"
+		if other.Path != op.Path || !change {
+			continue
+		}
+		if other.Method == op.Method {
+			turn = turns
+		}
+		turns++
+	}
+	if turns < 3 {
+		return 0, 1
+	}
+	return turn, turns
+}
+
 // pointer escapes a step of a JSON pointer in a URL.
 func pointer(step string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1", "{", "%7B", "}", "%7D", "[", "%5B", "]", "%5D").Replace(step)

@@ -283,7 +283,7 @@ func playValarDeletion(v valar) {
 func playValarRefusals(v valar) {
 	v.refuse("POST", "/agents", `{"type":"assistant"}`, "body", "name")
 	v.refuse("POST", "/agents", `{"name":"x"}`, "body", "type")
-	v.refuse("POST", "/agents", `{"name":"","type":"assistant"}`, "body", "name")
+	v.refuse("POST", "/agents", `{"name":" ","type":"assistant"}`, "body", "name")
 	v.refuse("POST", "/agents", `{"name":1,"type":"assistant"}`, "body", "name")
 	v.refuse("POST", "/agents", `{"name":"x","type":"assistant","metadata":[]}`, "body", "metadata")
 	v.refuse("POST", "/agents", m{"name": "x", "type": "assistant", "metadata": m{"big": strings.Repeat("x", 70_000)}}, "body", "metadata")
@@ -294,7 +294,7 @@ func playValarRefusals(v valar) {
 		v.refuse("GET", "/agents?"+query, nil, "query", name)
 	}
 	a := v.register(m{"name": "x", "type": "assistant"})
-	v.refuse("PATCH", "/agents/"+a.ID, `{"name":""}`, "body", "name")
+	v.refuse("PATCH", "/agents/"+a.ID, `{"name":" "}`, "body", "name")
 	v.refuse("PATCH", "/agents/"+a.ID, `{"metadata":7}`, "body", "metadata")
 	v.finds("", "x") // of what was refused nothing was stored
 
