@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Holds a fresh server to its own OpenAPI document: spectral (npm) reads the document, schemathesis (PyPI) plays it.
-# Versions are pinned here; both are installed into the cache. EXAMPLES sets how many cases an operation gets, SEED which ones;
-# arguments go to `st run`.
+# Holds a fresh server to its own OpenAPI documents, one for each face: spectral (npm) reads them, schemathesis (PyPI) plays them.
+# Versions are pinned here; both are installed into the cache. EXAMPLES sets how many cases an operation gets, SEED which ones, FACES which
+# faces: native, valta and valar unless it is set. Arguments go to `st run`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/bureau
@@ -54,19 +54,26 @@ for _ in $(seq 300); do
   sleep 0.1
 done
 
-curl -fsS "$url/openapi.json" >"$work/openapi.json"
+faces=${FACES:-native valta valar}
+# prefix FACE prints where a face stands.
+prefix() { [ "$1" = native ] || echo "/compat/$1"; }
 echo 'extends: ["spectral:oas"]' >"$work/ruleset.yaml"
-"$cache/spectral-$spectral/node_modules/.bin/spectral" lint --fail-severity error --ruleset "$work/ruleset.yaml" "$work/openapi.json"
+for face in $faces; do
+  curl -fsS "$url$(prefix "$face")/openapi.json" >"$work/$face.json"
+  "$cache/spectral-$spectral/node_modules/.bin/spectral" lint --fail-severity error --ruleset "$work/ruleset.yaml" "$work/$face.json"
+done
 
 # call METHOD PATH [BODY] prints the answer, make PATH BODY the id of what was made.
+key=$BUREAU_API_KEY
 call() {
-  curl -fsS -X "$1" "$url$2" -H "x-api-key: $BUREAU_API_KEY" -H 'content-type: application/json' ${3+-d "$3"} ||
+  curl -fsS -X "$1" "$url$2" -H "x-api-key: $key" -H 'content-type: application/json' ${3+-d "$3"} ||
     fail "$1 $2 ${3-} failed"
 }
 ids() { grep -o '"id":"[^"]*"' | cut -d'"' -f4; }
 make() { call POST "$1" "$2" | ids | head -n 1; }
 # know NAME writes a dictionary for schemathesis, one value a line.
-know() { sed 's/.*/"&"/' >>"$work/$1.dict"; }
+into=$work
+know() { sed 's/.*/"&"/' >>"$into/$1.dict"; }
 
 # From a checkout the shipped plugins are compiled first; until then a policy with a rule is a 503.
 for _ in $(seq 600); do
@@ -84,6 +91,15 @@ for i in 1 2 3 4 5 6; do
   agent=$(make /v1/agents "{\"name\":\"agent $i\",\"model\":\"offline\"}")
   echo "$agent" | know agents
   make "/v1/agents/$agent/wallet/deposits" '{"amount":"1000"}' >/dev/null
+  make "/v1/agents/$agent/wallet/payments" '{"amount":"20","payee":"vendor.example"}' >/dev/null
+  call GET "/v1/agents/$agent/wallet/transactions" | ids | know transactions
+  make "/v1/agents/$agent/runs" '{"task":"What is 17 * 23?","wait":20}' | know runs
+  swarm=$(make /v1/swarms "{\"name\":\"swarm $i\"}")
+  echo "$swarm" | know swarms
+  call POST "/v1/swarms/$swarm/agents" "{\"agent_id\":\"$agent\"}" >/dev/null
+  webhook=$(make /v1/webhooks "{\"url\":\"http://127.0.0.1:$outside/hook\",\"events\":[\"*\"]}")
+  echo "$webhook" | know webhooks
+  make "/v1/webhooks/$webhook/test" '{}' | know deliveries
   make /v1/policies "{\"scope\":{\"agent_id\":\"$agent\"},\"limits\":{\"require_approval_above\":\"30\"}}" | know policies
   make "/v1/agents/$agent/skills" '{"skill_id":"calculator"}' | know skills
   call POST /v1/knowledge/ingest "{\"agent_id\":\"$agent\",\"chunks\":[{\"text\":\"Refunds are granted within 30 days.\",\"source\":\"a.md\"}]}" >/dev/null
@@ -116,6 +132,7 @@ for i in 1 2 3 4 5 6; do
   make /v1/tenants '{"name":"another"}' | know tenants
 done
 call GET /v1/approvals | ids | know approvals
+call GET /v1/notices | ids | know notices
 call GET /v1/audit | ids | know entries
 call GET /v1/skills | ids | know skills
 echo http_fetch | know plugins
@@ -124,10 +141,35 @@ echo slack | know integrations
 echo google | know providers
 echo SKILL.md | know filenames
 
-cp scripts/schemathesis.toml "$work/"
-"$cache/schemathesis-$schemathesis/bin/st" --config-file "$work/schemathesis.toml" run "$work/openapi.json" --url "$url" \
-  --header "x-api-key: $BUREAU_API_KEY" --checks all --max-examples "${EXAMPLES:-30}" --seed "${SEED:-1}" --workers 1 \
-  --request-timeout 20 "$@" || fail "schemathesis found something"
+# play FACE CONFIG plays a face with the key and the dictionaries of the moment.
+play() {
+  cp "scripts/$2" "$into/"
+  "$cache/schemathesis-$schemathesis/bin/st" --config-file "$into/$2" run "$work/$1.json" --url "$url$(prefix "$1")" \
+    --header "x-api-key: $key" --checks all --max-examples "${EXAMPLES:-30}" --seed "${SEED:-1}" --workers 1 --request-timeout 20 \
+    "${@:3}" || fail "schemathesis found something in the face $1"
+}
+for face in $faces; do
+  if [ "$face" = native ]; then
+    play native schemathesis.toml "$@"
+    continue
+  fi
+  # A tenant of its own, because deleting an agent destroys it here.
+  key=$(call POST /v1/tenants "{\"name\":\"$face\"}" | grep -o '"api_key":"[^"]*"' | cut -d'"' -f4)
+  into=$work/$face
+  mkdir "$into"
+  for i in $(seq 12); do
+    agent=$(make /v1/agents "{\"name\":\"agent $i\",\"model\":\"offline\"}")
+    echo "$agent" | know agents
+    make "/v1/agents/$agent/wallet/deposits" '{"amount":"1000"}' >/dev/null
+    make /v1/policies "{\"scope\":{\"agent_id\":\"$agent\"},\"limits\":{\"require_approval_above\":\"30\"}}" >/dev/null
+    call POST "/v1/agents/$agent/wallet/payments" '{"amount":"35","payee":"vendor.example"}' >/dev/null
+    make "/v1/agents/$agent/runs" '{"task":"What is 17 * 23?","wait":20}' | know runs
+  done
+  call GET /v1/approvals | ids | know approvals
+  call GET /v1/audit | ids | know entries
+  play "$face" schemathesis-compat.toml "$@"
+  key=$BUREAU_API_KEY into=$work
+done
 
 # The run means nothing if it has locked itself out on the way.
 call GET /v1/account | grep -q '"standing":"active"' || fail "the tenant was frozen during the run"
