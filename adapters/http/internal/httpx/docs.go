@@ -12,6 +12,7 @@ import (
 	"math"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -275,6 +276,12 @@ func orNull(s map[string]any) map[string]any {
 	null := map[string]any{"type": "null"}
 	if alternatives, ok := s["anyOf"].([]any); ok {
 		s["anyOf"] = append(alternatives, null)
+		return s
+	}
+	if types, ok := s["type"].([]any); ok && slices.Contains(types, any("null")) {
+		if enum, ok := s["enum"].([]any); ok && !slices.Contains(enum, nil) {
+			s["enum"] = append(enum, nil)
+		}
 		return s
 	}
 	typ, ok := s["type"].(string)
