@@ -142,7 +142,7 @@ func mayVote(sc account.Scope, a policy.Approval, apart bool) error {
 
 // ready decides an approved act that its owner will begin. Nothing is set aside yet.
 func (g *Gate) ready(ctx context.Context, sc account.Scope, rec *Record, j *judgement) error {
-	if _, err := g.weigh(ctx, sc, rec.Act, j, false, weighOnly); err != nil {
+	if _, err := g.weigh(ctx, sc, rec.Act, j, false); err != nil {
 		return err
 	}
 	rec.Decision = g.decision(j)

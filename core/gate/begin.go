@@ -90,11 +90,7 @@ func (g *Gate) begin(
 // reserve decides an outside act and sets aside what it may cost. It fills in rec. refused is what a payment over a rail was refused
 // when its money was to be held; see executing.
 func (g *Gate) reserve(ctx context.Context, sc account.Scope, rec *Record, j *judgement, refused *fault.Error) error {
-	charge := mayReserve
-	if refused != nil {
-		charge = weighOnly
-	}
-	failed, err := g.weigh(ctx, sc, rec.Act, j, j.Outcome == policy.Allowed, charge)
+	failed, err := g.weigh(ctx, sc, rec.Act, j, j.Outcome == policy.Allowed)
 	if err != nil {
 		return err
 	}
@@ -121,7 +117,7 @@ func (g *Gate) reserve(ctx context.Context, sc account.Scope, rec *Record, j *ju
 			}
 			rec.Reserved = append(rec.Reserved, Reservation{Key: d.Key, Amount: d.Amount, Observed: d.Observed})
 		}
-		if len(j.Demands) > 0 && !j.charged {
+		if len(j.Demands) > 0 {
 			return g.d.Counters.Add(ctx, sc, j.charge(false))
 		}
 	}

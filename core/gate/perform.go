@@ -73,11 +73,7 @@ func (g *Gate) executing(decide func(refused *fault.Error) error) error {
 
 // execute takes a judged act to its end, or to Parked, and fills in rec. What it returns as an error must undo the transaction.
 func (g *Gate) execute(ctx context.Context, sc account.Scope, rec *Record, j *judgement, refused *fault.Error) error {
-	charge := maySpend
-	if refused != nil {
-		charge = weighOnly // it will be refused again
-	}
-	failed, err := g.weigh(ctx, sc, rec.Act, j, j.Outcome == policy.Allowed, charge)
+	failed, err := g.weigh(ctx, sc, rec.Act, j, j.Outcome == policy.Allowed)
 	if err != nil {
 		return err
 	}
@@ -100,7 +96,7 @@ func (g *Gate) execute(ctx context.Context, sc account.Scope, rec *Record, j *ju
 		if err != nil {
 			return err
 		}
-		if len(j.Demands) > 0 && !j.charged {
+		if len(j.Demands) > 0 {
 			if err := g.d.Counters.Add(ctx, sc, j.charge(true)); err != nil {
 				return err
 			}

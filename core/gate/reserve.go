@@ -37,18 +37,8 @@ type judgement struct {
 	approved bool             // a person has approved the act
 	paid     map[id.Policy]bool
 	basis    string // of the outcome; "" is basisPolicies
-	charged  bool   // Demands have been added to their counters
 	policy.Assessment
 }
-
-// charging says whether weigh may add what an allowed act demands to its counters, since nothing but its end follows.
-type charging uint8
-
-const (
-	weighOnly charging = iota
-	mayReserve
-	maySpend
-)
 
 // judged runs body in a transaction that holds the standing of everyone whom the act concerns, with the judgement of the
 // policies as they are in that transaction. When plugin rules apply it leaves the transaction to ask them and comes back; if
@@ -217,9 +207,8 @@ func subjectOf(act Act, info agent.StandingInfo) policy.Subject {
 
 // weigh checks an act that rules do not deny against its wallet and its counters, and denies it in j when one does not leave
 // room. With lock, the wallet and the counters stay locked, so that what was found holds until the transaction ends. The
-// returned fault says that the act cannot work at all. An allowed act whose demands fit is charged on the way where charge and the store
-// let it; j.charged says so.
-func (g *Gate) weigh(ctx context.Context, sc account.Scope, act Act, j *judgement, lock bool, charge charging) (*fault.Error, error) {
+// returned fault says that the act cannot work at all.
+func (g *Gate) weigh(ctx context.Context, sc account.Scope, act Act, j *judgement, lock bool) (*fault.Error, error) {
 	if j.Outcome == policy.Denied {
 		return nil, nil
 	}
@@ -235,7 +224,16 @@ func (g *Gate) weigh(ctx context.Context, sc account.Scope, act Act, j *judgemen
 	if len(j.Demands) == 0 {
 		return nil, nil
 	}
-	if err := g.counters(ctx, sc, j, lock, charge); err != nil || j.charged {
+	keys := make([]policy.Key, len(j.Demands))
+	for i := range j.Demands {
+		keys[i] = j.Demands[i].Key
+	}
+	read := g.d.Counters.Read
+	if lock {
+		read = g.d.Counters.Lock
+	}
+	var err error
+	if j.counters, err = read(ctx, sc, keys); err != nil {
 		return nil, err
 	}
 	if err := g.recall(ctx, sc, j, lock); err != nil {
@@ -248,29 +246,6 @@ func (g *Gate) weigh(ctx context.Context, sc account.Scope, act Act, j *judgemen
 		j.ask(asked)
 	}
 	return nil, nil
-}
-
-// counters reads the counters of the demands, or locks them, or charges them.
-func (g *Gate) counters(ctx context.Context, sc account.Scope, j *judgement, lock bool, charge charging) (err error) {
-	if c, ok := g.d.Counters.(policy.Charger); ok && lock && charge != weighOnly && !slices.ContainsFunc(j.Demands, askedFirst) {
-		j.counters, j.charged, err = c.Charge(ctx, sc, j.Demands, charge == maySpend)
-		return err
-	}
-	keys := make([]policy.Key, len(j.Demands))
-	for i := range j.Demands {
-		keys[i] = j.Demands[i].Key
-	}
-	read := g.d.Counters.Read
-	if lock {
-		read = g.d.Counters.Lock
-	}
-	j.counters, err = read(ctx, sc, keys)
-	return err
-}
-
-// askedFirst reports whether a demand is not simply added when it fits and denied when it does not.
-func askedFirst(d policy.Demand) bool {
-	return d.Observed || d.Asks != nil || policy.Rolls(d.Key.Window)
 }
 
 // recall begins fresh counters with what their scope has consumed in the window already. No payment of the scope is on its way

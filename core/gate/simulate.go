@@ -17,7 +17,7 @@ func (g *Gate) Simulate(ctx context.Context, sc account.Scope, act Act) (policy.
 	}
 	var d policy.Decision
 	err = g.judged(ctx, sc, act, false, func(ctx context.Context, j *judgement) error {
-		failed, err := g.weigh(ctx, sc, act, j, false, weighOnly)
+		failed, err := g.weigh(ctx, sc, act, j, false)
 		if err != nil {
 			return err
 		}

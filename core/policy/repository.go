@@ -68,14 +68,6 @@ type Counters interface {
 	Expire(ctx context.Context, tenant id.Tenant, now time.Time, limit int) (int, error)
 }
 
-// Charger is what Counters may be beside, where asking the store twice takes longer than asking it once.
-type Charger interface {
-	// Charge is Lock of the demands' counters and, when every demand fits into its counter, Add of all of them: as spent when settled, and
-	// as reserved otherwise. The counters are returned as they were before; charged reports whether anything was added. Without one of the
-	// counters, nothing is. Demands are sorted by key; none is of a window that rolls, observed, or asks.
-	Charge(ctx context.Context, sc account.Scope, demands []Demand, settled bool) (counters []Counter, charged bool, err error)
-}
-
 // Approvals keeps approvals. One that is missing or another tenant's is id.NotFound[id.ApprovalKind].
 type Approvals interface {
 	// Insert adds a pending approval.

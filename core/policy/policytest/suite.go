@@ -65,8 +65,6 @@ func Run(t *testing.T, cfg Config) {
 		"PolicyRollback":    testRollback,
 		"CounterArithmetic": testCounters,
 		"CounterFresh":      testFresh,
-		"CounterCharge":     testCharge,
-		"ChargeWriters":     testChargeWriters,
 		"CounterWriters":    testCounterWriters,
 		"CounterOfDeleted":  testCounterDeleted,
 		"CounterRolls":      testRolling,
