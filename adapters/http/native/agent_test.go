@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 )
@@ -46,6 +47,13 @@ func (f *fixture) addAgents(d *Deps) {
 	d.Agents, err = agent.NewService(agent.Deps{
 		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Agents(), Models: models{}, Trail: anyTrail{},
 	}, agent.ServiceConfig{Reserved: []string{"pay"}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	d.Swarms, err = swarm.NewService(swarm.Deps{
+		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Swarms(), Members: f.store.Agents(), Agents: f.store.Agents(),
+		Trail: anyTrail{},
+	})
 	if err != nil {
 		f.t.Fatal(err)
 	}
