@@ -69,15 +69,15 @@ func (f paidFetch) Call(ctx context.Context, c tool.Call) (tool.Result, error) {
 	if err != nil {
 		return tool.Result{}, err
 	}
-	if err := json.Unmarshal(c.Input, &in); err != nil {
+	if json.Unmarshal(c.Input, &in) != nil {
 		return tool.Result{Text: "invalid input: must be an object with url", IsError: true}, nil
 	}
 	if in.Method == "" {
 		in.Method = "GET"
 	}
 	top := f.env.Session.ID
-	if !f.env.Session.Parent.IsZero() {
-		top = f.env.Session.Parent
+	if !f.env.Session.Root.IsZero() {
+		top = f.env.Session.Root
 	}
 	r := payment.FetchRequest{
 		Act: gate.Act{
@@ -88,7 +88,7 @@ func (f paidFetch) Call(ctx context.Context, c tool.Call) (tool.Result, error) {
 	if in.MaxAmount != "" {
 		most, err := money.Parse(in.MaxAmount, money.USDC)
 		if err != nil {
-			return tool.Result{Text: "invalid input: max_amount must be a decimal number", IsError: true}, nil
+			return tool.Result{Text: "invalid input: max_amount must be a decimal number", IsError: true}, nil //nolint:nilerr // for the model to mend
 		}
 		r.Most = &most
 	}
