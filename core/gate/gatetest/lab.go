@@ -90,6 +90,7 @@ func NewLab(tb testing.TB, st Store, o Options) *Lab {
 	tenant := account.Tenant{
 		ID: id.New[id.TenantKind](l.IDs), Name: "lab", Plan: account.PlanUnlimited, Standing: account.Active, CreatedAt: l.now(),
 	}
+	l.Told.tenant = tenant.ID
 	must(tb, st.Tenants.InsertTenant(context.Background(), tenant))
 	l.Scope = account.System(tenant.ID)
 	quiet := slog.New(slog.DiscardHandler)
