@@ -40,6 +40,7 @@ func provideTasks(b base, lc fx.Lifecycle, p taskParts) (*task.Service, error) {
 		return nil, err
 	}
 	p.Journal.Watch(s)
+	p.Sessions.OnSend(s.MaySend)
 	background(lc, s.Run)
 	return s, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -112,6 +113,11 @@ func (s *Service) Send(ctx context.Context, sc account.Scope, session id.Session
 	}
 	if current.ArchivedAt != nil {
 		return nil, ErrArchived
+	}
+	if s.admits != nil && slices.ContainsFunc(inputs, func(in Input) bool { return in.Type == UserMessage || in.Type == UserDefineOutcome }) {
+		if err := s.admits(ctx, sc, current.ID); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.checkFiles(ctx, sc, inputs); err != nil {
 		return nil, err

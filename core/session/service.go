@@ -71,8 +71,9 @@ type Deps struct {
 
 // Service is what faces do with sessions. It is safe for concurrent use.
 type Service struct {
-	d     Deps
-	ended func(context.Context, Ref) // see OnEnd
+	d      Deps
+	ended  func(context.Context, Ref)                             // see OnEnd
+	admits func(context.Context, account.Scope, id.Session) error // see OnSend
 }
 
 // NewService returns a Service, or an error that names the missing dependency.

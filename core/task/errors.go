@@ -9,6 +9,8 @@ var (
 	ErrDenied = fault.New(fault.Forbidden, "run_denied", "a rule denies the start of the run")
 	// ErrEnded is returned when a run is cancelled that has ended.
 	ErrEnded = fault.New(fault.Conflict, "run_ended", "the run has ended")
+	// ErrWaits is returned for a message to the session of a run whose start waits for an approval.
+	ErrWaits = fault.New(fault.Conflict, "run_waits", "the run waits for the approval of its start")
 	// ErrExists is returned by a store for an id that is taken.
 	ErrExists = fault.New(fault.Conflict, "run_exists", "a run with this id exists")
 )

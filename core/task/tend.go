@@ -34,6 +34,18 @@ func (s *Service) hold(ctx context.Context, sc account.Scope, run Run, req Start
 	return run, nil
 }
 
+// MaySend returns ErrWaits for the session of a run whose start waits for an approval: whoever talks to it would start it without one.
+func (s *Service) MaySend(ctx context.Context, sc account.Scope, of id.Session) error {
+	run, err := s.d.Repository.Get(ctx, sc, RunOf(of))
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return nil
+	case err == nil && run.Pending:
+		return ErrWaits
+	}
+	return err
+}
+
 // ActEnded implements session.Watcher: starts that waited for an approval are taken up after they have been decided about.
 func (s *Service) ActEnded(ctx context.Context, rec gate.Record) {
 	if rec.Act.Action == rule.ActionRunStart && !rec.Approval.IsZero() {
@@ -114,12 +126,12 @@ func (s *Service) resume(ctx context.Context, sc account.Scope, run Run) error {
 		if err := s.d.Credits.ReserveCredits(ctx, sc, run.ID, leastCredits); err != nil {
 			return err
 		}
-		req := StartRequest{Task: run.Task, Context: run.Context}
-		if _, err := s.d.Sessions.Send(ctx, sc, run.Session, []session.Input{{Type: session.UserMessage, Content: req.message()}}); err != nil {
-			return err
-		}
 		left.Pending, left.Status, left.StartedAt = false, Running, clock.Stored(s.d.Clock.Now())
 		if err := s.d.Repository.Save(ctx, sc, left); err != nil {
+			return err
+		}
+		req := StartRequest{Task: run.Task, Context: run.Context}
+		if _, err := s.d.Sessions.Send(ctx, sc, run.Session, []session.Input{{Type: session.UserMessage, Content: req.message()}}); err != nil {
 			return err
 		}
 		return s.begun(ctx, sc, left, rec)

@@ -49,6 +49,7 @@ func (l *runLab) newTasks(n *runNode, over tx.Runner, agents *agent.Service) *ta
 	})
 	l.must(err)
 	n.journal.Watch(s)
+	n.sessions.OnSend(s.MaySend)
 	return s
 }
 
@@ -282,6 +283,10 @@ func TestRunStartWaits(t *testing.T) {
 
 		r, approval := start()
 		charged(0)
+		hello := []session.Input{{Type: session.UserMessage, Content: session.Text("hello")}}
+		if _, err := l.sessions.Send(ctx, l.Scope, r.Session, hello); !errors.Is(err, task.ErrWaits) {
+			t.Errorf("a message to a run that waits to start: %v", err)
+		}
 		_, _, err := l.gate.Approve(ctx, l.Scope, approval)
 		l.must(err)
 		l.must(l.tasks.Tend(ctx))
