@@ -60,9 +60,9 @@ func readMigrations(files fs.FS, dialect string) ([]migration, error) {
 	return out, nil
 }
 
-// migrate applies what is missing, each file in a transaction of its own, while no other process does the same.
+// migrate applies what is missing, all of it in one transaction, while no other process does the same.
 func (s *Store) migrate(ctx context.Context) error {
-	todo, err := readMigrations(migrationFiles, s.handle.Dialect.String())
+	all, err := readMigrations(migrationFiles, s.handle.Dialect.String())
 	if err != nil {
 		return err
 	}
@@ -85,34 +85,59 @@ func (s *Store) migrate(ctx context.Context) error {
 			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", sqltx.MigrationLock)
 		}()
 	}
-	if err := execScript(ctx, conn, `CREATE TABLE IF NOT EXISTS bureau_migrations (
+	// The transaction is SQLite's lock.
+	if err := execScript(ctx, conn, begin+`; CREATE TABLE IF NOT EXISTS bureau_migrations (
 		number integer PRIMARY KEY, name text NOT NULL, digest text NOT NULL, applied_at text NOT NULL)`); err != nil {
 		return fmt.Errorf("bunstore: migrate: %w", err)
 	}
-	for _, m := range todo {
-		if err := s.applyMigration(ctx, conn, begin, m); err != nil {
-			_ = execScript(context.WithoutCancel(ctx), conn, "ROLLBACK")
-			return fmt.Errorf("bunstore: migration %s: %w", m.name, err)
+	if err := s.applyMissing(ctx, conn, all); err != nil {
+		_ = execScript(context.WithoutCancel(ctx), conn, "ROLLBACK")
+		return err
+	}
+	if err := execScript(ctx, conn, "COMMIT"); err != nil {
+		return fmt.Errorf("bunstore: migrate: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) applyMissing(ctx context.Context, conn *sql.Conn, all []migration) error {
+	there, err := appliedMigrations(ctx, conn)
+	if err != nil {
+		return fmt.Errorf("bunstore: migrate: %w", err)
+	}
+	for _, m := range all {
+		switch digest, ok := there[m.number]; {
+		case !ok:
+			if err := s.applyMigration(ctx, conn, m); err != nil {
+				return fmt.Errorf("bunstore: migration %s: %w", m.name, err)
+			}
+		case digest != m.digest:
+			return fmt.Errorf("bunstore: migration %s: the file is not the one that this database was made with (number %d)", m.name, m.number)
 		}
 	}
 	return nil
 }
 
-func (s *Store) applyMigration(ctx context.Context, conn *sql.Conn, begin string, m migration) error {
-	// Looked up inside the transaction: on SQLite it is the lock.
-	if err := execScript(ctx, conn, begin); err != nil {
-		return err
+// appliedMigrations returns the digests of the migrations that the database was made with, by their numbers.
+func appliedMigrations(ctx context.Context, conn *sql.Conn) (map[int]string, error) {
+	rows, err := conn.QueryContext(ctx, "SELECT number, digest FROM bureau_migrations")
+	if err != nil {
+		return nil, err
 	}
-	var digest string
-	err := conn.QueryRowContext(ctx, "SELECT digest FROM bureau_migrations WHERE number = "+strconv.Itoa(m.number)).Scan(&digest)
-	switch {
-	case err == nil && digest == m.digest:
-		return execScript(ctx, conn, "COMMIT")
-	case err == nil:
-		return fmt.Errorf("the file is not the one that this database was made with (number %d)", m.number)
-	case err != sql.ErrNoRows:
-		return err
+	defer rows.Close()
+	there := map[int]string{}
+	for rows.Next() {
+		var number int
+		var digest string
+		if err := rows.Scan(&number, &digest); err != nil {
+			return nil, err
+		}
+		there[number] = digest
 	}
+	return there, rows.Err()
+}
+
+func (s *Store) applyMigration(ctx context.Context, conn *sql.Conn, m migration) error {
 	if err := execScript(ctx, conn, m.text); err != nil {
 		if s.postgres() && strings.Contains(m.text, "EXTENSION") {
 			return fmt.Errorf("the extension pgvector is needed: install it on the server (package postgresql-17-pgvector, "+
@@ -126,9 +151,6 @@ func (s *Store) applyMigration(ctx context.Context, conn *sql.Conn, begin string
 	}
 	if err := execScript(ctx, conn, fmt.Sprintf("INSERT INTO bureau_migrations (number, name, digest, applied_at) VALUES (%d, '%s', '%s', %s)",
 		m.number, strings.ReplaceAll(m.name, "'", "''"), m.digest, now)); err != nil {
-		return err
-	}
-	if err := execScript(ctx, conn, "COMMIT"); err != nil {
 		return err
 	}
 	s.log.LogAttrs(ctx, slog.LevelDebug, "migration applied", slog.String("name", m.name))
