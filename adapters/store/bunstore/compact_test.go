@@ -63,8 +63,8 @@ func TestCompaction(t *testing.T) {
 		}
 		got, err := l.sessions.Get(t.Context(), l.Scope, v.ID)
 		l.must(err)
-		if got.Usage.Tokens.Output != int64(5*(20+n)) || len(l.meter.calls) != 20+n {
-			t.Errorf("%+v of %d calls", got.Usage, len(l.meter.calls))
+		if got.Usage.Tokens.Output != int64(5*(20+n)) || l.meter.count() != 20+n {
+			t.Errorf("%+v of %d calls", got.Usage, l.meter.count())
 		}
 		sound(t, l.model.Requests())
 		l.node(s) // a process with nothing in its memory

@@ -85,7 +85,7 @@ func TestOutcome(t *testing.T) {
 			"revised":            {3, 0, []string{"0 needs_revision", "1 needs_revision", "2 satisfied"}, session.OutcomeSatisfied, 3},
 			"never, with a last": {9, 2, []string{"0 needs_revision", "1 max_iterations_reached"}, session.OutcomeMaxIterations, 3},
 		} {
-			v, before := l.session(0), len(l.meter.calls)
+			v, before := l.session(0), l.meter.count()
 			sent := l.send(v, define(fmt.Sprintf("Write %d.", tc.satisfiedWith), "- any", tc.most))
 			if len(sent) != 1 || sent[0].Type != session.UserDefineOutcome {
 				t.Fatalf("%+v", sent)
@@ -109,8 +109,8 @@ func TestOutcome(t *testing.T) {
 			}
 			got, err := l.sessions.Get(t.Context(), l.Scope, v.ID)
 			l.must(err)
-			if got.Usage.Tokens.Output != int64(5*(tc.messages+n)) || len(l.meter.calls)-before != tc.messages+n {
-				t.Errorf("%s: %+v of %d calls", name, got.Usage, len(l.meter.calls)-before)
+			if got.Usage.Tokens.Output != int64(5*(tc.messages+n)) || l.meter.count()-before != tc.messages+n {
+				t.Errorf("%s: %+v of %d calls", name, got.Usage, l.meter.count()-before)
 			}
 		}
 	})

@@ -101,6 +101,13 @@ func (m *testMeter) Record(ctx context.Context, _ account.Scope, c run.Call) err
 	return nil
 }
 
+// count returns how many calls were recorded.
+func (m *testMeter) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.calls)
+}
+
 type testTools []run.BoundTool
 
 func (s testTools) Tools(context.Context, account.Scope, run.Env) ([]run.BoundTool, error) {
@@ -434,8 +441,8 @@ func TestTurn(t *testing.T) {
 		if got.Status() != session.StatusIdle || got.Queued != 0 || got.ActiveFor <= 0 {
 			t.Errorf("%+v", got)
 		}
-		if len(l.meter.calls) != 2 {
-			t.Errorf("%d usage rows", len(l.meter.calls))
+		if l.meter.count() != 2 {
+			t.Errorf("%d usage rows", l.meter.count())
 		}
 	})
 }
