@@ -406,7 +406,7 @@ func (w *crashWorld) begin(client *runNode) {
 }
 
 // crashStep thins out the transactions that are killed or fail, one after the other: the long crash runs take all of them.
-var crashStep = flag.Int64("crash.step", 5, "kill every n-th transaction")
+var crashStep = flag.Int64("crash.step", 10, "kill every n-th transaction")
 
 // firstCrash is the first transaction that is killed. Before and after the commit it is another one, so that what one run leaves out the
 // other takes.
