@@ -70,7 +70,7 @@ func (f paidFetch) Call(ctx context.Context, c tool.Call) (tool.Result, error) {
 		return tool.Result{}, err
 	}
 	if json.Unmarshal(c.Input, &in) != nil {
-		return tool.Result{Text: "invalid input: must be an object with url", IsError: true}, nil
+		return tool.Result{Text: "invalid input: must be an object with url", IsError: true}, nil //nolint:nilerr // for the model to mend
 	}
 	if in.Method == "" {
 		in.Method = "GET"

@@ -133,7 +133,7 @@ func testMadeTogether(t *testing.T, l *Ledger) {
 	st.Repository = counted
 	s := NewLedger(t, st)
 	s.Scope = l.Scope
-	asked := []id.Agent{other, rich, fresh, id.Agent{}, fresh}
+	asked := []id.Agent{other, rich, fresh, {}, fresh}
 	got, err := s.EnsureAll(bg, l.Scope, "", asked...)
 	if err != nil {
 		t.Fatal(err)
