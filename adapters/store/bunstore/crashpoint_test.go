@@ -344,8 +344,8 @@ func (w *crashWorld) check() {
 	if n := len(w.model.Requests()); answers != 5 && !w.cutShort || n > w.tries+cut {
 		w.t.Errorf("%d model calls brought %d answers, want 5", n, answers)
 	}
-	if n := w.meter.count(); n < answers || n > answers+cut {
-		w.t.Errorf("%d usage rows for %d answers", w.meter.count(), answers)
+	if n := w.meter.settled(answers); n < answers || n > answers+cut {
+		w.t.Errorf("%d usage rows for %d answers", n, answers)
 	}
 	if payments != 3 && !w.cutShort || payments == 3 && paid != 51*money.MicrosPerUnit {
 		w.t.Errorf("%d payments of %d together have a result", payments, paid)

@@ -99,6 +99,7 @@ func TestOutcome(t *testing.T) {
 				t.Errorf("%s: %+v", name, o)
 			}
 			n := len(tc.want)
+			calls := l.meter.settled(before+tc.messages+n) - before
 			for typ, want := range map[session.EventType]int{
 				session.AgentMessage: tc.messages, session.SpanOutcomeStart: n, session.SpanOutcomeOngoing: n, session.SpanModelStart: tc.messages + n,
 				session.SpanModelEnd: tc.messages + n,
@@ -109,8 +110,8 @@ func TestOutcome(t *testing.T) {
 			}
 			got, err := l.sessions.Get(t.Context(), l.Scope, v.ID)
 			l.must(err)
-			if got.Usage.Tokens.Output != int64(5*(tc.messages+n)) || l.meter.count()-before != tc.messages+n {
-				t.Errorf("%s: %+v of %d calls", name, got.Usage, l.meter.count()-before)
+			if got.Usage.Tokens.Output != int64(5*(tc.messages+n)) || calls != tc.messages+n {
+				t.Errorf("%s: %+v of %d calls", name, got.Usage, calls)
 			}
 		}
 	})

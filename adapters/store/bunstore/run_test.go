@@ -108,6 +108,14 @@ func (m *testMeter) count() int {
 	return len(m.calls)
 }
 
+// settled waits until want calls were recorded and returns how many were: what a commit wrote can be read before its meter hears of it.
+func (m *testMeter) settled(want int) int {
+	for end := time.Now().Add(20 * time.Second); m.count() < want && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	return m.count()
+}
+
 type testTools []run.BoundTool
 
 func (s testTools) Tools(context.Context, account.Scope, run.Env) ([]run.BoundTool, error) {
@@ -441,8 +449,8 @@ func TestTurn(t *testing.T) {
 		if got.Status() != session.StatusIdle || got.Queued != 0 || got.ActiveFor <= 0 {
 			t.Errorf("%+v", got)
 		}
-		if l.meter.count() != 2 {
-			t.Errorf("%d usage rows", l.meter.count())
+		if n := l.meter.settled(2); n != 2 {
+			t.Errorf("%d usage rows", n)
 		}
 	})
 }
