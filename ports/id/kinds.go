@@ -88,6 +88,16 @@ type (
 	AttemptKind struct{}
 	// PaymentKind marks the id of a payment over a rail.
 	PaymentKind struct{}
+	// ReportKind marks the id of an event that an agent reported.
+	ReportKind struct{}
+	// AgentMessageKind marks the id of a message from one agent to another.
+	AgentMessageKind struct{}
+	// FeedbackKind marks the id of what a user thought of an agent's work.
+	FeedbackKind struct{}
+	// AgentLinkKind marks the id of the link of a user to an agent.
+	AgentLinkKind struct{}
+	// BudgetKind marks the id of a budget for the costs of models.
+	BudgetKind struct{}
 )
 
 // One alias per kind.
@@ -178,6 +188,16 @@ type (
 	Attempt = ID[AttemptKind]
 	// Payment is the id of a payment over a rail: "pay_...".
 	Payment = ID[PaymentKind]
+	// Report is the id of an event that an agent reported, in telemetry: "rep_...".
+	Report = ID[ReportKind]
+	// AgentMessage is the id of a message from one agent to another: "amsg_...".
+	AgentMessage = ID[AgentMessageKind]
+	// Feedback is the id of what a user thought of an agent's work: "fbk_...".
+	Feedback = ID[FeedbackKind]
+	// AgentLink is the id of the link of a user to an agent: "alnk_...".
+	AgentLink = ID[AgentLinkKind]
+	// Budget is the id of a budget for the costs of models: "bdg_...".
+	Budget = ID[BudgetKind]
 )
 
 func (TenantKind) spec() kindSpec         { return kindSpec{"tenant", "tnt", nil} }
@@ -223,3 +243,8 @@ func (WebhookKind) spec() kindSpec        { return kindSpec{"webhook", "whk", ni
 func (NoticeKind) spec() kindSpec         { return kindSpec{"notice", "ntc", nil} }
 func (AttemptKind) spec() kindSpec        { return kindSpec{"webhook_delivery", "att", nil} }
 func (PaymentKind) spec() kindSpec        { return kindSpec{"payment", "pay", nil} }
+func (ReportKind) spec() kindSpec         { return kindSpec{"event", "rep", []string{"evt", "event"}} }
+func (AgentMessageKind) spec() kindSpec   { return kindSpec{"agent_message", "amsg", []string{"msg"}} }
+func (FeedbackKind) spec() kindSpec       { return kindSpec{"feedback", "fbk", []string{"fb"}} }
+func (AgentLinkKind) spec() kindSpec      { return kindSpec{"agent_link", "alnk", []string{"link"}} }
+func (BudgetKind) spec() kindSpec         { return kindSpec{"budget", "bdg", nil} }

@@ -1,0 +1,95 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/page"
+)
+
+// Level says how bad an event is.
+type Level string
+
+// The levels, from the least to the worst.
+const (
+	LevelInfo     Level = "info"
+	LevelWarning  Level = "warning"
+	LevelError    Level = "error"
+	LevelCritical Level = "critical"
+)
+
+// Levels lists every level, the least first.
+func Levels() []Level { return []Level{LevelInfo, LevelWarning, LevelError, LevelCritical} }
+
+// Limits of an event, in characters unless they say otherwise.
+const (
+	MaxBatch   = 500       // events that are stored at once
+	MaxType    = 200       // of Event.Type
+	MaxSource  = 200       // of Event.Source
+	MaxTrace   = 200       // of Event.TraceID
+	MaxPayload = 256 << 10 // bytes of Event.Payload
+)
+
+// Event is something that an agent did or met, as it reported it. It never changes.
+type Event struct {
+	ID      id.Report // in the order in which the server took events, whatever At says
+	Tenant  id.Tenant
+	Agent   id.Agent
+	Type    string // what happened: "task_completed"
+	Source  string // which part of the agent says so; "" when it was not said
+	Level   Level
+	TraceID string          // what belongs together has one; "" belongs to nothing
+	Parent  id.Report       // the event that this one is a part of; zero for none. It need not be there, or not yet
+	Payload json.RawMessage // a JSON object; nil for none
+	// At is when it happened: when the server took it, unless the report itself says otherwise (OTLP). Millisecond precision, UTC.
+	At time.Time
+}
+
+// NewEvent is a report that was not stored yet.
+type NewEvent struct {
+	ID      id.Report // zero: a new one is made. One that exists already is stored once: the report is a repetition
+	Agent   id.Agent
+	Type    string
+	Source  string
+	Level   Level // "" is LevelInfo
+	TraceID string
+	Parent  id.Report
+	Payload json.RawMessage
+	At      time.Time // zero is now
+}
+
+// Filter chooses events. Zero fields choose all.
+type Filter struct {
+	Agent    id.Agent
+	Type     string
+	Source   string
+	Level    Level
+	MinLevel Level // this level and the worse ones
+	TraceID  string
+	Parent   id.Report
+	Since    time.Time // inclusive
+	Until    time.Time // exclusive
+	// Search finds events in which every one of its words occurs, in any case: in the type, the source, the trace id or the payload's text.
+	Search string
+	// Fields are members of the payload that must have these values: {"job": "daily_report", "user.id": "42"}. A dot goes one object
+	// deeper; numbers and booleans compare by their JSON text.
+	Fields map[string]string
+}
+
+// EventRepository keeps events. Every method sees the scope's tenant only; those that write join the transaction in ctx.
+type EventRepository interface {
+	// InsertEvents stores events, all or none. Those whose ID is stored already are passed over; it returns how many were new.
+	InsertEvents(ctx context.Context, sc account.Scope, events []Event) (int, error)
+	// Event returns one event, or id.NotFound.
+	Event(ctx context.Context, sc account.Scope, event id.Report) (Event, error)
+	// Events returns what f chooses, the latest At first, then the highest ID. With Request.Offset and Request.Count it is read by
+	// numbered pages. A search may end a page early, even empty, with a Next: it reads a bounded number of events at a time.
+	Events(ctx context.Context, sc account.Scope, f Filter, req page.Request) (page.Page[Event], error)
+	// After returns up to limit events with a greater ID that f chooses, in the order of their IDs: the tail of the log.
+	After(ctx context.Context, sc account.Scope, f Filter, after id.Report, limit int) ([]Event, error)
+	// DeleteEvents deletes up to limit events of before the time, of one agent unless it is zero, and returns how many there were.
+	DeleteEvents(ctx context.Context, sc account.Scope, agent id.Agent, before time.Time, limit int) (int, error)
+}
