@@ -22,6 +22,15 @@ type Message struct {
 	At       time.Time
 }
 
+// NewMessage is a message that was not stored yet.
+type NewMessage struct {
+	Sender   id.Agent
+	Receiver id.Agent
+	Type     string // at most MaxType characters
+	Payload  json.RawMessage
+	TraceID  string // at most MaxTrace characters
+}
+
 // MessageFilter chooses messages. Zero fields choose all.
 type MessageFilter struct {
 	Agent    id.Agent // on either side
@@ -38,8 +47,10 @@ type MessageRepository interface {
 	InsertMessage(ctx context.Context, sc account.Scope, m Message) error
 	// Message returns one message, or id.NotFound.
 	Message(ctx context.Context, sc account.Scope, message id.AgentMessage) (Message, error)
-	// Messages returns what f chooses, the latest first; numbered pages as EventRepository.Events.
+	// Messages returns what f chooses, the latest first; numbered pages as EventRepository.Events. What an agent sent or got is
+	// read from an index of each side.
 	Messages(ctx context.Context, sc account.Scope, f MessageFilter, req page.Request) (page.Page[Message], error)
-	// DeleteMessages deletes up to limit messages of before the time, of one agent on either side unless it is zero.
+	// DeleteMessages deletes up to limit messages of before the time, of whenever when that is zero, of one agent on either side unless it
+	// is zero, and returns how many there were.
 	DeleteMessages(ctx context.Context, sc account.Scope, agent id.Agent, before time.Time, limit int) (int, error)
 }
