@@ -3,7 +3,6 @@ package bunstore
 import (
 	"testing"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/account/accounttest"
 	"github.com/bureau-agents/bureau/ports/tx"
 )
@@ -18,7 +17,7 @@ func TestAccounts(t *testing.T) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		accounttest.Run(t, accounttest.Config{New: func(t *testing.T) (accounttest.Repositories, tx.Runner) {
-			s := openStore(t, Config{URL: pgtest.URL(t), PoolSize: 8})
+			s := openStore(t, Config{URL: postgresURL(t), PoolSize: 8})
 			return s.Accounts(), s
 		}})
 	})

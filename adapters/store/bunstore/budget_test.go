@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -260,7 +259,7 @@ func TestCrashSpendsTheReservation(t *testing.T) {
 // its process is gone, another one does once the lease is over.
 func TestInterruptSettles(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t)
+	url := postgresURL(t)
 	stay := llmtest.Text("on and on")
 	stay.Stay = true
 	l := newRunLab(t, openStore(t, Config{URL: url, PoolSize: 8}), stay, stay)

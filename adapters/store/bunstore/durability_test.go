@@ -50,7 +50,7 @@ func TestCrashChild(t *testing.T) {
 // TestAcknowledgedSurvivesKill: what Do reported as committed is there after SIGKILL in the middle of writing.
 func TestAcknowledgedSurvivesKill(t *testing.T) {
 	t.Parallel()
-	path := t.TempDir() + "/bureau.db"
+	path := sqlitePath(t)
 	s, err := Open(context.Background(), Config{Path: path})
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/gate/gatetest"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -61,9 +60,9 @@ func BenchmarkGate(b *testing.B) {
 			}},
 		} {
 			b.Run(db+"/"+c.name, func(b *testing.B) {
-				cfg := Config{Path: b.TempDir() + "/bureau.db"}
+				cfg := Config{Path: sqlitePath(b)}
 				if db == "postgres" {
-					cfg = Config{URL: pgtest.URL(b)}
+					cfg = Config{URL: postgresURL(b)}
 				}
 				l := gatetest.NewLab(b, gateStore(openStore(b, cfg)), gatetest.Options{})
 				agents := make([]id.Agent, c.agents)

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/knowledge"
@@ -87,7 +86,7 @@ func BenchmarkKnowledge(b *testing.B) {
 			if database == "sqlite" {
 				s = openSQLiteStore(b)
 			} else {
-				s = openStore(b, Config{URL: pgtest.URL(b)})
+				s = openStore(b, Config{URL: postgresURL(b)})
 			}
 			r := s.Knowledge()
 			svc, err := knowledge.NewService(knowledge.Deps{

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/gate/gatetest"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -33,9 +32,9 @@ func BenchmarkPolicies(b *testing.B) {
 		}{{"calendar", calendar}, {"rolling", rolling}} {
 			for _, n := range []int{0, 5, 50} {
 				b.Run(fmt.Sprintf("%s/%s/policies=%d", db, c.name, n), func(b *testing.B) {
-					cfg := Config{Path: b.TempDir() + "/bureau.db"}
+					cfg := Config{Path: sqlitePath(b)}
 					if db == "postgres" {
-						cfg = Config{URL: pgtest.URL(b)}
+						cfg = Config{URL: postgresURL(b)}
 					}
 					l := gatetest.NewLab(b, gateStore(openStore(b, cfg)), gatetest.Options{Config: gate.Config{DefaultAllow: n == 0}})
 					a := l.Agent(b, 1<<50)

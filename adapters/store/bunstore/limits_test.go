@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/gate/gatetest"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -21,7 +20,7 @@ import (
 // TestSkewedClocks: processes whose clocks are days apart share their windows, since the database tells the time.
 func TestSkewedClocks(t *testing.T) {
 	t.Parallel()
-	s := openStore(t, Config{URL: pgtest.URL(t), PoolSize: 8})
+	s := openStore(t, Config{URL: postgresURL(t), PoolSize: 8})
 	l := gatetest.NewLab(t, gateStore(s), gatetest.Options{Time: s.Time()})
 	a := l.Agent(t, 1000)
 	p := l.Policy(t, id.Agent{}, policy.Limits{AllTimeLimit: new(gatetest.USDC(500)), Windows: []policy.WindowLimit{

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/gate/gatetest"
 	"github.com/bureau-agents/bureau/core/policy"
@@ -48,7 +47,7 @@ func (d *deadlocks) Handle(_ context.Context, r slog.Record) error {
 func TestLockOrder(t *testing.T) {
 	t.Parallel()
 	d := &deadlocks{}
-	s, err := Open(t.Context(), Config{URL: pgtest.URL(t), PoolSize: 24, Logger: slog.New(d)})
+	s, err := Open(t.Context(), Config{URL: postgresURL(t), PoolSize: 24, Logger: slog.New(d)})
 	if err != nil {
 		t.Fatal(err)
 	}

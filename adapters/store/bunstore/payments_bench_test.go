@@ -11,7 +11,6 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/gate/gatetest"
@@ -30,9 +29,9 @@ func BenchmarkPaymentsBesideSQL(b *testing.B) {
 		for _, wallets := range []int{1, 1000} {
 			for _, way := range []string{"sql", "gate", "gate+limits"} {
 				b.Run(fmt.Sprintf("%s/wallets=%d/%s", db, wallets, way), func(b *testing.B) {
-					cfg := Config{Path: b.TempDir() + "/bureau.db"}
+					cfg := Config{Path: sqlitePath(b)}
 					if db == "postgres" {
-						cfg = Config{URL: pgtest.URL(b), PoolSize: 32}
+						cfg = Config{URL: postgresURL(b), PoolSize: 32}
 					}
 					s := openStore(b, cfg)
 					pay := plainPayments(b, s, wallets)

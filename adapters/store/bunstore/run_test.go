@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/uptrace/bun"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/gate"
@@ -947,12 +946,12 @@ func eachCrash(t *testing.T, fn func(t *testing.T, open func() *Store, path, url
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
-		path := t.TempDir() + "/bureau.db"
+		path := sqlitePath(t)
 		fn(t, func() *Store { return openStore(t, Config{Path: path}) }, path, "")
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		url := pgtest.URL(t)
+		url := postgresURL(t)
 		fn(t, func() *Store { return openStore(t, Config{URL: url, PoolSize: 8}) }, "", url)
 	})
 }
@@ -1043,7 +1042,7 @@ func TestCrashWithAParkedTurn(t *testing.T) {
 // TestTwoReplicas has one process start turns and another go on with them, over one Postgres.
 func TestTwoReplicas(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t)
+	url := postgresURL(t)
 	l := newRunLab(t, openStore(t, Config{URL: url, PoolSize: 8}))
 	l.cfg.Lease = 300 * time.Millisecond
 	var calls atomic.Int32
@@ -1095,7 +1094,7 @@ func TestTwoReplicas(t *testing.T) {
 // makes of it.
 func TestStreamElsewhere(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t)
+	url := postgresURL(t)
 	long := strings.Repeat("many words and – ", 200)
 	stay := llmtest.Text(long)
 	stay.Stay = true
@@ -1136,7 +1135,7 @@ func TestStreamElsewhere(t *testing.T) {
 // TestStaleHolder lets a process that was too slow come back: nothing of what it does then reaches the log.
 func TestStaleHolder(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t)
+	url := postgresURL(t)
 	l := newRunLab(t, openStore(t, Config{URL: url, PoolSize: 8}))
 	hold := make(chan struct{})
 	l.model.Push(llmtest.Answer{Hold: hold, Blocks: []llm.Block{{Text: "stale"}}}, llmtest.Text("fresh"))
@@ -1200,7 +1199,7 @@ func TestTakenOverWhileAToolWorks(t *testing.T) {
 // TestDrain hands running turns over when a process stops.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t)
+	url := postgresURL(t)
 	l := newRunLab(t, openStore(t, Config{URL: url, PoolSize: 8}))
 	stay := llmtest.Text("slow")
 	stay.Stay = true

@@ -3,7 +3,6 @@ package bunstore
 import (
 	"testing"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/skill/skilltest"
 )
 
@@ -13,7 +12,7 @@ func TestSkills(t *testing.T) {
 		skilltest.Run(t, skilltest.Config{New: func(t *testing.T) skilltest.Store {
 			var s *Store // plugins belong to the server and not to a tenant, so every test needs a store of its own
 			if like.postgres() {
-				s = openStore(t, Config{URL: pgtest.URL(t), PoolSize: 4})
+				s = openStore(t, Config{URL: postgresURL(t), PoolSize: 4})
 			} else {
 				s = openSQLiteStore(t)
 			}

@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/uptrace/bun"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -28,13 +27,13 @@ func eachStore(t *testing.T, fn func(t *testing.T, s *Store)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		fn(t, openStore(t, Config{URL: pgtest.URL(t), PoolSize: 8}))
+		fn(t, openStore(t, Config{URL: postgresURL(t), PoolSize: 8}))
 	})
 }
 
 func openSQLiteStore(tb testing.TB) *Store {
 	tb.Helper()
-	return openStore(tb, Config{Path: tb.TempDir() + "/bureau.db"})
+	return openStore(tb, Config{Path: sqlitePath(tb)})
 }
 
 func openStore(tb testing.TB, cfg Config) *Store {

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/account/accounttest"
 	"github.com/bureau-agents/bureau/core/agent"
@@ -73,7 +72,7 @@ func (l *runLab) credits() (month, charges account.CreditMonth) {
 // TestRunsTogether starts runs from two processes at once: together they never take more credits than there are.
 func TestRunsTogether(t *testing.T) {
 	t.Parallel()
-	url := pgtest.URL(t)
+	url := postgresURL(t)
 	l := newRunLab(t, openStore(t, Config{URL: url, PoolSize: 8}))
 	l.model.AnswerFunc = func(llm.Request) llmtest.Answer { return llmtest.Text("hello") }
 	l.start()

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/session"
@@ -140,7 +139,7 @@ func spendTogether(t *testing.T, s *Store, d *dyingTx) {
 func TestTeamUnderStress(t *testing.T) {
 	t.Parallel()
 	d := &deadlocks{}
-	s, err := Open(t.Context(), Config{URL: pgtest.URL(t), PoolSize: 24, Logger: slog.New(d)})
+	s, err := Open(t.Context(), Config{URL: postgresURL(t), PoolSize: 24, Logger: slog.New(d)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/uptrace/bun"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/core/wallet/wallettest"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -88,7 +87,7 @@ func FuzzLedger(f *testing.F) {
 func BenchmarkPayments(b *testing.B) {
 	for name, open := range map[string]func(*testing.B) *Store{
 		"sqlite":   func(b *testing.B) *Store { return openSQLiteStore(b) },
-		"postgres": func(b *testing.B) *Store { return openStore(b, Config{URL: pgtest.URL(b)}) },
+		"postgres": func(b *testing.B) *Store { return openStore(b, Config{URL: postgresURL(b)}) },
 	} {
 		for _, wallets := range []int{0, 1, 32} {
 			b.Run(fmt.Sprintf("%s/wallets=%d", name, wallets), func(b *testing.B) {

@@ -67,16 +67,51 @@ var server = sync.OnceValues(func() (string, error) {
 // URL returns the address of a new, empty database, which is dropped when the test ends.
 func URL(tb testing.TB) string {
 	tb.Helper()
+	return fresh(tb, "")
+}
+
+// Template is a database that is made once in a process and copied from then on: applying every migration takes far longer than most tests
+// of a repository. It is safe for concurrent use. It stays behind when the process ends, and is dropped by one that comes later.
+type Template struct {
+	name func() (string, error)
+}
+
+// NewTemplate returns a template that fill makes when it is first needed, in the empty database at address. fill leaves no connection.
+func NewTemplate(fill func(address string) error) *Template {
+	return &Template{sync.OnceValues(func() (string, error) {
+		admin, err := server()
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", needed, err)
+		}
+		name, address, err := create(admin, "")
+		if err != nil {
+			return "", err
+		}
+		return name, fill(address)
+	})}
+}
+
+// URL returns the address of a new copy of the template, which is dropped when the test ends.
+func (t *Template) URL(tb testing.TB) string {
+	tb.Helper()
+	name, err := t.name()
+	if err != nil {
+		tb.Fatalf("pgtest: %v", err)
+	}
+	return fresh(tb, name)
+}
+
+const needed = "these tests need a Postgres with pgvector: set BUREAU_TEST_DATABASE_URL or make scripts/postgres.sh work"
+
+// fresh makes a database, as a copy of another unless its name is "".
+func fresh(tb testing.TB, template string) string {
+	tb.Helper()
 	admin, err := server()
 	if err != nil {
-		tb.Fatalf("these tests need a Postgres with pgvector: set BUREAU_TEST_DATABASE_URL or make scripts/postgres.sh work: %v", err)
+		tb.Fatalf("%s: %v", needed, err)
 	}
-	u, err := url.Parse(admin)
+	name, address, err := create(admin, template)
 	if err != nil {
-		tb.Fatal("BUREAU_TEST_DATABASE_URL is not a URL")
-	}
-	name := fmt.Sprintf("%s%d_%s", prefix, time.Now().Unix(), strings.ToLower(rand.Text()[:12]))
-	if err := run(admin, "CREATE DATABASE "+name); err != nil {
 		tb.Fatalf("pgtest: %v", err)
 	}
 	tb.Cleanup(func() {
@@ -84,8 +119,24 @@ func URL(tb testing.TB) string {
 			tb.Errorf("pgtest: %v", err)
 		}
 	})
+	return address
+}
+
+func create(admin, template string) (name, address string, err error) {
+	u, err := url.Parse(admin)
+	if err != nil {
+		return "", "", errors.New("BUREAU_TEST_DATABASE_URL is not a URL")
+	}
+	name = fmt.Sprintf("%s%d_%s", prefix, time.Now().Unix(), strings.ToLower(rand.Text()[:12]))
+	statement := "CREATE DATABASE " + name
+	if template != "" {
+		statement += " TEMPLATE " + template
+	}
+	if err := run(admin, statement); err != nil {
+		return "", "", err
+	}
 	u.Path = "/" + name
-	return u.String()
+	return name, u.String(), nil
 }
 
 func run(address, statement string) error {
