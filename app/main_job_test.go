@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/bureau-agents/bureau/adapters/store/pgtest"
 	"github.com/bureau-agents/bureau/app/apptest"
 	"github.com/bureau-agents/bureau/core/audit"
 )
@@ -29,7 +28,7 @@ func eachDatabase(t *testing.T, test func(t *testing.T, cfg apptest.Config)) {
 			t.Skip("SQLite is raced")
 		}
 		t.Parallel()
-		test(t, apptest.Config{DatabaseURL: pgtest.URL(t)})
+		test(t, apptest.Config{DatabaseURL: apptest.PostgresURL(t)})
 	})
 }
 

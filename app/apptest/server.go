@@ -3,9 +3,13 @@ package apptest
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -70,6 +74,11 @@ func Start(tb testing.TB, cfg Config) *Server {
 	c.EgressAllow = []string{models.Host()}
 	if cfg.Change != nil {
 		cfg.Change(&c)
+	}
+	if file := filepath.Join(c.DataDir, "bureau.db"); c.DatabaseURL == "" {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			migratedSQLite.Copy(tb, file)
+		}
 	}
 	ctx := context.WithoutCancel(tb.Context()) // it ends before the clean-up, which stops the server in order
 	rail, shop := paymenttest.New("fake"), paymenttest.Shop{Fake: paymenttest.New("shop")}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
+	"github.com/bureau-agents/bureau/adapters/store/sqlitetest"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/account/accounttest"
 	"github.com/bureau-agents/bureau/ports/clock/clocktest"
@@ -34,10 +35,21 @@ type fixture struct {
 	url     string
 }
 
+// migrated is a database with every migration.
+var migrated = sqlitetest.NewTemplate(func(path string) error {
+	s, err := bunstore.Open(context.Background(), bunstore.Config{Path: path, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return s.Close()
+})
+
 // newFixture serves the API. The options complete or change the dependencies: they add the services of an area.
 func newFixture(t *testing.T, options ...func(*fixture, *Deps)) *fixture {
 	t.Helper()
-	store, err := bunstore.Open(t.Context(), bunstore.Config{Path: t.TempDir() + "/bureau.db", Logger: slog.New(slog.DiscardHandler)})
+	cfg := bunstore.Config{Path: t.TempDir() + "/bureau.db", Logger: slog.New(slog.DiscardHandler)}
+	migrated.Copy(t, cfg.Path)
+	store, err := bunstore.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
