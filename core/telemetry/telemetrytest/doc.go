@@ -1,0 +1,2 @@
+// Package telemetrytest has the suites that every store of telemetry passes.
+package telemetrytest
