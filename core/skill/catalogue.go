@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/clock"
@@ -42,20 +43,13 @@ func (s *Service) InstallOnAgent(ctx context.Context, sc account.Scope, agent id
 		if err != nil {
 			return err
 		}
-		have, err := s.Installations.List(ctx, sc, agent)
-		if err != nil {
+		if err := room(ctx, s.Installations, sc, agent, p.Skill()); err != nil {
 			return err
-		}
-		renew := false
-		for _, in := range have {
-			renew = renew || in.Plugin == p.ID
-		}
-		if most := sc.Plan.Limits().SkillsPerAgent; !renew && most >= 0 && len(have) >= most {
-			return ErrLimit.Withf("the plan %q allows %d skills on an agent", sc.Plan, most)
 		}
 		now := clock.Stored(s.Clock.Now())
 		in := Installation{
-			ID: id.New[id.InstalledSkillKind](s.IDs), Tenant: sc.Tenant, Agent: agent, Plugin: p.ID, CreatedAt: now, UpdatedAt: now,
+			ID: id.New[id.InstalledSkillKind](s.IDs), Tenant: sc.Tenant, Agent: agent, Skill: p.Skill(), Kind: ContentPlugin,
+			CreatedAt: now, UpdatedAt: now,
 		}
 		if p.Release != nil {
 			in.Digest = p.Release.Digest()
@@ -69,7 +63,22 @@ func (s *Service) InstallOnAgent(ctx context.Context, sc account.Scope, agent id
 	return out, err
 }
 
-// UninstallFromAgent takes a skill, named by its name, its id or the installation's id, from an agent; ErrNotInstalled.
+// room returns ErrLimit when the plan has none for a skill that the agent does not have.
+func room(ctx context.Context, repo InstallationRepository, sc account.Scope, agent id.Agent, of id.Skill) error {
+	have, err := repo.Pins(ctx, sc, agent)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(have, func(in Installation) bool { return in.Skill == of }) {
+		return nil
+	}
+	if most := sc.Plan.Limits().SkillsPerAgent; most >= 0 && len(have) >= most {
+		return ErrLimit.Withf("the plan %q allows %d skills on an agent", sc.Plan, most)
+	}
+	return nil
+}
+
+// UninstallFromAgent takes a plugin's skill, named by its name, its id or the installation's id, from an agent; ErrNotInstalled.
 func (s *Service) UninstallFromAgent(ctx context.Context, sc account.Scope, agent id.Agent, ref string) error {
 	if err := s.Agents.Exists(ctx, sc, agent); err != nil {
 		return err
@@ -83,7 +92,7 @@ func (s *Service) UninstallFromAgent(ctx context.Context, sc account.Scope, agen
 			if !in.named(ref) {
 				continue
 			}
-			if err := s.Installations.Delete(ctx, sc, agent, in.Plugin); err != nil {
+			if err := s.Installations.Delete(ctx, sc, agent, in.Skill); err != nil {
 				return err
 			}
 			return s.record(ctx, sc, "skill_uninstalled", agent, in.Of, in.Digest)
@@ -103,7 +112,7 @@ func (in Installed) named(ref string) bool {
 		return true
 	}
 	u, err := id.Parse[id.PluginKind](ref)
-	return err == nil && u == in.Plugin
+	return err == nil && u == in.Plugin()
 }
 
 // UninstallAll takes every skill from an agent that is being destroyed. It joins the transaction in ctx.
@@ -111,7 +120,7 @@ func (s *Service) UninstallAll(ctx context.Context, sc account.Scope, agent id.A
 	return s.Installations.DeleteAll(ctx, sc, agent)
 }
 
-// Installed returns what the agent has, oldest first, disabled skills too.
+// Installed returns the plugins that the agent has, oldest first, disabled ones too.
 func (s *Service) Installed(ctx context.Context, sc account.Scope, agent id.Agent) ([]Installed, error) {
 	if err := s.Agents.Exists(ctx, sc, agent); err != nil {
 		return nil, err
@@ -139,7 +148,7 @@ func (s *Service) Tools(ctx context.Context, sc account.Scope, agent id.Agent) (
 				continue
 			}
 			m := in.Release.Manifest
-			tools = append(tools, guarded{s, in.Plugin, s.Launcher.Tool(s.binary(m.Name, m.Digest, m.Size), m)})
+			tools = append(tools, guarded{s, in.Plugin(), s.Launcher.Tool(s.binary(m.Name, m.Digest, m.Size), m)})
 		}
 	}
 	return tools, nil

@@ -40,3 +40,24 @@ var (
 	// ErrBuiltin is returned when a skill that comes with the server is to be changed.
 	ErrBuiltin = fault.New(fault.Forbidden, "skill_builtin", "the skill comes with the server and cannot be changed or deleted")
 )
+
+// The errors of skills that agents hand in.
+var (
+	// ErrSubmission is returned for structured skills that break a rule; its Fields name each place.
+	ErrSubmission = fault.New(fault.Invalid, "skill_invalid", "a skill is not valid")
+	// ErrVersionTaken is returned when another content was handed in under the version before: versions never change.
+	ErrVersionTaken = fault.New(fault.Conflict, "skill_version_exists", "the version exists with another content")
+	// ErrIngestRate is returned when an agent hands in more skills than it may in an hour.
+	ErrIngestRate = fault.New(fault.RateLimited, "skill_rate_limited", "too many skills in an hour")
+	// ErrNotLinked is returned when a caller who is not linked to the agent decides about its skills.
+	ErrNotLinked = fault.New(fault.Forbidden, "agent_not_linked", "only users who are linked to the agent may review its skills")
+	// ErrReviewed is returned when what is to be decided about is not what it was when the reviewer looked.
+	ErrReviewed = fault.New(fault.Conflict, "skill_changed", "the skill has changed meanwhile")
+	// ErrMalicious is returned when a version is approved that the security scan calls malicious.
+	ErrMalicious = fault.New(fault.Forbidden, "skill_malicious", "the security scan calls the skill malicious")
+	// ErrAcceptRisk is returned when an administrator approves such a version without saying so.
+	ErrAcceptRisk = fault.New(fault.Conflict, "skill_risk_not_accepted",
+		"the security scan calls the skill malicious; approve it with accept_risk and a reason")
+	// ErrWithdrawn is returned when a skill is to be installed of which nothing is on the market.
+	ErrWithdrawn = fault.New(fault.Conflict, "skill_not_approved", "no version of the skill is approved")
+)

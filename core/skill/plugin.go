@@ -67,14 +67,31 @@ type Installation struct {
 	ID     id.InstalledSkill
 	Tenant id.Tenant
 	Agent  id.Agent
-	Plugin id.Plugin
-	// Digest pins the release that the agent runs; "" until the first release of a shipped skill is built.
+	Skill  id.Skill // of a plugin: the plugin's number
+	Kind   ContentKind
+	// Version pins what has versions; zero for plugins, and for skills that come with the server.
+	Version id.SkillVersion
+	// Digest pins what the agent runs: of a plugin the release, "" until the first release of a shipped one is built; of instructions and
+	// structured skills the content.
 	Digest    string
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
 
-// Installed is an installation with what it refers to.
+// ContentKind says what a skill is made of.
+type ContentKind string
+
+// The kinds of content.
+const (
+	ContentPlugin       ContentKind = "plugin"       // a program, see Plugin
+	ContentInstructions ContentKind = "instructions" // a SKILL.md with files, see Guide
+	ContentStructured   ContentKind = "structured"   // data that an agent handed in, see Submission
+)
+
+// Plugin returns the plugin that is installed; only of ContentPlugin.
+func (in Installation) Plugin() id.Plugin { return id.Of[id.PluginKind](in.Skill.UUID()) }
+
+// Installed is an installation of a plugin with what it refers to.
 type Installed struct {
 	Installation
 	Of      Plugin   // Release is the one in force

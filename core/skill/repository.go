@@ -50,14 +50,17 @@ type ReleaseRepository interface {
 
 // InstallationRepository keeps which agent has which skill.
 type InstallationRepository interface {
-	// Save adds the installation, or when the agent has the plugin already updates its digest and time, and returns what is
+	// Save adds the installation, or when the agent has the skill already updates its version, digest and time, and returns what is
 	// stored then.
 	Save(ctx context.Context, sc account.Scope, in Installation) (Installation, error)
 	// List returns the agent's installations of plugins that are not removed, oldest first.
 	List(ctx context.Context, sc account.Scope, agent id.Agent) ([]Installed, error)
-	// Delete takes the plugin from the agent. Returns ErrNotInstalled.
-	Delete(ctx context.Context, sc account.Scope, agent id.Agent, plugin id.Plugin) error
-	// DeleteAll takes every plugin from the agent; having none is no error.
+	// Pins returns what the agent has of every kind, oldest first. Inside a transaction it keeps others from asking for the same agent
+	// until that ends.
+	Pins(ctx context.Context, sc account.Scope, agent id.Agent) ([]Installation, error)
+	// Delete takes the skill from the agent. Returns ErrNotInstalled.
+	Delete(ctx context.Context, sc account.Scope, agent id.Agent, skill id.Skill) error
+	// DeleteAll takes every skill from the agent; having none is no error.
 	DeleteAll(ctx context.Context, sc account.Scope, agent id.Agent) error
 	// PinAll gives the digest to every installation of the plugin, in all tenants, that has none yet.
 	PinAll(ctx context.Context, plugin id.Plugin, digest string) error

@@ -196,7 +196,7 @@ func (r *SkillRepo) List(ctx context.Context, req skill.ListRequest) (page.Page[
 func (r *SkillRepo) Delete(ctx context.Context, plugin id.Plugin) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		for _, q := range []string{
-			"DELETE FROM installed_skills WHERE plugin_id = ?", "DELETE FROM plugin_releases WHERE plugin_id = ?",
+			"DELETE FROM installed_skills WHERE skill_id = ?", "DELETE FROM plugin_releases WHERE plugin_id = ?",
 		} {
 			if _, err := db.ExecContext(ctx, q, plugin); err != nil {
 				return mapErr(err)
@@ -295,38 +295,40 @@ func (r *SkillRepo) Keys(ctx context.Context) ([]skill.SigningKey, error) {
 // skillInstallations implements skill.InstallationRepository, whose methods' names are those of SkillRepo too.
 type skillInstallations struct{ s *Store }
 
-// installationRow is the columns i.id, i.agent_id, i.plugin_id, i.digest, i.created_at, i.updated_at.
+// installationRow is installationColumns.
 type installationRow struct {
 	in               skill.Installation
+	kind             string
 	digest           sql.NullString
 	created, updated stamp
 }
 
 func (r *installationRow) fields() []any {
-	return []any{&r.in.ID, &r.in.Agent, &r.in.Plugin, &r.digest, &r.created, &r.updated}
+	return []any{&r.in.ID, &r.in.Agent, &r.in.Skill, &r.kind, &r.in.Version, &r.digest, &r.created, &r.updated}
 }
 
 func (r *installationRow) entity(tenant id.Tenant) skill.Installation {
-	r.in.Tenant, r.in.Digest = tenant, r.digest.String
+	r.in.Tenant, r.in.Kind, r.in.Digest = tenant, skill.ContentKind(r.kind), r.digest.String
 	r.in.CreatedAt, r.in.UpdatedAt = r.created.Time(), r.updated.Time()
 	return r.in
 }
 
-const installationColumns = "i.id, i.agent_id, i.plugin_id, i.digest, i.created_at, i.updated_at"
+const installationColumns = "i.id, i.agent_id, i.skill_id, i.kind, i.version_id, i.digest, i.created_at, i.updated_at"
 
 func (r skillInstallations) Save(ctx context.Context, sc account.Scope, in skill.Installation) (skill.Installation, error) {
 	out := in
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		digest := sql.NullString{String: in.Digest, Valid: in.Digest != ""}
-		if _, err := db.ExecContext(ctx, `INSERT INTO installed_skills (tenant_id, agent_id, plugin_id, id, digest, created_at, updated_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (tenant_id, agent_id, plugin_id) DO UPDATE SET digest = excluded.digest, updated_at = excluded.updated_at`,
-			sc.Tenant, in.Agent, in.Plugin, in.ID, digest, at(in.CreatedAt), at(in.UpdatedAt)); err != nil {
+		if _, err := db.ExecContext(ctx, `INSERT INTO installed_skills
+			(tenant_id, agent_id, skill_id, id, kind, version_id, digest, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (tenant_id, agent_id, skill_id) DO UPDATE SET
+			version_id = excluded.version_id, digest = excluded.digest, updated_at = excluded.updated_at`,
+			sc.Tenant, in.Agent, in.Skill, in.ID, string(in.Kind), in.Version, digest, at(in.CreatedAt), at(in.UpdatedAt)); err != nil {
 			return mapErr(err)
 		}
 		var row installationRow
 		err := db.QueryRowContext(ctx, "SELECT "+installationColumns+
-			" FROM installed_skills AS i WHERE i.tenant_id = ? AND i.agent_id = ? AND i.plugin_id = ?", sc.Tenant, in.Agent, in.Plugin).
+			" FROM installed_skills AS i WHERE i.tenant_id = ? AND i.agent_id = ? AND i.skill_id = ?", sc.Tenant, in.Agent, in.Skill).
 			Scan(row.fields()...)
 		if err != nil {
 			return mapErr(err)
@@ -341,7 +343,7 @@ func (r skillInstallations) List(ctx context.Context, sc account.Scope, agentID 
 	rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT "+installationColumns+", "+pluginColumns+", "+releaseColumns+
 		`, c.manifest, c.signature_key, c.signature, c.created_at
 		FROM installed_skills AS i
-		JOIN plugins AS p ON p.id = i.plugin_id
+		JOIN plugins AS p ON p.id = i.skill_id
 		LEFT JOIN plugin_releases AS r ON r.plugin_id = p.id AND r.digest = p.digest
 		LEFT JOIN plugin_releases AS c ON c.plugin_id = p.id AND c.digest = i.digest
 		WHERE i.tenant_id = ? AND i.agent_id = ? AND p.removed = ? ORDER BY i.id`, sc.Tenant, agentID, false)
@@ -365,10 +367,23 @@ func (r skillInstallations) List(ctx context.Context, sc account.Scope, agentID 
 	return out, mapErr(rows.Err())
 }
 
-func (r skillInstallations) Delete(ctx context.Context, sc account.Scope, agentID id.Agent, plugin id.Plugin) error {
+func (r skillInstallations) Pins(ctx context.Context, sc account.Scope, agentID id.Agent) ([]skill.Installation, error) {
+	if r.s.current(ctx) != nil {
+		if err := r.s.lock(ctx, "skill:install:"+sc.Tenant.String()+":"+agentID.String()); err != nil {
+			return nil, err
+		}
+	}
+	return queryAll(ctx, r.s.read(ctx), func(row scanner) (skill.Installation, error) {
+		var in installationRow
+		err := row.Scan(in.fields()...)
+		return in.entity(sc.Tenant), err
+	}, "SELECT "+installationColumns+" FROM installed_skills AS i WHERE i.tenant_id = ? AND i.agent_id = ? ORDER BY i.id", sc.Tenant, agentID)
+}
+
+func (r skillInstallations) Delete(ctx context.Context, sc account.Scope, agentID id.Agent, of id.Skill) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		res, err := db.ExecContext(ctx, "DELETE FROM installed_skills WHERE tenant_id = ? AND agent_id = ? AND plugin_id = ?",
-			sc.Tenant, agentID, plugin)
+		res, err := db.ExecContext(ctx, "DELETE FROM installed_skills WHERE tenant_id = ? AND agent_id = ? AND skill_id = ?",
+			sc.Tenant, agentID, of)
 		if n, err := affected(res, err); err != nil {
 			return err
 		} else if n == 0 {
@@ -387,7 +402,7 @@ func (r skillInstallations) DeleteAll(ctx context.Context, sc account.Scope, age
 
 func (r skillInstallations) PinAll(ctx context.Context, plugin id.Plugin, digest string) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		_, err := db.ExecContext(ctx, "UPDATE installed_skills SET digest = ? WHERE plugin_id = ? AND digest IS NULL", digest, plugin)
+		_, err := db.ExecContext(ctx, "UPDATE installed_skills SET digest = ? WHERE skill_id = ? AND digest IS NULL", digest, plugin)
 		return mapErr(err)
 	})
 }

@@ -127,7 +127,7 @@ func (e *env) install(t *testing.T, sc account.Scope, agent id.Agent, p skill.Pl
 	t.Helper()
 	now := clock.Stored(time.Now())
 	in := skill.Installation{
-		ID: id.New[id.InstalledSkillKind](ids), Tenant: sc.Tenant, Agent: agent, Plugin: p.ID, CreatedAt: now, UpdatedAt: now,
+		ID: id.New[id.InstalledSkillKind](ids), Tenant: sc.Tenant, Agent: agent, Skill: p.Skill(), Kind: skill.ContentPlugin, CreatedAt: now, UpdatedAt: now,
 	}
 	if p.Release != nil {
 		in.Digest = p.Release.Digest()
@@ -141,7 +141,7 @@ func (e *env) install(t *testing.T, sc account.Scope, agent id.Agent, p skill.Pl
 
 func equal(t *testing.T, what string, want, got any) {
 	t.Helper()
-	if d := cmp.Diff(want, got, cmpopts.EquateComparable(id.Plugin{}, id.InstalledSkill{}, id.Tenant{}, id.Agent{}), cmpopts.EquateEmpty()); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(id.Plugin{}, id.InstalledSkill{}, id.Tenant{}, id.Agent{}, id.Skill{}, id.SkillVersion{}), cmpopts.EquateEmpty()); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
 }
@@ -181,7 +181,7 @@ func missing(t *testing.T, e *env) {
 	fails(t, "by id", err, skill.ErrNotFound)
 	fails(t, "update", e.Plugins.Update(e.ctx, skill.Plugin{ID: nobody}), skill.ErrNotFound)
 	fails(t, "delete", e.Plugins.Delete(e.ctx, nobody), skill.ErrNotFound)
-	fails(t, "uninstall", e.Installations.Delete(e.ctx, e.sc, id.New[id.AgentKind](ids), nobody), skill.ErrNotInstalled)
+	fails(t, "uninstall", e.Installations.Delete(e.ctx, e.sc, id.New[id.AgentKind](ids), id.Of[id.SkillKind](nobody.UUID())), skill.ErrNotInstalled)
 	rels, err := e.Releases.Releases(e.ctx, nobody)
 	if err != nil || len(rels) != 0 {
 		t.Errorf("releases of nobody: %v, %v", rels, err)
@@ -384,10 +384,10 @@ func installations(t *testing.T, e *env) {
 		t.Errorf("installed again: %+v; want the id and the creation time of %+v and the new digest", again, one)
 	}
 
-	if err := e.Installations.Delete(e.ctx, e.sc, agent, first.ID); err != nil {
+	if err := e.Installations.Delete(e.ctx, e.sc, agent, first.Skill()); err != nil {
 		t.Fatal(err)
 	}
-	fails(t, "once more", e.Installations.Delete(e.ctx, e.sc, agent, first.ID), skill.ErrNotInstalled)
+	fails(t, "once more", e.Installations.Delete(e.ctx, e.sc, agent, first.Skill()), skill.ErrNotInstalled)
 	if err := e.Installations.DeleteAll(e.ctx, e.sc, agent); err != nil {
 		t.Fatal(err)
 	}
@@ -415,7 +415,7 @@ func foreign(t *testing.T, e *env) {
 	if got, err := e.Installations.List(e.ctx, stranger, agent); err != nil || len(got) != 0 {
 		t.Errorf("another tenant sees %v, %v", got, err)
 	}
-	fails(t, "delete", e.Installations.Delete(e.ctx, stranger, agent, p.ID), skill.ErrNotInstalled)
+	fails(t, "delete", e.Installations.Delete(e.ctx, stranger, agent, p.Skill()), skill.ErrNotInstalled)
 	if err := e.Installations.DeleteAll(e.ctx, stranger, agent); err != nil {
 		t.Fatal(err)
 	}
