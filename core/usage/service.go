@@ -99,14 +99,47 @@ func (s *Service) Estimate(provider, model string, inputTokens, maxOutput int64)
 // Prices returns the price list in force now.
 func (s *Service) Prices() []Price { return s.prices.At(s.d.Clock.Now()) }
 
-// Record stores a row in the transaction of ctx. It fills in what is zero: ID, CreatedAt, Calls, CountedInput, Reported
-// from Usage.ReportedPicos, and Cost and Price. The tenant is the scope's. A cost that cannot be represented is
-// ErrCostOverflow, and an int64 below zero a fault.Invalid.
+// Record stores a row in the transaction of ctx, where it comes last if it can: see Repository.Insert. It fills in what is zero: ID,
+// CreatedAt, Calls, CountedInput, Reported from Usage.ReportedPicos, and Cost and Price. The tenant is the scope's. A cost that cannot be
+// represented is ErrCostOverflow, and an int64 below zero a fault.Invalid.
 func (s *Service) Record(ctx context.Context, sc account.Scope, r Row) (Row, error) {
+	out, err := s.RecordAll(ctx, sc, r)
+	if err != nil {
+		return Row{}, err
+	}
+	return out[0], nil
+}
+
+// RecordAll is Record of several rows, of which all are stored or none. Of many rows it is faster than Record, and transactions that
+// record many do not lock each other out.
+func (s *Service) RecordAll(ctx context.Context, sc account.Scope, rows ...Row) ([]Row, error) {
+	out := make([]Row, len(rows))
+	for i, r := range rows {
+		var err error
+		if out[i], err = s.complete(sc, r); err != nil {
+			return nil, err
+		}
+	}
+	if len(out) == 0 {
+		return out, nil
+	}
+	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
+		_, err := s.d.Repository.Insert(ctx, sc, out...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// complete fills in what a row does not say.
+func (s *Service) complete(sc account.Scope, r Row) (Row, error) {
 	if err := check(r); err != nil {
 		return Row{}, err
 	}
 	r.Tenant = sc.Tenant
+	r.Calls = max(r.Calls, 1)
 	if r.ID.IsZero() {
 		r.ID = id.New[id.UsageKind](s.d.IDs)
 	}
@@ -114,7 +147,6 @@ func (s *Service) Record(ctx context.Context, sc account.Scope, r Row) (Row, err
 		r.CreatedAt = s.d.Clock.Now()
 	}
 	r.CreatedAt = clock.Stored(r.CreatedAt)
-	r.Calls = max(r.Calls, 1)
 	if r.CountedInput == 0 {
 		r.CountedInput = s.prices.ConventionOf(r.Provider, r.Model, r.CreatedAt).Counted(r.Usage)
 	}
@@ -132,8 +164,12 @@ func (s *Service) Record(ctx context.Context, sc account.Scope, r Row) (Row, err
 			r.Cost, r.Price = &c, ref
 		}
 	}
-	return r, s.d.Repository.Insert(ctx, sc, r)
+	return r, nil
 }
+
+// maxTime is what the calls of a row may take together, in microseconds: a million calls of a day each. Sums of a hundred million such
+// rows stay within int64 seconds.
+const maxTime = 1_000_000 * 24 * 60 * 60 * microsPerSecond
 
 func check(r Row) error {
 	if r.Model == "" {
@@ -146,7 +182,7 @@ func check(r Row) error {
 		{"tokens_input", r.Usage.Input}, {"tokens_input", r.CountedInput}, {"tokens_output", r.Usage.Output},
 		{"cached_tokens", r.Usage.CacheRead}, {"cache_write_tokens", r.Usage.CacheWrite5m},
 		{"cache_write_1h_tokens", r.Usage.CacheWrite1h}, {"reasoning_tokens", r.Usage.Reasoning}, {"api_calls", r.Calls},
-		{"avg_latency_ms", int64(r.Latency)}, {"cost", value((*int64)(r.Reported))},
+		{"avg_latency_ms", int64(r.Latency)}, {"cost", value((*int64)(r.Reported))}, {"errors", r.Errors},
 	} {
 		if n.value < 0 {
 			return fault.Invalidf(n.path, "must not be negative")
@@ -156,6 +192,12 @@ func check(r Row) error {
 	const most = 1_000_000_000_000
 	if max(r.Usage.Input, r.CountedInput, r.Usage.Output, r.Usage.CacheRead, r.Usage.CacheWrite5m, r.Usage.CacheWrite1h, r.Calls) > most {
 		return ErrCostOverflow
+	}
+	if r.Errors > max(r.Calls, 1) {
+		return fault.Invalidf("errors", "must not be more than api_calls")
+	}
+	if r.Latency.Microseconds() > maxTime/max(r.Calls, 1) {
+		return fault.Invalidf("avg_latency_ms", "is too long for so many calls")
 	}
 	return nil
 }
@@ -168,13 +210,14 @@ type Report struct {
 	Counts   Counts
 	Cost     *money.Pico // what the client thinks that it cost
 	Calls    int64       // 0 is 1
+	Errors   int64       // of Calls, those that failed
 	Latency  time.Duration
 }
 
 // Report stores what a client reports: id.NotFound when the tenant has no such agent, otherwise as Record.
 func (s *Service) Report(ctx context.Context, sc account.Scope, r Report) (Row, error) {
 	row := Row{
-		Agent: r.Agent, Model: r.Model, Provider: r.Provider, CountedInput: r.Counts.Input, Calls: r.Calls, Reported: r.Cost,
+		Agent: r.Agent, Model: r.Model, Provider: r.Provider, CountedInput: r.Counts.Input, Calls: r.Calls, Errors: r.Errors, Reported: r.Cost,
 		Latency: r.Latency, CreatedAt: s.d.Clock.Now(),
 		// For check only, which must see the counts before they are clamped.
 		Usage: llm.Usage{

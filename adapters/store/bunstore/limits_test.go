@@ -69,7 +69,7 @@ func TestBudgetsRemember(t *testing.T) {
 		session, other := id.New[id.SessionKind](l.IDs), id.New[id.SessionKind](l.IDs)
 		used := func(agent id.Agent, session id.Session, ago time.Duration, cost money.Pico, tokens int64) {
 			t.Helper()
-			err := s.Usage().Insert(bg, l.Scope, usage.Row{
+			_, err := s.Usage().Insert(bg, l.Scope, usage.Row{
 				ID: id.New[id.UsageKind](l.IDs), Tenant: l.Scope.Tenant, Agent: agent, Session: session, Model: "m", Calls: 1, Cost: &cost,
 				Usage: llm.Usage{Input: tokens - 1, Output: 1}, CreatedAt: l.Clock.Now().Add(-ago),
 			})

@@ -410,9 +410,10 @@ func testSessionCost(t *testing.T, s *Store) {
 		VALUES (?, ?, ?, 1, '', '{}', '', 30, ?, ?)`, session, b.sc.Tenant, b.agent, now, now)
 	add := func(turn id.Turn, cost money.Pico) {
 		t.Helper()
-		b.must(s.Usage().Insert(t.Context(), b.sc, usage.Row{
+		_, err := s.Usage().Insert(t.Context(), b.sc, usage.Row{
 			ID: id.New[id.UsageKind](b.ids), Agent: b.agent, Session: session, Turn: turn, Cost: &cost, Calls: 1, CreatedAt: b.clock.Now(),
-		}))
+		})
+		b.must(err)
 	}
 	add(turn, 10)
 	add(turn, 20)

@@ -40,6 +40,10 @@ func Run(t *testing.T, cfg Config) {
 		"PagingToTheEnd": testPaging,
 		"Summary":        testSummary,
 		"LargeSums":      testLargeSums,
+		"Days":           testDays,
+		"DaysRollback":   testDaysRollback,
+		"DaysTogether":   testDaysTogether,
+		"Reprice":        testReprice,
 		"Rollback":       testRollback,
 		"Cancelled":      testCancelled,
 	} {
@@ -124,14 +128,14 @@ func picos(n int64) *money.Pico {
 func testRoundTrip(t *testing.T, b *bench) {
 	got := b.record(t, usage.Row{
 		Agent: b.agent(), Session: id.New[id.SessionKind](b.ids), Turn: id.New[id.TurnKind](b.ids), Provider: "anthropic",
-		Model: "claude-sonnet-4-6", Latency: 1500 * time.Microsecond,
+		Model: "claude-sonnet-4-6", Latency: 1500 * time.Microsecond, Calls: 3, Errors: 2,
 		Usage: llm.Usage{
 			Input: 1, CacheRead: 2, CacheWrite5m: 3, CacheWrite1h: 4, Output: 5, Reasoning: 1, ReportedPicos: 7,
 		},
 	})
 	want := usage.Row{
 		ID: got.ID, Tenant: b.sc.Tenant, Agent: got.Agent, Session: got.Session, Turn: got.Turn, Provider: "anthropic",
-		Model: "claude-sonnet-4-6", Latency: 1500 * time.Microsecond, CountedInput: 1, Calls: 1,
+		Model: "claude-sonnet-4-6", Latency: 1500 * time.Microsecond, CountedInput: 1, Calls: 3, Errors: 2,
 		Usage: llm.Usage{Input: 1, CacheRead: 2, CacheWrite5m: 3, CacheWrite1h: 4, Output: 5, Reasoning: 1},
 		Cost:  picos(3_000_000 + 2*300_000 + 3*3_750_000 + 4*6_000_000 + 5*15_000_000), Reported: picos(7),
 		Price: "anthropic/claude-sonnet-4-6", CreatedAt: b.now,
@@ -150,14 +154,14 @@ func testRoundTrip(t *testing.T, b *bench) {
 
 func testReport(t *testing.T, b *bench) {
 	row, err := b.Report(bg, b.sc, usage.Report{
-		Agent: b.agent(), Provider: "openai", Model: "gpt-4o", Counts: usage.Counts{Input: 100, CacheRead: 150, Output: 10}, Calls: 2,
+		Agent: b.agent(), Provider: "openai", Model: "gpt-4o", Counts: usage.Counts{Input: 100, CacheRead: 150, Output: 10}, Calls: 2, Errors: 1,
 		Cost: picos(5), Latency: time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := usage.Row{
-		ID: row.ID, Tenant: b.sc.Tenant, Agent: row.Agent, Provider: "openai", Model: "gpt-4o", CountedInput: 100, Calls: 2,
+		ID: row.ID, Tenant: b.sc.Tenant, Agent: row.Agent, Provider: "openai", Model: "gpt-4o", CountedInput: 100, Calls: 2, Errors: 1,
 		Usage: llm.Usage{CacheRead: 100, Output: 10}, Cost: picos(100*1_250_000 + 10*10_000_000), Reported: picos(5),
 		Price: "openai/gpt-4o", Latency: time.Second, CreatedAt: b.now,
 	}
@@ -175,6 +179,16 @@ func testInvalid(t *testing.T, b *bench) {
 	}
 	if _, err := b.Report(bg, b.sc, usage.Report{Agent: b.agent()}); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("no model: %v; want fault.Invalid", err)
+	}
+	for path, r := range map[string]usage.Report{
+		"errors":         {Calls: 2, Errors: 3},
+		"avg_latency_ms": {Calls: 1_000_001, Latency: 24 * time.Hour},
+	} {
+		r.Agent, r.Model = b.agent(), "gpt-4o"
+		_, err := b.Report(bg, b.sc, r)
+		if known, ok := fault.As(err); !ok || known.Kind != fault.Invalid || known.Fields[0].Path != path {
+			t.Errorf("%+v: %v; want a fault at %s", r, err, path)
+		}
 	}
 	for _, n := range []int64{math.MaxInt64, 1_000_000_000_000} {
 		_, err := b.Report(bg, b.sc, usage.Report{Agent: b.agent(), Model: "gpt-5.4-pro", Counts: usage.Counts{Output: n}})
@@ -270,11 +284,11 @@ func testSummary(t *testing.T, b *bench) {
 	})
 	b.record(t, usage.Row{Agent: a, Provider: "anthropic", Model: "unheard-of", Usage: llm.Usage{Input: 4}})
 	gpt := usage.Sums{
-		Rows: 1, Calls: 1, CountedInput: 15, Output: 2, CacheRead: 5, Cost: usage.Total{Micros: 51, Picos: 250_000},
+		Rows: 1, Calls: 1, CountedInput: 15, Input: 10, Output: 2, CacheRead: 5, Cost: usage.Total{Micros: 51, Picos: 250_000},
 		Reported: usage.Total{Picos: 3},
 	}
-	sonnet := usage.Sums{Rows: 1, Calls: 3, CountedInput: 1, CacheWrite: 3, Cost: usage.Total{Micros: 18, Picos: 750_000}}
-	unknown := usage.Sums{Rows: 1, Calls: 1, CountedInput: 4, Unpriced: 1}
+	sonnet := usage.Sums{Rows: 1, Calls: 3, CountedInput: 1, Input: 1, CacheWrite: 3, Cost: usage.Total{Micros: 18, Picos: 750_000}}
+	unknown := usage.Sums{Rows: 1, Calls: 1, CountedInput: 4, Input: 4, Unpriced: 1}
 	total := gpt.Add(sonnet).Add(unknown)
 	for by, want := range map[usage.Grouping][]usage.Group{
 		usage.GroupNone:     nil,
