@@ -145,7 +145,7 @@ func playValarAgents(v valar) {
 		Version  int
 	}
 	got = valarAgent{}
-	v.api.Call("PATCH", path, `{"status":"idle","metadata":{"a":[]},"icon":null,"unknown":1}`, &got)
+	v.api.Call("PATCH", path, `{"status":"idle","metadata":{"a":[]},"name":null,"type":null,"unknown":1}`, &got)
 	v.api.Call("GET", "/v1/agents/"+made.ID, nil, &native)
 	if native.Name != "Ada" || native.Version != 1 {
 		v.t.Errorf("natively it is %+v", native)
@@ -163,6 +163,9 @@ func playValarAgents(v valar) {
 	was := got
 	v.api.Call("PATCH", path, `{}`, &got)
 	same(v.t, was, got)
+	got = valarAgent{}
+	v.api.Call("PATCH", path, `{"icon":null,"platform":null,"description":null,"status":null,"metadata":null}`, &got)
+	same(v.t, valarAgent{ID: was.ID, Name: was.Name, Type: was.Type, Status: "active", CreatedAt: was.CreatedAt, UpdatedAt: got.UpdatedAt}, got)
 
 	bare := v.register(m{"name": "Bare", "type": "worker"})
 	same(v.t, valarAgent{ID: bare.ID, Name: "Bare", Type: "worker", Status: "active", CreatedAt: bare.CreatedAt, UpdatedAt: bare.CreatedAt}, bare)
@@ -296,6 +299,8 @@ func playValarRefusals(v valar) {
 	a := v.register(m{"name": "x", "type": "assistant"})
 	v.refuse("PATCH", "/agents/"+a.ID, `{"name":" "}`, "body", "name")
 	v.refuse("PATCH", "/agents/"+a.ID, `{"metadata":7}`, "body", "metadata")
+	v.refuse("PATCH", "/agents/"+a.ID, `{"icon":7}`, "body", "icon")
+	v.refuse("PATCH", "/agents/"+a.ID, m{"icon": strings.Repeat("x", 101)}, "body", "icon")
 	v.finds("", "x") // of what was refused nothing was stored
 
 	for status, calls := range map[int][][3]string{

@@ -88,10 +88,10 @@ type updateAgentInput struct {
 	Body struct {
 		Name        *string `json:"name,omitempty" minLength:"1" maxLength:"256" pattern:"\\S" patternDescription:"more than blanks"`
 		Type        *string `json:"type,omitempty" minLength:"1" maxLength:"100"`
-		Icon        *string `json:"icon,omitempty" maxLength:"100"`
-		Platform    *string `json:"platform,omitempty" maxLength:"100"`
-		Description *string `json:"description,omitempty" maxLength:"2048"`
-		Status      *string `json:"status,omitempty" maxLength:"100"`
+		Icon        cleared `json:"icon,omitempty" maxLength:"100"`
+		Platform    cleared `json:"platform,omitempty" maxLength:"100"`
+		Description cleared `json:"description,omitempty" maxLength:"2048"`
+		Status      cleared `json:"status,omitempty" maxLength:"100" doc:"null is active."`
 		Metadata    object  `json:"metadata,omitempty" doc:"Replaces what was there."`
 	}
 }
@@ -110,6 +110,24 @@ func deref(s *string) string {
 		return ""
 	}
 	return *s
+}
+
+// cleared is a text that null clears; one that is left out stays.
+type cleared struct{ agent.Change[string] }
+
+// UnmarshalJSON implements json.Unmarshaler; it is not called for a missing field.
+func (c *cleared) UnmarshalJSON(b []byte) error {
+	var s *string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	c.Change = agent.Set(deref(s))
+	return nil
+}
+
+// Schema implements huma.SchemaProvider.
+func (cleared) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Nullable: true}
 }
 
 // change is a change to what was sent, if it was.
@@ -165,7 +183,7 @@ func (f *face) registerAgents() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "updateAgent", Method: http.MethodPatch, Path: "/agents/{agent_id}", Tag: "agents", Statuses: []int{http.StatusConflict},
 		Example: `{"status":"busy"}`,
-		Summary: "Change an agent", Permission: account.AgentsWrite, Description: "What is left out, or null, stays.",
+		Summary: "Change an agent", Permission: account.AgentsWrite, Description: "What is left out stays. null clears what may be empty, and leaves the name and the type.",
 	}, func(ctx context.Context, in *updateAgentInput) (*output[agentWire], error) {
 		a, err := in.read()
 		if err != nil {
@@ -174,11 +192,11 @@ func (f *face) registerAgents() {
 		b := in.Body
 		r := agent.Revision{
 			Unique:  true,
-			Patch:   agent.Patch{Name: change(b.Name), Description: change(b.Description)},
-			Profile: agent.ProfilePatch{Type: change(b.Type), Icon: change(b.Icon), Platform: change(b.Platform), Status: change(b.Status)},
+			Patch:   agent.Patch{Name: change(b.Name), Description: b.Description.Change},
+			Profile: agent.ProfilePatch{Type: change(b.Type), Icon: b.Icon.Change, Platform: b.Platform.Change, Status: b.Status.Change},
 		}
-		if m := b.Metadata.raw(); m != nil {
-			r.Profile.Metadata = agent.Set(m)
+		if len(b.Metadata) > 0 {
+			r.Profile.Metadata = agent.Set(b.Metadata.raw())
 		}
 		l, err := f.deps.Directory.Revise(ctx, httpx.Scope(ctx), a, r)
 		if err != nil {
