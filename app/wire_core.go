@@ -138,7 +138,7 @@ func provideWallets(
 func provideUsage(b base, s *bunstore.Store, o owners) (*usage.Service, error) {
 	return usage.NewService(usage.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Usage(), Agents: o,
-	}, usage.Config{})
+	})
 }
 
 // rules finds the judges that policies name: those that the embedder brought, then plugins.
@@ -320,19 +320,19 @@ func bind(tools []tool.Tool) []run.BoundTool {
 // meter lets the agent loop price and keep its model calls.
 type meter struct{ usage *usage.Service }
 
-func (m meter) Estimate(provider, name string, input, output int64) *money.Pico {
-	return m.usage.Estimate(provider, name, input, output)
+func (m meter) Estimate(ctx context.Context, sc account.Scope, provider, name string, input, output int64) (*money.Pico, error) {
+	return m.usage.Estimate(ctx, sc, provider, name, input, output)
 }
 
-func (m meter) Price(provider, name string, u llm.Usage, at time.Time) *money.Pico {
-	cost, _ := m.usage.Price(provider, name, u, at)
-	return cost
+func (m meter) Price(ctx context.Context, sc account.Scope, provider, name string, u llm.Usage, at time.Time) (usage.Quote, error) {
+	return m.usage.Price(ctx, sc, provider, name, u, at)
 }
 
 func (m meter) Record(ctx context.Context, sc account.Scope, c run.Call) error {
 	_, err := m.usage.Record(ctx, sc, usage.Row{
 		Agent: c.Agent, Session: c.Session, Turn: c.Turn, Act: c.Act, Model: c.Model, Provider: c.Provider, Usage: c.Usage, Calls: 1,
-		Latency: c.Latency, CreatedAt: c.At,
+		Latency: c.Latency, CreatedAt: c.At, Priced: true, Cost: c.Quote.Cost, Price: c.Quote.Price, PriceID: c.Quote.PriceID,
+		Flags: c.Quote.Flags,
 	})
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/llm"
@@ -56,7 +57,11 @@ func (j ModelJudge) Ask(ctx context.Context, sc account.Scope, q Question) (stri
 	}
 	input := int64(len(q.System)+len(q.Text))/3 + 16 // more than any tokenizer makes of ordinary text
 	act := gate.Act{Action: rule.ActionModelCall, Agent: q.Agent, Session: q.Session, Tokens: input + judgeTokens}
-	if most := j.Meter.Estimate(resolved.ProviderName, resolved.Model, input, judgeTokens); most != nil {
+	most, err := j.Meter.Estimate(ctx, sc, resolved.ProviderName, resolved.Model, input, judgeTokens)
+	if err != nil {
+		return "", nil, err
+	}
+	if most != nil {
 		a := money.Of(most.CeilMicros(), money.USD)
 		act.Amount = &a
 	}
@@ -88,15 +93,20 @@ func (j ModelJudge) Ask(ctx context.Context, sc account.Scope, q Question) (stri
 	if name == "" {
 		name = resolved.Model
 	}
-	cost := j.Meter.Price(resolved.ProviderName, name, resp.Usage, now)
-	if cost == nil {
-		cost = j.Meter.Price(resolved.ProviderName, resolved.Model, resp.Usage, now)
+	// When the prices cannot be read, the call has none: it is settled all the same.
+	quote, err := j.Meter.Price(back, sc, resolved.ProviderName, name, resp.Usage, now)
+	if err == nil && quote.Cost == nil {
+		quote, err = j.Meter.Price(back, sc, resolved.ProviderName, resolved.Model, resp.Usage, now)
 	}
+	if err != nil {
+		quote = usage.Quote{}
+	}
+	cost := quote.Cost
 	_, err = j.Gate.End(back, sc, rec, gate.Settlement{
 		State: gate.Done, Cost: cost, Tokens: resp.Usage.TotalInput() + resp.Usage.Output,
 	}, func(ctx context.Context) error {
 		return j.Meter.Record(ctx, sc, run.Call{
-			Agent: q.Agent, Session: q.Session, Act: rec.ID, Provider: resolved.ProviderName, Model: name, Usage: resp.Usage, Cost: cost,
+			Agent: q.Agent, Session: q.Session, Act: rec.ID, Provider: resolved.ProviderName, Model: name, Usage: resp.Usage, Quote: quote,
 			Latency: now.Sub(begun), At: now,
 		})
 	})

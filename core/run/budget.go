@@ -27,12 +27,12 @@ type measure struct {
 // decided when it is reserved.
 func (t *turn) measure(ctx context.Context, resolved model.Resolved, input int64) (measure, error) {
 	m := measure{input: input, output: t.s.cfg.MaxOutputTokens}
-	price := func(input int64, output int) *money.Pico {
-		return t.s.d.Meter.Estimate(resolved.ProviderName, resolved.Model, input, int64(output))
+	price := func(output int) (*money.Pico, error) {
+		return t.s.d.Meter.Estimate(ctx, t.sc, resolved.ProviderName, resolved.Model, m.input, int64(output))
 	}
-	m.cost = price(m.input, m.output)
-	if !t.budgeted || m.cost == nil {
-		return m, nil
+	var err error
+	if m.cost, err = price(m.output); err != nil || !t.budgeted || m.cost == nil {
+		return m, err
 	}
 	left, limited, err := t.s.d.Journal.Left(ctx, session.Ref{Tenant: t.ref.Tenant, Session: t.root})
 	if err != nil || !limited || left >= *m.cost {
@@ -42,16 +42,22 @@ func (t *turn) measure(ctx context.Context, resolved model.Resolved, input int64
 	low, high := 0, m.output
 	for high-low > 1 {
 		mid := (low + high) / 2
-		if p := price(m.input, mid); p != nil && *p <= left {
+		p, err := price(mid)
+		switch {
+		case err != nil:
+			return m, err
+		case p != nil && *p <= left:
 			low = mid
-		} else {
+		default:
 			high = mid
 		}
 	}
-	if low >= minOutput {
-		m.output, m.cost, m.capped = low, price(m.input, low), true
+	if low < minOutput {
+		return m, nil
 	}
-	return m, nil
+	m.output, m.capped = low, true
+	m.cost, err = price(low)
+	return m, err
 }
 
 // reservation is what a call holds of a budget; nil without one.

@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/llm"
@@ -334,10 +335,18 @@ func (t *turn) keep(
 		name = resolved.Model
 	}
 	now := t.now()
-	cost := t.s.d.Meter.Price(resolved.ProviderName, name, resp.Usage, now)
-	if cost == nil && name != resolved.Model {
-		cost = t.s.d.Meter.Price(resolved.ProviderName, resolved.Model, resp.Usage, now)
+	var quote usage.Quote
+	err := t.insist(held, func(ctx context.Context) (err error) {
+		quote, err = t.s.d.Meter.Price(ctx, t.sc, resolved.ProviderName, name, resp.Usage, now)
+		if err == nil && quote.Cost == nil && name != resolved.Model {
+			quote, err = t.s.d.Meter.Price(ctx, t.sc, resolved.ProviderName, resolved.Model, resp.Usage, now)
+		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	cost := quote.Cost
 	end := session.Entry{
 		Type: session.SpanModelEnd, Ref: t.t.Span, Usage: session.Usage{Tokens: resp.Usage},
 		Body: session.SpanEndBody{
@@ -353,13 +362,13 @@ func (t *turn) keep(
 	step, also := done(resp, end)
 	call := Call{
 		Agent: t.sess.Agent, Session: t.ref.Session, Turn: t.t.ID, Act: rec.ID, Provider: resolved.ProviderName, Model: name,
-		Usage: resp.Usage, Cost: cost, Latency: latency, At: now,
+		Usage: resp.Usage, Quote: quote, Latency: latency, At: now,
 	}
 	s := gate.Settlement{
 		State: gate.Done, Cost: cost, Tokens: resp.Usage.TotalInput() + resp.Usage.Output, Fence: t.t.Fence(),
 	}
 	tried := false
-	err := t.insist(held, func(ctx context.Context) error {
+	err = t.insist(held, func(ctx context.Context) error {
 		if tried { // the commit may have been what failed to answer
 			if _, kept, err := t.span(ctx); err != nil || kept {
 				return err

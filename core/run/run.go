@@ -11,6 +11,7 @@ import (
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/money"
@@ -45,10 +46,10 @@ type Sessions interface {
 // Meter prices model calls and keeps what they used.
 type Meter interface {
 	// Estimate returns what a call costs at most with that many tokens; nil when the price is not known.
-	Estimate(provider, model string, inputTokens, outputTokens int64) *money.Pico
-	// Price returns what a call cost; nil when the price is not known.
-	Price(provider, model string, u llm.Usage, at time.Time) *money.Pico
-	// Record keeps a call; it joins the transaction in ctx.
+	Estimate(ctx context.Context, sc account.Scope, provider, model string, inputTokens, outputTokens int64) (*money.Pico, error)
+	// Price returns what a call cost; without a Cost when the price is not known.
+	Price(ctx context.Context, sc account.Scope, provider, model string, u llm.Usage, at time.Time) (usage.Quote, error)
+	// Record keeps a call with the price that it names; it joins the transaction in ctx.
 	Record(ctx context.Context, sc account.Scope, c Call) error
 }
 
@@ -61,7 +62,7 @@ type Call struct {
 	Provider string
 	Model    string // that answered
 	Usage    llm.Usage
-	Cost     *money.Pico // nil: not known
+	Quote    usage.Quote // what it cost
 	Latency  time.Duration
 	At       time.Time
 }

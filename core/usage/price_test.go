@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,9 +57,10 @@ func TestGolden(t *testing.T) {
 		},
 		"offline": {"offline", "whatever", InputIncludesCache, Counts{Input: 100, Output: 100}, "0"},
 	} {
-		got, ref, err := l.Quote(Query{Provider: c.provider, Model: c.model, Usage: c.convention.Buckets(c.counts), At: now})
-		if err != nil || ref == "" || got.Dollars() != c.want {
-			t.Errorf("%s: %s (%q, %v); want %s", name, got.Dollars(), ref, err, c.want)
+		u, clamped := c.convention.Buckets(c.counts)
+		q, err := l.Quote(Query{Provider: c.provider, Model: c.model, Usage: u, At: now})
+		if err != nil || q.Cost == nil || q.Cost.Dollars() != c.want || q.Flags != 0 || clamped {
+			t.Errorf("%s: %+v, %v; want %s", name, q, err, c.want)
 		}
 		if c.provider != "" && c.provider != Offline {
 			if conv := l.ConventionOf(c.provider, c.model, now); conv != c.convention {
@@ -101,7 +103,7 @@ func TestFind(t *testing.T) {
 		p, ok := l.Find(c.provider, c.model, now)
 		got := ""
 		if ok {
-			got = string(p.ref(0))
+			got = string(p.ref(0, ""))
 		}
 		if got != c.want {
 			t.Errorf("Find(%q, %q) = %q; want %q", c.provider, c.model, got, c.want)
@@ -125,9 +127,9 @@ func TestValidity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, ref, err := l.Quote(Query{Model: "gpt-5.6-luna", Usage: u, At: at})
-		if err != nil || got.Dollars() != c.cost || ref != c.ref {
-			t.Errorf("on %s: %s by %q, %v; want %s by %q", c.at, got.Dollars(), ref, err, c.cost, c.ref)
+		q, err := l.Quote(Query{Model: "gpt-5.6-luna", Usage: u, At: at})
+		if err != nil || q.Cost == nil || q.Cost.Dollars() != c.cost || q.Price != c.ref {
+			t.Errorf("on %s: %+v, %v; want %s by %q", c.at, q, err, c.cost, c.ref)
 		}
 	}
 	if n := len(l.At(now)); n != len(l.prices)-1 {
@@ -139,35 +141,49 @@ func TestTiersAndFallbacks(t *testing.T) {
 	t.Parallel()
 	l := builtinList(t)
 	for _, c := range []struct {
-		name  string
-		model string
-		usage llm.Usage
-		mods  []string
-		want  int64
+		name    string
+		model   string
+		usage   llm.Usage
+		service string
+		mods    []string
+		want    int64
+		flags   Flags
 	}{
-		{"at the threshold", "claude-sonnet-4-5", llm.Usage{Input: 200_000, Output: 1}, nil, 200_000*3_000_000 + 15_000_000},
-		{"one above", "claude-sonnet-4-5", llm.Usage{Input: 200_001, Output: 1}, nil, 200_001*6_000_000 + 22_500_000},
+		{"at the threshold", "claude-sonnet-4-5", llm.Usage{Input: 200_000, Output: 1}, "", nil, 200_000*3_000_000 + 15_000_000, 0},
+		{"one above", "claude-sonnet-4-5", llm.Usage{Input: 200_001, Output: 1}, "", nil, 200_001*6_000_000 + 22_500_000, 0},
 		{
 			"every bucket counts towards the threshold", "claude-sonnet-4-5",
-			llm.Usage{Input: 1, CacheRead: 100_000, CacheWrite5m: 100_000}, nil, 6_000_000 + 100_000*600_000 + 100_000*7_500_000,
+			llm.Usage{Input: 1, CacheRead: 100_000, CacheWrite5m: 100_000}, "", nil, 6_000_000 + 100_000*600_000 + 100_000*7_500_000, 0,
 		},
-		{"a missing price of a tier is the tier's input", "claude-sonnet-4-5", llm.Usage{CacheWrite1h: 300_000}, nil, 300_000 * 6_000_000},
-		{"a missing price is the input's", "gpt-4-turbo", llm.Usage{CacheRead: 10, CacheWrite5m: 1}, nil, 11 * 10_000_000},
-		{"a price of zero is not missing", "deepseek-chat", llm.Usage{CacheWrite5m: 10}, nil, 0},
-		{"ranges", "qwen3-coder-plus", llm.Usage{Input: 128_001}, nil, 128_001 * 3_000_000},
-		{"the first range", "qwen3-coder-plus", llm.Usage{Input: 32_000}, nil, 32_000 * 1_000_000},
-		{"the last range has no end", "qwen3-coder-plus", llm.Usage{Input: 2_000_000}, nil, 2_000_000 * 6_000_000},
-		{"reasoning is inside the output", "claude-opus-5", llm.Usage{Output: 10, Reasoning: 8}, nil, 10 * 25_000_000},
-		{"reasoning with a price", "gemini-2.5-flash", llm.Usage{Output: 10, Reasoning: 8}, nil, 10 * 2_500_000},
-		{"batch", "gpt-4o", llm.Usage{Input: 10, Output: 10}, []string{"batch"}, 10*1_250_000 + 10*5_000_000},
-		{"a multiplier", "claude-opus-5", llm.Usage{Input: 10}, []string{"fast"}, 10 * 10_000_000},
-		{"two multipliers", "claude-opus-5", llm.Usage{Input: 10}, []string{"fast", "us"}, 10 * 11_000_000},
-		{"a multiplier that is not there", "claude-haiku-4-5", llm.Usage{Input: 10}, []string{"fast"}, 10 * 1_000_000},
-		{"the map's error", "claude-3-haiku-20240307", llm.Usage{CacheWrite1h: 1}, nil, 500_000},
+		{"a missing price of a tier is the tier's input", "claude-sonnet-4-5", llm.Usage{CacheWrite1h: 300_000}, "", nil, 300_000 * 6_000_000, 0},
+		{"128k", "grok-4-1-fast-reasoning", llm.Usage{Input: 1, CacheRead: 128_000}, "", nil, 128_001 * 400_000, 0},
+		{"272k", "gpt-5.6", llm.Usage{Input: 272_001, Output: 1}, "", nil, 272_001*10_000_000 + 45_000_000, 0},
+		{"512k", "MiniMax-M3", llm.Usage{Input: 512_001, Output: 1}, "", nil, 512_001*600_000 + 2_400_000, 0},
+		{"a missing price is the input's", "gpt-4-turbo", llm.Usage{CacheRead: 10, CacheWrite5m: 1}, "", nil, 11 * 10_000_000, 0},
+		{"a price of zero is not missing", "deepseek-chat", llm.Usage{CacheWrite5m: 10}, "", nil, 0, 0},
+		{"ranges", "qwen3-coder-plus", llm.Usage{Input: 128_001}, "", nil, 128_001 * 3_000_000, 0},
+		{"256k", "qwen3-coder-plus", llm.Usage{Input: 256_001}, "", nil, 256_001 * 6_000_000, 0},
+		{"the first range", "qwen3-coder-plus", llm.Usage{Input: 32_000}, "", nil, 32_000 * 1_000_000, 0},
+		{"the last range has no end", "qwen3-coder-plus", llm.Usage{Input: 2_000_000}, "", nil, 2_000_000 * 6_000_000, 0},
+		{"reasoning is inside the output", "claude-opus-5", llm.Usage{Output: 10, Reasoning: 8}, "", nil, 10 * 25_000_000, 0},
+		{"reasoning with a price", "gemini-2.5-flash", llm.Usage{Output: 10, Reasoning: 8}, "", nil, 10 * 2_500_000, 0},
+		{"more reasoning than output", "claude-opus-5", llm.Usage{Output: 10, Reasoning: 11}, "", nil, 10 * 25_000_000, FlagClamped},
+		{"batch", "gpt-4o", llm.Usage{Input: 10, Output: 10}, "batch", nil, 10*1_250_000 + 10*5_000_000, 0},
+		{"batch in capitals", "gpt-4o", llm.Usage{Input: 10}, "BATCH", nil, 10 * 1_250_000, 0},
+		{"what batch does not name", "gpt-4o", llm.Usage{CacheRead: 10}, "batch", nil, 10 * 1_250_000, 0},
+		{"batch by a multiplier", "claude-opus-4-5", llm.Usage{Input: 10, CacheRead: 10}, "batch", nil, 10*2_500_000 + 10*250_000, 0},
+		{"the usual tier has a name, too", "gpt-4o", llm.Usage{Input: 10}, "Default", nil, 10 * 2_500_000, 0},
+		{"a service tier without a price", "gpt-4-turbo", llm.Usage{Input: 10}, "flex", nil, 10 * 10_000_000, FlagService},
+		{"a multiplier", "claude-opus-5", llm.Usage{Input: 10}, "", []string{"fast"}, 10 * 10_000_000, 0},
+		{"a multiplier twice", "claude-opus-5", llm.Usage{Input: 10}, "", []string{"fast", "fast"}, 10 * 10_000_000, 0},
+		{"two multipliers", "claude-opus-5", llm.Usage{Input: 10}, "", []string{"fast", "us"}, 10 * 11_000_000, 0},
+		{"two multipliers the other way round", "claude-opus-5", llm.Usage{Input: 10}, "", []string{"us", "fast"}, 10 * 11_000_000, 0},
+		{"a multiplier that is not there", "claude-haiku-4-5", llm.Usage{Input: 10}, "", []string{"fast"}, 10 * 1_000_000, FlagModifier},
+		{"the map's error", "claude-3-haiku-20240307", llm.Usage{CacheWrite1h: 1}, "", nil, 500_000, 0},
 	} {
-		got, ref, err := l.Quote(Query{Model: c.model, Usage: c.usage, At: now, Modifiers: c.mods})
-		if err != nil || ref == "" || int64(got) != c.want {
-			t.Errorf("%s: %d (%q, %v); want %d", c.name, got, ref, err, c.want)
+		q, err := l.Quote(Query{Model: c.model, Usage: c.usage, At: now, Service: c.service, Modifiers: c.mods})
+		if err != nil || q.Cost == nil || int64(*q.Cost) != c.want || q.Flags != c.flags {
+			t.Errorf("%s: %+v, %v; want %d", c.name, q, err, c.want)
 		}
 	}
 }
@@ -175,14 +191,14 @@ func TestTiersAndFallbacks(t *testing.T) {
 func TestUnknownIsNotFree(t *testing.T) {
 	t.Parallel()
 	l := builtinList(t)
-	if _, ref, err := l.Quote(Query{Provider: "acme", Model: "x-1", At: now}); ref != "" || err != nil {
-		t.Errorf("an unknown model has the price %q, %v", ref, err)
+	if q, err := l.Quote(Query{Provider: "acme", Model: "x-1", At: now}); q != (Quote{}) || err != nil {
+		t.Errorf("an unknown model costs %+v, %v", q, err)
 	}
-	_, _, err := l.Quote(Query{Model: "gpt-5.4-pro", Usage: llm.Usage{Output: math.MaxInt64 / 1000}, At: now})
+	_, err := l.Quote(Query{Model: "gpt-5.4-pro", Usage: llm.Usage{Output: math.MaxInt64 / 1000}, At: now})
 	if !errors.Is(err, ErrCostOverflow) {
 		t.Errorf("too many tokens: %v; want ErrCostOverflow", err)
 	}
-	_, _, err = l.Quote(Query{Model: "claude-opus-4-7", Usage: llm.Usage{Output: 300_000_000_000}, At: now, Modifiers: []string{"fast"}})
+	_, err = l.Quote(Query{Model: "claude-opus-4-7", Usage: llm.Usage{Output: 300_000_000_000}, At: now, Modifiers: []string{"fast"}})
 	if !errors.Is(err, ErrCostOverflow) {
 		t.Errorf("too many tokens after a multiplier: %v; want ErrCostOverflow", err)
 	}
@@ -202,33 +218,127 @@ func randomUsage(rng *rand.Rand) llm.Usage {
 	return u
 }
 
-// TestMonotone: a token more in any bucket never makes a request cheaper, over every price and across the tiers.
+// ways are the service tiers that a price knows, the usual one included.
+func ways(p Price) []string {
+	out := []string{"", ServiceBatch, ServiceFlex, ServicePriority}
+	for name := range p.Rates.Services {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// during returns a time at which p counts.
+func during(p Price) time.Time {
+	if p.From.IsZero() && !p.Until.IsZero() {
+		return p.Until.Add(-time.Hour)
+	}
+	return p.From
+}
+
+// costs returns what u costs by p, and fails when it is not known or below zero.
+func costs(t *testing.T, l *List, p Price, service string, u llm.Usage) money.Pico {
+	t.Helper()
+	q, err := l.Quote(Query{Provider: p.Provider, Model: p.Model, Usage: u, At: during(p), Service: service})
+	if err != nil || q.Cost == nil || *q.Cost < 0 {
+		t.Fatalf("%s: %+v, %v", p.Model, q, err)
+	}
+	return *q.Cost
+}
+
+// TestMonotone: a token more in any bucket never makes a request cheaper, over every built-in price, in every service tier and across
+// the thresholds. It holds because no built-in tier asks less of any bucket than the one before; TestCheaperTier shows what comes of a
+// tier that does. Reasoning is no bucket: it says what of the output was reasoning, which may cost less than the rest.
 func TestMonotone(t *testing.T) {
 	t.Parallel()
 	l := builtinList(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, p := range l.prices {
-		for range 50 {
-			u := randomUsage(rng)
-			at := p.From
-			if at.IsZero() && !p.Until.IsZero() {
-				at = p.Until.Add(-time.Hour)
-			}
-			quote := func(u llm.Usage) money.Pico {
-				c, ref, err := l.Quote(Query{Provider: p.Provider, Model: p.Model, Usage: u, At: at})
-				if err != nil || ref == "" {
-					t.Fatalf("%s: %q, %v", p.Model, ref, err)
-				}
-				return c
-			}
-			before := quote(u)
-			for i := range bucketsOf(&u) {
-				more := u
-				*bucketsOf(&more)[i] += 1 + rng.Int64N(100_000)
-				if after := quote(more); after < before {
-					t.Errorf("%s: %+v costs %d and %+v only %d", p.Model, u, before, more, after)
+		for _, service := range ways(p) {
+			for range 15 {
+				u := randomUsage(rng)
+				before := costs(t, l, p, service, u)
+				for i := range bucketsOf(&u) {
+					more := u
+					*bucketsOf(&more)[i] += 1 + rng.Int64N(100_000)
+					if after := costs(t, l, p, service, more); after < before {
+						t.Errorf("%s: %+v costs %d and %+v only %d", p.Model, u, before, more, after)
+					}
 				}
 			}
+		}
+	}
+}
+
+// TestRisingTiers is the reason for TestMonotone.
+func TestRisingTiers(t *testing.T) {
+	t.Parallel()
+	effective := func(r Rates, service string) []int64 {
+		r = r.with(r.Services[service])
+		return []int64{
+			r.Input, or(r.CacheRead, r.Input), or(r.CacheWrite5m, r.Input), or(r.CacheWrite1h, r.Input), r.Output, or(r.Reasoning, r.Output),
+		}
+	}
+	for _, p := range builtinList(t).prices {
+		for _, service := range ways(p) {
+			before := effective(p.Rates, service)
+			for _, tier := range p.Tiers {
+				after := effective(tier.Rates, service)
+				for i := range after {
+					if after[i] < before[i] {
+						t.Errorf("%s %s: above %d tokens rate %d falls from %d to %d", p.Model, service, tier.Above, i, before[i], after[i])
+					}
+				}
+				before = after
+			}
+		}
+	}
+}
+
+// TestCheaperTier: a price of somebody's own may fall at a threshold. The whole request has that tier's rates, and what is set aside
+// for it covers both.
+func TestCheaperTier(t *testing.T) {
+	t.Parallel()
+	l, err := NewList([]Price{{Provider: "p", Model: "m", Rates: Rates{Input: 10}, Tiers: []Tier{{Above: 100, Rates: Rates{Input: 1}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := l.prices[0]
+	if below, above := costs(t, l, p, "", llm.Usage{Input: 100}), costs(t, l, p, "", llm.Usage{Input: 101}); below != 1000 || above != 101 {
+		t.Errorf("%d at the threshold and %d above", below, above)
+	}
+	if q, err := l.Ceiling("p", "m", 101, 0, now); err != nil || q.Cost == nil || *q.Cost < 1000 {
+		t.Errorf("%+v is set aside, %v", q, err)
+	}
+}
+
+// TestSumsHaveNoOrder: rows add up to the same whatever the order, because nothing is rounded.
+func TestSumsHaveNoOrder(t *testing.T) {
+	t.Parallel()
+	l := builtinList(t)
+	rng := rand.New(rand.NewPCG(7, 8))
+	rows := make([]Sums, 200)
+	for i := range rows {
+		p := l.prices[rng.IntN(len(l.prices))]
+		u := randomUsage(rng)
+		cost := costs(t, l, p, "", u)
+		rows[i] = Sums{
+			Rows: 1, CountedInput: u.TotalInput(), Output: u.Output,
+			Cost: Total{Micros: int64(cost) / money.PicosPerMicro, Picos: int64(cost) % money.PicosPerMicro},
+		}
+	}
+	sum := func() (total Sums) {
+		for _, r := range rows {
+			total = total.Add(r)
+		}
+		return total
+	}
+	want := sum()
+	for range 20 {
+		rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+		if got := sum(); got != want {
+			t.Fatalf("%+v in another order; want %+v", got, want)
 		}
 	}
 }
@@ -241,18 +351,18 @@ func TestCeiling(t *testing.T) {
 	for _, p := range l.At(now) {
 		for range 50 {
 			u := randomUsage(rng)
-			cost, _, err := l.Quote(Query{Provider: p.Provider, Model: p.Model, Usage: u, At: now})
+			q, err := l.Quote(Query{Provider: p.Provider, Model: p.Model, Usage: u, At: now})
 			if err != nil {
 				t.Fatal(err)
 			}
-			most, ref, err := l.Ceiling(p.Provider, p.Model, u.TotalInput(), u.Output, now)
-			if err != nil || ref == "" || most < cost {
-				t.Errorf("%s: %+v costs %d and %d was set aside (%q, %v)", p.Model, u, cost, most, ref, err)
+			most, err := l.Ceiling(p.Provider, p.Model, u.TotalInput(), u.Output, now)
+			if err != nil || most.Cost == nil || *most.Cost < *q.Cost {
+				t.Errorf("%s: %+v costs %d and %+v was set aside (%v)", p.Model, u, *q.Cost, most, err)
 			}
 		}
 	}
-	if _, ref, err := l.Ceiling("", "unheard-of", 1, 1, now); ref != "" || err != nil {
-		t.Errorf("an unknown model has the ceiling %q, %v", ref, err)
+	if q, err := l.Ceiling("", "unheard-of", 1, 1, now); q != (Quote{}) || err != nil {
+		t.Errorf("an unknown model has the ceiling %+v, %v", q, err)
 	}
 }
 
@@ -266,9 +376,16 @@ func TestBuckets(t *testing.T) {
 			CacheWrite1h: rng.Int64N(100), Reasoning: rng.Int64N(200),
 		}
 		for _, conv := range []Convention{InputIncludesCache, InputExcludesCache} {
-			u := conv.Buckets(n)
+			u, odd := conv.Buckets(n)
 			if got := conv.Counted(u); got != n.Input {
 				t.Errorf("%d: %+v became %+v, which counts %d", conv, n, u, got)
+			}
+			if conv == InputIncludesCache && u.TotalInput() != n.Input {
+				t.Errorf("%+v became %+v, whose buckets are not the input together", n, u)
+			}
+			if odd != (n.Reasoning > n.Output || conv == InputIncludesCache &&
+				n.CacheRead+n.CacheWrite5m+n.CacheWrite1h > n.Input) {
+				t.Errorf("%d: %+v contradicts itself: %v", conv, n, odd)
 			}
 			for _, b := range bucketsOf(&u) {
 				if *b < 0 {

@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -22,7 +23,13 @@ type Agents interface {
 	Exists(ctx context.Context, sc account.Scope, agent id.Agent) error
 }
 
-// Deps is what a Service needs; all fields are required.
+// Lists tells what models cost a tenant; PriceBook does.
+type Lists interface {
+	// List returns the prices that count for the tenant, its own over the server's. It must be cheap: it is asked for each row.
+	List(ctx context.Context, sc account.Scope) (*List, error)
+}
+
+// Deps is what a Service needs; all fields but Lists are required.
 type Deps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
@@ -30,22 +37,14 @@ type Deps struct {
 	Logger     *slog.Logger
 	Repository Repository
 	Agents     Agents
-}
-
-// Config tunes a Service.
-type Config struct {
-	// Prices is the price list; nil is Builtin.
-	Prices []Price
+	Lists      Lists // nil: Builtin for everybody
 }
 
 // Service records and prices the use of models. It is safe for concurrent use.
-type Service struct {
-	d      Deps
-	prices *List
-}
+type Service struct{ d Deps }
 
-// NewService returns a Service, or an error that names what d lacks or which price is wrong.
-func NewService(d Deps, c Config) (*Service, error) {
+// NewService returns a Service, or an error that names what d lacks.
+func NewService(d Deps) (*Service, error) {
 	for _, dep := range []struct {
 		name    string
 		missing bool
@@ -61,47 +60,62 @@ func NewService(d Deps, c Config) (*Service, error) {
 			return nil, fmt.Errorf("usage: Deps.%s is required", dep.name)
 		}
 	}
-	if c.Prices == nil {
-		var err error
-		if c.Prices, err = Builtin(); err != nil {
+	if d.Lists == nil {
+		prices, err := Builtin()
+		if err != nil {
 			return nil, err
 		}
+		l, err := NewList(prices)
+		if err != nil {
+			return nil, err
+		}
+		d.Lists = fixed{l}
 	}
-	l, err := NewList(c.Prices)
+	return &Service{d}, nil
+}
+
+// fixed is one list for everybody.
+type fixed struct{ l *List }
+
+func (f fixed) List(context.Context, account.Scope) (*List, error) { return f.l, nil }
+
+// Quote returns what something costs the tenant, as List.Quote does.
+func (s *Service) Quote(ctx context.Context, sc account.Scope, q Query) (Quote, error) {
+	l, err := s.d.Lists.List(ctx, sc)
+	if err != nil {
+		return Quote{}, err
+	}
+	return l.Quote(q)
+}
+
+// Price returns what a request of the server's own costs at a time: without a Cost when the model has no known price, or the cost
+// cannot be represented. An error means that the prices could not be read.
+func (s *Service) Price(ctx context.Context, sc account.Scope, provider, model string, u llm.Usage, at time.Time) (Quote, error) {
+	q, err := s.Quote(ctx, sc, Query{Provider: provider, Model: model, Usage: u, At: at})
+	if errors.Is(err, ErrCostOverflow) {
+		return Quote{}, nil
+	}
+	return q, err
+}
+
+// Estimate returns the most that a call can cost now, for budgets; nil when the model has no known price, or the cost cannot be
+// represented. An error means that the prices could not be read.
+func (s *Service) Estimate(ctx context.Context, sc account.Scope, provider, model string, inputTokens, maxOutput int64) (*money.Pico, error) {
+	l, err := s.d.Lists.List(ctx, sc)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{d, l}, nil
-}
-
-// Price returns what a request costs at a time, and the price behind it; nil when the model has no known price, or the
-// cost cannot be represented.
-func (s *Service) Price(provider, model string, u llm.Usage, at time.Time) (*money.Pico, Ref) {
-	c, ref, err := s.Quote(Query{Provider: provider, Model: model, Usage: u, At: at})
-	if err != nil || ref == "" {
-		return nil, ""
+	q, err := l.Ceiling(provider, model, inputTokens, maxOutput, s.d.Clock.Now())
+	if errors.Is(err, ErrCostOverflow) {
+		return nil, nil //nolint:nilnil // nil is a cost that is not known
 	}
-	return &c, ref
+	return q.Cost, err
 }
-
-// Quote is List.Quote.
-func (s *Service) Quote(q Query) (money.Pico, Ref, error) { return s.prices.Quote(q) }
-
-// Estimate returns the most that a call can cost now, for budgets; nil when the model has no known price.
-func (s *Service) Estimate(provider, model string, inputTokens, maxOutput int64) *money.Pico {
-	c, ref, err := s.prices.Ceiling(provider, model, inputTokens, maxOutput, s.d.Clock.Now())
-	if err != nil || ref == "" {
-		return nil
-	}
-	return &c
-}
-
-// Prices returns the price list in force now.
-func (s *Service) Prices() []Price { return s.prices.At(s.d.Clock.Now()) }
 
 // Record stores a row in the transaction of ctx, where it comes last if it can: see Repository.Insert. It fills in what is zero: ID,
-// CreatedAt, Calls, CountedInput, Reported from Usage.ReportedPicos, and Cost and Price. The tenant is the scope's. A cost that cannot be
-// represented is ErrCostOverflow, and an int64 below zero a fault.Invalid.
+// CreatedAt, Calls, CountedInput, Reported from Usage.ReportedPicos, and, unless Priced says that the caller has asked, Cost and what
+// belongs to it. The tenant is the scope's. A cost that cannot be represented is ErrCostOverflow, and an int64 below zero a
+// fault.Invalid.
 func (s *Service) Record(ctx context.Context, sc account.Scope, r Row) (Row, error) {
 	out, err := s.RecordAll(ctx, sc, r)
 	if err != nil {
@@ -113,33 +127,39 @@ func (s *Service) Record(ctx context.Context, sc account.Scope, r Row) (Row, err
 // RecordAll is Record of several rows, of which all are stored or none. Of many rows it is faster than Record, and transactions that
 // record many do not lock each other out.
 func (s *Service) RecordAll(ctx context.Context, sc account.Scope, rows ...Row) ([]Row, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	l, err := s.d.Lists.List(ctx, sc)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Row, len(rows))
 	for i, r := range rows {
-		var err error
-		if out[i], err = s.complete(sc, r); err != nil {
+		if out[i], err = s.complete(sc, l, r); err != nil {
 			return nil, err
 		}
 	}
-	if len(out) == 0 {
-		return out, nil
-	}
-	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
-		_, err := s.d.Repository.Insert(ctx, sc, out...)
-		return err
-	})
-	if err != nil {
+	if err := s.store(ctx, sc, out...); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// complete fills in what a row does not say.
-func (s *Service) complete(sc account.Scope, r Row) (Row, error) {
-	if err := check(r); err != nil {
+// store keeps rows that are complete.
+func (s *Service) store(ctx context.Context, sc account.Scope, rows ...Row) error {
+	return s.d.TX.Do(ctx, func(ctx context.Context) error {
+		_, err := s.d.Repository.Insert(ctx, sc, rows...)
+		return err
+	})
+}
+
+// complete checks a row and fills in what is zero, by the prices of l.
+func (s *Service) complete(sc account.Scope, l *List, r Row) (Row, error) {
+	if err := checkRow(r); err != nil {
 		return Row{}, err
 	}
 	r.Tenant = sc.Tenant
-	r.Calls = max(r.Calls, 1)
 	if r.ID.IsZero() {
 		r.ID = id.New[id.UsageKind](s.d.IDs)
 	}
@@ -147,23 +167,28 @@ func (s *Service) complete(sc account.Scope, r Row) (Row, error) {
 		r.CreatedAt = s.d.Clock.Now()
 	}
 	r.CreatedAt = clock.Stored(r.CreatedAt)
+	r.Calls = max(r.Calls, 1)
+	r.Service = ServiceOf(r.Service)
+	r.Modifiers = modifiersOf(r.Modifiers)
 	if r.CountedInput == 0 {
-		r.CountedInput = s.prices.ConventionOf(r.Provider, r.Model, r.CreatedAt).Counted(r.Usage)
+		r.CountedInput = l.ConventionOf(r.Provider, r.Model, r.CreatedAt).Counted(r.Usage)
 	}
 	if r.Reported == nil && r.Usage.ReportedPicos > 0 {
 		p := money.Pico(r.Usage.ReportedPicos)
 		r.Reported = &p
 	}
 	r.Usage.ReportedPicos = 0
-	if r.Cost == nil {
-		c, ref, err := s.Quote(Query{Provider: r.Provider, Model: r.Model, Usage: r.Usage, At: r.CreatedAt})
+	if r.Cost == nil && !r.Priced {
+		q, err := l.Quote(Query{
+			Provider: r.Provider, Model: r.Model, Usage: r.Usage, At: r.CreatedAt, Service: r.Service, Modifiers: r.Modifiers,
+		})
 		if err != nil {
 			return Row{}, err
 		}
-		if ref != "" {
-			r.Cost, r.Price = &c, ref
-		}
+		r.Cost, r.Price, r.PriceID = q.Cost, q.Price, q.PriceID
+		r.Flags |= q.Flags
 	}
+	r.Priced = false
 	return r, nil
 }
 
@@ -171,7 +196,7 @@ func (s *Service) complete(sc account.Scope, r Row) (Row, error) {
 // rows stay within int64 seconds.
 const maxTime = 1_000_000 * 24 * 60 * 60 * microsPerSecond
 
-func check(r Row) error {
+func checkRow(r Row) error {
 	if r.Model == "" {
 		return fault.Invalidf("model", "is required")
 	}
@@ -200,45 +225,6 @@ func check(r Row) error {
 		return fault.Invalidf("avg_latency_ms", "is too long for so many calls")
 	}
 	return nil
-}
-
-// Report is a client's own account of a model's use.
-type Report struct {
-	Agent    id.Agent
-	Model    string
-	Provider string // "": the model's price decides who it was
-	Counts   Counts
-	Cost     *money.Pico // what the client thinks that it cost
-	Calls    int64       // 0 is 1
-	Errors   int64       // of Calls, those that failed
-	Latency  time.Duration
-}
-
-// Report stores what a client reports: id.NotFound when the tenant has no such agent, otherwise as Record.
-func (s *Service) Report(ctx context.Context, sc account.Scope, r Report) (Row, error) {
-	row := Row{
-		Agent: r.Agent, Model: r.Model, Provider: r.Provider, CountedInput: r.Counts.Input, Calls: r.Calls, Errors: r.Errors, Reported: r.Cost,
-		Latency: r.Latency, CreatedAt: s.d.Clock.Now(),
-		// For check only, which must see the counts before they are clamped.
-		Usage: llm.Usage{
-			CacheRead: r.Counts.CacheRead, CacheWrite5m: r.Counts.CacheWrite5m, CacheWrite1h: r.Counts.CacheWrite1h,
-			Output: r.Counts.Output, Reasoning: r.Counts.Reasoning,
-		},
-	}
-	if err := check(row); err != nil {
-		return Row{}, err
-	}
-	row.Usage = s.prices.ConventionOf(r.Provider, r.Model, row.CreatedAt).Buckets(r.Counts)
-	var out Row
-	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
-		if err := s.d.Agents.Exists(ctx, sc, r.Agent); err != nil {
-			return err
-		}
-		var err error
-		out, err = s.Record(ctx, sc, row)
-		return err
-	})
-	return out, err
 }
 
 // List returns rows, the latest first.

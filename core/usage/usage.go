@@ -28,11 +28,17 @@ type Row struct {
 	CountedInput int64
 	Calls        int64         // model calls behind the row, at least 1
 	Errors       int64         // of Calls, those that failed
+	Service      string        // the service tier, as ServiceOf spells it; "" is the usual one
+	Modifiers    []string      // what else changes the price, such as a region or a speed; in ascending order, each once
+	Flags        Flags         // what is odd about the row
 	Cost         *money.Pico   // computed from Price; nil when the model has no known price
 	Reported     *money.Pico   // what the provider or the client says that it cost; never replaces Cost
 	Price        Ref           // "" when Cost is nil
+	PriceID      id.Price      // the price that Price names; zero when Cost is nil, or by hand
+	Rerate       id.Rerate     // the re-rating that gave the row its cost; zero when the cost is the first
+	Priced       bool          // for Record: Cost is what it is, null included. Rows that are read do not have it
 	Latency      time.Duration // average of the calls; 0 is unknown
-	CreatedAt    time.Time
+	CreatedAt    time.Time     // when it was used, by which its price is chosen
 }
 
 // Filter chooses rows. Zero fields choose all.
@@ -143,6 +149,10 @@ type Repriced struct {
 	ID    id.Usage
 	Cost  *money.Pico // nil: no price is known
 	Price Ref         // "" when Cost is nil
+	// PriceID and Flags are likewise those of the new price.
+	PriceID id.Price
+	Flags   Flags
+	Rerate  id.Rerate // what changes the row
 }
 
 // Add returns the sum of two sums.

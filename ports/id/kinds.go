@@ -98,6 +98,10 @@ type (
 	AgentLinkKind struct{}
 	// BudgetKind marks the id of a budget for the costs of models.
 	BudgetKind struct{}
+	// PriceKind marks the id of a price of a model.
+	PriceKind struct{}
+	// RerateKind marks the id of a re-rating of usage.
+	RerateKind struct{}
 )
 
 // One alias per kind.
@@ -198,6 +202,10 @@ type (
 	AgentLink = ID[AgentLinkKind]
 	// Budget is the id of a budget for the costs of models: "bdg_...".
 	Budget = ID[BudgetKind]
+	// Price is the id of a price of a model: "prc_...".
+	Price = ID[PriceKind]
+	// Rerate is the id of a re-rating of usage: "rrt_...".
+	Rerate = ID[RerateKind]
 )
 
 func (TenantKind) spec() kindSpec         { return kindSpec{"tenant", "tnt", nil} }
@@ -248,3 +256,5 @@ func (AgentMessageKind) spec() kindSpec   { return kindSpec{"agent_message", "am
 func (FeedbackKind) spec() kindSpec       { return kindSpec{"feedback", "fbk", []string{"fb"}} }
 func (AgentLinkKind) spec() kindSpec      { return kindSpec{"agent_link", "alnk", []string{"link"}} }
 func (BudgetKind) spec() kindSpec         { return kindSpec{"budget", "bdg", nil} }
+func (PriceKind) spec() kindSpec          { return kindSpec{"price", "prc", nil} }
+func (RerateKind) spec() kindSpec         { return kindSpec{"usage_rerate", "rrt", nil} }

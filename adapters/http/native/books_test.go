@@ -37,7 +37,7 @@ func (f *fixture) provideBooks(d *Deps) {
 	}
 	if d.Usage, err = usage.NewService(usage.Deps{
 		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Usage(), Agents: owners{f},
-	}, usage.Config{}); err != nil {
+	}); err != nil {
 		f.t.Fatal(err)
 	}
 }

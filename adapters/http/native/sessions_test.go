@@ -20,6 +20,7 @@ import (
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/llm"
@@ -31,14 +32,14 @@ import (
 // freeMeter prices every call at a micro-dollar a token and keeps nothing.
 type freeMeter struct{}
 
-func (freeMeter) Estimate(_, _ string, in, out int64) *money.Pico {
+func (freeMeter) Estimate(_ context.Context, _ account.Scope, _, _ string, in, out int64) (*money.Pico, error) {
 	p := money.Pico((in + out) * money.PicosPerMicro)
-	return &p
+	return &p, nil
 }
 
-func (freeMeter) Price(_, _ string, u llm.Usage, _ time.Time) *money.Pico {
+func (freeMeter) Price(_ context.Context, _ account.Scope, _, _ string, u llm.Usage, _ time.Time) (usage.Quote, error) {
 	p := money.Pico((u.TotalInput() + u.Output) * money.PicosPerMicro)
-	return &p
+	return usage.Quote{Cost: &p}, nil
 }
 func (freeMeter) Record(context.Context, account.Scope, run.Call) error { return nil }
 

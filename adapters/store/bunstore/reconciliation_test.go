@@ -85,7 +85,7 @@ func newBooks(t *testing.T, s *Store) *books {
 	b.hold, err = wallets.Hold(ctx, b.sc, wallet.HoldRequest{Agent: b.agent, Amount: wallettest.USDC(2_000_000), TTL: 30 * 24 * time.Hour})
 	b.must(err)
 
-	meter, err := usage.NewService(usage.Deps{TX: s, Clock: b.clock, IDs: b.ids, Logger: quiet, Repository: s.Usage(), Agents: anyOwner{}}, usage.Config{})
+	meter, err := usage.NewService(usage.Deps{TX: s, Clock: b.clock, IDs: b.ids, Logger: quiet, Repository: s.Usage(), Agents: anyOwner{}})
 	b.must(err)
 	tokens := llm.Usage{Input: 7, Output: 3}
 	cost, _ := meter.Price("openai", "gpt-4o", tokens, b.clock.Now())

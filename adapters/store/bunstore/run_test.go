@@ -25,6 +25,7 @@ import (
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/task"
+	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/bus"
 	"github.com/bureau-agents/bureau/ports/clock"
@@ -75,20 +76,20 @@ type testMeter struct {
 	unpriced bool
 }
 
-func (m *testMeter) Estimate(_, _ string, in, out int64) *money.Pico {
+func (m *testMeter) Estimate(_ context.Context, _ account.Scope, _, _ string, in, out int64) (*money.Pico, error) {
 	if m.unpriced {
-		return nil
+		return nil, nil //nolint:nilnil // nil is a cost that is not known
 	}
 	p := money.Pico((in + out) * money.PicosPerMicro)
-	return &p
+	return &p, nil
 }
 
-func (m *testMeter) Price(_, _ string, u llm.Usage, _ time.Time) *money.Pico {
+func (m *testMeter) Price(_ context.Context, _ account.Scope, _, _ string, u llm.Usage, _ time.Time) (usage.Quote, error) {
 	if m.unpriced {
-		return nil
+		return usage.Quote{}, nil
 	}
 	p := money.Pico((u.TotalInput() + u.Output) * money.PicosPerMicro)
-	return &p
+	return usage.Quote{Cost: &p}, nil
 }
 
 func (m *testMeter) Record(ctx context.Context, _ account.Scope, c run.Call) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -38,13 +39,13 @@ func picoOf(n sql.NullInt64) *money.Pico {
 }
 
 const usageColumns = `id, agent_id, session_id, turn_id, provider, model, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning,
-	counted_input, calls, errors, cost, reported_cost, price_ref, latency, created_at, act_id`
+	counted_input, calls, errors, cost, reported_cost, price_ref, latency, created_at, act_id, service_tier, modifiers, flags, price_id, rerate_id`
 
 func usageValues(u usage.Row) []any {
 	return []any{
 		u.ID, u.Agent, u.Session, u.Turn, u.Provider, u.Model, u.Usage.Input, u.Usage.CacheRead, u.Usage.CacheWrite5m, u.Usage.CacheWrite1h,
 		u.Usage.Output, u.Usage.Reasoning, u.CountedInput, u.Calls, u.Errors, pico(u.Cost), pico(u.Reported), string(u.Price),
-		u.Latency.Microseconds(), at(u.CreatedAt), u.Act,
+		u.Latency.Microseconds(), at(u.CreatedAt), u.Act, u.Service, strings.Join(u.Modifiers, " "), u.Flags, u.PriceID, u.Rerate,
 	}
 }
 
@@ -53,10 +54,14 @@ func scanUsage(tenant id.Tenant, row scanner) (usage.Row, error) {
 	var cost, reported sql.NullInt64
 	var latency int64
 	var created stamp
+	var modifiers string
 	err := row.Scan(&u.ID, &u.Agent, &u.Session, &u.Turn, &u.Provider, &u.Model, &u.Usage.Input, &u.Usage.CacheRead,
 		&u.Usage.CacheWrite5m, &u.Usage.CacheWrite1h, &u.Usage.Output, &u.Usage.Reasoning, &u.CountedInput, &u.Calls, &u.Errors, &cost,
-		&reported, &u.Price, &latency, &created, &u.Act)
+		&reported, &u.Price, &latency, &created, &u.Act, &u.Service, &modifiers, &u.Flags, &u.PriceID, &u.Rerate)
 	u.Cost, u.Reported = picoOf(cost), picoOf(reported)
+	if modifiers != "" {
+		u.Modifiers = strings.Fields(modifiers)
+	}
 	u.Latency, u.CreatedAt = time.Duration(latency)*time.Microsecond, created.Time()
 	return u, err
 }

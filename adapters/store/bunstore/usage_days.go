@@ -143,7 +143,7 @@ func usageDayValues(sc account.Scope, keys []usageDay, deltas map[usageDay]usage
 
 const (
 	usageRowInto   = "INSERT INTO usage_rows (tenant_id, " + usageColumns + ") VALUES "
-	usageRowTuple  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	usageRowTuple  = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	usageIsLimited = " RETURNING EXISTS (SELECT 1 FROM usage_budgets AS b WHERE b.tenant_id = usage_days.tenant_id AND b.archived_at IS NULL)"
 	// usageChunk is how many rows one statement writes: Postgres takes 65,535 arguments.
 	usageChunk = 500
@@ -220,8 +220,8 @@ func (r *UsageRepo) Reprice(ctx context.Context, sc account.Scope, rows ...usage
 				n++
 				next := was
 				next.Cost, next.Price = p.Cost, p.Price
-				if _, err := db.ExecContext(ctx, "UPDATE usage_rows SET cost = ?, price_ref = ? WHERE tenant_id = ? AND id = ?",
-					pico(p.Cost), string(p.Price), sc.Tenant, p.ID); err != nil {
+				if _, err := db.ExecContext(ctx, "UPDATE usage_rows SET cost = ?, price_ref = ?, price_id = ?, flags = ?, rerate_id = ? WHERE tenant_id = ? AND id = ?",
+					pico(p.Cost), string(p.Price), p.PriceID, p.Flags, p.Rerate, sc.Tenant, p.ID); err != nil {
 					return mapErr(err)
 				}
 				k := usageDayOf(was)

@@ -76,7 +76,7 @@ func newBench(t *testing.T, repo usage.Repository, runner tx.Runner) *bench {
 	s, err := usage.NewService(usage.Deps{
 		TX: runner, Clock: clock.Func(func() time.Time { return b.now }), IDs: b.ids, Logger: slog.New(slog.DiscardHandler),
 		Repository: repo, Agents: agents{b},
-	}, usage.Config{})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
