@@ -112,6 +112,15 @@ func (s *Service) Estimate(ctx context.Context, sc account.Scope, provider, mode
 	return q.Cost, err
 }
 
+// Prices returns the prices that are in force for the tenant now.
+func (s *Service) Prices(ctx context.Context, sc account.Scope) ([]Price, error) {
+	l, err := s.d.Lists.List(ctx, sc)
+	if err != nil {
+		return nil, err
+	}
+	return l.At(s.d.Clock.Now()), nil
+}
+
 // Record stores a row in the transaction of ctx, where it comes last if it can: see Repository.Insert. It fills in what is zero: ID,
 // CreatedAt, Calls, CountedInput, Reported from Usage.ReportedPicos, and, unless Priced says that the caller has asked, Cost and what
 // belongs to it. The tenant is the scope's. A cost that cannot be represented is ErrCostOverflow, and an int64 below zero a

@@ -185,6 +185,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerStanding()
 	f.registerSwarms()
 	f.registerUsage()
+	f.registerPrices()
 	f.registerVaults()
 	f.registerWallets()
 	f.registerNotifications()

@@ -12,7 +12,6 @@ import (
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/money"
-	"github.com/bureau-agents/bureau/ports/page"
 )
 
 // costWire is what models cost. It has more places than money can have, because the price of one token does.
@@ -107,73 +106,6 @@ func showUsageSummary(s usage.Summary, by usage.Grouping) usageSummaryWire {
 			key = id.Of[id.AgentKind](u).String()
 		}
 		out.Groups = append(out.Groups, usageGroupWire{key, showUsageSums(g.Sums)})
-	}
-	return out
-}
-
-type priceWire struct {
-	Provider    string           `json:"provider"`
-	Model       string           `json:"model"`
-	ValidFrom   *stamp           `json:"valid_from" doc:"null has always been."`
-	ValidUntil  *stamp           `json:"valid_until"`
-	Rates       ratesWire        `json:"rates"`
-	Tiers       []priceTierWire  `json:"tiers" nullable:"false" doc:"A request with more input than a threshold is priced by its rates as a whole."`
-	Multipliers map[string]int64 `json:"multipliers" doc:"What a modifier does to the whole cost, in thousandths."`
-}
-
-// ratesWire are dollars per million tokens, as price lists are printed.
-type ratesWire struct {
-	Input        string  `json:"input" doc:"Dollars per million tokens, here and below."`
-	Output       string  `json:"output"`
-	CacheRead    *string `json:"cache_read" doc:"null is unknown: then the input's price counts. So it is with writes."`
-	CacheWrite   *string `json:"cache_write"`
-	CacheWrite1h *string `json:"cache_write_1h"`
-	Reasoning    *string `json:"reasoning" doc:"null is the output's price."`
-	BatchInput   *string `json:"batch_input"`
-	BatchOutput  *string `json:"batch_output"`
-}
-
-type priceTierWire struct {
-	AboveInputTokens int64     `json:"above_input_tokens"`
-	Rates            ratesWire `json:"rates"`
-}
-
-// perMillion turns picodollars per token into dollars per million tokens.
-func perMillion(picosPerToken int64) string {
-	return money.Of(picosPerToken, money.USD).Decimal() // a micro-unit of a dollar per million is a picodollar per token
-}
-
-func perMillionPtr(picosPerToken *int64) *string {
-	if picosPerToken == nil {
-		return nil
-	}
-	return textPtr(perMillion(*picosPerToken))
-}
-
-func showRates(r usage.Rates) ratesWire {
-	return ratesWire{
-		Input: perMillion(r.Input), Output: perMillion(r.Output), CacheRead: perMillionPtr(r.CacheRead),
-		CacheWrite: perMillionPtr(r.CacheWrite5m), CacheWrite1h: perMillionPtr(r.CacheWrite1h), Reasoning: perMillionPtr(r.Reasoning),
-		BatchInput: perMillionPtr(r.BatchInput), BatchOutput: perMillionPtr(r.BatchOutput),
-	}
-}
-
-func showPrice(p usage.Price) priceWire {
-	out := priceWire{
-		Provider: p.Provider, Model: p.Model, Rates: showRates(p.Rates), Tiers: make([]priceTierWire, 0, len(p.Tiers)),
-		Multipliers: p.Multipliers,
-	}
-	if !p.From.IsZero() {
-		out.ValidFrom = stampPtr(&p.From)
-	}
-	if !p.Until.IsZero() {
-		out.ValidUntil = stampPtr(&p.Until)
-	}
-	for _, t := range p.Tiers {
-		out.Tiers = append(out.Tiers, priceTierWire{t.Above, showRates(t.Rates)})
-	}
-	if out.Multipliers == nil {
-		out.Multipliers = map[string]int64{}
 	}
 	return out
 }
@@ -288,13 +220,5 @@ func (f *face) registerUsage() {
 			return nil, err
 		}
 		return ok(showUsageSummary(s, by)), nil
-	})
-
-	httpx.Register(f.Face, httpx.Op{
-		ID: "listPrices", Method: http.MethodGet, Path: "/v1/prices", Tag: "usage",
-		Summary: "List the prices of models that are in force", AnyKey: true,
-		Description: "The whole list on one page.",
-	}, func(_ context.Context, _ *struct{}) (*output[httpx.List[priceWire]], error) {
-		return ok(httpx.NewList(page.Page[usage.Price]{Items: f.deps.Usage.Prices()}, showPrice)), nil
 	})
 }

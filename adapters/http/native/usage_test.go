@@ -98,12 +98,12 @@ func TestPrices(t *testing.T) {
 		}
 		rates := func(in, out, read, write string, hour any) map[string]any {
 			return map[string]any{
-				"input": in, "output": out, "cache_read": read, "cache_write": write, "cache_write_1h": hour, "reasoning": nil, "batch_input": nil,
-				"batch_output": nil,
+				"input": in, "output": out, "cache_read": read, "cache_write": write, "cache_write_1h": hour, "reasoning": nil,
+				"services": map[string]any{},
 			}
 		}
 		want := map[string]any{
-			"provider": "anthropic", "model": "claude-sonnet-4-5", "valid_from": nil, "valid_until": nil, "multipliers": map[string]any{},
+			"provider": "anthropic", "model": "claude-sonnet-4-5", "valid_from": nil, "valid_until": nil, "multipliers": map[string]any{"batch": 500.0},
 			"rates": rates("3.00", "15.00", "0.30", "3.75", "6.00"),
 			"tiers": []any{map[string]any{"above_input_tokens": 200000.0, "rates": rates("6.00", "22.50", "0.60", "7.50", nil)}},
 		}

@@ -88,8 +88,9 @@ func newBooks(t *testing.T, s *Store) *books {
 	meter, err := usage.NewService(usage.Deps{TX: s, Clock: b.clock, IDs: b.ids, Logger: quiet, Repository: s.Usage(), Agents: anyOwner{}})
 	b.must(err)
 	tokens := llm.Usage{Input: 7, Output: 3}
-	cost, _ := meter.Price("openai", "gpt-4o", tokens, b.clock.Now())
-	b.called = b.record(gate.Record{Act: gate.Act{Action: rule.ActionModelCall, Agent: b.agent}, State: gate.Done, Cost: cost})
+	quote, err := meter.Price(ctx, b.sc, "openai", "gpt-4o", tokens, b.clock.Now())
+	b.must(err)
+	b.called = b.record(gate.Record{Act: gate.Act{Action: rule.ActionModelCall, Agent: b.agent}, State: gate.Done, Cost: quote.Cost})
 	row, err := meter.Record(ctx, b.sc, usage.Row{
 		Agent: b.agent, Model: "gpt-4o", Provider: "openai", Usage: tokens, Calls: 1, Act: b.called,
 	})
