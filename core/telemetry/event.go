@@ -35,7 +35,8 @@ const (
 
 // Event is something that an agent did or met, as it reported it. It never changes.
 type Event struct {
-	ID      id.Report // in the order in which the server took events, whatever At says
+	// ID is a UUIDv7 whose timestamp is At, unless the report brought an ID of its own: one of another version.
+	ID      id.Report
 	Tenant  id.Tenant
 	Agent   id.Agent
 	Type    string // what happened: "task_completed"
@@ -50,15 +51,19 @@ type Event struct {
 
 // NewEvent is a report that was not stored yet.
 type NewEvent struct {
-	ID      id.Report // zero: a new one is made. One that exists already is stored once: the report is a repetition
-	Agent   id.Agent
-	Type    string
+	// ID is zero for a new one. Otherwise it is not a UUIDv7, and an event of the tenant that has it already makes this one a repetition,
+	// which is stored once. What knows events by names of its own, as OTLP does, makes such IDs of them.
+	ID      id.Report
+	Agent   id.Agent // required
+	Type    string   // required
 	Source  string
 	Level   Level // "" is LevelInfo
 	TraceID string
 	Parent  id.Report
+	// Payload is a JSON object, null or nothing. That it is valid JSON is the caller's word: it has parsed it, and tens of thousands of events in
+	// a second are not parsed twice.
 	Payload json.RawMessage
-	At      time.Time // zero is now
+	At      time.Time // zero is now; only for reports with an ID, from 1970 until the year 9999
 }
 
 // Filter chooses events. Zero fields choose all.
@@ -79,17 +84,29 @@ type Filter struct {
 	Fields map[string]string
 }
 
+// Place is where an event stands in the order of At and ID.
+type Place struct {
+	At time.Time
+	ID id.Report
+}
+
+// Place returns where the event stands.
+func (e Event) Place() Place { return Place{e.At, e.ID} }
+
 // EventRepository keeps events. Every method sees the scope's tenant only; those that write join the transaction in ctx.
 type EventRepository interface {
-	// InsertEvents stores events, all or none. Those whose ID is stored already are passed over; it returns how many were new.
-	InsertEvents(ctx context.Context, sc account.Scope, events []Event) (int, error)
+	// InsertEvents stores events, all or none, and returns those that were new, in their order: one whose ID is no UUIDv7 and is stored already is
+	// passed over. Outside of a transaction it may share one with other callers, none of whom fails for what is wrong with another's events.
+	InsertEvents(ctx context.Context, sc account.Scope, events []Event) ([]Event, error)
 	// Event returns one event, or id.NotFound.
 	Event(ctx context.Context, sc account.Scope, event id.Report) (Event, error)
 	// Events returns what f chooses, the latest At first, then the highest ID. With Request.Offset and Request.Count it is read by
 	// numbered pages. A search may end a page early, even empty, with a Next: it reads a bounded number of events at a time.
 	Events(ctx context.Context, sc account.Scope, f Filter, req page.Request) (page.Page[Event], error)
-	// After returns up to limit events with a greater ID that f chooses, in the order of their IDs: the tail of the log.
-	After(ctx context.Context, sc account.Scope, f Filter, after id.Report, limit int) ([]Event, error)
-	// DeleteEvents deletes up to limit events of before the time, of one agent unless it is zero, and returns how many there were.
+	// After returns up to limit events that f chooses and that stand after a place, in their order. Events may still come in before the last one
+	// that it returns: those of other transactions, and those that say of themselves when they happened.
+	After(ctx context.Context, sc account.Scope, f Filter, after Place, limit int) ([]Event, error)
+	// DeleteEvents deletes up to limit events of before the time, the oldest first, of one agent unless it is zero, and returns how many there
+	// were. A zero time is all of them.
 	DeleteEvents(ctx context.Context, sc account.Scope, agent id.Agent, before time.Time, limit int) (int, error)
 }
