@@ -20,6 +20,7 @@ import (
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/core/task"
+	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/id"
 )
@@ -65,6 +66,7 @@ type retireParts struct {
 	Integrations *integration.Service
 	Directory    *agent.Directory
 	Tasks        *task.Service
+	Events       *telemetry.Service
 }
 
 func provideRetire(b base, p retireParts) (*retire.Service, error) {
@@ -89,9 +91,13 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 			retire.PartFunc(p.Memory.ForgetAgent),
 			retire.PartFunc(p.Integrations.ForgetAgent),
 			retire.PartFunc(p.Directory.Forget),
+			retire.PartFunc(p.Events.Forget),
 		},
-		// A payment over a rail holds money until it ends, and what it gives back then is the account's.
+		// A payment over a rail holds money until it ends, and what it gives back then is the account's. Events go a chunk at a time.
 		Unfinished: func(ctx context.Context, sc account.Scope, of id.Agent) (bool, error) {
+			if there, err := p.Events.Unfinished(ctx, sc, of); there || err != nil {
+				return there, err
+			}
 			wallets, err := p.Store.Wallets().List(ctx, sc, of)
 			return slices.ContainsFunc(wallets, func(w wallet.Wallet) bool { return w.Held > 0 }), err
 		},

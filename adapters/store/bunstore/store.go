@@ -44,6 +44,7 @@ type Store struct {
 	reader *bun.DB // Postgres: the one pool
 	writer *writer // SQLite only
 	temp   string  // folder to remove at Close, if any
+	events func() *EventRepo
 
 	closeOnce sync.Once
 	closeErr  error
@@ -60,6 +61,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, errors.New("bunstore: exactly one of Config.Path and Config.URL is required")
 	}
 	s := &Store{log: cfg.Logger}
+	s.events = sync.OnceValue(func() *EventRepo { return &EventRepo{s, newEventJoiner(s)} })
 	if s.log == nil {
 		s.log = slog.Default()
 	}

@@ -25,12 +25,8 @@ type EventRepo struct {
 
 var _ telemetry.EventRepository = (*EventRepo)(nil)
 
-// Events returns the repository of reported events. Callers of one that is returned share transactions, so a server has one.
-func (s *Store) Events() *EventRepo {
-	r := &EventRepo{s: s}
-	r.join = newEventJoiner(s)
-	return r
-}
+// Events returns the repository of reported events, always the same one: who writes at once shares transactions.
+func (s *Store) Events() *EventRepo { return s.events() }
 
 // uuid is how a table of this kind holds an id: the bytes on SQLite, where they make rows and indexes half as long as texts do. NULL for none.
 func (s *Store) uuid(u id.UUID) any {
