@@ -33,6 +33,8 @@ func Run(t *testing.T, cfg Config) {
 	for name, test := range map[string]func(*testing.T, *bench){
 		"RoundTrip":      testRoundTrip,
 		"Report":         testReport,
+		"Reports":        testReports,
+		"Terms":          testTerms,
 		"Invalid":        testInvalid,
 		"Missing":        testMissing,
 		"ForeignTenant":  testForeign,
@@ -118,6 +120,7 @@ var same = cmp.Options{
 	cmp.Comparer(func(a, b id.Usage) bool { return a == b }), cmp.Comparer(func(a, b id.Tenant) bool { return a == b }),
 	cmp.Comparer(func(a, b id.Agent) bool { return a == b }), cmp.Comparer(func(a, b id.Session) bool { return a == b }),
 	cmp.Comparer(func(a, b id.Turn) bool { return a == b }), cmp.Comparer(func(a, b id.Act) bool { return a == b }),
+	cmp.Comparer(func(a, b id.Price) bool { return a == b }), cmp.Comparer(func(a, b id.Rerate) bool { return a == b }),
 }
 
 func picos(n int64) *money.Pico {
@@ -163,7 +166,7 @@ func testReport(t *testing.T, b *bench) {
 	want := usage.Row{
 		ID: row.ID, Tenant: b.sc.Tenant, Agent: row.Agent, Provider: "openai", Model: "gpt-4o", CountedInput: 100, Calls: 2, Errors: 1,
 		Usage: llm.Usage{CacheRead: 100, Output: 10}, Cost: picos(100*1_250_000 + 10*10_000_000), Reported: picos(5),
-		Price: "openai/gpt-4o", Latency: time.Second, CreatedAt: b.now,
+		Price: "openai/gpt-4o", Latency: time.Second, CreatedAt: b.now, Flags: usage.FlagClamped,
 	}
 	if diff := cmp.Diff([]usage.Row{want}, b.list(t, usage.Filter{}), same); diff != "" {
 		t.Error(diff)
