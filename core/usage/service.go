@@ -29,7 +29,7 @@ type Lists interface {
 	List(ctx context.Context, sc account.Scope) (*List, error)
 }
 
-// Deps is what a Service needs; all fields but Lists are required.
+// Deps is what a Service needs; all fields but Lists and Budgets are required.
 type Deps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
@@ -37,7 +37,8 @@ type Deps struct {
 	Logger     *slog.Logger
 	Repository Repository
 	Agents     Agents
-	Lists      Lists // nil: Builtin for everybody
+	Lists      Lists    // nil: Builtin for everybody
+	Budgets    *Budgets // nil: nobody is told of what is spent
 }
 
 // Service records and prices the use of models. It is safe for concurrent use.
@@ -158,8 +159,11 @@ func (s *Service) RecordAll(ctx context.Context, sc account.Scope, rows ...Row) 
 // store keeps rows that are complete.
 func (s *Service) store(ctx context.Context, sc account.Scope, rows ...Row) error {
 	return s.d.TX.Do(ctx, func(ctx context.Context) error {
-		_, err := s.d.Repository.Insert(ctx, sc, rows...)
-		return err
+		budgeted, err := s.d.Repository.Insert(ctx, sc, rows...)
+		if err != nil || !budgeted || s.d.Budgets == nil {
+			return err
+		}
+		return s.d.Budgets.charge(ctx, sc, rows)
 	})
 }
 

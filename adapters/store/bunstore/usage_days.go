@@ -238,6 +238,11 @@ func (r *UsageRepo) Reprice(ctx context.Context, sc account.Scope, rows ...usage
 				return mapErr(err)
 			}
 		}
+		if r.s.postgres() { // in the order of LockCounts
+			if _, err := db.ExecContext(ctx, "SELECT id FROM usage_budgets WHERE tenant_id = ? AND archived_at IS NULL ORDER BY id FOR UPDATE", sc.Tenant); err != nil {
+				return mapErr(err)
+			}
+		}
 		_, err := db.ExecContext(ctx, "UPDATE usage_budgets SET counted_at = NULL WHERE tenant_id = ? AND archived_at IS NULL", sc.Tenant)
 		return mapErr(err)
 	})
@@ -314,6 +319,27 @@ func (r *UsageRepo) usageKeys(by usage.Grouping) usageMeasure {
 	return usageMeasure{"''", "''"}
 }
 
+// usageDaysWhere returns the condition for the days that a filter chooses, whose period begins and ends with days.
+func usageDaysWhere(sc account.Scope, f usage.Filter) *where {
+	w := newWhere("tenant_id = ?", sc.Tenant)
+	if !f.Since.IsZero() {
+		w.and("day >= ?", f.Since.Format(time.DateOnly))
+	}
+	if !f.Until.IsZero() {
+		w.and("day < ?", f.Until.Format(time.DateOnly))
+	}
+	if !f.Agent.IsZero() {
+		w.and("agent_id = ?", f.Agent)
+	}
+	if f.Model != "" {
+		w.and("model = ?", f.Model)
+	}
+	if f.Provider != "" {
+		w.and("provider = ?", f.Provider)
+	}
+	return w
+}
+
 // usagePartSQL returns the query of one part of a summary.
 func (r *UsageRepo) usagePartSQL(sc account.Scope, f usage.Filter, by usage.Grouping, p usagePart) (string, []any) {
 	var q strings.Builder
@@ -328,22 +354,8 @@ func (r *UsageRepo) usagePartSQL(sc account.Scope, f usage.Filter, by usage.Grou
 		q.WriteString(" FROM usage_rows WHERE " + where + " GROUP BY k")
 		return q.String(), args
 	}
-	w := newWhere("tenant_id = ?", sc.Tenant)
-	if !p.since.IsZero() {
-		w.and("day >= ?", p.since.Format(time.DateOnly))
-	}
-	if !p.until.IsZero() {
-		w.and("day < ?", p.until.Format(time.DateOnly))
-	}
-	if !f.Agent.IsZero() {
-		w.and("agent_id = ?", f.Agent)
-	}
-	if f.Model != "" {
-		w.and("model = ?", f.Model)
-	}
-	if f.Provider != "" {
-		w.and("provider = ?", f.Provider)
-	}
+	f.Since, f.Until = p.since, p.until
+	w := usageDaysWhere(sc, f)
 	q.WriteString("SELECT " + key.day + " AS k")
 	for _, m := range usageMeasures {
 		q.WriteString(", CAST(SUM(" + m.day + ") AS BIGINT)")

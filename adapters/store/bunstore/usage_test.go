@@ -14,3 +14,12 @@ func TestUsage(t *testing.T) {
 		usagetest.Run(t, usagetest.Config{New: func(*testing.T) (usage.Repository, tx.Runner) { return s.Usage(), s }})
 	})
 }
+
+func TestBudgets(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) {
+		usagetest.RunBudgets(t, func(*testing.T) usagetest.BudgetStores {
+			return usagetest.BudgetStores{Usage: s.Usage(), Repository: s.Budgets(), Counts: s.Budgets(), TX: s}
+		})
+	})
+}
