@@ -26,7 +26,7 @@ type AgentCounter interface {
 	CountAgents(ctx context.Context, sc Scope) (int, error)
 }
 
-// Deps are what the service needs; all of them are required but Agents.
+// Deps are what the service needs; all of them are required but Agents and Links.
 type Deps struct {
 	TX          tx.Runner
 	Clock       clock.Clock
@@ -39,7 +39,8 @@ type Deps struct {
 	Idempotency IdempotencyRepository
 	Credits     CreditRepository
 	Auditor     Auditor
-	Agents      AgentCounter // nil counts none
+	Agents      AgentCounter   // nil counts none
+	Links       LinkRepository // nil: nobody is linked to agents
 }
 
 // Config is how the service is tuned.
@@ -175,6 +176,9 @@ func (s *Service) installBootstrap(ctx context.Context, sc Scope, secret string,
 		return nil, err
 	}
 	for _, k := range dropped {
+		if err := s.unlink(ctx, sc, k.Key.ID); err != nil {
+			return nil, err
+		}
 		if err := s.audit(ctx, sc, "api_key_revoked", k.Key); err != nil {
 			return nil, err
 		}
@@ -342,6 +346,9 @@ func (s *Service) RevokeKey(ctx context.Context, sc Scope, key id.APIKey) error 
 		if err != nil {
 			return err
 		}
+		if err := s.unlink(ctx, sc, key); err != nil {
+			return err
+		}
 		return s.audit(ctx, sc, "api_key_revoked", revoked.Key)
 	})
 	if err != nil {
@@ -349,6 +356,14 @@ func (s *Service) RevokeKey(ctx context.Context, sc Scope, key id.APIKey) error 
 	}
 	s.drop(ctx, revoked)
 	return nil
+}
+
+// unlink removes the links that mean a key.
+func (s *Service) unlink(ctx context.Context, sc Scope, key id.APIKey) error {
+	if s.deps.Links == nil {
+		return nil
+	}
+	return s.deps.Links.ForgetLinks(ctx, sc, id.Agent{}, key)
 }
 
 type newKey struct {
@@ -366,6 +381,11 @@ func (s *Service) insertKey(ctx context.Context, sc Scope, n newKey, now time.Ti
 	}
 	if err := s.deps.Keys.InsertKey(ctx, sc, StoredKey{Key: key, Hash: HashSecret(n.secret)}); err != nil {
 		return Key{}, err
+	}
+	if s.deps.Links != nil {
+		if err := s.deps.Links.BindLinks(ctx, sc, key.Name, key.ID); err != nil {
+			return Key{}, err
+		}
 	}
 	return key, s.audit(ctx, sc, "api_key_created", key)
 }
