@@ -376,15 +376,16 @@ func (t *turn) keep(
 		}
 		tried = true
 		_, err := t.s.d.Gate.End(ctx, t.sc, rec, s, func(ctx context.Context) error {
-			if err := t.s.d.Meter.Record(ctx, t.sc, call); err != nil {
-				return err
-			}
 			if also != nil {
 				if err := also(ctx); err != nil {
 					return err
 				}
 			}
-			return t.write(ctx, step)
+			if err := t.write(ctx, step); err != nil {
+				return err
+			}
+			// The last thing, since what it adds to is shared with other turns of the agent.
+			return t.s.d.Meter.Record(ctx, t.sc, call)
 		})
 		return err
 	})
