@@ -77,10 +77,11 @@ type Filter struct {
 	Parent   id.Report
 	Since    time.Time // inclusive
 	Until    time.Time // exclusive
-	// Search finds events in which every one of its words occurs, in any case: in the type, the source, the trace id or the payload's text.
+	// Search finds events in which every one of its words occurs, in any case: in the type, the source, the trace id or the payload's text. See
+	// Match.
 	Search string
 	// Fields are members of the payload that must have these values: {"job": "daily_report", "user.id": "42"}. A dot goes one object
-	// deeper; numbers and booleans compare by their JSON text.
+	// deeper, or is a part of the name; numbers, booleans and null compare by their JSON text.
 	Fields map[string]string
 }
 
@@ -101,10 +102,11 @@ type EventRepository interface {
 	// Event returns one event, or id.NotFound.
 	Event(ctx context.Context, sc account.Scope, event id.Report) (Event, error)
 	// Events returns what f chooses, the latest At first, then the highest ID. With Request.Offset and Request.Count it is read by
-	// numbered pages. A search may end a page early, even empty, with a Next: it reads a bounded number of events at a time.
+	// numbered pages. A search may end a page early, even empty, with a Next: it reads MaxScan events at a time. It knows no Offset and no Count.
 	Events(ctx context.Context, sc account.Scope, f Filter, req page.Request) (page.Page[Event], error)
 	// After returns up to limit events that f chooses and that stand after a place, in their order. Events may still come in before the last one
-	// that it returns: those of other transactions, and those that say of themselves when they happened.
+	// that it returns: those of other transactions, and those that say of themselves when they happened. Search and Fields are left to the
+	// caller, who has Filter.Match.
 	After(ctx context.Context, sc account.Scope, f Filter, after Place, limit int) ([]Event, error)
 	// DeleteEvents deletes up to limit events of before the time, the oldest first, of one agent unless it is zero, and returns how many there
 	// were. A zero time is all of them.

@@ -171,6 +171,9 @@ func whereLevel(w *where, f telemetry.Filter) {
 func (r *EventRepo) Events(
 	ctx context.Context, sc account.Scope, f telemetry.Filter, req page.Request,
 ) (page.Page[telemetry.Event], error) {
+	if match := f.Match(); match != nil {
+		return r.search(ctx, sc, f, req, match, telemetry.MaxScan, telemetry.MaxScanBytes)
+	}
 	var out page.Page[telemetry.Event]
 	total, err := r.count(ctx, sc, f, req)
 	if err != nil || req.Count && req.Offset >= total {

@@ -30,7 +30,7 @@ func (r *FeedbackRepo) InsertFeedback(ctx context.Context, sc account.Scope, f t
 	})
 }
 
-func feedbackWhere(sc account.Scope, f telemetry.FeedbackFilter) *where {
+func (r *FeedbackRepo) where(sc account.Scope, f telemetry.FeedbackFilter) *where {
 	w := newWhere("tenant_id = ?", sc.Tenant)
 	if f.Target != "" {
 		w.and("target_type = ?", string(f.Target))
@@ -44,6 +44,11 @@ func feedbackWhere(sc account.Scope, f telemetry.FeedbackFilter) *where {
 	if !f.Agent.IsZero() {
 		w.and("agent_id = ?", f.Agent)
 	}
+	if f.TraceID != "" {
+		w.and("target_id IN (SELECT "+r.s.uuidText("id")+" FROM telemetry_events WHERE tenant_id = ? AND trace_id = ? UNION ALL"+
+			" SELECT id FROM agent_messages WHERE tenant_id = ? AND trace_id <> '' AND trace_id = ?)",
+			r.s.uuid(sc.Tenant.UUID()), f.TraceID, sc.Tenant, f.TraceID)
+	}
 	w.period(f.Since, f.Until)
 	return w
 }
@@ -52,7 +57,7 @@ func feedbackWhere(sc account.Scope, f telemetry.FeedbackFilter) *where {
 func (r *FeedbackRepo) Feedback(
 	ctx context.Context, sc account.Scope, f telemetry.FeedbackFilter, req page.Request,
 ) (page.Page[telemetry.Feedback], error) {
-	w := feedbackWhere(sc, f)
+	w := r.where(sc, f)
 	total, err := r.s.total(ctx, req, "feedback", w.sql(), w.args...)
 	if err != nil {
 		return page.Page[telemetry.Feedback]{}, err
@@ -102,7 +107,7 @@ func satisfactionDest(s *telemetry.Satisfaction) []any {
 
 // Satisfaction implements telemetry.FeedbackRepository.
 func (r *FeedbackRepo) Satisfaction(ctx context.Context, sc account.Scope, f telemetry.FeedbackFilter) (telemetry.Satisfaction, error) {
-	w := feedbackWhere(sc, f)
+	w := r.where(sc, f)
 	var s telemetry.Satisfaction
 	err := r.s.read(ctx).QueryRowContext(ctx, "SELECT "+satisfactionSums+" FROM feedback WHERE "+w.sql(), w.args...).Scan(satisfactionDest(&s)...)
 	return s, mapErr(err)
@@ -116,7 +121,7 @@ func (r *FeedbackRepo) SatisfactionBy(
 	if by == telemetry.SatisfactionByDay {
 		key = r.s.startOf("day", "at")
 	}
-	w := feedbackWhere(sc, f)
+	w := r.where(sc, f)
 	return queryAll(ctx, r.s.read(ctx), func(row scanner) (g telemetry.SatisfactionGroup, err error) {
 		err = row.Scan(append([]any{&g.Key}, satisfactionDest(&g.Satisfaction)...)...)
 		return g, err
@@ -136,7 +141,7 @@ func (s *Store) startOf(unit, column string) string {
 
 // DeleteFeedback implements telemetry.FeedbackRepository.
 func (r *FeedbackRepo) DeleteFeedback(ctx context.Context, sc account.Scope, agent id.Agent, before time.Time, limit int) (int, error) {
-	w := feedbackWhere(sc, telemetry.FeedbackFilter{Agent: agent, Until: before})
+	w := r.where(sc, telemetry.FeedbackFilter{Agent: agent, Until: before})
 	var n int64
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) (err error) {
 		n, err = affected(db.ExecContext(ctx, "DELETE FROM feedback WHERE tenant_id = ? AND id IN (SELECT id FROM feedback WHERE "+w.sql()+
