@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/task"
+	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 )
 
@@ -32,6 +33,7 @@ type faceParts struct {
 	Policies  *policy.Service
 	Retire    *retire.Service
 	Tasks     *task.Service
+	Usage     *usage.Service
 	Wallets   *wallet.Service
 }
 
@@ -45,7 +47,7 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := valar.New(valar.Deps{Settings: s, Directory: p.Directory, Destroyer: p.Retire, Ready: p.Store.Ping})
+	r, err := valar.New(valar.Deps{Settings: s, Directory: p.Directory, Destroyer: p.Retire, Usage: p.Usage, Ready: p.Store.Ping})
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,13 @@ func (w *world) valarBody(t *testing.T, op operation) any {
 		"name": w.name + " registered", "type": "assistant", "icon": "🤖", "platform": "python", "description": w.name, "status": "busy",
 		"metadata": m{"of": w.name, "tags": []string{w.name}},
 	}
-	bodies := map[string]any{"createAgent": agent, "updateAgent": agent}
+	bodies := map[string]any{
+		"createAgent": agent, "updateAgent": agent,
+		"reportUsage": m{
+			"agent_id": w.agent, "model": w.name + "-model", "tokens_input": 1500, "tokens_output": 800, "cached_tokens": 200,
+			"cache_write_tokens": 3, "cache_write_1h_tokens": 4, "cost": 0.25, "api_calls": 2, "avg_latency_ms": 12.5, "provider": w.name,
+		},
+	}
 	body, ok := bodies[strings.TrimPrefix(op.ID, "valar.")]
 	if !ok {
 		t.Fatalf("%s %s (%s) has a body that this test does not know: write a valid one here", op.Method, op.Path, op.ID)

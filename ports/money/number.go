@@ -1,6 +1,7 @@
 package money
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -19,15 +20,35 @@ func ParseNumber(s string, c Currency) (Amount, error) {
 }
 
 func parseNumber(s string) (int64, error) {
-	bad := func() error {
-		return fault.Invalidf("amount", "must be a number with at most six decimal places")
+	n, exact, err := scaled(s, 6)
+	if err != nil || !exact {
+		if errors.Is(err, ErrOverflow) {
+			return 0, err
+		}
+		return 0, fault.Invalidf("amount", "must be a number with at most six decimal places")
 	}
+	return n, nil
+}
+
+// ParsePicoNumber reads a JSON number of dollars, as ParseNumber does, digit by digit. What is below a picodollar is rounded, half away
+// from zero: clients that add up floating-point numbers send such digits.
+func ParsePicoNumber(s string) (Pico, error) {
+	n, _, err := scaled(s, 12)
+	if err != nil && !errors.Is(err, ErrOverflow) {
+		return 0, fault.Invalidf("amount", "must be a number")
+	}
+	return Pico(n), err
+}
+
+var errNumber = errors.New("money: not a JSON number")
+
+// scaled reads a JSON number of units of which each has 10^shift parts. exact is false when parts of a part were rounded.
+func scaled(s string, shift int) (n int64, exact bool, err error) {
 	digits, neg := strings.CutPrefix(s, "-")
-	shift := 6 // how many places the point moves to the right
 	if i := strings.IndexAny(digits, "eE"); i >= 0 {
 		exp, err := strconv.Atoi(digits[i+1:])
 		if err != nil && !strings.HasSuffix(err.Error(), strconv.ErrRange.Error()) {
-			return 0, bad()
+			return 0, false, errNumber
 		}
 		// Atoi clamps what int cannot hold; no number of digits that a body can have makes up for that.
 		shift += max(min(exp, math.MaxInt32), math.MinInt32)
@@ -35,29 +56,39 @@ func parseNumber(s string) (int64, error) {
 	}
 	whole, frac, dot := strings.Cut(digits, ".")
 	if whole == "" || dot && frac == "" || !allDigits(whole) || !allDigits(frac) {
-		return 0, bad()
+		return 0, false, errNumber
 	}
 	shift -= len(frac)
 	digits = strings.TrimLeft(whole+frac, "0")
 	for trimmed := strings.TrimRight(digits, "0"); len(trimmed) < len(digits); digits = trimmed {
 		shift += len(digits) - len(trimmed)
 	}
-	switch {
-	case digits == "":
-		return 0, nil
-	case shift < 0:
-		return 0, bad()
-	case len(digits)+shift > 19:
-		return 0, ErrOverflow
+	if digits == "" {
+		return 0, true, nil
 	}
-	u, err := strconv.ParseUint(digits+strings.Repeat("0", shift), 10, 64)
-	if err != nil || u > math.MaxInt64 {
-		return 0, ErrOverflow
+	exact = shift >= 0
+	up := uint64(0)
+	if !exact {
+		keep := len(digits) + shift
+		if keep < 0 {
+			return 0, false, nil
+		}
+		if digits[keep] >= '5' {
+			up = 1
+		}
+		digits, shift = digits[:keep], 0
+	}
+	if len(digits)+shift > 19 {
+		return 0, exact, ErrOverflow
+	}
+	u, err := strconv.ParseUint("0"+digits+strings.Repeat("0", shift), 10, 64)
+	if u += up; err != nil || u > math.MaxInt64 {
+		return 0, exact, ErrOverflow
 	}
 	if neg {
-		return -int64(u), nil
+		return -int64(u), exact, nil
 	}
-	return int64(u), nil
+	return int64(u), exact, nil
 }
 
 // Number returns the amount without its currency as a JSON number, without zeros at its end: "20", "0.000001".

@@ -72,3 +72,49 @@ func FuzzParseNumber(f *testing.F) {
 		}
 	})
 }
+
+func TestParsePicoNumber(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]Pico{
+		"0": 0, "-0.0": 0, "0.01656": 16_560_000_000, "1.25": 1_250_000_000_000, "1e-12": 1, "1E-13": 0, "5e-13": 1, "4.99e-13": 0, "-5e-13": -1,
+		"0.30000000000000004": 300_000_000_000, "0.1000000000005": 100_000_000_001, "9999999999999e-13": 1_000_000_000_000, "1e-99999999999999999999": 0,
+		"9223372.036854775807": math.MaxInt64,
+	} {
+		got, err := ParsePicoNumber(in)
+		if err != nil || got != want {
+			t.Errorf("%s: %d, %v; want %d", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "-", "NaN", "1e", ".5", "0x1", "1 "} {
+		if got, err := ParsePicoNumber(in); fault.KindOf(err) != fault.Invalid || errors.Is(err, ErrOverflow) {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"9223372.036854775808", "9223372.0368547758075", "1e7", "1e400", "-1e7"} {
+		if got, err := ParsePicoNumber(in); !errors.Is(err, ErrOverflow) {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
+	}
+}
+
+// FuzzParsePicoNumber compares with rational arithmetic.
+func FuzzParsePicoNumber(f *testing.F) {
+	for _, s := range []string{"0", "1e-12", "12.3456789012345", "1E3", "-0.0000000000005", "9223372.036854775807"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := ParsePicoNumber(s)
+		if i := strings.IndexAny(s, "eE"); err != nil || i >= 0 && len(s)-i > 5 {
+			return
+		}
+		exact, ok := new(big.Rat).SetString(s)
+		if !ok {
+			t.Fatalf("%q was read", s)
+		}
+		exact.Mul(exact, big.NewRat(1e12, 1))
+		off := exact.Sub(exact, new(big.Rat).SetInt64(int64(got)))
+		if off.Abs(off).Cmp(big.NewRat(1, 2)) > 0 {
+			t.Fatalf("%q became %d, which is %s off", s, got, off.FloatString(3))
+		}
+	})
+}

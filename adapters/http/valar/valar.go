@@ -9,6 +9,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
 )
@@ -33,6 +34,7 @@ type Deps struct {
 	Settings
 	Directory *agent.Directory
 	Destroyer Destroyer
+	Usage     *usage.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
 	Ready func(context.Context) error
 }
@@ -50,6 +52,8 @@ func New(deps Deps) (http.Handler, error) {
 		return nil, errors.New("valar: Deps.Directory is required")
 	case deps.Destroyer == nil:
 		return nil, errors.New("valar: Deps.Destroyer is required")
+	case deps.Usage == nil:
+		return nil, errors.New("valar: Deps.Usage is required")
 	case deps.Ready == nil:
 		return nil, errors.New("valar: Deps.Ready is required")
 	}
@@ -66,7 +70,8 @@ func New(deps Deps) (http.Handler, error) {
 		Rate:     httpx.Rate{PerMinute: func(account.Scope) int { return perMinute }, ByAddress: true},
 		Public:   []string{"GET /health", "GET /openapi.json", "GET /docs"},
 		Tags: []httpx.Tag{
-			{Name: "agents", Description: "The registry of agents."}, {Name: "health", Description: "Whether the server is well."},
+			{Name: "agents", Description: "The registry of agents."}, {Name: "usage", Description: "What models are used for, and what that costs."},
+			{Name: "health", Description: "Whether the server is well."},
 		},
 	})
 	if err != nil {
@@ -74,6 +79,7 @@ func New(deps Deps) (http.Handler, error) {
 	}
 	f := &face{Face: hf, deps: deps}
 	f.registerAgents()
+	f.registerUsage()
 	f.registerHealth()
 	f.RegisterDocs()
 	if err := f.Build(); err != nil {

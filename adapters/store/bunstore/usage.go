@@ -99,6 +99,14 @@ func (r *UsageRepo) List(
 	ctx context.Context, sc account.Scope, f usage.Filter, req page.Request,
 ) (page.Page[usage.Row], error) {
 	where, args := usageWhere(sc, f)
+	var total int
+	if req.Count { // the days know, so that nobody counts rows
+		s, err := r.Summarize(ctx, sc, f, usage.GroupNone)
+		if err != nil {
+			return page.Page[usage.Row]{}, err
+		}
+		total = int(s.Total.Rows)
+	}
 	if req.Cursor != "" {
 		created, before, err := decodeTimeIDCursor[id.UsageKind](req.Cursor)
 		if err != nil {
@@ -108,10 +116,13 @@ func (r *UsageRepo) List(
 		args = append(args, created, before)
 	}
 	found, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (usage.Row, error) { return scanUsage(sc.Tenant, row) },
-		"SELECT "+usageColumns+" FROM usage_rows WHERE "+where+" ORDER BY created_at DESC, id DESC LIMIT ?", append(args, req.Size()+1)...)
+		"SELECT "+usageColumns+" FROM usage_rows WHERE "+where+" ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
+		append(args, req.Size()+1, max(req.Offset, 0))...)
 	if err != nil {
 		return page.Page[usage.Row]{}, err
 	}
-	return pageOf(found, req.Size(), func(u usage.Row) (usage.Row, error) { return u, nil },
+	p, err := pageOf(found, req.Size(), func(u usage.Row) (usage.Row, error) { return u, nil },
 		func(u usage.Row) []string { return []string{at(u.CreatedAt).String(), u.ID.String()} })
+	p.Total = total
+	return p, err
 }

@@ -273,6 +273,10 @@ func testPaging(t *testing.T, b *bench) {
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Error(diff)
 	}
+	numbered, err := b.List(bg, b.sc, usage.Filter{}, page.Request{Limit: 2, Offset: 3, Count: true})
+	if err != nil || numbered.Total != 7 || len(numbered.Items) != 2 || numbered.Items[0].ID != want[3] {
+		t.Errorf("the fourth and fifth: %+v, %v", numbered, err)
+	}
 	if _, err := b.List(bg, b.sc, usage.Filter{}, page.Request{Cursor: "x"}); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("a bad cursor: %v; want fault.Invalid", err)
 	}
