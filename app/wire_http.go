@@ -30,6 +30,7 @@ import (
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/core/task"
+	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/core/webhook"
@@ -61,6 +62,7 @@ type httpParts struct {
 	Cards        *model.Cards
 	Environments *environment.Service
 	Evals        *eval.Service
+	Events       *telemetry.Service
 	Files        *file.Service
 	Gate         *gate.Gate
 	Integrations *integration.Service
@@ -94,7 +96,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 	h, err := native.New(native.Deps{
 		Settings: settings,
 		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Books: p.Books, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, Audit: p.Audit, Books: p.Books, Cards: p.Cards, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Swarms: p.Swarms, Retire: p.Retire, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
 		Webhooks: p.Webhooks,
 	}, native.Config{Mount: mounted})

@@ -26,7 +26,7 @@ type world struct {
 
 	webhook, delivery, notice string
 
-	tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
+	event, tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
 }
 
 // newWorld makes a tenant and fills it.
@@ -82,6 +82,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.payment = first("/v1/payments")
 	w.transaction = first("/v1/agents/" + w.agent + "/wallet/transactions")
 	w.hold = w.holds(t, s)
+	w.event = create("/v1/events", m{"agent_id": w.agent, "event_type": name, "trace_id": name})
 	w.usage = create("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
 	w.environment = create("/v1/environments", w.environmentBody())
 	w.file = create("/v1/files", w.fileBody())
@@ -98,6 +99,14 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.tellsOutside(t, create, first)
 	w.entry = first("/v1/audit")
 	return w
+}
+
+// eventBody is what the world's agent reports.
+func (w *world) eventBody() m {
+	return m{
+		"agent_id": w.agent, "event_type": w.name, "source": w.name, "level": "warning", "trace_id": w.name, "parent_event_id": w.event,
+		"payload": m{"of": w.name},
+	}
 }
 
 // holds sets money of the world's agent aside, as a payment over a rail does, and returns the hold.
@@ -141,6 +150,7 @@ func (w *world) ids() map[string]string {
 	maps.Copy(ids, map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm,
+		"event_id": w.event, "parent_event_id": w.event,
 		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "payment_id": w.payment, "hold_id": w.hold,
@@ -190,6 +200,7 @@ func (w *world) body(t *testing.T, op operation) any {
 	say := m{"type": "user.message", "content": []m{{"type": "text", "text": w.name}}}
 	amount := usdc("1.50")
 	bodies := map[string]any{
+		"reportEvent": w.eventBody(), "reportEvents": m{"events": []m{w.eventBody(), w.eventBody()}},
 		"createPublication": m{
 			"agent_id": w.agent, "installation_id": w.installation, "environment_id": w.environment, "session_granularity": "per_channel", "mode": "full",
 			"persona": m{"name": w.name, "avatar_url": "https://example.com/a.png"}, "capabilities": []string{"mentions"}, "channels": []string{"C1"},

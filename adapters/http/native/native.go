@@ -31,6 +31,7 @@ import (
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/core/task"
+	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/core/webhook"
@@ -50,6 +51,7 @@ type Deps struct {
 	Cards        *model.Cards
 	Environments *environment.Service
 	Evals        *eval.Service
+	Events       *telemetry.Service
 	Files        *file.Service
 	Gate         *gate.Gate
 	Integrations *integration.Service
@@ -123,6 +125,7 @@ var tags = []httpx.Tag{
 	{Name: "sessions", Description: "Conversations with agents, their events and their streams."},
 	{Name: "server", Description: "Health and metrics."},
 	{Name: "skills", Description: "What agents can be given to do."},
+	{Name: "telemetry", Description: "What agents report of themselves."},
 	{Name: "swarms", Description: "Groups of agents that share knowledge and policies."},
 	{Name: "usage", Description: "Tokens and what they cost."},
 	{Name: "vaults", Description: "What agents sign in with, sealed."},
@@ -164,6 +167,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerAudit()
 	f.registerEnvironments()
 	f.registerEvals()
+	f.registerEvents()
 	f.registerFiles()
 	f.registerIntegrations()
 	f.registerKnowledge()
@@ -210,6 +214,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Environments is required")
 	case d.Evals == nil:
 		return errors.New("native: Deps.Evals is required")
+	case d.Events == nil:
+		return errors.New("native: Deps.Events is required")
 	case d.Files == nil:
 		return errors.New("native: Deps.Files is required")
 	case d.Cards == nil:

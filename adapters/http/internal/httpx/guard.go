@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -315,36 +316,41 @@ func (g *guard) object(depth int) error {
 // keySet holds the keys of one object: few in a list, many in a map.
 type keySet struct {
 	fold bool
-	few  []string
+	n    int
+	few  [fewKeys][]byte
 	many map[string]struct{}
 }
 
 const fewKeys = 8
 
-func (k *keySet) add(raw []byte) bool {
-	key := unescape(raw)
+func (k *keySet) add(key []byte) bool {
 	if k.fold {
-		key = foldKey(key)
+		key = []byte(foldKey(unescape(key)))
+	} else if bytes.IndexByte(key, '\\') >= 0 {
+		key = []byte(unescape(key))
 	}
 	if k.many != nil {
-		if _, ok := k.many[key]; ok {
+		if _, ok := k.many[string(key)]; ok {
 			return false
 		}
-		k.many[key] = struct{}{}
+		k.many[string(key)] = struct{}{}
 		return true
 	}
-	for _, have := range k.few {
-		if have == key {
+	for _, have := range k.few[:k.n] {
+		if bytes.Equal(have, key) {
 			return false
 		}
 	}
-	k.few = append(k.few, key)
-	if len(k.few) > fewKeys {
-		k.many = make(map[string]struct{}, 2*fewKeys)
-		for _, have := range k.few {
-			k.many[have] = struct{}{}
-		}
+	if k.n < fewKeys {
+		k.few[k.n] = key
+		k.n++
+		return true
 	}
+	k.many = make(map[string]struct{}, 2*fewKeys)
+	for _, have := range k.few {
+		k.many[string(have)] = struct{}{}
+	}
+	k.many[string(key)] = struct{}{}
 	return true
 }
 
