@@ -114,7 +114,7 @@ var levels = map[string]int{
 	"secret":  1, "model": 1, "file": 1, "audit": 1, "telemetry": 1, "wallet": 1,
 	"environment": 2, "integration": 2, "usage": 2, "policy": 2, "skill": 2, "webhook": 2,
 	"agent":     3,
-	"gate":      4,
+	"gate":      4, "span": 4,
 	"knowledge": 5, "payment": 5, "session": 5, "hosting": 5, "memory": 5,
 	"sandbox": 6, "swarm": 6, "retire": 6, "reconciliation": 6,
 	"run":  7,

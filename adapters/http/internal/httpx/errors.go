@@ -90,6 +90,12 @@ func (c *call) failure(err error) (*fault.Error, int) {
 
 // prepare sets the headers of an error and returns its status and body.
 func (c *call) prepare(err error) (int, any) {
+	e, status := c.announce(err)
+	return status, c.face.cfg.Envelope.Encode(status, e, c.id)
+}
+
+// announce sets the headers of an error and says how to answer it.
+func (c *call) announce(err error) (*fault.Error, int) {
 	e, status := c.failure(err)
 	h := c.Header()
 	switch {
@@ -102,11 +108,16 @@ func (c *call) prepare(err error) (int, any) {
 		h.Set("WWW-Authenticate", `Bearer realm="bureau"`)
 	}
 	h.Del("Content-Length")
-	return status, c.face.cfg.Envelope.Encode(status, e, c.id)
+	return e, status
 }
 
 // fail answers with an error outside huma.
 func (c *call) fail(err error) {
+	if c.op != nil && c.op.Fail != nil {
+		e, status := c.announce(err)
+		c.op.Fail(c, c.r, status, e)
+		return
+	}
 	status, body := c.prepare(err)
 	c.Header().Set("Content-Type", contentJSON)
 	c.status = status

@@ -58,6 +58,11 @@ type Op struct {
 	UploadJSON reflect.Type
 	// MaxBody replaces the face's limit of the body's size in bytes; 0 keeps it.
 	MaxBody int64
+	// Fail writes errors of an operation of RegisterStream instead of the face's envelope, for callers who know another form. Headers such as
+	// Retry-After are set. Errors that come before the operation is found are in the envelope all the same.
+	Fail func(w http.ResponseWriter, r *http.Request, status int, e *fault.Error)
+	// FailAs is the type of the JSON that Fail writes, for the document.
+	FailAs reflect.Type
 	// Produces is the content type of an answer by RegisterStream; "" is "application/octet-stream".
 	Produces string
 	// Alternative is the type of the JSON that an operation of RegisterStream may answer instead, for the document; nil is none.
@@ -119,7 +124,10 @@ func RegisterStream[I any](f *Face, op Op, handler func(context.Context, *I) (St
 	op.Produces = cmp.Or(op.Produces, "application/octet-stream")
 	register(f, op, true, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
 		stream, err := handler(ctx, in)
-		if err != nil {
+		switch {
+		case err != nil && op.Fail != nil:
+			stream = func(http.ResponseWriter, *http.Request) { callFrom(ctx).fail(err) }
+		case err != nil:
 			return nil, err
 		}
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
@@ -151,6 +159,8 @@ func register[I, O any](f *Face, op Op, stream bool, handler func(context.Contex
 		panic("neither a permission nor AnyKey nor a public route")
 	case op.Permission != "" && op.AnyKey:
 		panic("both a permission and AnyKey")
+	case (op.Fail != nil) != (op.FailAs != nil) || op.Fail != nil && !stream:
+		panic("Fail is for streams, and needs FailAs")
 	}
 	if public {
 		f.public[route] = true
@@ -242,14 +252,20 @@ func (f *Face) document(o *operation) huma.Operation {
 		}
 	}
 	for _, status := range statuses {
-		hop.Responses[strconv.Itoa(status)] = f.errorResponse(http.StatusText(status))
+		hop.Responses[strconv.Itoa(status)] = f.errorResponse(o, http.StatusText(status))
 	}
-	hop.Responses["default"] = f.errorResponse("Another error")
+	hop.Responses["default"] = f.errorResponse(o, "Another error")
 	return hop
 }
 
-// errorResponse documents an answer in the envelope.
-func (f *Face) errorResponse(description string) *huma.Response {
+// errorResponse documents an answer in the envelope, or in the operation's own form.
+func (f *Face) errorResponse(o *operation, description string) *huma.Response {
+	if o.FailAs != nil {
+		return &huma.Response{
+			Description: description,
+			Content:     map[string]*huma.MediaType{contentJSON: {Schema: f.api.OpenAPI().Components.Schemas.Schema(o.FailAs, true, "Failure")}},
+		}
+	}
 	if f.errSchema == nil {
 		example := f.cfg.Envelope.Encode(http.StatusNotFound, errNoRoute, "req_example")
 		f.errSchema = f.api.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(example), true, "Error")
@@ -266,7 +282,7 @@ func (f *Face) finishDocument(o *operation) {
 		if p.In == "query" && p.Schema != nil {
 			o.query = append(o.query, newQueryParam(p))
 			if status := strconv.Itoa(http.StatusNotFound); isID(p.Name) && o.huma.Responses[status] == nil {
-				o.huma.Responses[status] = f.errorResponse(http.StatusText(http.StatusNotFound)) // a filter by what there is not
+				o.huma.Responses[status] = f.errorResponse(o, http.StatusText(http.StatusNotFound)) // a filter by what there is not
 			}
 		}
 	}
