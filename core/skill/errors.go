@@ -58,6 +58,6 @@ var (
 	// ErrAcceptRisk is returned when an administrator approves such a version without saying so.
 	ErrAcceptRisk = fault.New(fault.Conflict, "skill_risk_not_accepted",
 		"the security scan calls the skill malicious; approve it with accept_risk and a reason")
-	// ErrWithdrawn is returned when a skill is to be installed of which nothing is on the market.
-	ErrWithdrawn = fault.New(fault.Conflict, "skill_not_approved", "no version of the skill is approved")
+	// ErrQuarantined is returned when what is in quarantine is to be approved or installed.
+	ErrQuarantined = fault.New(fault.Conflict, "skill_quarantined", "the skill is in quarantine")
 )

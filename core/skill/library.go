@@ -72,6 +72,23 @@ func (v GuideVersion) Ref() string {
 	return v.ID.String()
 }
 
+// Skill returns the id under which the marketplace lists the guide, also one that comes with the server.
+func (g Guide) Skill() id.Skill {
+	if g.ID.IsZero() {
+		return builtinSkill(g.Handle)
+	}
+	return g.ID
+}
+
+// Digest is the lower-case hexadecimal SHA-256 over the paths, the sizes and the digests of the files, in the order of their paths.
+func (v GuideVersion) Digest() string {
+	sum := sha256.New()
+	for _, f := range v.Files {
+		fmt.Fprintf(sum, "%d:%s %d %x\n", len(f.Path), f.Path, f.Size, f.Digest)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
 // file returns a file by its path.
 func (v GuideVersion) file(path string) (File, bool) {
 	for _, f := range v.Files {
@@ -326,6 +343,11 @@ func (l *Library) Get(ctx context.Context, sc account.Scope, ref string) (Guide,
 		return g.Guide, nil
 	}
 	if guide, err := id.Parse[id.SkillKind](ref); err == nil {
+		for _, b := range l.shipped {
+			if builtinSkill(b.Handle) == guide {
+				return b.Guide, nil
+			}
+		}
 		return l.d.Repository.Guide(ctx, sc, guide, "")
 	}
 	if !validName(ref) {

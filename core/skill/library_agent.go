@@ -81,6 +81,8 @@ type Attached struct {
 	Guide   Guide
 	Version GuideVersion
 	Problem string // why it cannot be used; "" when it can
+
+	content map[string][]byte // of what has no stored files, by path
 }
 
 // Attach looks up the guides of an agent. One that was deleted has a Problem, and the
@@ -151,11 +153,22 @@ func (l *Library) Files(sc account.Scope, a Attached) []Mounted {
 	out := make([]Mounted, len(a.Version.Files))
 	for i, f := range a.Version.Files {
 		out[i] = Mounted{f.Path, f.Size, func(ctx context.Context) (io.ReadCloser, error) {
-			_, r, err := l.Open(ctx, sc, a.Guide, a.Version, f.Path)
+			_, r, err := l.openAttached(ctx, sc, a, f.Path)
 			return r, err
 		}}
 	}
 	return out
+}
+
+func (l *Library) openAttached(ctx context.Context, sc account.Scope, a Attached, path string) (File, io.ReadCloser, error) {
+	if a.content == nil {
+		return l.Open(ctx, sc, a.Guide, a.Version, path)
+	}
+	f, ok := a.Version.file(path)
+	if !ok {
+		return File{}, nil, ErrFileNotFound.Withf("the skill has no file %q", cut(path))
+	}
+	return f, io.NopCloser(bytes.NewReader(a.content[path])), nil
 }
 
 // ReadTool is the name of the tool by which agents read their guides.
@@ -227,7 +240,7 @@ func (t readTool) read(ctx context.Context, a Attached, path string) (tool.Resul
 	if path == "" {
 		path = SkillDoc
 	}
-	f, r, err := t.l.Open(ctx, t.sc, a.Guide, a.Version, path)
+	f, r, err := t.l.openAttached(ctx, t.sc, a, path)
 	if err != nil {
 		if fe, ok := fault.As(err); ok && fe.Kind == fault.NotFound {
 			return refused("%s; %s", fe.Message, list(a.Version))

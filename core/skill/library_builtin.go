@@ -3,6 +3,7 @@ package skill
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/bureau-agents/bureau/ports/id"
 )
 
 // builtinPrefix is what the handles of guides that come with the server begin with.
@@ -98,4 +101,13 @@ func (l *Library) builtin(handle string) (shippedGuide, bool) {
 		}
 	}
 	return shippedGuide{}, false
+}
+
+// builtinSkill is the id of a guide that comes with the server. It is made of the handle, so that every server and every start has the
+// same one. RFC 9562, version 8.
+func builtinSkill(handle string) id.Skill {
+	sum := sha256.Sum256([]byte("bureau builtin skill " + handle))
+	u := id.UUID(sum[:len(id.UUID{})])
+	u[6], u[8] = 0x80|u[6]&0x0f, 0x80|u[8]&0x3f
+	return id.Of[id.SkillKind](u)
 }

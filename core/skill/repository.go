@@ -58,6 +58,8 @@ type InstallationRepository interface {
 	// Pins returns what the agent has of every kind, oldest first. Inside a transaction it keeps others from asking for the same agent
 	// until that ends.
 	Pins(ctx context.Context, sc account.Scope, agent id.Agent) ([]Installation, error)
+	// Count returns how many agents of the tenant have the skill.
+	Count(ctx context.Context, sc account.Scope, skill id.Skill) (int, error)
 	// Delete takes the skill from the agent. Returns ErrNotInstalled.
 	Delete(ctx context.Context, sc account.Scope, agent id.Agent, skill id.Skill) error
 	// DeleteAll takes every skill from the agent; having none is no error.

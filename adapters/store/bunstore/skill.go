@@ -380,6 +380,11 @@ func (r skillInstallations) Pins(ctx context.Context, sc account.Scope, agentID 
 	}, "SELECT "+installationColumns+" FROM installed_skills AS i WHERE i.tenant_id = ? AND i.agent_id = ? ORDER BY i.id", sc.Tenant, agentID)
 }
 
+func (r skillInstallations) Count(ctx context.Context, sc account.Scope, of id.Skill) (n int, err error) {
+	err = r.s.read(ctx).QueryRowContext(ctx, "SELECT count(*) FROM installed_skills WHERE tenant_id = ? AND skill_id = ?", sc.Tenant, of).Scan(&n)
+	return n, mapErr(err)
+}
+
 func (r skillInstallations) Delete(ctx context.Context, sc account.Scope, agentID id.Agent, of id.Skill) error {
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		res, err := db.ExecContext(ctx, "DELETE FROM installed_skills WHERE tenant_id = ? AND agent_id = ? AND skill_id = ?",

@@ -1,0 +1,205 @@
+package skill
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/internal/check"
+	"github.com/bureau-agents/bureau/core/skill/scan"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+// NewSubmission is a skill that an agent hands in.
+type NewSubmission struct {
+	Structured
+
+	Label string // the author's version; "" is none
+}
+
+// Ingested says what became of a NewSubmission.
+type Ingested struct {
+	Skill   id.Skill
+	Version SubmissionVersion
+	New     bool // false: it was there already
+}
+
+// ingestWindow is what MarketConfig.IngestPerHour counts in.
+const ingestWindow = time.Hour
+
+// Ingest takes 1 to MaxSubmissions skills that an agent can do, all or none, and has them wait for a review. One that the agent has handed in
+// before with the same content and version changes nothing. Another content needs another version; without a version it is taken as a new
+// revision, and a former content becomes the one to be reviewed again. A version that is approved stays on the market meanwhile.
+//
+// Errors are a fault.NotFound for the agent, ErrIngestRate, which says when there is room again, ErrSubmission with the faults at
+// "skills[3].key", and ErrVersionTaken.
+func (m *Market) Ingest(ctx context.Context, sc account.Scope, agent id.Agent, list []NewSubmission) ([]Ingested, error) {
+	if err := m.d.Agents.Exists(ctx, sc, agent); err != nil {
+		return nil, err
+	}
+	if most := m.cfg.IngestPerHour; most >= 0 && len(list) > most {
+		return nil, ErrIngestRate.Withf("an agent may hand in %d skills in an hour; these are %d", most, len(list)).WithRetry(ingestWindow)
+	}
+	vs, err := admitSubmissions(list)
+	if err != nil {
+		return nil, err
+	}
+	reports, err := m.scan(ctx, sc, agent, vs)
+	if err != nil {
+		return nil, err
+	}
+	var out []Ingested
+	err = m.d.TX.Do(ctx, func(ctx context.Context) error {
+		var err error
+		out, err = m.ingest(ctx, sc, agent, vs, reports)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// admitSubmissions checks skills and gives them their digests.
+func admitSubmissions(list []NewSubmission) ([]SubmissionVersion, error) {
+	var f check.Faults
+	switch {
+	case len(list) == 0:
+		f.Addf("skills", "must name at least one skill")
+	case len(list) > MaxSubmissions:
+		f.Addf("skills", "has %d entries; at most %d are allowed", len(list), MaxSubmissions)
+	}
+	if err := f.Err(ErrSubmission); err != nil {
+		return nil, err
+	}
+	out := make([]SubmissionVersion, len(list))
+	keys := map[string]int{}
+	for i, n := range list {
+		path := fmt.Sprintf("skills[%d]", i)
+		n.check(&f, path)
+		if first, twice := keys[n.Key]; twice {
+			f.Addf(path+".key", "is that of skills[%d], too", first)
+		} else {
+			keys[n.Key] = i
+		}
+		if f.Text(path+".version", n.Label, MaxSkillLabel); strings.ContainsFunc(n.Label, unicode.IsControl) || strings.TrimSpace(n.Label) != n.Label {
+			f.Addf(path+".version", "must not contain control characters, nor begin or end with a blank")
+		}
+		doc, err := n.Encode()
+		switch {
+		case len(f.Fields) > 0:
+		case err != nil:
+			f.Addf(path, "cannot be written as JSON")
+		case len(doc) > MaxStructuredBytes:
+			f.Addf(path, "has %d bytes; at most %d are allowed", len(doc), MaxStructuredBytes)
+		}
+		out[i] = SubmissionVersion{Label: n.Label, Digest: DigestOf(doc), Content: n.Structured, Status: ReviewPending}
+	}
+	return out, f.Err(ErrSubmission)
+}
+
+// scan looks at what the agent has not handed in before, and returns the reports by digest.
+func (m *Market) scan(ctx context.Context, sc account.Scope, agent id.Agent, vs []SubmissionVersion) (map[string]*scan.Report, error) {
+	reports := map[string]*scan.Report{}
+	if m.d.Scanner == nil {
+		return reports, nil
+	}
+	for _, v := range vs {
+		_, same, err := m.d.Submissions.Match(ctx, sc, agent, v.Content.Key, "", v.Digest)
+		if err != nil {
+			return nil, err
+		}
+		if len(same) > 0 {
+			reports[v.Digest] = same[0].Scan
+			continue
+		}
+		report, err := m.d.Scanner.Scan(ctx, sc, v.Content, v.Digest)
+		if err != nil {
+			return nil, err
+		}
+		reports[v.Digest] = &report
+	}
+	return reports, nil
+}
+
+func (m *Market) ingest(
+	ctx context.Context, sc account.Scope, agent id.Agent, vs []SubmissionVersion, reports map[string]*scan.Report,
+) ([]Ingested, error) {
+	now := m.now()
+	recent, err := m.d.Submissions.Recent(ctx, sc, agent, now.Add(-ingestWindow))
+	if err != nil {
+		return nil, err
+	}
+	var f check.Faults
+	out := make([]Ingested, len(vs))
+	var fresh []map[string]any
+	for i, v := range vs {
+		was, known, err := m.d.Submissions.Match(ctx, sc, agent, v.Content.Key, v.Label, v.Digest)
+		if err != nil {
+			return nil, err
+		}
+		same, taken := matchVersion(known, v)
+		switch {
+		case taken:
+			f.Addf(fmt.Sprintf("skills[%d].version", i), "%q of %q exists with another content; hand the new one in under another version", v.Label, v.Content.Key)
+			continue
+		case same != nil:
+			out[i] = Ingested{Skill: was.ID, Version: *same}
+			if v.Label == "" && was.Head.ID != same.ID {
+				if err := m.d.Submissions.SetHead(ctx, sc, was.ID, same.ID, now); err != nil {
+					return nil, err
+				}
+			}
+			continue
+		}
+		s := Submission{ID: id.New[id.SkillKind](m.d.IDs), Tenant: sc.Tenant, Agent: agent, Key: v.Content.Key, CreatedAt: now}
+		if was != nil {
+			s = *was
+		}
+		v.ID, v.Skill, v.Agent, v.CreatedAt, v.Scan = id.New[id.SkillVersionKind](m.d.IDs), s.ID, agent, now, reports[v.Digest]
+		if v, err = m.d.Submissions.Add(ctx, sc, s, v); err != nil {
+			return nil, err
+		}
+		out[i] = Ingested{Skill: s.ID, Version: v, New: true}
+		fresh = append(fresh, auditVersion(s.ID, v))
+	}
+	if err := f.Err(ErrVersionTaken); err != nil {
+		return nil, err
+	}
+	if over := len(recent) + len(fresh) - m.cfg.IngestPerHour; m.cfg.IngestPerHour >= 0 && over > 0 && len(fresh) > 0 {
+		wait := recent[min(over, len(recent))-1].Add(ingestWindow).Sub(now)
+		return nil, ErrIngestRate.Withf("an agent may hand in %d skills in an hour, and has handed in %d", m.cfg.IngestPerHour, len(recent)).
+			WithRetry(max(wait, time.Second))
+	}
+	if len(fresh) == 0 {
+		return out, nil
+	}
+	return out, m.record(ctx, sc, "skills_submitted", agent, map[string]any{"skills": fresh})
+}
+
+// matchVersion returns the version that v is a repetition of, and whether v would change one.
+func matchVersion(known []SubmissionVersion, v SubmissionVersion) (same *SubmissionVersion, taken bool) {
+	for i, k := range known {
+		switch {
+		case k.Label == v.Label && k.Digest == v.Digest:
+			return &known[i], false
+		case v.Label != "" && k.Label == v.Label:
+			taken = true
+		}
+	}
+	return nil, taken
+}
+
+// auditVersion is what the audit trail says of a version.
+func auditVersion(of id.Skill, v SubmissionVersion) map[string]any {
+	out := map[string]any{
+		"skill_id": of.UUID().String(), "version_id": v.ID.UUID().String(), "key": v.Content.Key, "version": v.Label, "sha256": v.Digest,
+	}
+	if v.Scan != nil {
+		out["score"], out["verdict"] = v.Scan.Score, string(v.Scan.Verdict)
+	}
+	return out
+}
