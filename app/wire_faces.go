@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/task"
+	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 )
@@ -29,6 +30,7 @@ type faceParts struct {
 	Agents    *agent.Service
 	Audit     *audit.Service
 	Directory *agent.Directory
+	Events    *telemetry.Service
 	Gate      *gate.Gate
 	Policies  *policy.Service
 	Retire    *retire.Service
@@ -47,7 +49,7 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := valar.New(valar.Deps{Settings: s, Directory: p.Directory, Destroyer: p.Retire, Usage: p.Usage, Ready: p.Store.Ping})
+	r, err := valar.New(valar.Deps{Settings: s, Events: p.Events, Directory: p.Directory, Destroyer: p.Retire, Usage: p.Usage, Ready: p.Store.Ping})
 	if err != nil {
 		return nil, err
 	}

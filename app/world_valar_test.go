@@ -13,6 +13,8 @@ func (w *world) valarBody(t *testing.T, op operation) any {
 		"metadata": m{"of": w.name, "tags": []string{w.name}},
 	}
 	bodies := map[string]any{
+		"createEvent": w.eventBody(), "createEvents": m{"events": []m{w.eventBody(), w.eventBody()}},
+
 		"createAgent": agent, "updateAgent": agent,
 		"reportUsage": m{
 			"agent_id": w.agent, "model": w.name + "-model", "tokens_input": 1500, "tokens_output": 800, "cached_tokens": 200,

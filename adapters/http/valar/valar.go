@@ -9,6 +9,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
@@ -34,6 +35,7 @@ type Deps struct {
 	Settings
 	Directory *agent.Directory
 	Destroyer Destroyer
+	Events    *telemetry.Service
 	Usage     *usage.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
 	Ready func(context.Context) error
@@ -52,6 +54,8 @@ func New(deps Deps) (http.Handler, error) {
 		return nil, errors.New("valar: Deps.Directory is required")
 	case deps.Destroyer == nil:
 		return nil, errors.New("valar: Deps.Destroyer is required")
+	case deps.Events == nil:
+		return nil, errors.New("valar: Deps.Events is required")
 	case deps.Usage == nil:
 		return nil, errors.New("valar: Deps.Usage is required")
 	case deps.Ready == nil:
@@ -70,7 +74,8 @@ func New(deps Deps) (http.Handler, error) {
 		Rate:     httpx.Rate{PerMinute: func(account.Scope) int { return perMinute }, ByAddress: true},
 		Public:   []string{"GET /health", "GET /openapi.json", "GET /docs"},
 		Tags: []httpx.Tag{
-			{Name: "agents", Description: "The registry of agents."}, {Name: "usage", Description: "What models are used for, and what that costs."},
+			{Name: "agents", Description: "The registry of agents."}, {Name: "events", Description: "What agents did and met, as they say."},
+			{Name: "usage", Description: "What models are used for, and what that costs."},
 			{Name: "health", Description: "Whether the server is well."},
 		},
 	})
@@ -79,6 +84,7 @@ func New(deps Deps) (http.Handler, error) {
 	}
 	f := &face{Face: hf, deps: deps}
 	f.registerAgents()
+	f.registerEvents()
 	f.registerUsage()
 	f.registerHealth()
 	f.RegisterDocs()
