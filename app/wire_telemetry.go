@@ -15,8 +15,8 @@ func reportsModule() fx.Option {
 	}))
 }
 
-func provideEvents(b base, s *bunstore.Store, trail *audit.Service) (*telemetry.Service, error) {
+func provideEvents(b base, s *bunstore.Store, trail *audit.Service, tail *telemetry.Tail) (*telemetry.Service, error) {
 	return telemetry.NewService(telemetry.Deps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Events: s.Events(), Roster: s.Agents(), Trail: trail,
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Events: s.Events(), Roster: s.Agents(), Trail: trail, Listener: tail,
 	}, telemetry.Config{})
 }
