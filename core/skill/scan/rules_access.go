@@ -35,7 +35,7 @@ func accessRules() []rule {
 		{
 			code: CodeExfiltration, inCode: Info, near: []string{"requests.p", "httpx.p", "axios", "fetch(", "urlopen", "curl", "http.post", "http.request", "sendbeacon", "sendto", "smtplib", "net/http", "https.request", "wget"},
 			pattern: `\b(?:requests|httpx|session|client)\.(?:post|put|patch|request)\s*\(|\baxios(?:\.post|\.put)?\s*\(|\bfetch\s*\(|\burlopen\s*\(|\bcurl\b[^\n]*(?:-d|--data|-f|--form|-t\b|--upload-file|-x\s*(?:post|put))|\bhttps?\.(?:post|request)\s*\(|\bsendbeacon\s*\(|\bsmtplib\.|\bwget\b[^\n]*--post`,
-			message: "", refine: func(m match) (Code, Severity, string) {
+			message: "", cheap: true, refine: func(m match) (Code, Severity, string) {
 				m.unit.signals.mark(&m.unit.signals.sends, m)
 				return m.rule.code, "", ""
 			},

@@ -11,7 +11,7 @@ func networkRules() []rule {
 		{
 			code: CodeNetwork, inCode: High, inProse: Low, near: []string{"://"},
 			pattern: `\b(?:https?|wss?|ftp|tcp|udp)://[^\s"'<>)\]]+`,
-			message: "", refine: unusualAddress,
+			message: "", refine: unusualAddress, cheap: true,
 		},
 		{
 			code: CodeNetwork, inCode: High, near: []string{".connect(", "connect_ex(", "createconnection", "net.dial", "tcpclient", "sendto("},
@@ -53,7 +53,7 @@ func networkRules() []rule {
 		{
 			code: CodeExfiltration, inCode: High, inProse: Medium, near: dropHosts(),
 			pattern: `(?:^|[^a-z0-9-])((?:[a-z0-9-]+\.)*[a-z0-9-]+\.[a-z]{2,})\b`,
-			message: "speaks with an address that anybody makes in a minute to collect data or to serve a text", refine: dropAddress,
+			message: "speaks with an address that anybody makes in a minute to collect data or to serve a text", refine: dropAddress, cheap: true,
 		},
 	}
 }

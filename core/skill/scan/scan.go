@@ -56,6 +56,11 @@ type scanner struct {
 	used    uses
 }
 
+// wants reports whether add would keep a finding: most of what a dense text yields is not worth an excerpt.
+func (s *scanner) wants(f Finding) bool {
+	return s.seen[seenKey{f.Code, f.Path, f.Line}] || s.perCode[perCode{f.Code, f.Path}] < maxPerCode
+}
+
 // add keeps a finding, unless its file has enough of the kind or the line has it already.
 func (s *scanner) add(f Finding) {
 	key := seenKey{f.Code, f.Path, f.Line}
@@ -184,6 +189,8 @@ type rule struct {
 	refine func(m match) (Code, Severity, string)
 	// shell has the rule look at the text without quotes, too.
 	shell bool
+	// cheap is for rules that match what is ordinary, too, and weigh it quickly: more of their matches are looked at.
+	cheap bool
 
 	re, except *regexp.Regexp
 }
@@ -249,7 +256,10 @@ func (s *scanner) tooDense(u *unit) {
 }
 
 func (s *scanner) apply(r *rule, u *unit, own, lower view, w window, bare bool) {
-	const most = 1000
+	most := 200
+	if r.cheap {
+		most = 10_000
+	}
 	found := r.re.FindAllStringIndex(lower.text[w.from:w.to], most)
 	for _, at := range found {
 		from, to := w.from+at[0], w.from+at[1]
@@ -283,8 +293,8 @@ func (s *scanner) apply(r *rule, u *unit, own, lower view, w window, bare bool) 
 		}
 		s.report(u, n, f, own.rowAt(n), from-lower.starts[n], u.lines[n].place == inHidden)
 	}
-	if len(found) == most {
-		s.tooDense(u)
+	if len(found) == most && s.perCode[perCode{r.code, u.path}] < maxPerCode {
+		s.tooDense(u) // unless enough was found anyway
 	}
 }
 
@@ -303,12 +313,16 @@ func (s *scanner) report(u *unit, n int, f Finding, row string, column int, hidd
 	case l.wary && !hidden:
 		f = quoted(f)
 	case hidden && f.Severity.Level() >= Medium.Level():
-		s.add(Finding{
-			Code: CodeHiddenText, Severity: High, Path: u.path, Line: n + 1, Excerpt: shown(row, column),
-			Message: "a comment that only the agent reads contains more than a remark",
-		})
+		in := Finding{Code: CodeHiddenText, Severity: High, Path: u.path, Line: n + 1, Message: "what only the agent reads contains more than a remark"}
+		if u.depth > 0 {
+			in.Line = u.at
+		}
+		if s.wants(in) {
+			in.Excerpt = shown(row, column)
+			s.add(in)
+		}
 	}
-	f.Path, f.Line, f.Excerpt = u.path, n+1, shown(row, column)
+	f.Path, f.Line = u.path, n+1
 	if u.depth > 0 {
 		f.Line = u.at
 		f.Message += "; it was hidden in " + u.layer
@@ -316,7 +330,10 @@ func (s *scanner) report(u *unit, n int, f Finding, row string, column int, hidd
 			f.Severity = High // nobody encodes what may be seen
 		}
 	}
-	s.add(f)
+	if s.wants(f) {
+		f.Excerpt = shown(row, column)
+		s.add(f)
+	}
 }
 
 // quoted is a finding in a text that warns of what it quotes. What would be malicious is still shown to a reviewer: a warning is easily

@@ -3,6 +3,7 @@ package scan
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -100,6 +101,9 @@ func maskSecrets(row string, at *int) string {
 		*at -= from
 	}
 	for _, shape := range secretShapes {
+		if !slices.ContainsFunc(shape.near, func(near string) bool { return strings.Contains(row, near) }) {
+			continue
+		}
 		row = shape.re.ReplaceAllStringFunc(row, func(found string) string {
 			if sub := shape.re.FindStringSubmatch(found); len(sub) > 1 {
 				return strings.Replace(found, sub[1], mask(sub[1]), 1)

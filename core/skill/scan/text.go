@@ -59,15 +59,15 @@ func (v view) lineOf(at int) int {
 	return sort.SearchInts(v.starts, at+1) - 1
 }
 
-// around returns the line of an offset with at most 2000 bytes before and after.
+// around returns the line of an offset with at most 400 bytes before and after.
 func (v view) around(from, to int) string {
 	from, to = max(from, 0), min(to, len(v.text))
-	start := max(strings.LastIndexByte(v.text[:from], '\n')+1, from-2000)
+	start := max(strings.LastIndexByte(v.text[:from], '\n')+1, from-400)
 	end := len(v.text)
 	if i := strings.IndexByte(v.text[to:], '\n'); i >= 0 {
 		end = to + i
 	}
-	return v.text[start:min(end, to+2000)]
+	return v.text[start:min(end, to+400)]
 }
 
 func newUnit(path string, kind Kind, text string) *unit {
