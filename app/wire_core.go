@@ -46,7 +46,7 @@ func coreModule() fx.Option {
 			provideAudit, provideAccounts, provideAgents, provideDirectory, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
 			provideEnvironments, provideEvals, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
-		sandboxModule(), memoryModule(), swarmModule(), reportsModule(), spansModule(),
+		sandboxModule(), memoryModule(), swarmModule(), reportsModule(), budgetsModule(),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
 			background(lc, func(ctx context.Context) { _ = accounts.Run(ctx) })
 			background(lc, trail.Run)
@@ -135,9 +135,9 @@ func provideWallets(
 	}, wallet.Config{LowBalance: cfg.LowBalance})
 }
 
-func provideUsage(b base, s *bunstore.Store, o owners) (*usage.Service, error) {
+func provideUsage(b base, s *bunstore.Store, o owners, budgets *usage.Budgets) (*usage.Service, error) {
 	return usage.NewService(usage.Deps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Usage(), Agents: o,
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Usage(), Agents: o, Budgets: budgets,
 	})
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/telemetry"
+	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/id"
 )
@@ -60,6 +61,7 @@ type retireParts struct {
 	Sessions     *session.Service
 	Wallets      *wallet.Service
 	Policies     *policy.Service
+	Budgets      *usage.Budgets
 	Skills       *skill.Service
 	Knowledge    *knowledge.Service
 	Memory       *memory.Service
@@ -84,6 +86,7 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 				return err
 			}),
 			retire.PartFunc(p.Policies.ForgetAgent),
+			retire.PartFunc(p.Budgets.ForgetAgent),
 			retire.PartFunc(p.Skills.UninstallAll),
 			retire.PartFunc(func(ctx context.Context, sc account.Scope, of id.Agent) error {
 				return p.Knowledge.Forget(ctx, sc, knowledge.Space{Agent: of})

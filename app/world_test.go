@@ -24,7 +24,7 @@ type world struct {
 	api  *apptest.Client // with an admin key of the tenant
 	llm  *apptest.Models // that model cards reach
 
-	webhook, delivery, notice string
+	webhook, delivery, notice, budget string
 
 	event, tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
 }
@@ -132,6 +132,7 @@ func (w *world) holds(t *testing.T, s *apptest.Server) string {
 // tellsOutside makes a webhook to which nothing can be delivered, with a delivery that was given up.
 func (w *world) tellsOutside(t *testing.T, create func(string, any) string, first func(string) string) {
 	t.Helper()
+	w.budget = create("/v1/budgets", m{"name": w.name, "scope": m{"agent_id": w.agent}, "model": w.name, "amount": "10", "period": "day"})
 	w.webhook = create("/v1/webhooks", m{"url": "http://localhost:9/" + w.name, "events": []string{"webhook.test"}, "description": w.name})
 	w.delivery = create("/v1/webhooks/"+w.webhook+"/test", nil)
 	w.notice = first("/v1/notices?agent_id=" + w.agent)
@@ -152,7 +153,7 @@ func (w *world) ids() map[string]string {
 		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm,
 		"event_id": w.event, "parent_event_id": w.event,
 		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
-		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice,
+		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice, "budget_id": w.budget,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "payment_id": w.payment, "hold_id": w.hold,
 		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
 	})
@@ -237,6 +238,8 @@ func (w *world) body(t *testing.T, op operation) any {
 		"createTransfer": m{
 			"from_agent_id": w.agent, "to_agent_id": w.helper, "amount": amount, "description": w.name,
 		},
+		"createBudget": m{"name": w.name, "scope": m{"agent_id": w.agent}, "model": "gpt-4o", "provider": "openai", "amount": "10.50", "period": "week", "alerts": []int{90}},
+		"updateBudget": w.budgetPatch(), "patchBudget": w.budgetPatch(), "putBudget": w.budgetPatch(),
 		"createPolicy": m{
 			"scope": m{"agent_id": w.agent},
 			"limits": m{
@@ -303,6 +306,10 @@ func (w *world) sessionPatch() m {
 		"title": w.name + " again", "metadata": m{"more": w.name}, "vault_ids": []string{w.vault}, "agent": m{"tools": []m{}, "mcp_servers": []m{}},
 		"budget": nil,
 	}
+}
+
+func (w *world) budgetPatch() m {
+	return m{"name": w.name + " again", "amount": m{"amount": "20", "currency": "USD"}, "period": "month", "alerts": []int{50, 100}}
 }
 
 func (w *world) webhookPatch() m {

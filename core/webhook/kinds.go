@@ -30,7 +30,11 @@ var kinds = []Kind{
 	{"agent.run.failed", "a run ended without reaching it: it failed, was denied or was canceled", account.AgentsRead},
 	{"agent.unfrozen", "a frozen agent may act again", account.AgentsRead},
 	{"approval.decided", "an approval was given, denied, voided, or has expired", account.Approvals},
-	{"budget.alert", "50, 80 or 100 % of a limit with a window are spent or set aside, or the limit has denied an act", account.PoliciesRead},
+	{
+		"budget.alert", "50, 80 or 100 % of a limit with a window are spent or set aside, or the limit has denied an act; or models have cost " +
+			"what a budget wants to be told of",
+		account.PoliciesRead,
+	},
 	{"policy.violation", "an act was denied", account.PoliciesRead},
 	{"swarm.frozen", "the agents of a swarm were frozen", account.SwarmsRead},
 	{"swarm.unfrozen", "the agents of a swarm may act again", account.SwarmsRead},

@@ -55,6 +55,7 @@ func (n Notice) body() ([]byte, error) {
 // spellings say which members of notices are ids of which kind.
 var spellings = map[string]func(string) string{
 	"act_id": spell[id.ActKind], "agent_id": spell[id.AgentKind], "agent_ids": spell[id.AgentKind], "approval_id": spell[id.ApprovalKind],
+	"budget_id":   spell[id.BudgetKind],
 	"decision_id": spell[id.DecisionKind], "delivery_id": spell[id.AttemptKind], "from_agent_id": spell[id.AgentKind],
 	"hold_id": spell[id.HoldKind], "payment_id": spell[id.PaymentKind], "policy_id": spell[id.PolicyKind], "run_id": spell[id.RunKind],
 	"session_id": spell[id.SessionKind], "swarm_id": spell[id.SwarmKind], "tenant_id": spell[id.TenantKind],

@@ -29,7 +29,6 @@ import (
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
-	"github.com/bureau-agents/bureau/core/span"
 	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/telemetry"
@@ -49,7 +48,9 @@ type Deps struct {
 	Agents       *agent.Service
 	Audit        *audit.Service
 	Books        *reconciliation.Service
+	Budgets      *usage.Budgets
 	Cards        *model.Cards
+	Dashboard    *usage.Board
 	Environments *environment.Service
 	Evals        *eval.Service
 	Events       *telemetry.Service
@@ -66,9 +67,7 @@ type Deps struct {
 	Sessions     *session.Service
 	SignIns      *account.SignIns
 	Skills       *skill.Service
-	Spans        *span.Service
 	Swarms       *swarm.Service
-	Tail         *telemetry.Tail
 	Tasks        *task.Service
 	Usage        *usage.Service
 	Wallets      *wallet.Service
@@ -168,18 +167,17 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerAgents()
 	f.registerApprovals()
 	f.registerAudit()
+	f.registerBudgets()
+	f.registerDashboard()
 	f.registerEnvironments()
 	f.registerEvals()
 	f.registerEvents()
-	f.registerEventStream()
-	f.registerExports()
 	f.registerFiles()
 	f.registerIntegrations()
 	f.registerKnowledge()
 	f.registerMemory()
 	f.registerModelCards()
 	f.registerOAuth()
-	f.registerOTLP()
 	f.registerPayments()
 	f.registerRailPayments()
 	f.registerPlugins()
@@ -216,6 +214,10 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Audit is required")
 	case d.Books == nil:
 		return errors.New("native: Deps.Books is required")
+	case d.Budgets == nil:
+		return errors.New("native: Deps.Budgets is required")
+	case d.Dashboard == nil:
+		return errors.New("native: Deps.Dashboard is required")
 	case d.Environments == nil:
 		return errors.New("native: Deps.Environments is required")
 	case d.Evals == nil:
@@ -244,12 +246,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Secrets is required")
 	case d.Sessions == nil:
 		return errors.New("native: Deps.Sessions is required")
-	case d.Spans == nil:
-		return errors.New("native: Deps.Spans is required")
 	case d.Swarms == nil:
 		return errors.New("native: Deps.Swarms is required")
-	case d.Tail == nil:
-		return errors.New("native: Deps.Tail is required")
 	case d.Retire == nil:
 		return errors.New("native: Deps.Retire is required")
 	case d.Ready == nil:

@@ -51,6 +51,7 @@ type usageWire struct {
 	CacheWrite1hTokens int64     `json:"cache_write_1h_tokens" doc:"Written to a cache for an hour."`
 	ReasoningTokens    int64     `json:"reasoning_tokens" doc:"What of the output was reasoning."`
 	APICalls           int64     `json:"api_calls"`
+	Errors             int64     `json:"errors" doc:"Of api_calls, those that failed."`
 	AvgLatencyMS       int64     `json:"avg_latency_ms"`
 	Cost               *costWire `json:"cost" doc:"What the provider or the client says that it cost."`
 	ComputedCost       *costWire `json:"computed_cost" doc:"What it costs by the price list; null when the model has no known price."`
@@ -63,7 +64,7 @@ func showUsage(r usage.Row) usageWire {
 		ID: r.ID.String(), Type: "usage", AgentID: textPtr(r.Agent.String()), SessionID: textPtr(r.Session.String()), Model: r.Model,
 		Provider: textPtr(r.Provider), TokensInput: r.CountedInput, TokensOutput: r.Usage.Output, CachedTokens: r.Usage.CacheRead,
 		CacheWriteTokens: r.Usage.CacheWrite5m, CacheWrite1hTokens: r.Usage.CacheWrite1h, ReasoningTokens: r.Usage.Reasoning,
-		APICalls: r.Calls, AvgLatencyMS: r.Latency.Milliseconds(), Cost: showCost(r.Reported), ComputedCost: showCost(r.Cost),
+		APICalls: r.Calls, Errors: r.Errors, AvgLatencyMS: r.Latency.Milliseconds(), Cost: showCost(r.Reported), ComputedCost: showCost(r.Cost),
 		Price: textPtr(string(r.Price)), CreatedAt: stampOf(r.CreatedAt),
 	}
 }
@@ -75,17 +76,25 @@ type UsageSumsWire struct {
 	TokensOutput     int64    `json:"tokens_output"`
 	CachedTokens     int64    `json:"cached_tokens"`
 	CacheWriteTokens int64    `json:"cache_write_tokens" doc:"For five minutes and for an hour."`
+	ReasoningTokens  int64    `json:"reasoning_tokens" doc:"What of the output was reasoning."`
 	APICalls         int64    `json:"api_calls"`
+	Errors           int64    `json:"errors" doc:"Of api_calls, those that failed."`
+	AvgLatencyMS     *int64   `json:"avg_latency_ms" doc:"Of the calls whose latency is known; null when none is."`
 	Cost             costWire `json:"cost"`
 	ComputedCost     costWire `json:"computed_cost" doc:"Of the rows that have a known price."`
 	Unpriced         int64    `json:"unpriced" doc:"Rows without a known price."`
 }
 
 func showUsageSums(s usage.Sums) UsageSumsWire {
-	return UsageSumsWire{
+	w := UsageSumsWire{
 		Rows: s.Rows, TokensInput: s.CountedInput, TokensOutput: s.Output, CachedTokens: s.CacheRead, CacheWriteTokens: s.CacheWrite,
-		APICalls: s.Calls, Cost: showTotal(s.Reported), ComputedCost: showTotal(s.Cost), Unpriced: s.Unpriced,
+		ReasoningTokens: s.Reasoning, APICalls: s.Calls, Errors: s.Errors, Cost: showTotal(s.Reported), ComputedCost: showTotal(s.Cost),
+		Unpriced: s.Unpriced,
 	}
+	if s.Timed > 0 {
+		w.AvgLatencyMS = ptr(s.Latency().Milliseconds())
+	}
+	return w
 }
 
 type usageGroupWire struct {
@@ -153,6 +162,7 @@ type reportUsageInput struct {
 		CacheWrite1hTokens int64    `json:"cache_write_1h_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
 		ReasoningTokens    int64    `json:"reasoning_tokens,omitempty" minimum:"0" maximum:"1000000000000" doc:"What of the output was reasoning."`
 		APICalls           int64    `json:"api_calls,omitempty" minimum:"1" maximum:"1000000" default:"1"`
+		Errors             int64    `json:"errors,omitempty" minimum:"0" maximum:"1000000" doc:"Of api_calls, those that failed."`
 		AvgLatencyMS       int64    `json:"avg_latency_ms,omitempty" minimum:"0" maximum:"86400000"`
 		Cost               *dollars `json:"cost,omitempty" maxLength:"32" doc:"What the client thinks that it cost: a decimal number of dollars."`
 	}
@@ -171,7 +181,8 @@ func (f *face) registerUsage() {
 			return nil, err
 		}
 		r := usage.Report{
-			Agent: agent, Model: b.Model, Provider: b.Provider, Calls: b.APICalls, Latency: time.Duration(b.AvgLatencyMS) * time.Millisecond,
+			Agent: agent, Model: b.Model, Provider: b.Provider, Calls: b.APICalls, Errors: b.Errors,
+			Latency: time.Duration(b.AvgLatencyMS) * time.Millisecond,
 			Counts: usage.Counts{
 				Input: b.TokensInput, Output: b.TokensOutput, CacheRead: b.CachedTokens, CacheWrite5m: b.CacheWriteTokens,
 				CacheWrite1h: b.CacheWrite1hTokens, Reasoning: b.ReasoningTokens,
