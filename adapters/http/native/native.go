@@ -29,6 +29,7 @@ import (
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/span"
 	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/telemetry"
@@ -67,7 +68,9 @@ type Deps struct {
 	Sessions     *session.Service
 	SignIns      *account.SignIns
 	Skills       *skill.Service
+	Spans        *span.Service
 	Swarms       *swarm.Service
+	Tail         *telemetry.Tail
 	Tasks        *task.Service
 	Usage        *usage.Service
 	Wallets      *wallet.Service
@@ -172,12 +175,15 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerEnvironments()
 	f.registerEvals()
 	f.registerEvents()
+	f.registerEventStream()
+	f.registerExports()
 	f.registerFiles()
 	f.registerIntegrations()
 	f.registerKnowledge()
 	f.registerMemory()
 	f.registerModelCards()
 	f.registerOAuth()
+	f.registerOTLP()
 	f.registerPayments()
 	f.registerRailPayments()
 	f.registerPlugins()
@@ -246,8 +252,12 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Secrets is required")
 	case d.Sessions == nil:
 		return errors.New("native: Deps.Sessions is required")
+	case d.Spans == nil:
+		return errors.New("native: Deps.Spans is required")
 	case d.Swarms == nil:
 		return errors.New("native: Deps.Swarms is required")
+	case d.Tail == nil:
+		return errors.New("native: Deps.Tail is required")
 	case d.Retire == nil:
 		return errors.New("native: Deps.Retire is required")
 	case d.Ready == nil:
