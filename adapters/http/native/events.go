@@ -36,11 +36,11 @@ func showEventReport(e telemetry.Event) eventReportWire {
 // eventSpelling writes what showEventReport does.
 var eventSpelling = reports.Spelling{Begin: `"type":"event",`, Agent: id.Agent.String, Report: id.Report.String}
 
-type reportEventInput struct{ Body reports.Event }
+type reportEventInput struct{ Body reports.NewEvent }
 
 type reportEventsInput struct {
 	Body struct {
-		Events []reports.Event `json:"events" minItems:"1" maxItems:"500" nullable:"false" doc:"All of them are stored, or none."`
+		Events []reports.NewEvent `json:"events" minItems:"1" maxItems:"500" nullable:"false" doc:"All of them are stored, or none."`
 	}
 }
 

@@ -42,11 +42,11 @@ var eventSpelling = reports.Spelling{
 	Report: func(r id.Report) string { return r.UUID().String() },
 }
 
-type createEventInput struct{ Body reports.Event }
+type createEventInput struct{ Body reports.NewEvent }
 
 type createEventsInput struct {
 	Body struct {
-		Events []reports.Event `json:"events" minItems:"1" maxItems:"500" nullable:"false" doc:"All of them are stored, or none."`
+		Events []reports.NewEvent `json:"events" minItems:"1" maxItems:"500" nullable:"false" doc:"All of them are stored, or none."`
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
-// Event is an event in a body.
-type Event struct {
+// NewEvent is an event in a body.
+type NewEvent struct {
 	AgentID       string  `json:"agent_id" doc:"Who reports, in any spelling."`
 	EventType     string  `json:"event_type" minLength:"1" maxLength:"200" pattern:"\\S" patternDescription:"more than blanks" doc:"What happened, such as task_completed."`
 	Source        *string `json:"source,omitempty" maxLength:"200" doc:"Which part of the agent says so, such as scheduler."`
@@ -48,7 +48,7 @@ func (Object) Schema(huma.Registry) *huma.Schema {
 }
 
 // Read returns what the body says, or id.NotFound for an id that none can be.
-func (b *Event) Read() (n telemetry.NewEvent, err error) {
+func (b *NewEvent) Read() (n telemetry.NewEvent, err error) {
 	n = telemetry.NewEvent{Type: b.EventType, Source: deref(b.Source), Level: telemetry.Level(deref(b.Level)), TraceID: deref(b.TraceID)}
 	if len(b.Payload) > 0 && string(b.Payload) != "null" {
 		n.Payload = json.RawMessage(b.Payload)
@@ -70,7 +70,7 @@ func deref(s *string) string {
 }
 
 // ReadAll is Read for every one of a batch.
-func ReadAll(events []Event) ([]telemetry.NewEvent, error) {
+func ReadAll(events []NewEvent) ([]telemetry.NewEvent, error) {
 	out := make([]telemetry.NewEvent, len(events))
 	for i := range events {
 		var err error
