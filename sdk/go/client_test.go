@@ -65,7 +65,7 @@ func TestRequests(t *testing.T) {
 		},
 			"POST /skills/ingest", `{"agent_id":"a","skills":[{"key":"k","name":"n","category":"c"}]}`, `{"ingested":1,"skills":[{}]}`},
 		{func(c *Client) error { return second(c.ListSkillReviews(ctx, ReviewFilter{Status: SkillDenied})) }, "GET /skills/review?status=denied", "", `[]`},
-		{func(c *Client) error { return second(c.ApproveSkill(ctx, "s")) }, "POST /skills/s/approve", "", `{}`},
+		{func(c *Client) error { return second(c.ApproveSkill(ctx, "s", Approval{Digest: "d"})) }, "POST /skills/s/approve", `{"digest":"d"}`, `{}`},
 		{func(c *Client) error { return second(c.DenySkill(ctx, "s", "why")) }, "POST /skills/s/deny", `{"reason":"why"}`, `{}`},
 		{func(c *Client) error { return second(c.ListMarketplaceSkills(ctx, SkillFilter{Tag: "t"})) }, "GET /marketplace/skills?tag=t", "", `[]`},
 		{func(c *Client) error { return second(c.GetMarketplaceSkill(ctx, "s")) }, "GET /marketplace/skills/s", "", `{}`},

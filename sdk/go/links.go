@@ -4,13 +4,15 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"time"
 )
 
 // AgentLink says that a user reviews the skills of an agent.
 type AgentLink struct {
-	ID      string `json:"id"`
-	AgentID string `json:"agent_id"`
-	User    string `json:"user"` // a key's id or name, or an e-mail address
+	ID        string    `json:"id"`
+	AgentID   string    `json:"agent_id"`
+	User      string    `json:"user"` // a key's id or name, or an e-mail address
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // CreateAgentLink lets a user review an agent's skills.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 	"net/http"
+	"time"
 )
 
 // Statuses of skills.
@@ -14,14 +15,16 @@ const (
 	SkillDenied   = "denied"
 )
 
-// Skill is a skill with its content.
+// Skill is a skill. The list of the marketplace leaves the long texts out.
 type Skill struct {
 	ID             string          `json:"id"`
+	AgentID        string          `json:"agent_id"` // "" when no agent has handed it in
 	Key            string          `json:"key"`
 	Name           string          `json:"name"`
 	Category       string          `json:"category"`
 	Version        string          `json:"version"`
 	Status         string          `json:"status"` // SkillPending, SkillApproved or SkillDenied
+	Reason         string          `json:"reason"` // the reviewer's
 	Summary        string          `json:"summary"`
 	DescriptionMD  string          `json:"description_md"`
 	Tags           []string        `json:"tags"`
@@ -29,6 +32,35 @@ type Skill struct {
 	PromptTemplate string          `json:"prompt_template"`
 	CodeSnippet    string          `json:"code_snippet"`
 	ConfigSchema   json.RawMessage `json:"config_schema"` // a JSON Schema, or null
+	Kind           string          `json:"kind"`          // structured, instructions or plugin
+	SHA256         string          `json:"sha256"`        // of the content: what a reviewer has seen
+	Installs       int             `json:"installs"`      // agents that have it
+	Scan           *Scan           `json:"scan"`          // nil where the caller is no reviewer
+	CreatedAt      time.Time       `json:"created_at"`
+}
+
+// Scan is what the security scan says of a skill.
+type Scan struct {
+	Score    int       `json:"score"`   // 0 to 100, the higher the better
+	Verdict  string    `json:"verdict"` // pass, review, warn or malicious
+	Findings []Finding `json:"findings"`
+}
+
+// Finding is something that the security scan found, and where.
+type Finding struct {
+	Code     string `json:"code"`
+	Severity string `json:"severity"` // info, low, medium, high or critical
+	Path     string `json:"path"`
+	Line     int    `json:"line"`
+	Excerpt  string `json:"excerpt"`
+	Message  string `json:"message"`
+}
+
+// Approval is how a skill is approved; the zero value is fine.
+type Approval struct {
+	Digest     string `json:"digest,omitempty"`      // the SHA256 of what you have seen; status 409 when the skill is another by now
+	Reason     string `json:"reason,omitempty"`      //
+	AcceptRisk bool   `json:"accept_risk,omitempty"` // of what the scan calls malicious; for administrators, with a reason
 }
 
 // Requirement is what a skill needs from whoever installs it.
@@ -99,8 +131,8 @@ func (c *Client) AllSkillReviews(ctx context.Context, f ReviewFilter) iter.Seq2[
 }
 
 // ApproveSkill lets a skill into the marketplace.
-func (c *Client) ApproveSkill(ctx context.Context, id string) (Skill, error) {
-	return send[Skill](ctx, c, http.MethodPost, path("/skills/%s/approve", id), nil)
+func (c *Client) ApproveSkill(ctx context.Context, id string, a Approval) (Skill, error) {
+	return send[Skill](ctx, c, http.MethodPost, path("/skills/%s/approve", id), a)
 }
 
 // DenySkill keeps a skill out of the marketplace.

@@ -10,18 +10,20 @@ import (
 
 // Usage is a report of what calls of a language model used.
 type Usage struct {
-	ID           string    `json:"id"`
-	AgentID      string    `json:"agent_id"`
-	Model        string    `json:"model"`
-	Provider     string    `json:"provider"`
-	TokensInput  int64     `json:"tokens_input"`
-	TokensOutput int64     `json:"tokens_output"`
-	CachedTokens int64     `json:"cached_tokens"`
-	APICalls     int64     `json:"api_calls"`
-	AvgLatencyMS *float64  `json:"avg_latency_ms"`
-	Cost         *float64  `json:"cost"`          // what the client said, in dollars
-	ComputedCost *float64  `json:"computed_cost"` // what the server made of the tokens, in dollars; nil for an unknown model
-	CreatedAt    time.Time `json:"created_at"`
+	ID                 string    `json:"id"`
+	AgentID            string    `json:"agent_id"` // "" for what the server itself used on nobody's behalf
+	Model              string    `json:"model"`
+	Provider           string    `json:"provider"`
+	TokensInput        int64     `json:"tokens_input"`
+	TokensOutput       int64     `json:"tokens_output"`
+	CachedTokens       int64     `json:"cached_tokens"`
+	CacheWriteTokens   int64     `json:"cache_write_tokens"`
+	CacheWrite1hTokens int64     `json:"cache_write_1h_tokens"`
+	APICalls           int64     `json:"api_calls"`
+	AvgLatencyMS       *float64  `json:"avg_latency_ms"`
+	Cost               *float64  `json:"cost"`          // what the client said, in dollars
+	ComputedCost       *float64  `json:"computed_cost"` // what the server made of the tokens, in dollars; nil for an unknown model
+	CreatedAt          time.Time `json:"created_at"`
 }
 
 // NewUsage is usage to be reported. For provider anthropic TokensInput is without cached tokens, for every other it includes them: as those

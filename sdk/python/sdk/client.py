@@ -498,9 +498,16 @@ class AgentManagementClient:
         """List skills of the agents that you are linked to: the pending ones, or those approved or denied."""
         return await self._list(models.Skill, "/skills/review", limit=limit, offset=offset, status=status)
 
-    async def approve_skill(self, skill_id: Id) -> models.Skill:
-        """Let a skill into the marketplace."""
-        return await self._one(models.Skill, "POST", f"/skills/{segment(skill_id)}/approve")
+    async def approve_skill(
+        self, skill_id: Id, *, digest: str | None = None, reason: str | None = None, accept_risk: bool | None = None
+    ) -> models.Skill:
+        """Let a skill into the marketplace.
+
+        digest is the sha256 of what you have seen; ConflictError when the skill is another by now. accept_risk lets an administrator
+        approve what the security scan calls malicious, with a reason.
+        """
+        body = given(digest=digest, reason=reason, accept_risk=accept_risk)
+        return await self._one(models.Skill, "POST", f"/skills/{segment(skill_id)}/approve", body or None)
 
     async def deny_skill(self, skill_id: Id, reason: str | None = None) -> models.Skill:
         """Keep a skill out of the marketplace."""

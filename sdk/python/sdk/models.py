@@ -16,10 +16,12 @@ __all__ = [
     "Event",
     "Feedback",
     "FeedbackSummary",
+    "Finding",
     "Health",
     "IngestResult",
     "IngestedSkill",
     "Message",
+    "Scan",
     "Skill",
     "Usage",
     "UsageGroup",
@@ -106,15 +108,20 @@ class FeedbackSummary(Model):
 
 
 class Usage(Model):
-    """One report of usage. cost is what the client said, computed_cost what the server made of the tokens, in dollars; None is unknown."""
+    """One report of usage. cost is what the client said, computed_cost what the server made of the tokens, in dollars; None is unknown.
+
+    agent_id is None for what the server itself used on nobody's behalf.
+    """
 
     id: UUID
-    agent_id: UUID
+    agent_id: Optional[UUID] = None
     model: str
     provider: Optional[str] = None
     tokens_input: int = 0
     tokens_output: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     api_calls: int = 0
     avg_latency_ms: Optional[float] = None
     cost: Optional[float] = None
@@ -163,10 +170,33 @@ class IngestResult(Model):
     skills: list[IngestedSkill] = []
 
 
+class Finding(Model):
+    """Something that the security scan of a skill found, and where. severity is info, low, medium, high or critical."""
+
+    code: str
+    severity: str
+    path: Optional[str] = None
+    line: Optional[int] = None
+    excerpt: Optional[str] = None
+    message: Optional[str] = None
+
+
+class Scan(Model):
+    """What the security scan says of a skill. score is 0 to 100, the higher the better; verdict pass, review, warn or malicious."""
+
+    score: int
+    verdict: str
+    findings: list[Finding] = []
+
+
 class Skill(Model):
-    """A skill with its content. status is pending, approved or denied."""
+    """A skill. status is pending, approved or denied, reason the reviewer's; the list of the marketplace is without the content.
+
+    agent_id is None for skills that no agent handed in. sha256 is of the content: what a reviewer has seen.
+    """
 
     id: UUID
+    agent_id: Optional[UUID] = None
     key: str
     name: str
     category: str
@@ -174,11 +204,17 @@ class Skill(Model):
     status: str
     summary: Optional[str] = None
     description_md: Optional[str] = None
-    tags: Optional[list[str]] = None
+    tags: list[str] = []
     requirements: Optional[list[Any]] = None
     prompt_template: Optional[str] = None
     code_snippet: Optional[str] = None
     config_schema: Optional[dict[str, Any]] = None
+    kind: Optional[str] = None
+    sha256: Optional[str] = None
+    installs: Optional[int] = None
+    reason: Optional[str] = None
+    scan: Optional[Scan] = None
+    created_at: Optional[datetime] = None
 
 
 class AgentLink(Model):
@@ -187,6 +223,7 @@ class AgentLink(Model):
     id: UUID
     agent_id: UUID
     user: str
+    created_at: Optional[datetime] = None
 
 
 class Health(Model):

@@ -67,6 +67,8 @@ CALLS = [
      {"ingested": 1, "skills": [{"id": THING, "key": "k", "version": None, "status": "pending"}]}),
     (lambda c: c.list_skill_reviews(status="denied"), "GET", "/skills/review?status=denied", None, [skill]),
     (lambda c: c.approve_skill(THING), "POST", f"/skills/{THING}/approve", None, skill),
+    (lambda c: c.approve_skill(THING, digest="d", accept_risk=True, reason="r"), "POST", f"/skills/{THING}/approve",
+     {"digest": "d", "accept_risk": True, "reason": "r"}, skill),
     (lambda c: c.deny_skill(THING, "no words"), "POST", f"/skills/{THING}/deny", {"reason": "no words"}, skill),
     (lambda c: c.list_marketplace_skills(search="s", category="c", tag="t"), "GET", "/marketplace/skills?search=s&category=c&tag=t", None,
      [skill]),

@@ -240,8 +240,12 @@ async def test_skills():
         result = await client.ingest_skills(agent.id, [skill, {"key": key + "-2", "name": "Second", "category": category}])
         assert result.ingested == 2 and [s.status for s in result.skills] == ["pending", "pending"]
         good, bad = result.skills
-        assert {good.id, bad.id} <= {s.id async for s in (await client.list_skill_reviews(limit=500)).all()}
-        assert (await client.approve_skill(good.id)).status == "approved"
+        waiting = {s.id: s async for s in (await client.list_skill_reviews(limit=500)).all()}
+        assert {good.id, bad.id} <= set(waiting) and waiting[good.id].agent_id == agent.id
+        assert 0 <= waiting[good.id].scan.score <= 100 and waiting[good.id].scan.verdict
+        with pytest.raises(ConflictError):
+            await client.approve_skill(good.id, digest=waiting[bad.id].sha256)
+        assert (await client.approve_skill(good.id, digest=waiting[good.id].sha256)).status == "approved"
         assert (await client.deny_skill(bad.id, "It says nothing.")).status == "denied"
         assert [s.id for s in await client.list_marketplace_skills(category=category)] == [good.id]
         shown = await client.get_marketplace_skill(good.id)
