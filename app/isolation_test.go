@@ -134,7 +134,8 @@ func foreignQuery(t *testing.T, api *apptest.Client, op operation, owner, strang
 	// What else a query needs in order to be a good one.
 	beside := map[string]string{
 		"deleteKnowledge id": "agent_id=" + stranger.agent, "deleteKnowledge agent_id": "all=true&confirm=true",
-		"deleteKnowledge swarm_id": "all=true&confirm=true",
+		"deleteKnowledge swarm_id": "all=true&confirm=true", "cleanupEvents agent_id": "older_than_days=0",
+		"valar.cleanupEvents agent_id": "older_than_days=0",
 	}
 	path := stranger.path(t, op)
 	queries := map[string]string{} // to the foreign id in it
@@ -168,6 +169,9 @@ func foreignQuery(t *testing.T, api *apptest.Client, op operation, owner, strang
 		var found struct {
 			Data  []any
 			Total json.RawMessage
+		}
+		if len(a.Body) == 0 { // an export
+			continue
 		}
 		into := any(&found)
 		if a.Body[0] == '[' { // a list of the valar face

@@ -101,11 +101,11 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	return w
 }
 
-// eventBody is what the world's agent reports.
+// eventBody is what the world's agent reports. The event that this one is a part of need not be there.
 func (w *world) eventBody() m {
 	return m{
-		"agent_id": w.agent, "event_type": w.name, "source": w.name, "level": "warning", "trace_id": w.name, "parent_event_id": w.event,
-		"payload": m{"of": w.name},
+		"agent_id": w.agent, "event_type": w.name, "source": w.name, "level": "warning", "trace_id": w.name,
+		"parent_event_id": "rep_01h455vb4pex5vsknk084sn02q", "payload": m{"of": w.name},
 	}
 }
 
@@ -263,6 +263,7 @@ func (w *world) body(t *testing.T, op operation) any {
 		"updateMemory": w.memoryPatch(), "patchMemory": w.memoryPatch(), "putMemory": w.memoryPatch(),
 		"createSkill": skillBody(w.name), "uploadSkill": skillBody(w.name), "createSkillVersion": skillBody(w.name),
 		"installPlugin":   "not a program",
+		"exportTraces":    m{"resourceSpans": []m{}}, "exportLogs": m{"resourceLogs": []m{}},
 		"ingestKnowledge": m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
 		"searchKnowledge": m{"agent_id": w.agent, "query": "the secret", "limit": 3},
 		"reportUsage":     m{"agent_id": w.agent, "model": "gpt-4o", "provider": "openai", "tokens_input": 10, "tokens_output": 3, "cost": "0.01"},

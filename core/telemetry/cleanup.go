@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -14,29 +15,21 @@ import (
 type CleanupRequest struct {
 	OlderThan time.Duration // 0 or more; 0 is whatever was there when the call came
 	Agent     id.Agent      // zero any
-	AgentName string        // the agents that are called exactly so, whatever the case; "" any. A name that nobody has deletes nothing
+	AgentName string        // the agents that are called exactly so, whatever the case; "" any
 }
 
 // Cleanup deletes events and returns how many. It does so in short transactions, between which events are taken as ever, and goes on until it
-// is done or ctx ends; what was deleted by then stays deleted, and is returned with the error. The audit trail says how many there were.
+// is done or ctx ends; what was deleted by then stays deleted, and is returned with the error. The audit trail says how many there were. An agent
+// that is not there, or a name that none has, is id.NotFound: who mistypes it shall not believe that the events are gone.
 func (s *Service) Cleanup(ctx context.Context, sc account.Scope, r CleanupRequest) (deleted int, err error) {
 	var faults check.Faults
 	if r.OlderThan < 0 {
 		faults.Addf("query.older_than_days", "must not be negative")
 		return 0, faults.Err(ErrInvalid)
 	}
-	agents := []id.Agent{r.Agent}
-	if r.AgentName != "" {
-		named, err := s.d.Roster.Named(ctx, sc, r.AgentName)
-		if err != nil {
-			return 0, err
-		}
-		agents = agents[:0]
-		for _, a := range named {
-			if r.Agent.IsZero() || a == r.Agent {
-				agents = append(agents, a)
-			}
-		}
+	agents, err := s.whose(ctx, sc, r)
+	if err != nil {
+		return 0, err
 	}
 	// Times have milliseconds: what came in the one that is now is older than the call.
 	before := clock.Stored(s.d.Clock.Now()).Add(time.Millisecond - r.OlderThan)
@@ -48,6 +41,30 @@ func (s *Service) Cleanup(ctx context.Context, sc account.Scope, r CleanupReques
 		}
 	}
 	return deleted, nil
+}
+
+// whose returns the agents whose events go; a zero one is all.
+func (s *Service) whose(ctx context.Context, sc account.Scope, r CleanupRequest) ([]id.Agent, error) {
+	if !r.Agent.IsZero() {
+		missing, err := s.d.Roster.Missing(ctx, sc, []id.Agent{r.Agent})
+		if err == nil && len(missing) > 0 {
+			err = id.NotFound[id.AgentKind](r.Agent.String())
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if r.AgentName == "" {
+		return []id.Agent{r.Agent}, nil
+	}
+	agents, err := s.d.Roster.Named(ctx, sc, r.AgentName)
+	if err == nil && !r.Agent.IsZero() {
+		agents = slices.DeleteFunc(agents, func(a id.Agent) bool { return a != r.Agent })
+	}
+	if err == nil && len(agents) == 0 {
+		err = id.NotFound[id.AgentKind](r.AgentName)
+	}
+	return agents, err
 }
 
 // cleanup deletes the events of one agent, or of all. One chunk is deleted and noted in one transaction; more than that are announced in the first and

@@ -118,7 +118,7 @@ func (d *desk) Missing(_ context.Context, _ account.Scope, agents []id.Agent) (m
 }
 
 func (d *desk) Named(_ context.Context, _ account.Scope, name string) ([]id.Agent, error) {
-	return d.named[name], nil
+	return slices.Clone(d.named[name]), nil
 }
 
 func (d *desk) Note(_ context.Context, _ account.Scope, action string, _ id.Agent, metadata map[string]any) error {
@@ -672,8 +672,15 @@ func testCleanupByName(t *testing.T, d *desk) {
 	a, b, c := d.otherAgent(), d.otherAgent(), d.otherAgent()
 	d.named["twin"], d.named["single"] = []id.Agent{a, b}, []id.Agent{c}
 	e := d.report(t, telemetry.NewEvent{Agent: a}, telemetry.NewEvent{Agent: b}, telemetry.NewEvent{Agent: c}, telemetry.NewEvent{})
-	d.clean(t, telemetry.CleanupRequest{AgentName: "nobody"}, 0)
-	d.clean(t, telemetry.CleanupRequest{AgentName: "single", Agent: a}, 0)
+	stranger := d.otherAgent()
+	d.unknown[stranger] = true
+	for _, r := range []telemetry.CleanupRequest{
+		{AgentName: "nobody"}, {AgentName: "single", Agent: a}, {Agent: stranger}, {AgentName: "single", Agent: stranger},
+	} {
+		if n, err := d.Cleanup(context.Background(), d.sc, r); n != 0 || !errors.Is(err, id.NotFound[id.AgentKind]("")) {
+			t.Errorf("%+v: %d, %v", r, n, err)
+		}
+	}
 	d.finds(t, telemetry.Filter{}, e...)
 	d.clean(t, telemetry.CleanupRequest{AgentName: "twin", Agent: b}, 1)
 	d.finds(t, telemetry.Filter{}, e[0], e[2], e[3])
