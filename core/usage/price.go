@@ -3,7 +3,10 @@ package usage
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +16,7 @@ import (
 // Price is what a provider asks for a model during some time.
 type Price struct {
 	ID       id.Price // zero: of no store
+	Own      bool     // set by the tenant for itself
 	Provider string   // "anthropic", "openai", "gemini", ...; in lower case
 	Model    string   // without the provider's prefix
 	From     time.Time
@@ -24,6 +28,9 @@ type Price struct {
 	Multipliers map[string]int64
 	Deprecated  time.Time // the day on which the provider gives the model up; zero: not announced. It does not change a cost
 	Source      Source
+	SetAt       time.Time // when it was stored; zero: of no store
+	SetBy       id.APIKey // zero: by the server
+	Superseded  time.Time // when another price took its place, or it was deleted; zero: it counts
 }
 
 // Source says where the figures of a price come from.
@@ -147,6 +154,23 @@ func or(p *int64, fallback int64) int64 {
 		return fallback
 	}
 	return *p
+}
+
+// says reports whether two prices say the same, whatever their ids and who set them.
+func (p Price) says(o Price) bool {
+	return p.Provider == o.Provider && p.Model == o.Model && p.From.Equal(o.From) && p.Until.Equal(o.Until) && p.Deprecated.Equal(o.Deprecated) &&
+		p.Source == o.Source && reflect.DeepEqual(p.Rates.plain(), o.Rates.plain()) && maps.Equal(p.Multipliers, o.Multipliers) &&
+		slices.EqualFunc(p.Tiers, o.Tiers, func(a, b Tier) bool {
+			return a.Above == b.Above && reflect.DeepEqual(a.Rates.plain(), b.Rates.plain())
+		})
+}
+
+// plain returns the rates with no map instead of an empty one.
+func (r Rates) plain() Rates {
+	if len(r.Services) == 0 {
+		r.Services = nil
+	}
+	return r
 }
 
 // in reports whether the price is in force at a time.

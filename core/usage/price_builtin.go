@@ -2,7 +2,9 @@ package usage
 
 import (
 	"bytes"
+	"crypto/sha256"
 	_ "embed" // for the price list
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -98,6 +100,12 @@ func Builtin() ([]Price, error) {
 		out[i] = p
 	}
 	return out, nil
+}
+
+// builtinContent names the built-in prices, and how they are read.
+func builtinContent() string {
+	sum := sha256.Sum256(append([]byte(builtinSource.Text+"\n"), builtin...))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 func day(s string) (time.Time, error) {

@@ -2,6 +2,7 @@ package usage
 
 import (
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -102,30 +103,39 @@ func (l *List) Find(provider, model string, at time.Time) (Price, bool) {
 		model = Offline
 	}
 	var other *Price
-	for _, name := range spellings(strings.ToLower(strings.TrimSpace(model))) {
-		for _, derived := range []bool{false, true} {
-			for level := l; level != nil; level = level.base {
-				names := level.exact
-				if derived {
-					names = level.derived
-				}
-				for _, i := range names[name] {
-					p := &level.prices[i]
-					switch {
-					case !p.in(at):
-					case want == "" || p.Provider == want:
-						return *p, true
-					case other == nil:
-						other = p
-					}
-				}
-			}
+	for p := range l.candidates(model, at) {
+		if want == "" || p.Provider == want {
+			return *p, true
+		}
+		if other == nil {
+			other = p
 		}
 	}
 	if other == nil {
 		return Price{}, false
 	}
 	return *other, true
+}
+
+// candidates yields the prices in force for a model, the one that counts most first.
+func (l *List) candidates(model string, at time.Time) iter.Seq[*Price] {
+	return func(yield func(*Price) bool) {
+		for _, name := range spellings(strings.ToLower(strings.TrimSpace(model))) {
+			for _, derived := range []bool{false, true} {
+				for level := l; level != nil; level = level.base {
+					names := level.exact
+					if derived {
+						names = level.derived
+					}
+					for _, i := range names[name] {
+						if p := &level.prices[i]; p.in(at) && !yield(p) {
+							return
+						}
+					}
+				}
+			}
+		}
+	}
 }
 
 // spellings returns the names to look a model up by, the most literal first.

@@ -23,3 +23,17 @@ func TestBudgets(t *testing.T) {
 		})
 	})
 }
+
+func priceStores(s *Store) usagetest.PriceStores {
+	return usagetest.PriceStores{Usage: s.Usage(), Prices: s.Prices(), Rerate: s.Rerates(), TX: s}
+}
+
+func TestPrices(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) { usagetest.RunPrices(t, priceStores(s)) })
+}
+
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, s *Store) { usagetest.RunSeed(t, priceStores(s)) })
+}
