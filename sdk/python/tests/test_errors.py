@@ -55,7 +55,9 @@ async def test_error_without_the_envelope(body):
             await client.get_agent(AGENT)
 
 
-@pytest.mark.parametrize("answer", [(200, "<html>"), (200, '"text"'), (200, "[1]"), (200, {"id": 5}), (204, ""), (307, "", {"location": "/x"})])
+@pytest.mark.parametrize(
+    "answer", [(200, "<html>"), (200, '"text"'), (200, "[1]"), (200, {"id": 5}), (204, ""), (307, "", {"location": "/x"})]
+)
 async def test_answer_that_is_none(answer):
     fake = Fake(answer)
     async with fake.client() as client:

@@ -2,9 +2,12 @@
 
 import asyncio
 import os
+import re
+import textwrap
 import types
 import uuid
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -276,3 +279,30 @@ async def test_nobody_listens():
             await client.list_agents()
         client.log_event_fire_and_forget(NOBODY, "lost")
     assert client.dropped_events == 1
+
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def examples():
+    """The Python of the README: a program, and then parts of one."""
+    program, *parts = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    return program.replace("http://127.0.0.1:8080/compat/valar", URL).replace("bur_...", KEY), parts
+
+
+def test_program_of_the_readme(capsys):
+    exec(compile(examples()[0], "README.md", "exec"), {"__name__": "__main__"})
+    cost, satisfaction = capsys.readouterr().out.split()
+    assert float(cost) == pytest.approx(0.01656) and 0 < float(satisfaction) <= 1
+
+
+async def test_parts_of_the_readme(capsys):
+    async with connect() as client:
+        agent = await client.register_agent(name())
+        await client.log_event(agent.id, "broken", level="error")
+        for part in examples()[1]:
+            scope = {}
+            exec("async def run(client, agent):\n" + textwrap.indent(part, "    "), scope)
+            await scope["run"](client, agent)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "1" and said[1].endswith(" broken") and "level" in said[2] and len(said) == 3
