@@ -47,6 +47,8 @@ type App struct {
 	Integrations *integration.Service // workspaces elsewhere
 	Knowledge    *knowledge.Service   // the texts that agents answer from
 	Library      *skill.Library       // skills made of instructions
+	Links        *account.Links       // who looks after which agent
+	Market       *skill.Market        // skills of every kind
 	Memory       *memory.Service      // what agents keep from one session to the next
 	Payments     *payment.Service     // money that leaves over rails
 	Policies     *policy.Service      // what agents may do
@@ -85,7 +87,7 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 		fx.Supply(cfg, o, a.closers),
 		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), webhookModule(), paymentModule(), reconciliationModule(), taskModule(), httpModule(), jobModule(),
 		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Cards, &a.Environments, &a.Evals, &a.Files, &a.Gate, &a.Integrations, &a.Knowledge,
-			&a.Library, &a.Memory, &a.Payments, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.Webhooks, &a.handler, &a.operator, &hub),
+			&a.Library, &a.Links, &a.Market, &a.Memory, &a.Payments, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.Webhooks, &a.handler, &a.operator, &hub),
 	)
 	if err := a.fx.Err(); err != nil {
 		return nil, errors.Join(rootCause(err), a.closers.close())

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"go.uber.org/fx"
@@ -46,7 +45,7 @@ func coreModule() fx.Option {
 			provideAudit, provideAccounts, provideAgents, provideDirectory, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
 			provideEnvironments, provideEvals, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
-		sandboxModule(), memoryModule(), swarmModule(), reportsModule(), spansModule(), budgetsModule(),
+		sandboxModule(), memoryModule(), swarmModule(), marketModule(), reportsModule(), spansModule(), budgetsModule(),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
 			background(lc, func(ctx context.Context) { _ = accounts.Run(ctx) })
 			background(lc, trail.Run)
@@ -72,7 +71,7 @@ func (c agentCount) CountAgents(ctx context.Context, sc account.Scope) (int, err
 func provideAccounts(b base, s *bunstore.Store, bus bus.Bus, k keeper.Keeper, trail *audit.Service) (*account.Service, error) {
 	return account.NewService(account.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Bus: bus, Keeper: k, Tenants: s.Accounts(), Keys: s.Accounts(),
-		Idempotency: s.Accounts(), Credits: s.Accounts(), Auditor: accountTrail{trail}, Agents: agentCount{s.Agents()},
+		Idempotency: s.Accounts(), Credits: s.Accounts(), Auditor: accountTrail{trail}, Agents: agentCount{s.Agents()}, Links: s.AgentLinks(),
 	}, account.Config{})
 }
 
@@ -272,6 +271,7 @@ type runParts struct {
 	Usage     *usage.Service
 	Knowledge *knowledge.Service
 	Library   *skill.Library
+	Market    *skill.Market
 	Memory    *memory.Service
 	Payments  *payment.Service
 	MCP       *mcp.Source
@@ -283,14 +283,14 @@ type runParts struct {
 
 func provideRun(b base, p runParts) (*run.Service, error) {
 	sources := append([]run.ToolSource{
-		knowledgeTools{p.Knowledge}, memoryTools{p.Memory}, sandboxTools{p.Sandboxes}, libraryTools{p.Library}, skillTools{p.Skills}, paymentTools{p.Payments}, p.MCP,
+		knowledgeTools{p.Knowledge}, memoryTools{p.Memory}, sandboxTools{p.Sandboxes}, libraryTools{p.Library, p.Market}, skillTools{p.Skills}, paymentTools{p.Payments}, p.MCP,
 	}, p.Options.tools...)
 	for i, s := range sources {
 		sources[i] = observedTools{s, p.Telemetry}
 	}
 	return run.NewService(run.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Store.Sessions(), Agents: p.Agents, Gate: p.Gate,
-		Models: p.Models, Meter: meter{p.Usage}, Files: sessionFiles{p.Files}, Secrets: p.Redaction, Rails: p.Payments, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library}, memoryPrompt{p.Memory}},
+		Models: p.Models, Meter: meter{p.Usage}, Files: sessionFiles{p.Files}, Secrets: p.Redaction, Rails: p.Payments, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library, p.Market}, memoryPrompt{p.Memory}},
 	}, run.Config{SingleProcess: p.Config.DatabaseURL == ""})
 }
 
@@ -355,9 +355,6 @@ func provideSkills(b base, p skillParts) (*skill.Service, error) {
 	return skill.NewService(skill.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: store, Releases: store, Installations: p.Store.SkillInstallations(),
 		Blobs: p.Blobs, Launcher: p.Launcher, Signer: p.Signer, Shipped: p.Shipped, Agents: p.Owners,
-		Audit: skill.AuditorFunc(func(ctx context.Context, sc account.Scope, action string, of id.Agent, metadata json.RawMessage) error {
-			_, err := p.Trail.Record(ctx, sc, audit.NewEntry{Action: action, Agent: of, Metadata: metadata})
-			return err
-		}),
+		Audit: skillTrail(p.Trail),
 	}, skill.Config{})
 }

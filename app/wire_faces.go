@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/retire"
+	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/usage"
@@ -32,6 +33,8 @@ type faceParts struct {
 	Directory *agent.Directory
 	Events    *telemetry.Service
 	Gate      *gate.Gate
+	Links     *account.Links
+	Market    *skill.Market
 	Policies  *policy.Service
 	Retire    *retire.Service
 	Tasks     *task.Service
@@ -49,7 +52,7 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := valar.New(valar.Deps{Settings: s, Events: p.Events, Directory: p.Directory, Destroyer: p.Retire, Usage: p.Usage, Ready: p.Store.Ping})
+	r, err := valar.New(valar.Deps{Settings: s, Events: p.Events, Directory: p.Directory, Destroyer: p.Retire, Links: p.Links, Market: p.Market, Usage: p.Usage, Ready: p.Store.Ping})
 	if err != nil {
 		return nil, err
 	}

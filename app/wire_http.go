@@ -71,6 +71,8 @@ type httpParts struct {
 	Integrations *integration.Service
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
+	Links        *account.Links
+	Market       *skill.Market
 	Memory       *memory.Service
 	Payments     *payment.Service
 	Policies     *policy.Service
@@ -101,7 +103,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 	h, err := native.New(native.Deps{
 		Settings: settings,
 		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
 		Webhooks: p.Webhooks,
 	}, native.Config{Mount: mounted})

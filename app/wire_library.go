@@ -13,6 +13,7 @@ import (
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/ports/blob"
+	"github.com/bureau-agents/bureau/ports/id"
 )
 
 func provideLibrary(b base, s *bunstore.Store, blobs blob.Store) (*skill.Library, error) {
@@ -44,11 +45,25 @@ func skillRefs(refs []agent.SkillRef) []skill.Ref {
 	return out
 }
 
-// libraryTools offers an agent the tool that reads the skills of its configuration.
-type libraryTools struct{ library *skill.Library }
+// guidesOf looks up the skills of an agent that are read: those of its configuration, and what is installed on it.
+func guidesOf(
+	ctx context.Context, sc account.Scope, library *skill.Library, market *skill.Market, of id.Agent, c agent.Config,
+) ([]skill.Attached, error) {
+	have, err := library.Attach(ctx, sc, skillRefs(c.Skills))
+	if err != nil {
+		return nil, err
+	}
+	return market.Attach(ctx, sc, of, have)
+}
+
+// libraryTools offers an agent the tool that reads its skills.
+type libraryTools struct {
+	library *skill.Library
+	market  *skill.Market
+}
 
 func (t libraryTools) Tools(ctx context.Context, sc account.Scope, env run.Env) ([]run.BoundTool, error) {
-	have, err := t.library.Attach(ctx, sc, skillRefs(env.Agent.Config.Skills))
+	have, err := guidesOf(ctx, sc, t.library, t.market, env.Agent.ID, env.Agent.Config)
 	if err != nil || len(have) == 0 {
 		return nil, err
 	}
@@ -59,11 +74,14 @@ func (t libraryTools) Tools(ctx context.Context, sc account.Scope, env run.Env) 
 	return []run.BoundTool{{Tool: read}}, nil
 }
 
-// libraryPrompt tells an agent of the skills of its configuration.
-type libraryPrompt struct{ library *skill.Library }
+// libraryPrompt tells an agent of the skills that it can read.
+type libraryPrompt struct {
+	library *skill.Library
+	market  *skill.Market
+}
 
 func (p libraryPrompt) Prompt(ctx context.Context, sc account.Scope, env run.Env) (string, error) {
-	have, err := p.library.Attach(ctx, sc, skillRefs(env.Agent.Config.Skills))
+	have, err := guidesOf(ctx, sc, p.library, p.market, env.Agent.ID, env.Agent.Config)
 	if err != nil {
 		return "", err
 	}
@@ -85,14 +103,17 @@ func hasSandbox(c agent.Config) bool {
 	return bash || read
 }
 
-// libraryMounter shows the skills of an agent's configuration in its sandbox.
-type libraryMounter struct{ library *skill.Library }
+// libraryMounter shows the skills that an agent can read in its sandbox.
+type libraryMounter struct {
+	library *skill.Library
+	market  *skill.Market
+}
 
 var _ sandbox.Mounter = libraryMounter{}
 
 // Mounts implements sandbox.Mounter.
 func (m libraryMounter) Mounts(ctx context.Context, sc account.Scope, _ session.Session, a agent.Agent) ([]sandbox.Mount, error) {
-	have, err := m.library.Attach(ctx, sc, skillRefs(a.Config.Skills))
+	have, err := guidesOf(ctx, sc, m.library, m.market, a.ID, a.Config)
 	if err != nil {
 		return nil, err
 	}

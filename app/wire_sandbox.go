@@ -42,6 +42,7 @@ type sandboxParts struct {
 	Journal      *session.Journal
 	Environments *environment.Service
 	Library      *skill.Library
+	Market       *skill.Market
 	Secrets      *secret.Service
 	Files        *file.Service
 	Mounters     []sandbox.Mounter `group:"mounters"`
@@ -56,7 +57,7 @@ func provideSandboxes(b base, lc fx.Lifecycle, p sandboxParts) (*sandbox.Service
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Runtime: p.Runtime, Sessions: p.Store.Sessions(), Environments: p.Environments,
 		Journal: p.Journal, Repository: p.Store.Sandboxes(), Tokens: p.Sessions, Variables: sandboxVariables{p.Secrets},
 		Outputs: sandboxOutputs{p.Files}, Web: pages,
-		Mounters: append([]sandbox.Mounter{fileMounter{p.Files}, libraryMounter{p.Library}}, p.Mounters...),
+		Mounters: append([]sandbox.Mounter{fileMounter{p.Files}, libraryMounter{p.Library, p.Market}}, p.Mounters...),
 	}, sandbox.Config{
 		Limits: p.Config.Runtime.Limits, Timeout: p.Config.Runtime.Timeout, MaxOutput: p.Config.Runtime.MaxOutput, Env: p.Config.Runtime.Env,
 	})

@@ -62,7 +62,8 @@ type retireParts struct {
 	Wallets      *wallet.Service
 	Policies     *policy.Service
 	Budgets      *usage.Budgets
-	Skills       *skill.Service
+	Links        *account.Links
+	Market       *skill.Market
 	Knowledge    *knowledge.Service
 	Memory       *memory.Service
 	Integrations *integration.Service
@@ -87,7 +88,8 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 			}),
 			retire.PartFunc(p.Policies.ForgetAgent),
 			retire.PartFunc(p.Budgets.ForgetAgent),
-			retire.PartFunc(p.Skills.UninstallAll),
+			retire.PartFunc(p.Market.ForgetAgent),
+			retire.PartFunc(p.Links.ForgetAgent),
 			retire.PartFunc(func(ctx context.Context, sc account.Scope, of id.Agent) error {
 				return p.Knowledge.Forget(ctx, sc, knowledge.Space{Agent: of})
 			}),

@@ -2,6 +2,7 @@ package skill
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/bureau-agents/bureau/core/internal/check"
 	"github.com/bureau-agents/bureau/core/skill/scan"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/page"
 )
 
 // NewSubmission is a skill that an agent hands in.
@@ -104,9 +106,7 @@ func admitSubmissions(list []NewSubmission) ([]SubmissionVersion, error) {
 // scan looks at what the agent has not handed in before, and returns the reports by digest.
 func (m *Market) scan(ctx context.Context, sc account.Scope, agent id.Agent, vs []SubmissionVersion) (map[string]*scan.Report, error) {
 	reports := map[string]*scan.Report{}
-	if m.d.Scanner == nil {
-		return reports, nil
-	}
+	var known []string
 	for _, v := range vs {
 		_, same, err := m.d.Submissions.Match(ctx, sc, agent, v.Content.Key, "", v.Digest)
 		if err != nil {
@@ -116,13 +116,64 @@ func (m *Market) scan(ctx context.Context, sc account.Scope, agent id.Agent, vs 
 			reports[v.Digest] = same[0].Scan
 			continue
 		}
-		report, err := m.d.Scanner.Scan(ctx, sc, v.Content, v.Digest)
-		if err != nil {
-			return nil, err
+		if known == nil {
+			if known, err = m.known(ctx, sc, agent); err != nil {
+				return nil, err
+			}
 		}
+		report := scan.Skill(scanInput(v, known))
 		reports[v.Digest] = &report
 	}
 	return reports, nil
+}
+
+// maxKnown is with how many skills of the marketplace a name is compared.
+const maxKnown = 500
+
+// known are the names of what the marketplace offers, but for what the agent itself has handed in: nobody should mistake a skill for another.
+func (m *Market) known(ctx context.Context, sc account.Scope, agent id.Agent) ([]string, error) {
+	found, err := m.Browse(ctx, sc, ListingRequest{Sort: SortInstalls, Page: page.Request{Limit: maxKnown}})
+	out := make([]string, 0, 2*len(found.Items))
+	for _, l := range found.Items {
+		if l.Agent != agent {
+			out = append(out, l.Name, l.Key)
+		}
+	}
+	return out, err
+}
+
+// scanInput is a structured skill as the scan reads it.
+func scanInput(v SubmissionVersion, known []string) scan.Input {
+	c := v.Content
+	in := scan.Input{Name: c.Name, Key: c.Key, Known: known}
+	for _, f := range []struct {
+		path, text string
+		kind       scan.Kind
+	}{
+		{"name", c.Name, scan.KindInstructions}, {"summary", c.Summary, scan.KindInstructions}, {"description_md", c.Description, scan.KindInstructions},
+		{"prompt_template", c.PromptTemplate, scan.KindInstructions}, {"code_snippet", c.CodeSnippet, scan.KindCode},
+		{"config_schema", string(c.ConfigSchema), scan.KindData},
+	} {
+		if f.text != "" {
+			in.Files = append(in.Files, scan.File{Path: f.path, Kind: f.kind, Content: []byte(f.text)})
+		}
+	}
+	for _, r := range c.Requirements {
+		switch strings.ToLower(r.Type) {
+		case "env", "environment", "environment_variable", "variable":
+			in.Env = append(in.Env, r.Name)
+		case "domain", "host", "url", "api":
+			in.Domains = append(in.Domains, r.Name)
+		case "program", "binary", "command", "tool", "package":
+			in.Programs = append(in.Programs, r.Name)
+		default:
+			in.Credentials = append(in.Credentials, r.Name)
+		}
+	}
+	if sum, err := hex.DecodeString(v.Digest); err == nil {
+		copy(in.Digest[:], sum)
+	}
+	return in
 }
 
 func (m *Market) ingest(

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
-	"github.com/bureau-agents/bureau/core/skill/scan"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/tx"
@@ -19,12 +18,6 @@ import (
 type Links interface {
 	// LinkedAgents returns the agents that the caller is linked to.
 	LinkedAgents(ctx context.Context, sc account.Scope) ([]id.Agent, error)
-}
-
-// Scanner looks for signs of harm in a skill. Implementations are safe for concurrent use.
-type Scanner interface {
-	// Scan reports on a structured skill with this digest. It runs outside of transactions.
-	Scan(ctx context.Context, sc account.Scope, s Structured, digest string) (scan.Report, error)
 }
 
 // Quarantine knows what must not be used any more. Implementations are safe for concurrent use.
@@ -48,7 +41,6 @@ type MarketDeps struct {
 	Links         Links
 	Agents        Agents
 	Audit         Auditor    // nil: nobody is told
-	Scanner       Scanner    // nil: nothing is scanned
 	Quarantine    Quarantine // nil: nothing is held
 }
 

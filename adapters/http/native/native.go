@@ -60,6 +60,8 @@ type Deps struct {
 	Integrations *integration.Service
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
+	Links        *account.Links
+	Market       *skill.Market
 	Memory       *memory.Service
 	Payments     *payment.Service
 	Policies     *policy.Service
@@ -129,7 +131,7 @@ var tags = []httpx.Tag{
 	{Name: "runs", Description: "Tasks given to agents, with their outcomes."},
 	{Name: "sessions", Description: "Conversations with agents, their events and their streams."},
 	{Name: "server", Description: "Health and metrics."},
-	{Name: "skills", Description: "What agents can be given to do."},
+	{Name: "skills", Description: "What agents can be given to do, and what they hand in."},
 	{Name: "telemetry", Description: "What agents report of themselves."},
 	{Name: "swarms", Description: "Groups of agents that share knowledge and policies."},
 	{Name: "usage", Description: "Tokens and what they cost."},
@@ -168,6 +170,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f := &face{Face: hf, deps: deps}
 	f.registerAccount()
 	f.registerAgents()
+	f.registerAgentLinks()
 	f.registerApprovals()
 	f.registerAudit()
 	f.registerBudgets()
@@ -180,6 +183,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerFiles()
 	f.registerIntegrations()
 	f.registerKnowledge()
+	f.registerMarketplace()
 	f.registerMemory()
 	f.registerModelCards()
 	f.registerOAuth()
@@ -242,6 +246,10 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Knowledge is required")
 	case d.Library == nil:
 		return errors.New("native: Deps.Library is required")
+	case d.Links == nil:
+		return errors.New("native: Deps.Links is required")
+	case d.Market == nil:
+		return errors.New("native: Deps.Market is required")
 	case d.Memory == nil:
 		return errors.New("native: Deps.Memory is required")
 	case d.Payments == nil:

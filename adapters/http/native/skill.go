@@ -64,7 +64,7 @@ type skillWire struct {
 	DisplayName     string          `json:"display_name"`
 	DisplayTitle    string          `json:"display_title" doc:"The same as display_name."`
 	Description     string          `json:"description"`
-	Kind            string          `json:"kind" enum:"instructions,plugin"`
+	Kind            string          `json:"kind" enum:"instructions,plugin,structured"`
 	Source          skillSourceWire `json:"source"`
 	State           string          `json:"state" enum:"ready,building,failed"`
 	Version         *string         `json:"version" doc:"The author's; of instructions the latest version's number."`
@@ -79,7 +79,7 @@ type skillWire struct {
 }
 
 type skillSourceWire struct {
-	Type string `json:"type" enum:"custom,anthropic,plugin" doc:"custom was uploaded, anthropic comes with the server."`
+	Type string `json:"type" enum:"custom,anthropic,plugin,agent" doc:"custom was uploaded, anthropic comes with the server, agent was handed in by one and approved."`
 }
 
 func (f *face) showSkill(p skill.Plugin) skillWire {
@@ -104,28 +104,28 @@ type installedWire struct {
 	Type        string  `json:"type" enum:"installed_skill"`
 	AgentID     string  `json:"agent_id"`
 	SkillID     string  `json:"skill_id"`
+	Kind        string  `json:"kind" enum:"plugin,instructions,structured"`
 	Name        string  `json:"name"`
 	Description string  `json:"description"`
-	Enabled     bool    `json:"enabled" doc:"False while the operator has disabled the skill: the agent is not offered it."`
+	Enabled     bool    `json:"enabled" doc:"False while the agent is not offered the skill."`
+	Problem     *string `json:"problem" doc:"Why it is not: disabled, in quarantine, or gone."`
 	State       string  `json:"state" enum:"ready,building,failed"`
-	Version     *string `json:"version" doc:"The author's, of the pinned release."`
-	SHA256      *string `json:"sha256" doc:"The pinned release; null until there is one."`
-	Outdated    bool    `json:"outdated" doc:"The catalogue has another release; installing again takes it."`
+	Version     *string `json:"version" doc:"The author's, of what is pinned."`
+	SHA256      *string `json:"sha256" doc:"What is pinned: a plugin's release, the content of others; null for a plugin that was not built yet."`
+	Outdated    bool    `json:"outdated" doc:"The marketplace has another content; installing again takes it."`
 	CreatedAt   stamp   `json:"created_at"`
 	UpdatedAt   stamp   `json:"updated_at" doc:"When it was installed last."`
 }
 
-func (f *face) showInstalled(in skill.Installed) installedWire {
-	state, _ := f.deps.Skills.State(in.Of)
+func (f *face) showInstalled(h skill.Held) installedWire {
 	w := installedWire{
-		ID: in.ID.String(), Type: "installed_skill", AgentID: in.Agent.String(), SkillID: in.Of.Skill().String(), Name: in.Of.Name,
-		Description: in.Of.Description, Enabled: in.Of.Enabled, State: string(state), SHA256: textOrNull(in.Digest),
-		Outdated:  in.Of.Release != nil && in.Digest != "" && in.Of.Release.Digest() != in.Digest,
-		CreatedAt: stampOf(in.CreatedAt), UpdatedAt: stampOf(in.UpdatedAt),
+		ID: h.ID.String(), Type: "installed_skill", AgentID: h.Agent.String(), SkillID: h.Skill.String(), Kind: string(h.Kind), Name: h.Name,
+		Description: h.Description, Enabled: h.Problem == "", Problem: textOrNull(h.Problem), State: string(skill.StateReady),
+		Version: textOrNull(h.Label), SHA256: textOrNull(h.Digest), Outdated: h.Outdated, CreatedAt: stampOf(h.CreatedAt), UpdatedAt: stampOf(h.UpdatedAt),
 	}
-	if in.Release != nil {
-		w.State, w.Version = string(skill.StateReady), textOrNull(in.Release.Manifest.Version)
-		w.Description = in.Release.Manifest.Description
+	if h.Plugin != nil && h.Plugin.Release == nil {
+		state, _ := f.deps.Skills.State(h.Plugin.Of)
+		w.State = string(state)
 	}
 	return w
 }
@@ -165,7 +165,7 @@ type pluginInput struct {
 
 type listSkillsInput struct {
 	httpx.PageQuery
-	Source string `query:"source" enum:"any,plugin,custom,anthropic,anthropic_example" default:"any" doc:"Only skills from there."`
+	Source string `query:"source" enum:"any,plugin,custom,anthropic,anthropic_example,agent" default:"any" doc:"Only skills from there."`
 	Search string `query:"search" maxLength:"200" doc:"Part of the name or the description."`
 }
 
@@ -180,7 +180,7 @@ type agentSkillsInput struct {
 type installSkillInput struct {
 	AgentID string `path:"agent_id" doc:"The agent's id."`
 	Body    struct {
-		SkillID string `json:"skill_id" minLength:"1" maxLength:"128" doc:"The id or the name of a skill of the catalogue."`
+		SkillID string `json:"skill_id" minLength:"1" maxLength:"128" doc:"The id or the name of a skill of the marketplace."`
 	}
 }
 
@@ -298,7 +298,7 @@ func (f *face) registerSkills() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "listSkills", Method: http.MethodGet, Path: "/v1/skills", Tag: "skills",
 		Summary: "List the skills that agents can be given", Permission: account.Skills,
-		Description: "Uploaded ones come first, newest first, then those that come with the server, then plugins by name.",
+		Description: "Uploaded ones come first, newest first, then those that come with the server, then plugins by name, then what agents have handed in.",
 	}, f.listSkills)
 
 	httpx.Register(f.Face, httpx.Op{
@@ -318,8 +318,17 @@ func (f *face) registerSkills() {
 		p, err := f.deps.Skills.Skill(ctx, httpx.Scope(ctx), in.SkillID)
 		switch {
 		case err == nil:
-		case missing != nil && fault.KindOf(err) == fault.NotFound:
-			return nil, missing
+		case fault.KindOf(err) == fault.NotFound:
+			o, oerr := f.deps.Market.Get(ctx, httpx.Scope(ctx), in.SkillID)
+			switch {
+			case oerr == nil:
+				return ok(showListedSkill(o.Listing)), nil
+			case fault.KindOf(oerr) != fault.NotFound:
+				return nil, oerr
+			case missing != nil:
+				return nil, missing
+			}
+			return nil, err
 		default:
 			return nil, err
 		}
@@ -334,7 +343,7 @@ func (f *face) registerSkills() {
 		if err != nil {
 			return nil, err
 		}
-		have, err := f.deps.Skills.Installed(ctx, httpx.Scope(ctx), agentID)
+		have, err := f.deps.Market.Installed(ctx, httpx.Scope(ctx), agentID)
 		if err != nil {
 			return nil, err
 		}
@@ -349,14 +358,15 @@ func (f *face) registerSkills() {
 		ID: "installAgentSkill", Method: http.MethodPost, Path: "/v1/agents/{agent_id}/skills", Tag: "skills", Status: http.StatusCreated,
 		Example: `{"skill_id":"calculator"}`,
 		Summary: "Give an agent a skill", Permission: account.Skills,
-		Description: "The release in force is pinned: an upgrade of the server does not change what the agent runs. Installing a skill that it " +
-			"has takes the release in force now.",
+		Statuses: []int{http.StatusConflict},
+		Description: "Of whatever kind. What is offered now is pinned: a later version or release does not change what the agent runs. Installing a " +
+			"skill that it has takes what is offered now. Instructions and structured skills are read by the tool read_skill.",
 	}, func(ctx context.Context, in *installSkillInput) (*output[installedWire], error) {
 		agentID, err := id.Parse[id.AgentKind](in.AgentID)
 		if err != nil {
 			return nil, err
 		}
-		made, err := f.deps.Skills.InstallOnAgent(ctx, httpx.Scope(ctx), agentID, in.Body.SkillID)
+		made, err := f.deps.Market.Install(ctx, httpx.Scope(ctx), agentID, in.Body.SkillID)
 		if err != nil {
 			return nil, err
 		}
@@ -371,7 +381,7 @@ func (f *face) registerSkills() {
 		if err != nil {
 			return nil, err
 		}
-		if err := f.deps.Skills.UninstallFromAgent(ctx, httpx.Scope(ctx), agentID, in.Skill); err != nil {
+		if err := f.deps.Market.Uninstall(ctx, httpx.Scope(ctx), agentID, in.Skill); err != nil {
 			return nil, err
 		}
 		return ok(httpx.Deleted{ID: in.Skill, Type: "installed_skill_deleted"}), nil

@@ -292,9 +292,10 @@ func (f *face) listSkills(ctx context.Context, in *listSkillsInput) (*output[htt
 			p, err := f.deps.Skills.Skills(ctx, sc, in.Search, r)
 			return pageAs(p, f.showSkill), err
 		}},
+		{"agent", func(r page.Request) (page.Page[skillWire], error) { return f.structuredPage(ctx, sc, in.Search, r) }},
 	}
 	from, cursor, found := strings.Cut(req.Cursor, ".")
-	if req.Cursor != "" && (!found || from != "custom" && from != "anthropic" && from != "plugin") {
+	if req.Cursor != "" && (!found || from != "custom" && from != "anthropic" && from != "plugin" && from != "agent") {
 		return nil, fault.Invalidf("cursor", "is not a cursor of this list")
 	}
 	size := req.Size()
@@ -305,7 +306,7 @@ func (f *face) listSkills(ctx context.Context, in *listSkillsInput) (*output[htt
 		return ok(out)
 	}
 	for _, part := range parts {
-		if in.Source != "any" && in.Source != part.source || part.source != "plugin" && f.deps.Library == nil {
+		if in.Source != "any" && in.Source != part.source || part.source == "agent" && f.deps.Market == nil || part.source != "plugin" && part.source != "agent" && f.deps.Library == nil {
 			continue
 		}
 		if from != "" && from != part.source {

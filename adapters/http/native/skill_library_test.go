@@ -29,18 +29,26 @@ func libraryFixture(t *testing.T) *fixture {
 // withLibrary adds skills of every kind.
 func withLibrary(f *fixture, d *Deps) {
 	f.provideSkills(d)
+	d.Library = f.library()
+	f.provideMarket(d, d.Library)
+}
+
+// library returns the library of instructions.
+func (f *fixture) library() *skill.Library {
+	f.t.Helper()
 	blobs, err := gocloud.Open(f.t.Context(), gocloud.Config{Dir: f.t.TempDir()})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { _ = blobs.Close() })
-	d.Library, err = skill.NewLibrary(skill.LibraryDeps{
+	l, err := skill.NewLibrary(skill.LibraryDeps{
 		TX: f.store, Clock: f.clock, IDs: id.NewGenerator(time.Now), Logger: slog.New(slog.DiscardHandler), Repository: f.store.Guides(), Blobs: blobs,
 		Plugins: f.store.Skills(),
 	})
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	return l
 }
 
 func skillDoc(name string) string {

@@ -94,6 +94,7 @@ func (f *fixture) provideSkills(d *Deps) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.provideMarket(d, f.library())
 }
 
 func skillFixture(t *testing.T) *fixture {

@@ -9,6 +9,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -36,6 +37,8 @@ type Deps struct {
 	Directory *agent.Directory
 	Destroyer Destroyer
 	Events    *telemetry.Service
+	Links     *account.Links
+	Market    *skill.Market
 	Usage     *usage.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
 	Ready func(context.Context) error
@@ -56,6 +59,10 @@ func New(deps Deps) (http.Handler, error) {
 		return nil, errors.New("valar: Deps.Destroyer is required")
 	case deps.Events == nil:
 		return nil, errors.New("valar: Deps.Events is required")
+	case deps.Links == nil:
+		return nil, errors.New("valar: Deps.Links is required")
+	case deps.Market == nil:
+		return nil, errors.New("valar: Deps.Market is required")
 	case deps.Usage == nil:
 		return nil, errors.New("valar: Deps.Usage is required")
 	case deps.Ready == nil:
@@ -76,6 +83,8 @@ func New(deps Deps) (http.Handler, error) {
 		Tags: []httpx.Tag{
 			{Name: "agents", Description: "The registry of agents."}, {Name: "events", Description: "What agents did and met, as they say."},
 			{Name: "usage", Description: "What models are used for, and what that costs."},
+			{Name: "skills", Description: "What agents hand in, its review, and the marketplace."},
+			{Name: "agent-links", Description: "Who looks after which agent."},
 			{Name: "health", Description: "Whether the server is well."},
 		},
 	})
@@ -86,6 +95,8 @@ func New(deps Deps) (http.Handler, error) {
 	f.registerAgents()
 	f.registerEvents()
 	f.registerUsage()
+	f.registerSkills()
+	f.registerAgentLinks()
 	f.registerHealth()
 	f.RegisterDocs()
 	if err := f.Build(); err != nil {

@@ -190,7 +190,7 @@ func (r *SubmissionRepo) Add(
 		err := db.QueryRowContext(ctx, `INSERT INTO skill_submissions AS s
 			(tenant_id, id, agent_id, key, last_number, head, head_status, head_at, created_at, updated_at) VALUES (?, ?, ?, ?, 1, 1, ?, ?, ?, ?)
 			ON CONFLICT (tenant_id, id) DO UPDATE SET last_number = s.last_number + 1, head = s.last_number + 1,
-			head_status = excluded.head_status, head_at = excluded.head_at, updated_at = excluded.updated_at RETURNING s.last_number`,
+			head_status = excluded.head_status, head_at = excluded.head_at, updated_at = excluded.updated_at RETURNING last_number`,
 			sc.Tenant, s.ID, s.Agent, s.Key, string(v.Status), at(v.CreatedAt), at(s.CreatedAt), at(v.CreatedAt)).Scan(&v.Number)
 		if err != nil {
 			return mapErr(err)
