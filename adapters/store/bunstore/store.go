@@ -44,6 +44,7 @@ type Store struct {
 	reader *bun.DB // Postgres: the one pool
 	writer *writer // SQLite only
 	temp   string  // folder to remove at Close, if any
+	slots  usageSlots
 	events func() *EventRepo
 
 	closeOnce sync.Once
@@ -185,6 +186,7 @@ type txState struct {
 	ended            atomic.Bool
 	commit, rollback []func()
 	counters         map[heldKey]heldState // see holds
+	slots            []takenSlot           // see usageSlots
 	conn             *sql.Conn             // Postgres: what tx runs on; nil for a transaction that only reads
 }
 
@@ -270,6 +272,7 @@ func (s *Store) tryPostgres(ctx context.Context, st *txState, fn func(context.Co
 		return mapErr(err)
 	}
 	defer c.Close() // gives the connection back to the pool
+	defer s.slots.free(st)
 	// A caller who goes away ends fn's statements, but not a commit that is on its way: nobody would know what became of it.
 	t, err := c.BeginTx(context.WithoutCancel(ctx), &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/id"

@@ -131,9 +131,11 @@ func sortedDays(deltas map[usageDay]usageDelta) []usageDay {
 }
 
 // usageDayValues lists deltas as tuples of values.
-func usageDayValues(sc account.Scope, keys []usageDay, deltas map[usageDay]usageDelta) (tuples string, args []any) {
+func usageDayValues(
+	sc account.Scope, keys []usageDay, deltas map[usageDay]usageDelta, slot func(usageDay) int,
+) (tuples string, args []any) {
 	for _, k := range keys {
-		args = append(args, sc.Tenant, k.day, k.agent.String(), k.model, k.provider, 0)
+		args = append(args, sc.Tenant, k.day, k.agent.String(), k.model, k.provider, slot(k))
 		for _, n := range deltas[k] {
 			args = append(args, n)
 		}
@@ -183,7 +185,12 @@ func (r *UsageRepo) insert(ctx context.Context, db bun.IDB, sc account.Scope, ro
 		deltas[k] = deltas[k].add(usageDeltaOf(u))
 	}
 	store := usageRowInto + strings.Join(slices.Repeat([]string{usageRowTuple}, len(rows)), ", ")
-	tuples, dayArgs := usageDayValues(sc, sortedDays(deltas), deltas)
+	tuples, dayArgs := usageDayValues(sc, sortedDays(deltas), deltas, func(k usageDay) int {
+		if !r.s.postgres() {
+			return 0
+		}
+		return r.s.slots.take(r.s.current(ctx), slotOf{sc.Tenant, k})
+	})
 	q := upsertDays(tuples) + usageIsLimited
 	if r.s.postgres() {
 		// One way to the database instead of two: every model call goes through here.
@@ -233,7 +240,7 @@ func (r *UsageRepo) Reprice(ctx context.Context, sc account.Scope, rows ...usage
 			return nil
 		}
 		for keys := range slices.Chunk(sortedDays(deltas), usageChunk) {
-			tuples, args := usageDayValues(sc, keys, deltas)
+			tuples, args := usageDayValues(sc, keys, deltas, func(usageDay) int { return 0 })
 			if _, err := unprepared(db).ExecContext(ctx, upsertDays(tuples), args...); err != nil {
 				return mapErr(err)
 			}
