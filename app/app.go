@@ -28,6 +28,7 @@ import (
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/task"
+	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/core/webhook"
@@ -81,18 +82,19 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 	}
 	a := &App{closers: &closers{}}
 	var hub *session.Hub
+	var tail *telemetry.Tail
 	a.fx = fx.New(
 		fx.WithLogger(func() fxevent.Logger { return quiet{cfg.Logger} }),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(cfg.DrainTimeout+stopGrace),
 		fx.Supply(cfg, o, a.closers),
 		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), webhookModule(), paymentModule(), reconciliationModule(), taskModule(), httpModule(), jobModule(),
 		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Cards, &a.Environments, &a.Evals, &a.Files, &a.Gate, &a.Integrations, &a.Knowledge,
-			&a.Library, &a.Links, &a.Market, &a.Memory, &a.Payments, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.Webhooks, &a.handler, &a.operator, &hub),
+			&a.Library, &a.Links, &a.Market, &a.Memory, &a.Payments, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.Webhooks, &a.handler, &a.operator, &hub, &tail),
 	)
 	if err := a.fx.Err(); err != nil {
 		return nil, errors.Join(rootCause(err), a.closers.close())
 	}
-	a.streams = func() { _ = hub.Stop(context.WithoutCancel(ctx)) }
+	a.streams = func() { _, _ = hub.Stop(context.WithoutCancel(ctx)), tail.Stop(context.WithoutCancel(ctx)) }
 
 	boot, err := a.Accounts.Bootstrap(ctx, cfg.APIKey, cfg.Plan)
 	if err != nil {

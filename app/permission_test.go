@@ -127,7 +127,7 @@ func TestPermissions(t *testing.T) {
 		}
 		// With ids that nobody has the call goes as far as the lookup, and changes nothing.
 		path := op.at(func(string) string { return "nothing" })
-		if path == op.Path && op.Method != "GET" && op.Body == "" {
+		if path == op.Path && (op.Method != "GET" && op.Body == "" || op.Stream) {
 			continue
 		}
 		var body any

@@ -264,6 +264,7 @@ func (w *world) body(t *testing.T, op operation) any {
 		"createSkill": skillBody(w.name), "uploadSkill": skillBody(w.name), "createSkillVersion": skillBody(w.name),
 		"installPlugin":   "not a program",
 		"exportTraces":    m{"resourceSpans": []m{}}, "exportLogs": m{"resourceLogs": []m{}},
+		"exportTraces":    m{"resourceSpans": []m{}}, "exportLogs": m{"resourceLogs": []m{}},
 		"ingestKnowledge": m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
 		"searchKnowledge": m{"agent_id": w.agent, "query": "the secret", "limit": 3},
 		"reportUsage":     m{"agent_id": w.agent, "model": "gpt-4o", "provider": "openai", "tokens_input": 10, "tokens_output": 3, "cost": "0.01"},

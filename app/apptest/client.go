@@ -26,6 +26,9 @@ type Client struct {
 	key string
 }
 
+// Key returns the API key that the client sends.
+func (c *Client) Key() string { return c.key }
+
 // In returns the client for a subtest.
 func (c *Client) In(tb testing.TB) *Client { return &Client{tb: tb, url: c.url, key: c.key} }
 
@@ -95,6 +98,13 @@ func (a Answer) Error() (code, message string, err error) {
 			return "", "", errors.New("the error envelope is not whole")
 		}
 		return flat.Code, flat.Message, nil
+	}
+	var rpc struct { // google.rpc.Status, of OTLP
+		Code    int
+		Message string
+	}
+	if json.Unmarshal(a.Body, &rpc) == nil && rpc.Code > 0 && rpc.Message != "" {
+		return NoCode, rpc.Message, nil
 	}
 	var e struct {
 		Type  string
@@ -225,7 +235,8 @@ func (c *Client) Install(integration, workspace string) string {
 
 // Event is a server-sent event.
 type Event struct {
-	Seq  int64 // its number in the log; 0 for one without
+	ID   string // where to go on from; "" for one without
+	Seq  int64  // its number in the log; 0 for one without
 	Type string
 	Data json.RawMessage
 }
@@ -279,9 +290,8 @@ func (e *Events) Next() (Event, bool) {
 		case "event":
 			ev.Type = value
 		case "id":
-			if ev.Seq, err = strconv.ParseInt(value, 10, 64); err != nil {
-				e.tb.Fatalf("%s: the id %q is not a number", e.what, value)
-			}
+			ev.ID = value
+			ev.Seq, _ = strconv.ParseInt(value, 10, 64)
 		case "data":
 			data = append(data, value)
 		case "":

@@ -63,7 +63,7 @@ func (f *face) registerOTLP() {
 	httpx.RegisterStream(f.Face, httpx.Op{
 		ID: "exportMetrics", Method: http.MethodPost, Path: "/v1/otlp/v1/metrics", Tag: "telemetry", Upload: otlp.Protobuf.ContentType(),
 		Summary: "Refuse metrics from an OpenTelemetry exporter", Permission: account.TelemetryWrite, Fail: failOTLP, FailAs: reflect.TypeFor[rpcStatus](),
-		MaxBody: otlp.MaxBody, Description: "Metrics are not taken: always 404, so that an exporter says so. Tokens and costs come from spans.",
+		MaxBody: otlp.MaxBody, Hidden: true, Description: "Metrics are not taken: always 404, so that an exporter says so. Tokens and costs come from spans.",
 	}, func(context.Context, *struct{}) (httpx.Stream, error) { return nil, errNoMetrics })
 }
 
