@@ -36,9 +36,9 @@ type joining struct {
 }
 
 func newEventJoiner(s *Store) *eventJoiner {
-	most := 1 // SQLite's writer is alone
+	most := 2 // SQLite's writer is alone, but while one is answered the other writes
 	if s.postgres() {
-		most = 2 // one is built while the other is synced
+		most = 4 // some are built while others are synced
 	}
 	return &eventJoiner{s: s, most: most}
 }
@@ -123,7 +123,7 @@ func (j *eventJoiner) take(leader *joining) []*joining {
 
 // write stores what the leader and others wait for, and passes the turn on.
 func (j *eventJoiner) write(ctx context.Context, leader *joining) {
-	group := j.take(leader)
+	var group []*joining
 	err := errors.New("bunstore: the transaction did not come to its end")
 	defer func() { // also when storing panics
 		for _, m := range group {
@@ -136,24 +136,33 @@ func (j *eventJoiner) write(ctx context.Context, leader *joining) {
 		j.pass()
 		j.mu.Unlock()
 	}()
-	if len(group) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), joinedTime)
 	defer cancel()
-	err = j.store(ctx, group)
-	if err == nil || len(group) == 1 || errors.Is(err, errLost) || errors.Is(err, errBusy) {
+	begun := false
+	err = j.s.Do(ctx, func(ctx context.Context) error {
+		if !begun { // as late as possible: on SQLite the transaction has waited for its turn
+			group, begun = j.take(leader), true
+		}
+		if len(group) == 0 {
+			return nil
+		}
+		return j.s.insertEvents(ctx, batchesOf(group))
+	})
+	if !begun && j.leave(leader) {
+		group = []*joining{leader}
+	}
+	if err == nil || len(group) <= 1 || errors.Is(err, errLost) || errors.Is(err, errBusy) {
 		return
 	}
-	for _, m := range group {
-		m.done <- j.store(ctx, []*joining{m})
+	for i, m := range group {
+		m.done <- j.s.Do(ctx, func(ctx context.Context) error { return j.s.insertEvents(ctx, batchesOf(group[i:i+1])) })
 	}
 }
 
-func (j *eventJoiner) store(ctx context.Context, group []*joining) error {
+func batchesOf(group []*joining) [][]telemetry.Event {
 	batches := make([][]telemetry.Event, len(group))
 	for i, m := range group {
 		batches[i] = m.events
 	}
-	return j.s.Do(ctx, func(ctx context.Context) error { return j.s.insertEvents(ctx, batches) })
+	return batches
 }
