@@ -32,7 +32,7 @@ func (s *Service) Skill(ctx context.Context, _ account.Scope, ref string) (Plugi
 // InstallOnAgent gives a skill of the catalogue, by its name or id, to an agent and pins the release in force. An agent that
 // has the skill already gets the release in force now. A turn that is under way is not changed by it.
 //
-// Returns ErrSkillNotFound, a fault.NotFound for the agent, or ErrLimit.
+// Returns ErrSkillNotFound, a fault.NotFound for the agent, ErrLimit, or ErrQuarantined.
 func (s *Service) InstallOnAgent(ctx context.Context, sc account.Scope, agent id.Agent, ref string) (Installed, error) {
 	if err := s.Agents.Exists(ctx, sc, agent); err != nil {
 		return Installed{}, err
@@ -53,6 +53,9 @@ func (s *Service) InstallOnAgent(ctx context.Context, sc account.Scope, agent id
 		}
 		if p.Release != nil {
 			in.Digest = p.Release.Digest()
+			if err := s.Ward.check(ctx, sc, in.Digest); err != nil {
+				return err
+			}
 		}
 		if in, err = s.Installations.Save(ctx, sc, in); err != nil {
 			return err
@@ -136,6 +139,14 @@ func (s *Service) Tools(ctx context.Context, sc account.Scope, agent id.Agent) (
 	if err != nil {
 		return nil, err
 	}
+	digests := make([]string, 0, len(have))
+	for _, in := range have {
+		digests = append(digests, in.Digest)
+	}
+	held, err := s.Ward.Held(ctx, sc, digests)
+	if err != nil {
+		return nil, err
+	}
 	tools := make([]tool.Tool, 0, len(have))
 	for _, in := range have {
 		switch {
@@ -148,16 +159,20 @@ func (s *Service) Tools(ctx context.Context, sc account.Scope, agent id.Agent) (
 				continue
 			}
 			m := in.Release.Manifest
-			tools = append(tools, guarded{s, in.Plugin(), s.Launcher.Tool(s.binary(m.Name, m.Digest, m.Size), m)})
+			if held[in.Digest] {
+				continue
+			}
+			tools = append(tools, guarded{s, in.Plugin(), m.Digest, s.Launcher.Tool(s.binary(m.Name, m.Digest, m.Size), m)})
 		}
 	}
 	return tools, nil
 }
 
-// guarded asks the registry before each call, so that disabling a plugin reaches turns that hold its tool already.
+// guarded asks the registry and the ward before each call, so that disabling a plugin and a quarantine reach turns that hold its tool already.
 type guarded struct {
 	s      *Service
 	plugin id.Plugin
+	digest string
 	tool.Tool
 }
 
@@ -171,7 +186,23 @@ func (g guarded) Call(ctx context.Context, call tool.Call) (tool.Result, error) 
 	if !p.Enabled {
 		return tool.Result{}, tool.ErrUnavailable.Withf("the skill %q is disabled", p.Name)
 	}
+	if err := g.s.admit(ctx, p, g.digest, call); errors.Is(err, ErrQuarantined) {
+		return tool.Result{}, tool.ErrUnavailable.Withf("the skill %q is in quarantine", p.Name).Wrap(err)
+	} else if err != nil {
+		return tool.Result{}, err
+	}
 	return g.Tool.Call(ctx, call)
+}
+
+// admit lets a plugin be called, or returns ErrQuarantined.
+func (s *Service) admit(ctx context.Context, p Plugin, digest string, call tool.Call) error {
+	tenant, err := id.Parse[id.TenantKind](call.TenantID)
+	if err != nil || s.Ward == nil {
+		return nil // a call of the operator's own, on nobody's behalf
+	}
+	session, _ := id.Parse[id.SessionKind](call.SessionID) // zero outside of one
+	agent, _ := id.Parse[id.AgentKind](call.AgentID)
+	return s.Ward.Admit(ctx, account.System(tenant), Use{Session: session, Agent: agent, Skill: p.Skill(), Digest: digest, Manner: UseCalled})
 }
 
 // pending is a shipped skill before its binary exists.

@@ -58,6 +58,8 @@ var (
 	// ErrAcceptRisk is returned when an administrator approves such a version without saying so.
 	ErrAcceptRisk = fault.New(fault.Conflict, "skill_risk_not_accepted",
 		"the security scan calls the skill malicious; approve it with accept_risk and a reason")
-	// ErrQuarantined is returned when what is in quarantine is to be approved or installed.
+	// ErrQuarantined is returned when what is in quarantine is to be handed in, uploaded, approved, installed or used.
 	ErrQuarantined = fault.New(fault.Conflict, "skill_quarantined", "the skill is in quarantine")
+	// ErrNotQuarantined is returned when a hold is to be released that is not there.
+	ErrNotQuarantined = fault.New(fault.NotFound, "skill_not_quarantined", "the skill is not in quarantine")
 )

@@ -206,6 +206,11 @@ func (m *Market) ingest(
 			}
 			continue
 		}
+		if held, err := m.held(ctx, sc, v.Digest); err != nil {
+			return nil, err
+		} else if held {
+			return nil, ErrQuarantined.Withf("the content of skills[%d], %s, is in quarantine", i, v.Digest)
+		}
 		s := Submission{ID: id.New[id.SkillKind](m.d.IDs), Tenant: sc.Tenant, Agent: agent, Key: v.Content.Key, CreatedAt: now}
 		if was != nil {
 			s = *was

@@ -218,7 +218,7 @@ func (m *Market) others(ctx context.Context, sc account.Scope, pins []Installati
 			continue
 		}
 		if held[in.Digest] {
-			h.Problem = "it is in quarantine"
+			h.Problem = problemHeld
 		}
 		out = append(out, h)
 	}
@@ -298,6 +298,6 @@ func (h Held) attached() Attached {
 		ID: h.Version, Number: h.Structured.Number, Name: h.Name, Description: h.Description, Directory: h.Name, CreatedAt: h.Structured.CreatedAt,
 		Files: []File{{Path: SkillDoc, Size: int64(len(text)), Digest: sha256.Sum256(text)}},
 	}
-	a.content = map[string][]byte{SkillDoc: text}
+	a.content, a.pinned = map[string][]byte{SkillDoc: text}, h.Digest
 	return a
 }

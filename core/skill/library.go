@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/skill/scan"
 	"github.com/bureau-agents/bureau/ports/blob"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -61,7 +62,12 @@ type GuideVersion struct {
 	Description string
 	Directory   string // the folder that it was uploaded in; Name when there was none
 	Files       []File // by path
-	CreatedAt   time.Time
+	// Scan is what the security scan found at the upload; nil for what comes with the server.
+	Scan *scan.Report
+	// Withheld keeps a version that the scan calls malicious from the marketplace, until an administrator accepts it. The tenant's own agents may use it by
+	// their configurations all the same.
+	Withheld  bool
+	CreatedAt time.Time
 }
 
 // Ref is how the version is named: its id, and its number for guides that come with the server.
@@ -118,21 +124,31 @@ type GuideRepository interface {
 	Delete(ctx context.Context, sc account.Scope, guide id.Skill, version id.SkillVersion) ([]GuideVersion, error)
 }
 
+// GuideAcceptor keeps which versions were accepted after all. It joins the transaction in ctx.
+type GuideAcceptor interface {
+	// Accept ends that a version is Withheld. It returns ErrVersionNotFound.
+	Accept(ctx context.Context, sc account.Scope, guide id.Skill, version id.SkillVersion) error
+}
+
 // ListGuides asks for a page of guides.
 type ListGuides struct {
 	page.Request
 	Search string // part of the display name, the handle, or the newest version's name or description, in any case; "" is all
 }
 
-// LibraryDeps are what a Library works with. All but Plugins are required.
+// LibraryDeps are what a Library works with. All are required but those that say otherwise.
 type LibraryDeps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
 	IDs        id.Generator
 	Logger     *slog.Logger
 	Repository GuideRepository
+	Acceptor   GuideAcceptor // nil: nothing that is withheld can be accepted
 	Blobs      blob.Store
-	Plugins    Repository // whose names guides may not take as handles; nil: there are none
+	Plugins    Repository     // whose names guides may not take as handles; nil: there are none
+	Ward       *Ward          // nil: nothing is in quarantine
+	Holds      HoldRepository // of blocked digests of single files; nil: there are none
+	Audit      Auditor        // nil: nobody is told
 }
 
 // Library keeps skills made of instructions: those that come with the server and those of tenants. It is safe for concurrent use.
@@ -278,11 +294,20 @@ func (l *Library) store(
 	if description != "" {
 		v.Description = description
 	}
+	if err := l.d.Ward.check(ctx, sc, v.Digest()); err != nil { // before anything is stored
+		return GuideVersion{}, err
+	}
+	if err := l.inspect(ctx, sc, &v, b); err != nil {
+		return GuideVersion{}, err
+	}
 	err := l.put(ctx, sc, v, b)
 	if err == nil {
 		made := v
 		err = l.d.TX.Do(ctx, func(ctx context.Context) error {
-			var err error
+			err := l.d.Ward.check(ctx, sc, v.Digest())
+			if err != nil {
+				return err
+			}
 			made, err = write(ctx, v)
 			return err
 		})

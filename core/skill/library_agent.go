@@ -83,6 +83,7 @@ type Attached struct {
 	Problem string // why it cannot be used; "" when it can
 
 	content map[string][]byte // of what has no stored files, by path
+	pinned  string            // the digest of what content was made of; "" is that of Version
 }
 
 // Attach looks up the guides of an agent. One that was deleted has a Problem, and the
@@ -113,7 +114,7 @@ func (l *Library) Attach(ctx context.Context, sc account.Scope, refs []Ref) ([]A
 		taken[a.Name] = true
 		out = append(out, a)
 	}
-	return out, nil
+	return out, l.holdBack(ctx, sc, out)
 }
 
 // Prompt tells a model of the guides of its agent: their names and what they are for. dir is the folder of its sandbox that they are
@@ -226,6 +227,14 @@ func (t readTool) Call(ctx context.Context, call tool.Call) (tool.Result, error)
 			continue
 		case a.Problem != "":
 			return refused("the skill %q is not available: %s", a.Name, a.Problem)
+		}
+		// The names are unknown outside of sessions; the content is asked for all the same.
+		session, _ := id.Parse[id.SessionKind](call.SessionID)
+		agent, _ := id.Parse[id.AgentKind](call.AgentID)
+		if err := t.l.Admit(ctx, t.sc, a, session, agent, UseRead); errors.Is(err, ErrQuarantined) {
+			return refused("the skill %q is not available: %s", a.Name, problemHeld)
+		} else if err != nil {
+			return tool.Result{}, err
 		}
 		return t.read(ctx, a, strings.TrimPrefix(in.File, a.Name+"/"))
 	}

@@ -74,17 +74,25 @@ type Offer struct {
 
 // Browse lists what the marketplace offers.
 func (m *Market) Browse(ctx context.Context, sc account.Scope, req ListingRequest) (page.Page[Listing], error) {
-	return m.d.Listings.Listings(ctx, sc, req, m.builtins())
+	builtins, err := m.builtins(ctx, sc)
+	if err != nil {
+		return page.Page[Listing]{}, err
+	}
+	return m.d.Listings.Listings(ctx, sc, req, builtins)
 }
 
-// builtins are the listings of the guides that come with the server.
-func (m *Market) builtins() []Listing {
-	all := m.d.Library.Builtin("")
-	out := make([]Listing, len(all))
-	for i, g := range all {
-		out[i] = guideListing(g)
+// builtins are the listings of the guides that come with the server, but for those in quarantine.
+func (m *Market) builtins(ctx context.Context, sc account.Scope) ([]Listing, error) {
+	var out []Listing
+	for _, g := range m.d.Library.Builtin("") {
+		l := guideListing(g)
+		if held, err := m.held(ctx, sc, l.Digest); err != nil {
+			return nil, err
+		} else if !held {
+			out = append(out, l)
+		}
 	}
-	return out
+	return out, nil
 }
 
 func guideListing(g Guide) Listing {

@@ -39,6 +39,7 @@ type Deps struct {
 	Agents        Agents
 	Shipped       Shipped // nil: nothing is shipped
 	Audit         Auditor // nil: nobody is told
+	Ward          *Ward   // nil: nothing is in quarantine
 }
 
 // Agents is what this context asks about agents.
@@ -194,7 +195,11 @@ func (s *Service) register(ctx context.Context, in installation, size int64) (Pl
 	err = s.TX.Do(ctx, func(ctx context.Context) error {
 		now := clock.Stored(s.Clock.Now())
 		rel := Release{Manifest: m, Signed: signed, Signature: sig, CreatedAt: now}
-		var err error
+		// Those of single tenants do not bind the operator.
+		err := s.Ward.check(ctx, account.Scope{}, m.Digest)
+		if err != nil {
+			return err
+		}
 		p, err = s.Repository.ByName(ctx, m.Name)
 		switch {
 		case errors.Is(err, ErrNotFound):

@@ -58,7 +58,7 @@ var spellings = map[string]func(string) string{
 	"budget_id":   spell[id.BudgetKind],
 	"decision_id": spell[id.DecisionKind], "delivery_id": spell[id.AttemptKind], "from_agent_id": spell[id.AgentKind],
 	"hold_id": spell[id.HoldKind], "payment_id": spell[id.PaymentKind], "policy_id": spell[id.PolicyKind], "run_id": spell[id.RunKind],
-	"session_id": spell[id.SessionKind], "swarm_id": spell[id.SwarmKind], "tenant_id": spell[id.TenantKind],
+	"session_id": spell[id.SessionKind], "skill_id": spell[id.SkillKind], "swarm_id": spell[id.SwarmKind], "tenant_id": spell[id.TenantKind],
 	"to_agent_id": spell[id.AgentKind], "tool_use_id": spell[id.EventKind], "transaction_id": spell[id.LedgerEntryKind],
 	"wallet_id": spell[id.WalletKind], "webhook_id": spell[id.WebhookKind],
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/skill/scan"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
 )
@@ -20,14 +21,17 @@ import (
 // GuideRepo keeps skills made of instructions.
 type GuideRepo struct{ s *Store }
 
-var _ skill.GuideRepository = (*GuideRepo)(nil)
+var (
+	_ skill.GuideRepository = (*GuideRepo)(nil)
+	_ skill.GuideAcceptor   = (*GuideRepo)(nil)
+)
 
 // Guides returns the repository of skills made of instructions.
 func (s *Store) Guides() *GuideRepo { return &GuideRepo{s} }
 
 const (
 	guideColumns   = "g.id, g.handle, g.display_name, g.created_at, g.updated_at"
-	versionColumn  = "v.id, v.number, v.name, v.description, v.directory, v.files, v.created_at"
+	versionColumn  = "v.id, v.number, v.name, v.description, v.directory, v.files, v.scan, v.withheld, v.created_at"
 	guideTables    = " FROM skill_guides AS g LEFT JOIN skill_guide_versions AS v ON v.tenant_id = g.tenant_id AND v.guide_id = g.id AND v.number = g.latest"
 	guideVersionAs = " FROM skill_guide_versions AS v"
 )
@@ -44,11 +48,13 @@ type guideVersionRow struct {
 	id                                  id.SkillVersion
 	number                              sql.NullInt64
 	name, description, directory, files sql.NullString
+	scan                                sql.NullString
+	withheld                            sql.NullBool
 	created                             stamp
 }
 
 func (r *guideVersionRow) fields() []any {
-	return []any{&r.id, &r.number, &r.name, &r.description, &r.directory, &r.files, &r.created}
+	return []any{&r.id, &r.number, &r.name, &r.description, &r.directory, &r.files, &r.scan, &r.withheld, &r.created}
 }
 
 func (r *guideVersionRow) entity() (*skill.GuideVersion, error) {
@@ -57,7 +63,14 @@ func (r *guideVersionRow) entity() (*skill.GuideVersion, error) {
 	}
 	v := &skill.GuideVersion{
 		ID: r.id, Number: int(r.number.Int64), Name: r.name.String, Description: r.description.String, Directory: r.directory.String,
-		CreatedAt: r.created.Time(),
+		Withheld: r.withheld.Bool, CreatedAt: r.created.Time(),
+	}
+	if r.scan.Valid {
+		report, err := scan.Parse([]byte(r.scan.String))
+		if err != nil {
+			return nil, err
+		}
+		v.Scan = &report
 	}
 	var files []guideFileRow
 	if err := json.Unmarshal([]byte(r.files.String), &files); err != nil {
@@ -121,6 +134,14 @@ func (r *GuideRepo) AddVersion(ctx context.Context, sc account.Scope, guide id.S
 	if err != nil {
 		return skill.GuideVersion{}, fmt.Errorf("bunstore: %w", err)
 	}
+	var report sql.NullString
+	if v.Scan != nil {
+		text, err := v.Scan.Encode()
+		if err != nil {
+			return skill.GuideVersion{}, err
+		}
+		report = sql.NullString{String: string(text), Valid: true}
+	}
 	err = r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		var last int
 		var name string
@@ -134,8 +155,9 @@ func (r *GuideRepo) AddVersion(ctx context.Context, sc account.Scope, guide id.S
 		}
 		v.Number = last + 1
 		_, err = db.ExecContext(ctx, `INSERT INTO skill_guide_versions
-			(tenant_id, guide_id, number, id, name, description, directory, files, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			sc.Tenant, guide, v.Number, v.ID, v.Name, v.Description, v.Directory, string(files), at(v.CreatedAt))
+			(tenant_id, guide_id, number, id, name, description, directory, files, digest, scan, withheld, created_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			sc.Tenant, guide, v.Number, v.ID, v.Name, v.Description, v.Directory, string(files), v.Digest(), report, v.Withheld, at(v.CreatedAt))
 		if err != nil {
 			return mapErr(err)
 		}
@@ -322,4 +344,18 @@ func (r *GuideRepo) Delete(ctx context.Context, sc account.Scope, guide id.Skill
 		return nil, err
 	}
 	return gone, nil
+}
+
+// Accept implements skill.GuideAcceptor.
+func (r *GuideRepo) Accept(ctx context.Context, sc account.Scope, guide id.Skill, version id.SkillVersion) error {
+	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
+		res, err := db.ExecContext(ctx, "UPDATE skill_guide_versions SET withheld = ? WHERE tenant_id = ? AND guide_id = ? AND id = ?",
+			false, sc.Tenant, guide, version)
+		if n, err := affected(res, err); err != nil {
+			return err
+		} else if n == 0 {
+			return skill.ErrVersionNotFound
+		}
+		return nil
+	})
 }

@@ -32,7 +32,7 @@ const (
 		CAST(v.number AS TEXT) AS label, '' AS digest, v.files AS extra, g.updated_at AS listed_at
 		FROM skill_guides AS g
 		JOIN skill_guide_versions AS v ON v.tenant_id = g.tenant_id AND v.guide_id = g.id AND v.number = g.latest
-		WHERE g.tenant_id = ?`
+		WHERE g.tenant_id = ? AND NOT v.withheld`
 
 	listedPlugins = `SELECT p.id AS id, 'plugin' AS kind, p.name AS handle, CAST(NULL AS uuid) AS agent_id, CAST(NULL AS uuid) AS version_id, p.name AS key, p.name AS name,
 		p.description AS summary, '` + skill.CategoryPlugin + `' AS category, '' AS label, coalesce(p.digest, '') AS digest,
@@ -74,6 +74,7 @@ func (r *SubmissionRepo) listed(sc account.Scope, req skill.ListingRequest, buil
 	}
 	if wanted(skill.ContentStructured, "") {
 		w := found(newWhere(listedStructured, sc.Tenant), "s.search_key")
+		w.and(notHeld("v.digest"), sc.Tenant)
 		if category != "" {
 			w.and("s.category_key = ?", category)
 		}
@@ -83,7 +84,9 @@ func (r *SubmissionRepo) listed(sc account.Scope, req skill.ListingRequest, buil
 		u.add(w)
 	}
 	if wanted(skill.ContentInstructions, skill.CategoryInstructions) {
-		u.add(found(newWhere(listedGuides, sc.Tenant), "g.search_key"))
+		w := found(newWhere(listedGuides, sc.Tenant), "g.search_key")
+		w.and(notHeld("v.digest"), sc.Tenant)
+		u.add(w)
 		for _, b := range builtin {
 			if strings.Contains(nameKey(b.Name+"\n"+b.Key+"\n"+b.Summary), search) {
 				u.add(r.builtin(b))
@@ -91,7 +94,9 @@ func (r *SubmissionRepo) listed(sc account.Scope, req skill.ListingRequest, buil
 		}
 	}
 	if wanted(skill.ContentPlugin, skill.CategoryPlugin) {
-		u.add(found(newWhere(listedPlugins, true, false), "p.search_key"))
+		w := found(newWhere(listedPlugins, true, false), "p.search_key")
+		w.and(notHeld("p.digest"), sc.Tenant)
+		u.add(w)
 	}
 	return u
 }
@@ -216,12 +221,14 @@ func listingPlace(cursor string, byInstalls bool) (string, []any, error) {
 func (r *SubmissionRepo) Listing(ctx context.Context, sc account.Scope, of id.Skill) (skill.Listing, error) {
 	u := &union{}
 	for _, p := range []struct {
-		part, column string
-		args         []any
+		part, column, digest string
+		args                 []any
 	}{
-		{listedStructured, "s.id", []any{sc.Tenant}}, {listedGuides, "g.id", []any{sc.Tenant}}, {listedPlugins, "p.id", []any{true, false}},
+		{listedStructured, "s.id", "v.digest", []any{sc.Tenant}}, {listedGuides, "g.id", "v.digest", []any{sc.Tenant}},
+		{listedPlugins, "p.id", "p.digest", []any{true, false}},
 	} {
 		w := newWhere(p.part, p.args...)
+		w.and(notHeld(p.digest), sc.Tenant)
 		w.and(p.column+" = ?", of)
 		u.add(w)
 	}
