@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -12,7 +13,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/app/apptest"
@@ -84,6 +87,33 @@ func TestGoSDK(t *testing.T) {
 		return c
 	}
 	client := connect(s.BootstrapKey())
+	t.Run("lost answers", func(t *testing.T) {
+		t.Parallel()
+		lossy := &forgetful{}
+		c, err := valar.New(valar.Config{BaseURL: s.URL + "/compat/valar", APIKey: s.BootstrapKey(), HTTPClient: &http.Client{Transport: lossy}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		driveThroughLosses(t, c)
+		if n := lossy.n.Load(); n != 10 {
+			t.Errorf("%d requests", n)
+		}
+	})
+	t.Run("rates", func(t *testing.T) {
+		t.Parallel()
+		scale := 0.02 // two requests a minute
+		slow := apptest.Start(t, apptest.Config{Change: func(c *app.Config) { c.RateLimitScale = &scale }})
+		c, err := valar.New(valar.Config{BaseURL: slow.URL + "/compat/valar", APIKey: slow.BootstrapKey(), MaxRetries: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			_, err = c.ListAgents(t.Context(), valar.AgentFilter{})
+		}
+		if e := refused(t, http.StatusTooManyRequests, err); e.RetryAfter <= 0 || e.RetryAfter > time.Minute {
+			t.Errorf("try again after %v", e.RetryAfter)
+		}
+	})
 	steps := []struct {
 		name string
 		run  func(*testing.T, *valar.Client)
@@ -140,6 +170,34 @@ func refused(t *testing.T, status int, err error) *valar.Error {
 		t.Fatalf("got %v, want a refusal with %d", err, status)
 	}
 	return e
+}
+
+// forgetful loses the answer to every other request.
+type forgetful struct{ n atomic.Int32 }
+
+func (f *forgetful) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil && f.n.Add(1)%2 == 1 {
+		res.Body.Close()
+		return nil, io.ErrUnexpectedEOF
+	}
+	return res, err
+}
+
+func driveThroughLosses(t *testing.T, c *valar.Client) {
+	ctx, agent := t.Context(), register(t, c, "")
+	must[valar.Event](t)(c.LogEvent(ctx, valar.NewEvent{AgentID: agent.ID, EventType: "once"}))
+	b := c.NewBatcher(valar.BatcherConfig{})
+	b.Log(valar.NewEvent{AgentID: agent.ID, EventType: "once"})
+	if err := b.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if page := must[valar.Page[valar.Event]](t)(c.ListEvents(ctx, valar.EventFilter{AgentID: agent.ID})); page.Total != 2 {
+		t.Errorf("%d events stored", page.Total)
+	}
+	if err := c.DeleteAgent(ctx, agent.ID); err != nil {
+		t.Error(err)
+	}
 }
 
 func driveAgents(t *testing.T, c *valar.Client) {

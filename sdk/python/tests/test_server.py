@@ -9,6 +9,7 @@ import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import httpx
 import pytest
 
 import sdk
@@ -152,6 +153,36 @@ async def test_sending_again_stores_once(path):
         first, again = [await client._request("POST", path, json=body, idempotency_key=f"{path} {agent.id}") for _ in range(2)]
         assert first == again
         assert (await client.list_events(agent_id=agent.id)).total == 1
+
+
+class Forgetful(httpx.AsyncHTTPTransport):
+    """Loses the answer to every other request."""
+
+    lost = 0
+
+    async def handle_async_request(self, request):
+        response = await super().handle_async_request(request)
+        self.lost += 1
+        if self.lost % 2:
+            await response.aread()
+            await response.aclose()
+            raise httpx.ReadError("the answer was lost", request=request)
+        return response
+
+
+async def test_answers_that_are_lost(pauses):
+    transport = Forgetful()
+    async with connect(transport=transport) as client:
+        agent = await client.register_agent(name())
+        await client.log_event(agent.id, "once")
+        await client.log_events_batch([{"agent_id": agent.id, "event_type": "once"}] * 2)
+        client.log_event_fire_and_forget(agent.id, "once")
+        await client.flush()
+        assert (await client.list_events(agent_id=agent.id)).total == 4
+        await client.report_usage(agent.id, model="nobody-knows-it", tokens_input=1)
+        assert (await client.list_usage(agent_id=agent.id)).total == 1
+        await client.delete_agent(agent.id)
+    assert transport.lost == 16 and len(pauses) == 8
 
 
 async def test_fire_and_forget():
