@@ -45,7 +45,7 @@ func coreModule() fx.Option {
 			provideAudit, provideAccounts, provideAgents, provideDirectory, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
 			provideEnvironments, provideEvals, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
-		sandboxModule(), memoryModule(), swarmModule(), marketModule(), reportsModule(), spansModule(), budgetsModule(),
+		sandboxModule(), memoryModule(), swarmModule(), marketModule(), reportsModule(), spansModule(), budgetsModule(), quarantineModule(), pricesModule(),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
 			background(lc, func(ctx context.Context) { _ = accounts.Run(ctx) })
 			background(lc, trail.Run)
@@ -134,9 +134,11 @@ func provideWallets(
 	}, wallet.Config{LowBalance: cfg.LowBalance})
 }
 
-func provideUsage(b base, s *bunstore.Store, o owners, budgets *usage.Budgets) (*usage.Service, error) {
+func provideUsage(
+	b base, s *bunstore.Store, o owners, budgets *usage.Budgets, prices *usage.PriceBook,
+) (*usage.Service, error) {
 	return usage.NewService(usage.Deps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Usage(), Agents: o, Budgets: budgets,
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Usage(), Agents: o, Budgets: budgets, Lists: prices,
 	})
 }
 
@@ -329,8 +331,12 @@ func (m meter) Price(ctx context.Context, sc account.Scope, provider, name strin
 }
 
 func (m meter) Record(ctx context.Context, sc account.Scope, c run.Call) error {
+	var failed int64
+	if c.Failed {
+		failed = 1
+	}
 	_, err := m.usage.Record(ctx, sc, usage.Row{
-		Agent: c.Agent, Session: c.Session, Turn: c.Turn, Act: c.Act, Model: c.Model, Provider: c.Provider, Usage: c.Usage, Calls: 1,
+		Agent: c.Agent, Session: c.Session, Turn: c.Turn, Act: c.Act, Model: c.Model, Provider: c.Provider, Usage: c.Usage, Calls: 1, Errors: failed,
 		Latency: c.Latency, CreatedAt: c.At, Priced: true, Cost: c.Quote.Cost, Price: c.Quote.Price, PriceID: c.Quote.PriceID,
 		Flags: c.Quote.Flags,
 	})
@@ -348,6 +354,7 @@ type skillParts struct {
 	Shipped  skill.Shipped
 	Owners   owners
 	Trail    *audit.Service
+	Ward     *skill.Ward
 }
 
 func provideSkills(b base, p skillParts) (*skill.Service, error) {

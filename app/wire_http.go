@@ -85,6 +85,8 @@ type httpParts struct {
 	Swarms       *swarm.Service
 	Tail         *telemetry.Tail
 	Tasks        *task.Service
+	Prices       *usage.PriceBook
+	Rerater      *usage.Rerater
 	Usage        *usage.Service
 	Wallets      *wallet.Service
 	Webhooks     *webhook.Service
@@ -104,7 +106,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 		Settings: settings,
 		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
 		Agents: p.Agents, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
-		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Usage: p.Usage, Wallets: p.Wallets,
+		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Prices: p.Prices, Rerater: p.Rerater, Usage: p.Usage, Wallets: p.Wallets,
 		Webhooks: p.Webhooks,
 	}, native.Config{Mount: mounted})
 	if err != nil {

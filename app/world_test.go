@@ -24,7 +24,7 @@ type world struct {
 	api  *apptest.Client // with an admin key of the tenant
 	llm  *apptest.Models // that model cards reach
 
-	webhook, delivery, notice, budget string
+	webhook, delivery, notice, budget, price, rerate string
 
 	event, tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
 }
@@ -84,6 +84,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.hold = w.holds(t, s)
 	w.event = create("/v1/events", m{"agent_id": w.agent, "event_type": name, "trace_id": name})
 	w.usage = create("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
+	w.prices(t, create)
 	w.environment = create("/v1/environments", w.environmentBody())
 	w.file = create("/v1/files", w.fileBody())
 	w.eval = create("/v1/evals", w.evalBody())
@@ -153,7 +154,7 @@ func (w *world) ids() map[string]string {
 		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm,
 		"event_id": w.event, "parent_event_id": w.event,
 		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
-		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice, "budget_id": w.budget,
+		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice, "budget_id": w.budget, "price_id": w.price, "rerate_id": w.rerate,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "payment_id": w.payment, "hold_id": w.hold,
 		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
 	})
@@ -264,10 +265,13 @@ func (w *world) body(t *testing.T, op operation) any {
 		"createSkill": skillBody(w.name), "uploadSkill": skillBody(w.name), "createSkillVersion": skillBody(w.name),
 		"installPlugin":   "not a program",
 		"exportTraces":    m{"resourceSpans": []m{}}, "exportLogs": m{"resourceLogs": []m{}},
-		"exportTraces":    m{"resourceSpans": []m{}}, "exportLogs": m{"resourceLogs": []m{}},
 		"ingestKnowledge": m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
 		"searchKnowledge": m{"agent_id": w.agent, "query": "the secret", "limit": 3},
 		"reportUsage":     m{"agent_id": w.agent, "model": "gpt-4o", "provider": "openai", "tokens_input": 10, "tokens_output": 3, "cost": "0.01"},
+		"reportUsages": m{"reports": []m{{
+			"agent_id": w.agent, "model": w.name, "tokens_input": 10, "service_tier": "batch", "modifiers": []string{"eu"}, "used_at": "2026-01-01T00:00:00Z",
+		}}},
+		"setPrices": m{"prices": []m{w.priceBody()}}, "rerateUsage": m{"since": "2026-01-01T00:00:00Z", "agent_id": w.agent, "provider": w.name},
 		"createSession": m{
 			"agent":          m{"type": "agent_with_overrides", "id": w.agent, "version": 1, "model": m{"id": "offline"}, "system": w.name, "skills": []m{}},
 			"environment_id": w.environment, "vault_ids": []string{w.vault}, "title": w.name, "metadata": m{"of": w.name}, "initial_events": []m{say},

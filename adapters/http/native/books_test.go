@@ -6,12 +6,15 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/account/accounttest"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/reconciliation"
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/jobs"
+	"github.com/bureau-agents/bureau/ports/tx"
 )
 
 // provideBooks adds what keeps the books: audit, usage, wallets.
@@ -35,11 +38,40 @@ func (f *fixture) provideBooks(d *Deps) {
 	}, reconciliation.Config{}); err != nil {
 		f.t.Fatal(err)
 	}
-	if d.Usage, err = usage.NewService(usage.Deps{
-		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Usage(), Agents: owners{f},
+	if d.Prices, err = usage.NewPriceBook(usage.PriceDeps{
+		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Prices(), Trail: d.Audit, Bus: &accounttest.Bus{},
 	}); err != nil {
 		f.t.Fatal(err)
 	}
+	work := &inline{}
+	if d.Rerater, err = usage.NewRerater(usage.RerateDeps{
+		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Rows: f.store.Usage(), Repository: f.store.Rerates(), Prices: d.Prices,
+		Agents: owners{f}, Jobs: work, Trail: d.Audit,
+	}); err != nil {
+		f.t.Fatal(err)
+	}
+	work.tx, work.do = f.store, d.Rerater.Work
+	if d.Usage, err = usage.NewService(usage.Deps{
+		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Repository: f.store.Usage(), Agents: owners{f}, Lists: d.Prices,
+	}); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// inline does each job when the transaction that adds it has committed.
+type inline struct {
+	tx tx.Runner
+	do jobs.Handler
+}
+
+// Enqueue implements jobs.Queue.
+func (q *inline) Enqueue(ctx context.Context, j jobs.Job) error {
+	q.tx.AfterCommit(ctx, func() {
+		if err := q.do(context.Background(), j.Args); err != nil {
+			panic(err)
+		}
+	})
+	return nil
 }
 
 // owners answers for the agents of the fixture's store.

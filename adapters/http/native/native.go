@@ -74,6 +74,8 @@ type Deps struct {
 	Swarms       *swarm.Service
 	Tail         *telemetry.Tail
 	Tasks        *task.Service
+	Prices       *usage.PriceBook
+	Rerater      *usage.Rerater
 	Usage        *usage.Service
 	Wallets      *wallet.Service
 	Webhooks     *webhook.Service
@@ -204,6 +206,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerSwarms()
 	f.registerUsage()
 	f.registerPrices()
+	f.registerRerates()
 	f.registerVaults()
 	f.registerWallets()
 	f.registerNotifications()
@@ -276,6 +279,10 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Skills is required")
 	case d.Tasks == nil:
 		return errors.New("native: Deps.Tasks is required")
+	case d.Prices == nil:
+		return errors.New("native: Deps.Prices is required")
+	case d.Rerater == nil:
+		return errors.New("native: Deps.Rerater is required")
 	case d.Usage == nil:
 		return errors.New("native: Deps.Usage is required")
 	case d.Wallets == nil:

@@ -2,6 +2,7 @@ package native
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -55,8 +56,13 @@ type usageWire struct {
 	AvgLatencyMS       int64     `json:"avg_latency_ms"`
 	Cost               *costWire `json:"cost" doc:"What the provider or the client says that it cost."`
 	ComputedCost       *costWire `json:"computed_cost" doc:"What it costs by the price list; null when the model has no known price."`
-	Price              *string   `json:"price" doc:"The price behind computed_cost."`
-	CreatedAt          stamp     `json:"created_at"`
+	Price              *string   `json:"price" doc:"The price behind computed_cost, with @ and the day from which it counts, # and the threshold of its tier, and ! and the service tier, where there are such."`
+	PriceID            *string   `json:"price_id" doc:"The same price by its id, prc_..., which stays readable when the price counts no more."`
+	ServiceTier        *string   `json:"service_tier" doc:"null is the usual one."`
+	Modifiers          []string  `json:"modifiers" nullable:"false" doc:"What else changes the price, such as a region or a speed."`
+	Flags              []string  `json:"flags" nullable:"false" doc:"What is odd: counts_clamped (the counts contradicted each other), service_tier_unpriced and modifier_unpriced (the price says nothing of them, and they changed nothing)."`
+	RerateID           *string   `json:"rerate_id" doc:"The re-rating that changed computed_cost last."`
+	CreatedAt          stamp     `json:"created_at" doc:"When it was used."`
 }
 
 func showUsage(r usage.Row) usageWire {
@@ -65,7 +71,9 @@ func showUsage(r usage.Row) usageWire {
 		Provider: textPtr(r.Provider), TokensInput: r.CountedInput, TokensOutput: r.Usage.Output, CachedTokens: r.Usage.CacheRead,
 		CacheWriteTokens: r.Usage.CacheWrite5m, CacheWrite1hTokens: r.Usage.CacheWrite1h, ReasoningTokens: r.Usage.Reasoning,
 		APICalls: r.Calls, Errors: r.Errors, AvgLatencyMS: r.Latency.Milliseconds(), Cost: showCost(r.Reported), ComputedCost: showCost(r.Cost),
-		Price: textPtr(string(r.Price)), CreatedAt: stampOf(r.CreatedAt),
+		Price: textPtr(string(r.Price)), PriceID: textPtr(r.PriceID.String()), ServiceTier: textPtr(r.Service),
+		Modifiers: append([]string{}, r.Modifiers...), Flags: r.Flags.Names(), RerateID: textPtr(r.Rerate.String()),
+		CreatedAt: stampOf(r.CreatedAt),
 	}
 }
 
@@ -150,22 +158,62 @@ type usageSummaryInput struct {
 	GroupBy string `query:"group_by" enum:"agent,model,provider,day" doc:"Without it there is only the total."`
 }
 
-type reportUsageInput struct {
-	Body struct {
-		AgentID            string   `json:"agent_id" doc:"Who used it."`
-		Model              string   `json:"model" minLength:"1" maxLength:"200" doc:"The model that answered, with or without its provider's prefix."`
-		Provider           string   `json:"provider,omitempty" maxLength:"100" doc:"Such as anthropic; left out, the model's price decides."`
-		TokensInput        int64    `json:"tokens_input,omitempty" minimum:"0" maximum:"1000000000000" doc:"As the provider counts: with cached tokens, but for Anthropic."`
-		TokensOutput       int64    `json:"tokens_output,omitempty" minimum:"0" maximum:"1000000000000"`
-		CachedTokens       int64    `json:"cached_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
-		CacheWriteTokens   int64    `json:"cache_write_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
-		CacheWrite1hTokens int64    `json:"cache_write_1h_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
-		ReasoningTokens    int64    `json:"reasoning_tokens,omitempty" minimum:"0" maximum:"1000000000000" doc:"What of the output was reasoning."`
-		APICalls           int64    `json:"api_calls,omitempty" minimum:"1" maximum:"1000000" default:"1"`
-		Errors             int64    `json:"errors,omitempty" minimum:"0" maximum:"1000000" doc:"Of api_calls, those that failed."`
-		AvgLatencyMS       int64    `json:"avg_latency_ms,omitempty" minimum:"0" maximum:"86400000"`
-		Cost               *dollars `json:"cost,omitempty" maxLength:"32" doc:"What the client thinks that it cost: a decimal number of dollars."`
+// usageReportWire is a client's own account of a model's use.
+type usageReportWire struct {
+	AgentID            string     `json:"agent_id" doc:"Who used it."`
+	Model              string     `json:"model" minLength:"1" maxLength:"200" doc:"The model that answered, with or without its provider's prefix."`
+	Provider           string     `json:"provider,omitempty" maxLength:"100" doc:"Such as anthropic; left out, the model's price decides."`
+	TokensInput        int64      `json:"tokens_input,omitempty" minimum:"0" maximum:"1000000000000" doc:"As the provider counts: with cached tokens, but for Anthropic."`
+	TokensOutput       int64      `json:"tokens_output,omitempty" minimum:"0" maximum:"1000000000000"`
+	CachedTokens       int64      `json:"cached_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
+	CacheWriteTokens   int64      `json:"cache_write_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
+	CacheWrite1hTokens int64      `json:"cache_write_1h_tokens,omitempty" minimum:"0" maximum:"1000000000000"`
+	ReasoningTokens    int64      `json:"reasoning_tokens,omitempty" minimum:"0" maximum:"1000000000000" doc:"What of the output was reasoning."`
+	APICalls           int64      `json:"api_calls,omitempty" minimum:"1" maximum:"1000000" default:"1"`
+	Errors             int64      `json:"errors,omitempty" minimum:"0" maximum:"1000000" doc:"Of api_calls, those that failed."`
+	AvgLatencyMS       int64      `json:"avg_latency_ms,omitempty" minimum:"0" maximum:"86400000"`
+	Cost               *dollars   `json:"cost,omitempty" maxLength:"32" doc:"What the client thinks that it cost: a decimal number of dollars."`
+	ServiceTier        string     `json:"service_tier,omitempty" maxLength:"32" doc:"Such as batch, flex or priority; left out, the usual one."`
+	Modifiers          []string   `json:"modifiers,omitempty" maxItems:"8" doc:"What else changes the price, such as a region or a speed: names of a price's multipliers."`
+	UsedAt             *time.Time `json:"used_at,omitempty" doc:"When it was used, which decides the price; left out, now."`
+}
+
+func (b *usageReportWire) read() (usage.Report, error) {
+	r := usage.Report{
+		Model: b.Model, Provider: b.Provider, Calls: b.APICalls, Errors: b.Errors, Latency: time.Duration(b.AvgLatencyMS) * time.Millisecond,
+		Service: b.ServiceTier, Modifiers: b.Modifiers,
+		Counts: usage.Counts{
+			Input: b.TokensInput, Output: b.TokensOutput, CacheRead: b.CachedTokens, CacheWrite5m: b.CacheWriteTokens,
+			CacheWrite1h: b.CacheWrite1hTokens, Reasoning: b.ReasoningTokens,
+		},
 	}
+	if b.UsedAt != nil {
+		r.At = *b.UsedAt
+	}
+	var err error
+	if r.Agent, err = id.Parse[id.AgentKind](b.AgentID); err != nil {
+		return r, err
+	}
+	if b.Cost != nil {
+		cost, err := money.ParsePico(string(*b.Cost))
+		if err != nil {
+			return r, at(err, "cost")
+		}
+		r.Cost = &cost
+	}
+	return r, nil
+}
+
+type reportUsageInput struct{ Body usageReportWire }
+
+type reportUsagesInput struct {
+	Body struct {
+		Reports []usageReportWire `json:"reports" minItems:"1" maxItems:"500"`
+	}
+}
+
+type usagesWire struct {
+	Data []usageWire `json:"data" nullable:"false" doc:"In the order of the reports."`
 }
 
 func (f *face) registerUsage() {
@@ -175,31 +223,40 @@ func (f *face) registerUsage() {
 		Summary: "Report what a model call used", Permission: account.TelemetryWrite,
 		Description: "For agents that call models by themselves. What agents use on this server is recorded without a report.",
 	}, func(ctx context.Context, in *reportUsageInput) (*output[usageWire], error) {
-		b := &in.Body
-		agent, err := id.Parse[id.AgentKind](b.AgentID)
+		r, err := in.Body.read()
 		if err != nil {
 			return nil, err
-		}
-		r := usage.Report{
-			Agent: agent, Model: b.Model, Provider: b.Provider, Calls: b.APICalls, Errors: b.Errors,
-			Latency: time.Duration(b.AvgLatencyMS) * time.Millisecond,
-			Counts: usage.Counts{
-				Input: b.TokensInput, Output: b.TokensOutput, CacheRead: b.CachedTokens, CacheWrite5m: b.CacheWriteTokens,
-				CacheWrite1h: b.CacheWrite1hTokens, Reasoning: b.ReasoningTokens,
-			},
-		}
-		if b.Cost != nil {
-			cost, err := money.ParsePico(string(*b.Cost))
-			if err != nil {
-				return nil, at(err, "cost")
-			}
-			r.Cost = &cost
 		}
 		row, err := f.deps.Usage.Report(ctx, httpx.Scope(ctx), r)
 		if err != nil {
 			return nil, err
 		}
 		return ok(showUsage(row)), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "reportUsages", Method: http.MethodPost, Path: "/v1/usage/batch", Tag: "usage", Status: http.StatusCreated,
+		Example: `{"reports":[{"agent_id":"agent_01h...","model":"gpt-4o","tokens_input":1500,"tokens_output":800,"service_tier":"batch"}]}`,
+		Summary: "Report what several model calls used", Permission: account.TelemetryWrite,
+		Description: "All of the reports are stored, or none.",
+	}, func(ctx context.Context, in *reportUsagesInput) (*output[usagesWire], error) {
+		reports := make([]usage.Report, len(in.Body.Reports))
+		for i := range in.Body.Reports {
+			r, err := in.Body.Reports[i].read()
+			if err != nil {
+				return nil, at(err, fmt.Sprintf("reports[%d].cost", i))
+			}
+			reports[i] = r
+		}
+		rows, err := f.deps.Usage.Reports(ctx, httpx.Scope(ctx), reports)
+		if err != nil {
+			return nil, err
+		}
+		out := usagesWire{make([]usageWire, len(rows))}
+		for i, row := range rows {
+			out.Data[i] = showUsage(row)
+		}
+		return ok(out), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{

@@ -19,8 +19,9 @@ func TestUsage(t *testing.T) {
 	want := map[string]any{
 		"id": made.get("id"), "type": "usage", "agent_id": a.String(), "session_id": nil, "model": "claude-sonnet-4-20250514",
 		"provider": "anthropic", "tokens_input": 1500.0, "tokens_output": 800.0, "cached_tokens": 200.0, "cache_write_tokens": 0.0,
-		"cache_write_1h_tokens": 0.0, "reasoning_tokens": 0.0, "api_calls": 1.0, "avg_latency_ms": 1200.0, "cost": dollars("0.02"),
-		"computed_cost": dollars("0.01656"), "price": "anthropic/claude-sonnet-4-20250514", "created_at": "2026-07-15T12:30:00.000Z",
+		"cache_write_1h_tokens": 0.0, "reasoning_tokens": 0.0, "api_calls": 1.0, "errors": 0.0, "avg_latency_ms": 1200.0, "cost": dollars("0.02"),
+		"computed_cost": dollars("0.01656"), "price": "anthropic/claude-sonnet-4-20250514", "price_id": nil,
+		"service_tier": nil, "modifiers": []any{}, "flags": []any{}, "rerate_id": nil, "created_at": "2026-07-15T12:30:00.000Z",
 	}
 	if d := cmp.Diff(want, made.json); d != "" {
 		t.Error(d)
@@ -39,7 +40,8 @@ func TestUsage(t *testing.T) {
 	}
 	sums := func(rows, in, out, cached, calls float64, cost, computed string, unpriced float64) map[string]any {
 		return map[string]any{
-			"rows": rows, "tokens_input": in, "tokens_output": out, "cached_tokens": cached, "cache_write_tokens": 0.0, "api_calls": calls,
+			"rows": rows, "tokens_input": in, "tokens_output": out, "cached_tokens": cached, "cache_write_tokens": 0.0, "reasoning_tokens": 0.0,
+			"api_calls": calls, "errors": 0.0, "avg_latency_ms": map[bool]any{true: 1200.0}[cached > 0],
 			"cost": dollars(cost), "computed_cost": dollars(computed), "unpriced": unpriced,
 		}
 	}
@@ -103,6 +105,11 @@ func TestPrices(t *testing.T) {
 			}
 		}
 		want := map[string]any{
+			"id": nil, "type": "price", "own": false, "deprecated_at": nil, "set_at": nil, "set_by": nil, "superseded_at": nil,
+			"source": map[string]any{
+				"text": "LiteLLM price map, 2026-08-01",
+				"url":  "https://github.com/BerriAI/litellm/blob/main/model_prices_and_context_window.json",
+			},
 			"provider": "anthropic", "model": "claude-sonnet-4-5", "valid_from": nil, "valid_until": nil, "multipliers": map[string]any{"batch": 500.0},
 			"rates": rates("3.00", "15.00", "0.30", "3.75", "6.00"),
 			"tiers": []any{map[string]any{"above_input_tokens": 200000.0, "rates": rates("6.00", "22.50", "0.60", "7.50", nil)}},
