@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
@@ -50,6 +51,8 @@ type Config struct {
 	// LowBalance is below which an agent's wallet is told of as low ("wallet.low_balance"), in micro-units of whichever currency; 0, the
 	// default, tells of none.
 	LowBalance int64
+	// Retention says for how many days what agents report is kept, of tenants that decided nothing; default: for ever.
+	Retention telemetry.Retention
 	// CheckoutDir is a source tree of Bureau from which the shipped plugins are built when no binaries lie beside the executable;
 	// "" takes the tree that this program was compiled from, if it is still there.
 	CheckoutDir string

@@ -31,6 +31,8 @@ type faceParts struct {
 	Agents    *agent.Service
 	Audit     *audit.Service
 	Directory *agent.Directory
+	Exchange  *telemetry.Exchange
+	Opinions  *telemetry.Opinions
 	Events    *telemetry.Service
 	Gate      *gate.Gate
 	Links     *account.Links
@@ -52,7 +54,7 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := valar.New(valar.Deps{Settings: s, Events: p.Events, Directory: p.Directory, Destroyer: p.Retire, Links: p.Links, Market: p.Market, Usage: p.Usage, Ready: p.Store.Ping})
+	r, err := valar.New(valar.Deps{Settings: s, Events: p.Events, Directory: p.Directory, Destroyer: p.Retire, Exchange: p.Exchange, Opinions: p.Opinions, Links: p.Links, Market: p.Market, Usage: p.Usage, Ready: p.Store.Ping})
 	if err != nil {
 		return nil, err
 	}

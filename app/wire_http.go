@@ -66,14 +66,17 @@ type httpParts struct {
 	Environments *environment.Service
 	Evals        *eval.Service
 	Events       *telemetry.Service
+	Exchange     *telemetry.Exchange
 	Files        *file.Service
 	Gate         *gate.Gate
 	Integrations *integration.Service
+	Keeping      *telemetry.Keeping
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
 	Links        *account.Links
 	Market       *skill.Market
 	Memory       *memory.Service
+	Opinions     *telemetry.Opinions
 	Payments     *payment.Service
 	Policies     *policy.Service
 	Retire       *retire.Service
@@ -85,6 +88,7 @@ type httpParts struct {
 	Swarms       *swarm.Service
 	Tail         *telemetry.Tail
 	Tasks        *task.Service
+	Traces       *telemetry.Traces
 	Prices       *usage.PriceBook
 	Rerater      *usage.Rerater
 	Usage        *usage.Service
@@ -107,6 +111,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
 		Agents: p.Agents, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Prices: p.Prices, Rerater: p.Rerater, Usage: p.Usage, Wallets: p.Wallets,
+		Exchange: p.Exchange, Keeping: p.Keeping, Opinions: p.Opinions, Traces: p.Traces,
 		Webhooks: p.Webhooks,
 	}, native.Config{Mount: mounted})
 	if err != nil {

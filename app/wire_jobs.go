@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/retire"
+	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/ports/jobs"
 )
@@ -30,7 +31,8 @@ func jobModule() fx.Option {
 	return fx.Module("jobs", fx.Invoke(
 		func(
 			lc fx.Lifecycle, cfg Config, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service,
-			evals *eval.Service, signIns *account.SignIns, retired *retire.Service, payments *payment.Service, books *bookkeeper, t *otel.Telemetry,
+			evals *eval.Service, signIns *account.SignIns, retired *retire.Service, payments *payment.Service, books *bookkeeper, keeping *telemetry.Keeping,
+			t *otel.Telemetry,
 		) error {
 			for _, c := range []chore{
 				{"expire_approvals", 10 * time.Second, g.ExpireDue},
@@ -41,6 +43,7 @@ func jobModule() fx.Option {
 				{"resume_evals", time.Minute, evals.Resume},
 				{"sweep_files", time.Minute, files.Sweep},
 				{"sweep_agents", 5 * time.Minute, retired.Sweep},
+				{"sweep_reports", 5 * time.Minute, keeping.Sweep},
 				{"expire_sign_ins", 5 * time.Minute, signIns.Expire},
 				{"expire_idempotency", 5 * time.Minute, accounts.ExpireIdempotency},
 			} {

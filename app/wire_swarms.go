@@ -70,6 +70,8 @@ type retireParts struct {
 	Directory    *agent.Directory
 	Tasks        *task.Service
 	Events       *telemetry.Service
+	Exchange     *telemetry.Exchange
+	Opinions     *telemetry.Opinions
 }
 
 func provideRetire(b base, p retireParts) (*retire.Service, error) {
@@ -97,11 +99,17 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 			retire.PartFunc(p.Integrations.ForgetAgent),
 			retire.PartFunc(p.Directory.Forget),
 			retire.PartFunc(p.Events.Forget),
+			retire.PartFunc(p.Exchange.Forget),
+			retire.PartFunc(p.Opinions.Forget),
 		},
 		// A payment over a rail holds money until it ends, and what it gives back then is the account's. Events go a chunk at a time.
 		Unfinished: func(ctx context.Context, sc account.Scope, of id.Agent) (bool, error) {
-			if there, err := p.Events.Unfinished(ctx, sc, of); there || err != nil {
-				return there, err
+			for _, left := range []func(context.Context, account.Scope, id.Agent) (bool, error){
+				p.Events.Unfinished, p.Exchange.Unfinished, p.Opinions.Unfinished,
+			} {
+				if there, err := left(ctx, sc, of); there || err != nil {
+					return there, err
+				}
 			}
 			wallets, err := p.Store.Wallets().List(ctx, sc, of)
 			return slices.ContainsFunc(wallets, func(w wallet.Wallet) bool { return w.Held > 0 }), err

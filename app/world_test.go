@@ -26,7 +26,7 @@ type world struct {
 
 	webhook, delivery, notice, budget, price, rerate string
 
-	event, tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
+	event, message, tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
 }
 
 // newWorld makes a tenant and fills it.
@@ -83,6 +83,10 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.transaction = first("/v1/agents/" + w.agent + "/wallet/transactions")
 	w.hold = w.holds(t, s)
 	w.event = create("/v1/events", m{"agent_id": w.agent, "event_type": name, "trace_id": name})
+	create("/v1/events", m{"agent_id": w.agent, "event_type": name, "trace_id": plain["trace_id"], "payload": m{"of": name}})
+	w.message = create("/v1/agent_messages", w.messageBody())
+	create("/v1/feedback", m{"target_type": "event", "target_id": w.event, "feedback_type": name, "comment": name})
+	create("/v1/feedback", w.feedbackBody())
 	w.usage = create("/v1/usage", m{"agent_id": w.agent, "model": name + "-model", "tokens_input": 10})
 	w.prices(t, create)
 	w.environment = create("/v1/environments", w.environmentBody())
@@ -100,6 +104,20 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.tellsOutside(t, create, first)
 	w.entry = first("/v1/audit")
 	return w
+}
+
+// messageBody is what the world's agents tell each other.
+func (w *world) messageBody() m {
+	return m{
+		"sender_id": w.agent, "receiver_id": w.helper, "message_type": w.name, "payload": m{"of": w.name}, "trace_id": plain["trace_id"],
+	}
+}
+
+// feedbackBody is what a user thinks of a message.
+func (w *world) feedbackBody() m {
+	return m{
+		"target_type": "message", "target_id": w.message, "feedback_type": "thumbs_up", "rating": 5, "comment": w.name, "user": w.name,
+	}
 }
 
 // eventBody is what the world's agent reports. The event that this one is a part of need not be there.
@@ -152,7 +170,7 @@ func (w *world) ids() map[string]string {
 	maps.Copy(ids, map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm,
-		"event_id": w.event, "parent_event_id": w.event,
+		"event_id": w.event, "parent_event_id": w.event, "agent_message_id": w.message, "sender_id": w.agent, "receiver_id": w.helper, "target_id": w.message,
 		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice, "budget_id": w.budget, "price_id": w.price, "rerate_id": w.rerate,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "payment_id": w.payment, "hold_id": w.hold,
@@ -168,6 +186,7 @@ var plain = map[string]string{
 	"integration_id": "slack", "provider": "google",
 	"skill":    "calculator", // of the catalogue: the server's own
 	"filename": "SKILL.md",
+	"trace_id": "a-trace-of-everybody", // tenants choose them, and may choose the same
 }
 
 // path returns the address of an operation with the world's ids. It fails the test for a parameter that nobody has said anything about.
@@ -202,6 +221,7 @@ func (w *world) body(t *testing.T, op operation) any {
 	say := m{"type": "user.message", "content": []m{{"type": "text", "text": w.name}}}
 	amount := usdc("1.50")
 	bodies := map[string]any{
+		"reportAgentMessage": w.messageBody(), "submitFeedback": w.feedbackBody(), "putRetention": m{"events_days": 3650, "messages_days": 3650, "feedback_days": nil},
 		"reportEvent": w.eventBody(), "reportEvents": m{"events": []m{w.eventBody(), w.eventBody()}},
 		"createPublication": m{
 			"agent_id": w.agent, "installation_id": w.installation, "environment_id": w.environment, "session_granularity": "per_channel", "mode": "full",

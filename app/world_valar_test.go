@@ -13,6 +13,7 @@ func (w *world) valarBody(t *testing.T, op operation) any {
 		"metadata": m{"of": w.name, "tags": []string{w.name}},
 	}
 	bodies := map[string]any{
+		"createMessage": w.messageBody(), "createFeedback": w.feedbackBody(),
 		"createEvent": w.eventBody(), "createEvents": m{"events": []m{w.eventBody(), w.eventBody()}},
 
 		"createAgent": agent, "updateAgent": agent,

@@ -42,6 +42,21 @@ func ParseTarget(t Target, spelled string) (id.UUID, error) {
 	return id.UUID{}, k.Err(ErrInvalid)
 }
 
+// FindTarget is ParseTarget for those who may not say what the target is: without a t, any spelling of any target's id is good.
+func FindTarget(t Target, spelled string) (id.UUID, error) {
+	if t != "" {
+		return ParseTarget(t, spelled)
+	}
+	var err error
+	for _, t := range Targets() {
+		var u id.UUID
+		if u, err = ParseTarget(t, spelled); err == nil {
+			return u, nil
+		}
+	}
+	return id.UUID{}, err
+}
+
 // SpellTarget writes the id of a target as ids of its kind are written: "agent_...".
 func SpellTarget(t Target, of id.UUID) string {
 	switch t {

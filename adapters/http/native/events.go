@@ -77,6 +77,7 @@ func (q *EventQuery) filter() (f telemetry.Filter, err error) {
 
 type listEventReportsInput struct {
 	EventQuery
+	SearchQuery
 	httpx.PageQuery
 }
 
@@ -160,6 +161,9 @@ func (f *face) registerEvents() {
 		Summary: "List what agents reported, newest first", Permission: account.TelemetryRead,
 	}, func(ctx context.Context, in *listEventReportsInput) (*output[httpx.List[eventReportWire]], error) {
 		filter, err := in.filter()
+		if err == nil {
+			err = in.search(&filter)
+		}
 		if err != nil {
 			return nil, err
 		}

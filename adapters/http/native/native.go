@@ -55,14 +55,17 @@ type Deps struct {
 	Environments *environment.Service
 	Evals        *eval.Service
 	Events       *telemetry.Service
+	Exchange     *telemetry.Exchange
 	Files        *file.Service
 	Gate         *gate.Gate
 	Integrations *integration.Service
+	Keeping      *telemetry.Keeping
 	Knowledge    *knowledge.Service
 	Library      *skill.Library
 	Links        *account.Links
 	Market       *skill.Market
 	Memory       *memory.Service
+	Opinions     *telemetry.Opinions
 	Payments     *payment.Service
 	Policies     *policy.Service
 	Retire       *retire.Service
@@ -74,6 +77,7 @@ type Deps struct {
 	Swarms       *swarm.Service
 	Tail         *telemetry.Tail
 	Tasks        *task.Service
+	Traces       *telemetry.Traces
 	Prices       *usage.PriceBook
 	Rerater      *usage.Rerater
 	Usage        *usage.Service
@@ -172,6 +176,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f := &face{Face: hf, deps: deps}
 	f.registerAccount()
 	f.registerAgents()
+	f.registerAgentMessages()
 	f.registerAgentLinks()
 	f.registerApprovals()
 	f.registerAudit()
@@ -182,6 +187,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerEvents()
 	f.registerEventStream()
 	f.registerExports()
+	f.registerFeedback()
 	f.registerFiles()
 	f.registerIntegrations()
 	f.registerKnowledge()
@@ -195,6 +201,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerPlugins()
 	f.registerPolicies()
 	f.registerReconciliation()
+	f.registerRetention()
 	f.registerRuns()
 	f.registerPolicyVersions()
 	f.registerBacktest()
@@ -204,6 +211,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerSkillLibrary()
 	f.registerStanding()
 	f.registerSwarms()
+	f.registerTraces()
 	f.registerUsage()
 	f.registerPrices()
 	f.registerRerates()
@@ -237,6 +245,14 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Evals is required")
 	case d.Events == nil:
 		return errors.New("native: Deps.Events is required")
+	case d.Exchange == nil:
+		return errors.New("native: Deps.Exchange is required")
+	case d.Keeping == nil:
+		return errors.New("native: Deps.Keeping is required")
+	case d.Opinions == nil:
+		return errors.New("native: Deps.Opinions is required")
+	case d.Traces == nil:
+		return errors.New("native: Deps.Traces is required")
 	case d.Files == nil:
 		return errors.New("native: Deps.Files is required")
 	case d.Cards == nil:

@@ -35,6 +35,8 @@ type Destroyer interface {
 type Deps struct {
 	Settings
 	Directory *agent.Directory
+	Exchange  *telemetry.Exchange
+	Opinions  *telemetry.Opinions
 	Destroyer Destroyer
 	Events    *telemetry.Service
 	Links     *account.Links
@@ -55,6 +57,10 @@ func New(deps Deps) (http.Handler, error) {
 	switch {
 	case deps.Directory == nil:
 		return nil, errors.New("valar: Deps.Directory is required")
+	case deps.Exchange == nil:
+		return nil, errors.New("valar: Deps.Exchange is required")
+	case deps.Opinions == nil:
+		return nil, errors.New("valar: Deps.Opinions is required")
 	case deps.Destroyer == nil:
 		return nil, errors.New("valar: Deps.Destroyer is required")
 	case deps.Events == nil:
@@ -82,7 +88,8 @@ func New(deps Deps) (http.Handler, error) {
 		Public:   []string{"GET /health", "GET /openapi.json", "GET /docs"},
 		Tags: []httpx.Tag{
 			{Name: "agents", Description: "The registry of agents."}, {Name: "events", Description: "What agents did and met, as they say."},
-			{Name: "usage", Description: "What models are used for, and what that costs."},
+			{Name: "messages", Description: "What agents tell each other."},
+			{Name: "feedback", Description: "What users think of agents and of their work."}, {Name: "usage", Description: "What models are used for, and what that costs."},
 			{Name: "skills", Description: "What agents hand in, its review, and the marketplace."},
 			{Name: "agent-links", Description: "Who looks after which agent."},
 			{Name: "health", Description: "Whether the server is well."},
@@ -93,6 +100,8 @@ func New(deps Deps) (http.Handler, error) {
 	}
 	f := &face{Face: hf, deps: deps}
 	f.registerAgents()
+	f.registerMessages()
+	f.registerFeedback()
 	f.registerEvents()
 	f.registerUsage()
 	f.registerSkills()

@@ -20,6 +20,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/keeper/aesgcm"
 	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/ports/egress"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/money"
@@ -257,6 +258,9 @@ var table = []setting{
 		s.LowBalance = a.Micros
 		return nil
 	}},
+	{"retention_events_days", "", "", "for how many days events are kept, of tenants that decided nothing; for ever when unset", days(func(s *settings) *int { return &s.Retention.EventsDays })},
+	{"retention_messages_days", "", "", "likewise messages between agents", days(func(s *settings) *int { return &s.Retention.MessagesDays })},
+	{"retention_feedback_days", "", "", "likewise feedback", days(func(s *settings) *int { return &s.Retention.FeedbackDays })},
 	{"source", "", "", "checkout of Bureau to build shipped plugins and new ones from; default: the one this binary was built from", text(func(s *settings) *string { return &s.CheckoutDir })},
 }
 
@@ -266,6 +270,18 @@ func count(field func(*settings) *int) func(*settings, string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {
 			return errors.New("must be a whole number above zero")
+		}
+		*field(s) = n
+		return nil
+	}
+}
+
+// days reads a number of days that something is kept.
+func days(field func(*settings) *int) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > telemetry.MaxRetentionDays {
+			return fmt.Errorf("must be a whole number from 1 to %d", telemetry.MaxRetentionDays)
 		}
 		*field(s) = n
 		return nil
