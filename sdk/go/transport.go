@@ -154,11 +154,11 @@ func pauseAfter(err *Error, attempt int) (time.Duration, bool) {
 
 // temporary reports whether the same request may succeed later.
 func (e *Error) temporary() bool {
-	switch {
-	case e.Status == 0:
+	switch e.Status {
+	case 0:
 		_, never := errors.AsType[unsendable](e.Err)
 		return !never
-	case e.Status == http.StatusConflict:
+	case http.StatusConflict:
 		return e.RetryAfter > 0 // the attempt before is still being answered
 	default:
 		return e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError
