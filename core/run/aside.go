@@ -83,7 +83,12 @@ func (t *turn) asideFailed(ctx context.Context, rec gate.Record, resolved model.
 		end.Usage.Unknown = t.t.Reserved
 	}
 	_, err := t.s.d.Gate.End(ctx, t.sc, rec, gate.Settlement{State: gate.Failed, Error: t.failure(cause), Fence: t.t.Fence()},
-		func(ctx context.Context) error { return t.append(ctx, end) })
+		func(ctx context.Context) error {
+			if err := t.append(ctx, end); err != nil {
+				return err
+			}
+			return t.s.d.Meter.Record(ctx, t.sc, t.unanswered(rec, resolved))
+		})
 	if err != nil {
 		return err
 	}

@@ -275,8 +275,21 @@ func (t *turn) failed(ctx context.Context, rec gate.Record, resolved model.Resol
 	}
 	entries := []session.Entry{end, errorEntry(cause, session.Exhausted)}
 	_, err := t.s.d.Gate.End(ctx, t.sc, rec, gate.Settlement{State: gate.Failed, Error: t.failure(cause), Fence: t.t.Fence()},
-		func(ctx context.Context) error { return t.finish(ctx, entries, stop) })
+		func(ctx context.Context) error {
+			if err := t.finish(ctx, entries, stop); err != nil {
+				return err
+			}
+			return t.s.d.Meter.Record(ctx, t.sc, t.unanswered(rec, resolved))
+		})
 	return true, err
+}
+
+// unanswered is a call that failed.
+func (t *turn) unanswered(rec gate.Record, resolved model.Resolved) Call {
+	return Call{
+		Agent: t.sess.Agent, Session: t.ref.Session, Turn: t.t.ID, Act: rec.ID, Provider: resolved.ProviderName, Model: resolved.Model,
+		Failed: true, At: t.now(),
+	}
 }
 
 // settle ends an act of a turn that is not held any more. key is the act's; used is what it cost the session.

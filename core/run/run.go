@@ -60,7 +60,8 @@ type Call struct {
 	Turn     id.Turn
 	Act      id.Act // zero when nothing limits the call
 	Provider string
-	Model    string // that answered
+	Model    string // that answered, or was to answer
+	Failed   bool   // it brought no answer; what it used is not known then
 	Usage    llm.Usage
 	Quote    usage.Quote // what it cost
 	Latency  time.Duration

@@ -77,7 +77,7 @@ type Sums struct {
 	Cost         Total // of the rows that have one
 	Reported     Total // likewise
 	Claimed      Total // Reported of the rows without a Cost
-	Unpriced     int64 // rows without a Cost
+	Unpriced     int64 // rows without a Cost, but for those whose calls have all failed
 	Timed        int64 // calls of the rows whose latency is known
 	Time         Span  // what those calls took together
 }

@@ -820,6 +820,10 @@ func TestModelErrors(t *testing.T) {
 				if got := len(l.model.Requests()); got != tc.calls {
 					t.Errorf("%d calls, want %d", got, tc.calls)
 				}
+				failed := name == "down" || name == "refused"
+				if n := l.meter.settled(1); n != 1 || l.meter.calls[0].Failed != failed || failed != (l.meter.calls[0].Quote.Cost == nil) {
+					t.Errorf("recorded %+v; want one call, failed: %t", l.meter.calls, failed)
+				}
 				text := map[id.Event]string{}
 				ended := map[id.Event]string{}
 				var final session.Event

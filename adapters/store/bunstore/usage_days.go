@@ -24,7 +24,7 @@ type usageMeasure struct{ day, row string }
 // usageMeasures are in the order of usageDelta.values and scanUsageSums.
 var usageMeasures = []usageMeasure{
 	{"row_count", "1"},
-	{"unpriced", "CASE WHEN cost IS NULL THEN 1 ELSE 0 END"},
+	{"unpriced", "CASE WHEN cost IS NULL AND errors < calls THEN 1 END"},
 	{"calls", "calls"},
 	{"errors", "errors"},
 	{"input", "input"},
@@ -111,7 +111,10 @@ func usageDeltaOf(u usage.Row) usageDelta {
 	reportedMicros, reportedPicos := halves(u.Reported)
 	var unpriced, claimedMicros, claimedPicos, timed int64
 	if u.Cost == nil {
-		unpriced, claimedMicros, claimedPicos = 1, reportedMicros, reportedPicos
+		claimedMicros, claimedPicos = reportedMicros, reportedPicos
+		if u.Errors < u.Calls {
+			unpriced = 1
+		}
 	}
 	micros := u.Latency.Microseconds()
 	if micros > 0 {

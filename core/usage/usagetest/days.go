@@ -31,7 +31,10 @@ func sumsOf(r usage.Row) usage.Sums {
 		Cost: total(r.Cost), Reported: total(r.Reported),
 	}
 	if r.Cost == nil {
-		s.Unpriced, s.Claimed = 1, s.Reported
+		s.Claimed = s.Reported
+		if r.Errors < r.Calls {
+			s.Unpriced = 1
+		}
 	}
 	if r.Latency > 0 {
 		s.Timed = r.Calls
