@@ -240,7 +240,7 @@ func checkRow(r Row) error {
 	return nil
 }
 
-// List returns rows, the latest first.
+// List returns rows, the latest first. It knows page.Request.Offset and Count.
 func (s *Service) List(ctx context.Context, sc account.Scope, f Filter, req page.Request) (page.Page[Row], error) {
 	return s.d.Repository.List(ctx, sc, f, req)
 }

@@ -137,7 +137,7 @@ type Repository interface {
 	// Reprice gives rows other costs, and their days with them, and has budgets count anew. It returns how many rows there were; those
 	// that do not exist are passed over. It locks rows in the order of their ids, then days.
 	Reprice(ctx context.Context, sc account.Scope, rows ...Repriced) (int, error)
-	// List returns the rows that f chooses, the latest first.
+	// List returns the rows that f chooses, the latest first. It knows page.Request.Offset and Count.
 	List(ctx context.Context, sc account.Scope, f Filter, req page.Request) (page.Page[Row], error)
 	// Summarize adds up the rows that f chooses. It reads whole days as they were added up, and rows only where a period begins or ends
 	// within a day, or of a session.
