@@ -26,6 +26,8 @@ type world struct {
 
 	webhook, delivery, notice, budget, price, rerate string
 
+	submission, link string
+
 	event, message, tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
 }
 
@@ -70,6 +72,10 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.api.Call("POST", "/v1/memory_stores/"+w.store+"/memories", m{"path": "/" + name + "/a.md", "content": "The memory of " + name}, &kept)
 	w.memory, w.memoryVersion = kept.ID, kept.Version
 	w.skill = create("/v1/skills", skillBody(name))
+	var handedIn struct{ Skills []struct{ ID string } }
+	w.api.Call("POST", "/v1/skills/ingest", w.submissionBody("1"), &handedIn)
+	w.submission = handedIn.Skills[0].ID
+	w.link = create("/v1/agent_links", m{"agent_id": w.agent, "user": name})
 	w.knowledge = first("/v1/knowledge?agent_id=" + w.agent)
 	w.session = create("/v1/sessions", m{"agent": w.agent, "title": name, "metadata": m{"of": name}})
 	w.resource = create("/v1/sessions/"+w.session+"/resources", m{"type": "github_repository", "url": "https://github.com/octocat/" + name})
@@ -172,7 +178,7 @@ func (w *world) ids() map[string]string {
 		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm,
 		"event_id": w.event, "parent_event_id": w.event, "agent_message_id": w.message, "sender_id": w.agent, "receiver_id": w.helper, "target_id": w.message,
 		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
-		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice, "budget_id": w.budget, "price_id": w.price, "rerate_id": w.rerate,
+		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice, "budget_id": w.budget, "price_id": w.price, "rerate_id": w.rerate, "submission_id": w.submission, "link_id": w.link,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "payment_id": w.payment, "hold_id": w.hold,
 		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
 	})
@@ -277,14 +283,16 @@ func (w *world) body(t *testing.T, op operation) any {
 		},
 		"denyApproval":      m{"reason": w.name},
 		"installAgentSkill": m{"skill_id": "calculator"},
+		"ingestSkills":      w.submissionBody("2"), "approveSkill": m{"reason": w.name}, "denySkill": m{"reason": w.name},
+		"createAgentLink":   m{"agent_id": w.agent, "user": w.name + "@example.com"},
 		"startRun":          m{"task": w.name + ": say hello.", "context": w.name, "wait": 0, "limits": m{"max_per_transaction": amount}},
 		"createMemoryStore": m{"name": w.name, "description": w.name, "agent_id": w.agent, "metadata": m{"of": w.name}},
 		"updateMemoryStore": w.memoryStorePatch(), "patchMemoryStore": w.memoryStorePatch(), "putMemoryStore": w.memoryStorePatch(),
 		"searchMemories": m{"query": "the memory", "limit": 3}, "createMemory": m{"path": "/b/" + w.name, "content": w.name},
 		"updateMemory": w.memoryPatch(), "patchMemory": w.memoryPatch(), "putMemory": w.memoryPatch(),
 		"createSkill": skillBody(w.name), "uploadSkill": skillBody(w.name), "createSkillVersion": skillBody(w.name),
-		"installPlugin":   "not a program",
-		"exportTraces":    m{"resourceSpans": []m{}}, "exportLogs": m{"resourceLogs": []m{}},
+		"installPlugin": "not a program",
+		"exportTraces":  m{"resourceSpans": []m{}}, "exportLogs": m{"resourceLogs": []m{}},
 		"ingestKnowledge": m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
 		"searchKnowledge": m{"agent_id": w.agent, "query": "the secret", "limit": 3},
 		"reportUsage":     m{"agent_id": w.agent, "model": "gpt-4o", "provider": "openai", "tokens_input": 10, "tokens_output": 3, "cost": "0.01"},
@@ -325,6 +333,15 @@ func (w *world) body(t *testing.T, op operation) any {
 			op.Method, op.Path, op.ID)
 	}
 	return body
+}
+
+// submissionBody is a skill that the world's agent hands in.
+func (w *world) submissionBody(version string) m {
+	return m{"agent_id": w.agent, "skills": []m{{
+		"key": w.name, "name": w.name, "category": w.name, "summary": w.name, "description_md": w.name, "tags": []string{w.name},
+		"requirements": []m{{"name": w.name, "type": "credential"}}, "prompt_template": w.name, "code_snippet": w.name,
+		"config_schema": m{"type": "object", "properties": m{w.name: m{"type": "string"}}}, "version": version,
+	}}}
 }
 
 func (w *world) sessionPatch() m {

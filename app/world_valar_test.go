@@ -17,6 +17,8 @@ func (w *world) valarBody(t *testing.T, op operation) any {
 		"createEvent": w.eventBody(), "createEvents": m{"events": []m{w.eventBody(), w.eventBody()}},
 
 		"createAgent": agent, "updateAgent": agent,
+		"ingestSkills": w.submissionBody("3"), "approveSkill": m{"reason": w.name}, "denySkill": m{"reason": w.name},
+		"createAgentLink": m{"agent_id": w.agent, "user": w.name + "@example.com"},
 		"reportUsage": m{
 			"agent_id": w.agent, "model": w.name + "-model", "tokens_input": 1500, "tokens_output": 800, "cached_tokens": 200,
 			"cache_write_tokens": 3, "cache_write_1h_tokens": 4, "cost": 0.25, "api_calls": 2, "avg_latency_ms": 12.5, "provider": w.name,

@@ -216,8 +216,8 @@ type reviewQueueInput struct {
 }
 
 type approveSkillInput struct {
-	SkillID string `path:"skill_id" doc:"The skill's id, or that of its version."`
-	Body    *struct {
+	SubmissionID string `path:"submission_id" doc:"The skill's id, or that of its version."`
+	Body         *struct {
 		Digest     string `json:"digest,omitempty" maxLength:"64" doc:"The sha256 of what the reviewer has seen. 409 when it has changed meanwhile."`
 		Reason     string `json:"reason,omitempty" maxLength:"2000"`
 		AcceptRisk bool   `json:"accept_risk,omitempty" doc:"Approve what the security scan calls malicious; for administrators, with a reason."`
@@ -225,8 +225,8 @@ type approveSkillInput struct {
 }
 
 type denySkillInput struct {
-	SkillID string `path:"skill_id" doc:"The skill's id, or that of its version."`
-	Body    *struct {
+	SubmissionID string `path:"submission_id" doc:"The skill's id, or that of its version."`
+	Body         *struct {
 		Digest string `json:"digest,omitempty" maxLength:"64" doc:"The sha256 of what the reviewer has seen; that of what is on the market takes it off."`
 		Reason string `json:"reason,omitempty" maxLength:"2000"`
 	} `required:"false"`
@@ -308,7 +308,7 @@ func (f *face) registerMarketplace() {
 	})
 
 	httpx.Register(f.Face, httpx.Op{
-		ID: "approveSkill", Method: http.MethodPost, Path: "/v1/skills/{skill_id}/approve", Tag: "skills",
+		ID: "approveSkill", Method: http.MethodPost, Path: "/v1/skills/{submission_id}/approve", Tag: "skills",
 		Summary: "Put the last version of a skill on the market", Permission: account.Skills, Statuses: []int{http.StatusConflict},
 		Example: `{"reason":"It does what it says."}`,
 		Description: "For users who are linked to the agent and for administrators. What the security scan calls malicious only an administrator may " +
@@ -318,11 +318,11 @@ func (f *face) registerMarketplace() {
 		if b := in.Body; b != nil {
 			r = skill.Review{Digest: b.Digest, Reason: b.Reason, AcceptRisk: b.AcceptRisk}
 		}
-		return f.reviewed(ctx, in.SkillID, r, f.deps.Market.Approve)
+		return f.reviewed(ctx, in.SubmissionID, r, f.deps.Market.Approve)
 	})
 
 	httpx.Register(f.Face, httpx.Op{
-		ID: "denySkill", Method: http.MethodPost, Path: "/v1/skills/{skill_id}/deny", Tag: "skills",
+		ID: "denySkill", Method: http.MethodPost, Path: "/v1/skills/{submission_id}/deny", Tag: "skills",
 		Summary: "Keep the last version of a skill from the market, or take one off", Permission: account.Skills,
 		Statuses: []int{http.StatusConflict}, Example: `{"reason":"It is not documented."}`,
 	}, func(ctx context.Context, in *denySkillInput) (*output[submissionWire], error) {
@@ -330,7 +330,7 @@ func (f *face) registerMarketplace() {
 		if b := in.Body; b != nil {
 			r = skill.Review{Digest: b.Digest, Reason: b.Reason}
 		}
-		return f.reviewed(ctx, in.SkillID, r, f.deps.Market.Deny)
+		return f.reviewed(ctx, in.SubmissionID, r, f.deps.Market.Deny)
 	})
 
 	httpx.Register(f.Face, httpx.Op{

@@ -32,8 +32,7 @@ type listLinksInput struct {
 	AgentID string `query:"agent_id" maxLength:"128" doc:"Only the links of this agent."`
 }
 
-// LinkInput names a link. Its type is exported because others embed it.
-type LinkInput struct {
+type linkInput struct {
 	LinkID string `path:"link_id" doc:"The link's id, in any spelling."`
 }
 
@@ -76,7 +75,7 @@ func (f *face) registerAgentLinks() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "deleteAgentLink", Method: http.MethodDelete, Path: "/agent-links/{link_id}", Tag: "agent-links", Status: http.StatusNoContent,
 		Summary: "Remove a link", Permission: account.AgentsWrite,
-	}, func(ctx context.Context, in *LinkInput) (*struct{}, error) {
+	}, func(ctx context.Context, in *linkInput) (*struct{}, error) {
 		link, err := id.Parse[id.AgentLinkKind](in.LinkID)
 		if err != nil {
 			return nil, err

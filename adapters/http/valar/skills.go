@@ -153,14 +153,13 @@ type reviewInput struct {
 	Status string `query:"status" enum:"pending,approved,denied" default:"pending"`
 }
 
-// SkillInput names a skill. Its type is exported because others embed it.
-type SkillInput struct {
+type skillInput struct {
 	SkillID string `path:"skill_id" doc:"The skill's id, in any spelling."`
 }
 
 type approveInput struct {
-	SkillInput
-	Body *struct {
+	SubmissionID string `path:"submission_id" doc:"The skill's id, in any spelling."`
+	Body         *struct {
 		Digest     *string `json:"digest,omitempty" maxLength:"64" doc:"The sha256 of what you have seen; 409 when it has changed meanwhile."`
 		Reason     *string `json:"reason,omitempty" maxLength:"2000"`
 		AcceptRisk *bool   `json:"accept_risk,omitempty" doc:"Approve what the security scan calls malicious; for administrators, with a reason."`
@@ -168,8 +167,8 @@ type approveInput struct {
 }
 
 type denyInput struct {
-	SkillInput
-	Body *struct {
+	SubmissionID string `path:"submission_id" doc:"The skill's id, in any spelling."`
+	Body         *struct {
 		Digest *string `json:"digest,omitempty" maxLength:"64" doc:"The sha256 of what you have seen."`
 		Reason *string `json:"reason,omitempty" maxLength:"2000"`
 	} `required:"false"`
@@ -226,25 +225,25 @@ func (f *face) registerSkills() {
 	})
 
 	httpx.Register(f.Face, httpx.Op{
-		ID: "approveSkill", Method: http.MethodPost, Path: "/skills/{skill_id}/approve", Tag: "skills", Permission: account.Skills,
+		ID: "approveSkill", Method: http.MethodPost, Path: "/skills/{submission_id}/approve", Tag: "skills", Permission: account.Skills,
 		Summary: "Put a skill into the marketplace", Statuses: []int{http.StatusConflict}, Example: `{"reason":"It does what it says."}`,
 	}, func(ctx context.Context, in *approveInput) (*output[skillWire], error) {
 		var r skill.Review
 		if b := in.Body; b != nil {
 			r = skill.Review{Digest: deref(b.Digest), Reason: deref(b.Reason), AcceptRisk: b.AcceptRisk != nil && *b.AcceptRisk}
 		}
-		return f.reviewed(ctx, in.SkillID, r, f.deps.Market.Approve)
+		return f.reviewed(ctx, in.SubmissionID, r, f.deps.Market.Approve)
 	})
 
 	httpx.Register(f.Face, httpx.Op{
-		ID: "denySkill", Method: http.MethodPost, Path: "/skills/{skill_id}/deny", Tag: "skills", Permission: account.Skills,
+		ID: "denySkill", Method: http.MethodPost, Path: "/skills/{submission_id}/deny", Tag: "skills", Permission: account.Skills,
 		Summary: "Keep a skill out of the marketplace", Statuses: []int{http.StatusConflict}, Example: `{"reason":"It is not documented."}`,
 	}, func(ctx context.Context, in *denyInput) (*output[skillWire], error) {
 		var r skill.Review
 		if b := in.Body; b != nil {
 			r = skill.Review{Digest: deref(b.Digest), Reason: deref(b.Reason)}
 		}
-		return f.reviewed(ctx, in.SkillID, r, f.deps.Market.Deny)
+		return f.reviewed(ctx, in.SubmissionID, r, f.deps.Market.Deny)
 	})
 
 	httpx.Register(f.Face, httpx.Op{
@@ -263,7 +262,7 @@ func (f *face) registerSkills() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "getMarketplaceSkill", Method: http.MethodGet, Path: "/marketplace/skills/{skill_id}", Tag: "skills", Permission: account.Skills,
 		Summary: "Read an approved skill",
-	}, func(ctx context.Context, in *SkillInput) (*output[skillWire], error) {
+	}, func(ctx context.Context, in *skillInput) (*output[skillWire], error) {
 		o, err := f.deps.Market.Get(ctx, httpx.Scope(ctx), in.SkillID)
 		if err != nil {
 			return nil, err
@@ -274,7 +273,7 @@ func (f *face) registerSkills() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "getInstallPrompt", Method: http.MethodGet, Path: "/marketplace/skills/{skill_id}/install-prompt", Tag: "skills",
 		Permission: account.Skills, Summary: "Write a text that gives a skill to another agent",
-	}, func(ctx context.Context, in *SkillInput) (*output[promptWire], error) {
+	}, func(ctx context.Context, in *skillInput) (*output[promptWire], error) {
 		o, err := f.deps.Market.Get(ctx, httpx.Scope(ctx), in.SkillID)
 		if err != nil {
 			return nil, err
