@@ -361,7 +361,7 @@ func provideSkills(b base, p skillParts) (*skill.Service, error) {
 	store := p.Store.Skills()
 	return skill.NewService(skill.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: store, Releases: store, Installations: p.Store.SkillInstallations(),
-		Blobs: p.Blobs, Launcher: p.Launcher, Signer: p.Signer, Shipped: p.Shipped, Agents: p.Owners,
+		Blobs: p.Blobs, Launcher: p.Launcher, Signer: p.Signer, Shipped: p.Shipped, Agents: p.Owners, Ward: p.Ward,
 		Audit: skillTrail(p.Trail),
 	}, skill.Config{})
 }

@@ -83,6 +83,7 @@ type httpParts struct {
 	Secrets      *secret.Service
 	Sessions     *session.Service
 	SignIns      *account.SignIns
+	Quarantines  *skill.Quarantines
 	Skills       *skill.Service
 	Spans        *span.Service
 	Swarms       *swarm.Service
@@ -110,7 +111,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 		Settings: settings,
 		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
 		Agents: p.Agents, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
-		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Prices: p.Prices, Rerater: p.Rerater, Usage: p.Usage, Wallets: p.Wallets,
+		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Quarantines: p.Quarantines, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Prices: p.Prices, Rerater: p.Rerater, Usage: p.Usage, Wallets: p.Wallets,
 		Exchange: p.Exchange, Keeping: p.Keeping, Opinions: p.Opinions, Traces: p.Traces,
 		Webhooks: p.Webhooks,
 	}, native.Config{Mount: mounted})

@@ -8,6 +8,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/core/sandbox"
 	"github.com/bureau-agents/bureau/core/session"
@@ -16,9 +17,10 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
-func provideLibrary(b base, s *bunstore.Store, blobs blob.Store) (*skill.Library, error) {
+func provideLibrary(b base, s *bunstore.Store, blobs blob.Store, ward *skill.Ward, trail *audit.Service) (*skill.Library, error) {
 	return skill.NewLibrary(skill.LibraryDeps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Guides(), Blobs: blobs, Plugins: s.Skills(),
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Guides(), Acceptor: s.Guides(), Blobs: blobs, Plugins: s.Skills(),
+		Ward: ward, Holds: s.Quarantine(), Audit: skillTrail(trail),
 	})
 }
 
@@ -112,7 +114,7 @@ type libraryMounter struct {
 var _ sandbox.Mounter = libraryMounter{}
 
 // Mounts implements sandbox.Mounter.
-func (m libraryMounter) Mounts(ctx context.Context, sc account.Scope, _ session.Session, a agent.Agent) ([]sandbox.Mount, error) {
+func (m libraryMounter) Mounts(ctx context.Context, sc account.Scope, sess session.Session, a agent.Agent) ([]sandbox.Mount, error) {
 	have, err := guidesOf(ctx, sc, m.library, m.market, a.ID, a.Config)
 	if err != nil {
 		return nil, err
@@ -124,7 +126,10 @@ func (m libraryMounter) Mounts(ctx context.Context, sc account.Scope, _ session.
 		}
 		out = append(out, sandbox.Mount{
 			Path: path.Join(session.SkillsDir, h.Name), Version: fmt.Sprintf("%s/%d", h.Guide.Ref(), h.Version.Number), ReadOnly: true,
-			Load: func(context.Context) ([]sandbox.File, error) {
+			Load: func(ctx context.Context) ([]sandbox.File, error) {
+				if err := m.library.Admit(ctx, sc, h, sess.ID, a.ID, skill.UseMounted); err != nil {
+					return nil, err
+				}
 				var files []sandbox.File
 				for _, f := range m.library.Files(sc, h) {
 					files = append(files, sandbox.File{Path: f.Path, Open: f.Open})

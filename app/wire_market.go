@@ -25,10 +25,12 @@ func provideLinks(b base, s *bunstore.Store, agents owners, trail *audit.Service
 
 func provideMarket(
 	b base, cfg Config, s *bunstore.Store, plugins *skill.Service, library *skill.Library, links *account.Links, agents owners, trail *audit.Service,
+	ward *skill.Ward,
 ) (*skill.Market, error) {
 	return skill.NewMarket(skill.MarketDeps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Submissions: s.Submissions(), Contents: s.Submissions(), Listings: s.Submissions(),
 		Installations: s.SkillInstallations(), Plugins: plugins, Library: library, Links: links, Agents: agents, Audit: skillTrail(trail),
+		Quarantine: ward,
 	}, skill.MarketConfig{IngestPerHour: scaled(skill.DefaultIngestPerHour, *cfg.RateLimitScale)})
 }
 

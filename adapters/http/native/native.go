@@ -72,6 +72,7 @@ type Deps struct {
 	Secrets      *secret.Service
 	Sessions     *session.Service
 	SignIns      *account.SignIns
+	Quarantines  *skill.Quarantines
 	Skills       *skill.Service
 	Spans        *span.Service
 	Swarms       *swarm.Service
@@ -207,6 +208,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerBacktest()
 	f.registerServer()
 	f.registerSessions()
+	f.registerQuarantine()
 	f.registerSkills()
 	f.registerSkillLibrary()
 	f.registerStanding()
@@ -291,6 +293,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Ready is required")
 	case d.SignIns == nil:
 		return errors.New("native: Deps.SignIns is required")
+	case d.Quarantines == nil:
+		return errors.New("native: Deps.Quarantines is required")
 	case d.Skills == nil:
 		return errors.New("native: Deps.Skills is required")
 	case d.Tasks == nil:

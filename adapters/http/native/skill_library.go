@@ -51,14 +51,17 @@ type skillVersionWire struct {
 	Description string          `json:"description"`
 	Directory   string          `json:"directory" doc:"The folder of its files."`
 	Files       []skillFileWire `json:"files" nullable:"false"`
-	CreatedAt   stamp           `json:"created_at"`
+	// Scan is the one member that the official libraries do not know; they pass over what they do not know.
+	Scan      *scanWire `json:"scan" doc:"What the security scan found; null for skills that come with the server."`
+	Withheld  bool      `json:"withheld" doc:"True while a version that the scan calls malicious is kept from the marketplace."`
+	CreatedAt stamp     `json:"created_at"`
 }
 
 func showSkillVersion(g skill.Guide) func(skill.GuideVersion) skillVersionWire {
 	return func(v skill.GuideVersion) skillVersionWire {
 		return skillVersionWire{
 			ID: v.Ref(), Type: "skill_version", SkillID: g.Ref(), Version: strconv.Itoa(v.Number), Name: v.Name, Description: v.Description,
-			Directory: v.Directory, Files: showFiles(&v), CreatedAt: stampOf(v.CreatedAt),
+			Directory: v.Directory, Files: showFiles(&v), Scan: showScan(v.Scan), Withheld: v.Withheld, CreatedAt: stampOf(v.CreatedAt),
 		}
 	}
 }
