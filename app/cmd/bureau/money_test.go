@@ -36,8 +36,30 @@ func TestMoneyCommands(t *testing.T) {
 	c.wants([]string{`"version": 2`}, "policy", "update", made.ID, change)
 	c.wants([]string{`"60.00"`}, "policy", "versions", made.ID)
 	c.wants([]string{"REASON"}, "approval", "list")
+	budgets(t, c, agent.ID)
 	c.must("policy", "delete", made.ID)
 	if out := c.must("policy", "list"); strings.Contains(out, made.ID) {
+		t.Errorf("%s", out)
+	}
+}
+
+// budgets makes budgets and looks at what models have cost.
+func budgets(t *testing.T, c *terminal, agent string) {
+	t.Helper()
+	var made struct {
+		ID     string
+		Period string
+		Alerts []int
+	}
+	out := c.must("budget", "create", "of the buyer", "2.50", "--agent", "buyer", "--period", "day", "--alert", "90", "--alert", "10")
+	if err := json.Unmarshal([]byte(out), &made); err != nil || made.Period != "day" || len(made.Alerts) != 2 {
+		t.Fatal(made, err)
+	}
+	c.wants([]string{made.ID, "of the buyer", agent, "2.50", "day", "0 %"}, "budget", "list")
+	c.wants([]string{made.ID, `"percent": 0`}, "budget", "show", made.ID)
+	c.wants([]string{"CALLS", "COST", "total", "the period before"}, "usage", "--by", "day", "--since", "2026-01-01", "--until", "2026-01-08", "--agent", "buyer")
+	c.must("budget", "delete", made.ID)
+	if out := c.must("budget", "list"); strings.Contains(out, made.ID) {
 		t.Errorf("%s", out)
 	}
 }
