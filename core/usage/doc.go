@@ -21,4 +21,13 @@
 //   - the model "offline" costs nothing.
 //
 // It has no prices of the service tiers flex and priority. What is used in them is priced as usual, with FlagService.
+//
+// # Days and budgets
+//
+// Each row is added, in its own transaction, to what the same day (in UTC), agent, model and provider have come to. Sums of a period are
+// read from whole days, and from rows only where it begins or ends within one; both ways of counting agree to the picodollar. A Board
+// shows such sums beside events and feedback. A failed call is a row, too: without tokens and without a cost.
+//
+// A Budget tells, once per period, when rows take it to one of its alerts, in the transaction of the row. What it counts is Sums.Spent. It stops
+// nothing: caps that stop are limits of core/policy.
 package usage
