@@ -2,7 +2,6 @@ package usagetest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -226,7 +225,7 @@ func testRerateOnce(t *testing.T, s *shop) {
 				now, err = r.Get(ctx, s.sc, asked.ID)
 			}
 		}()
-		if err := r.Work(ctx, json.RawMessage(q.jobs[0].Args)); err == nil {
+		if err := r.Work(ctx, q.jobs[0].Args); err == nil {
 			cancel()
 			break
 		}
