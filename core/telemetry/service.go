@@ -49,11 +49,11 @@ type Deps struct {
 
 // Config tunes a Service.
 type Config struct {
-	// Chunk is how many events one transaction deletes at most; 0 is 1,000. Ingest waits for one chunk at most.
+	// Chunk is how many events one transaction deletes at most; 0 is 500. Ingest waits for one chunk at most.
 	Chunk int
 }
 
-const defaultChunk = 1000
+const defaultChunk = 500
 
 // Service takes events, finds them and deletes them. It is safe for concurrent use.
 type Service struct {

@@ -273,6 +273,6 @@ func appendEscaped(buf []byte, s string) []byte {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s) // strings always encode
+	_ = enc.Encode(s) //nolint:errchkjson // strings always encode
 	return append(buf, strings.TrimSuffix(b.String(), "\n")...)
 }
