@@ -107,7 +107,7 @@ func (r *LinkRepo) ForgetLinks(ctx context.Context, sc account.Scope, agent id.A
 
 // LinkedAgents implements account.LinkRepository.
 func (r *LinkRepo) LinkedAgents(ctx context.Context, sc account.Scope, key id.APIKey, email string) ([]id.Agent, error) {
-	q, args := "SELECT agent_id FROM agent_links WHERE tenant_id = ? AND key_id = ?", []any{sc.Tenant, key}
+	q, args := "SELECT DISTINCT agent_id FROM agent_links WHERE tenant_id = ? AND key_id = ?", []any{sc.Tenant, key}
 	if email != "" {
 		q, args = q+" UNION SELECT agent_id FROM agent_links WHERE tenant_id = ? AND email = ?", append(args, sc.Tenant, email)
 	}
