@@ -1,15 +1,13 @@
 package span
 
-import (
-	"time"
-)
+import "time"
 
 // Limits of one export. What has more is refused as a whole.
 const (
 	MaxItems = 10_000 // spans or log records
 )
 
-// Values of attributes are strings, bools, int64s, finite float64s, nil, []any and map[string]any of the same.
+// Attributes are values by name: strings, bools, int64s, finite float64s, nil, []any and map[string]any of the same.
 type Attributes = map[string]any
 
 // Origin is who reports: a process, and the library in it that instruments.

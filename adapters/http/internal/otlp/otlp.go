@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -144,7 +145,7 @@ func timeOf(nanos uint64) time.Time {
 
 // number is a float that JSON can write; NaN and the infinities are texts.
 func number(f float64) any {
-	if f-f != 0 { //nolint:gocritic // so are exactly those that are not finite
+	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return strconv.FormatFloat(f, 'g', -1, 64)
 	}
 	return f
