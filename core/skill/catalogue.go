@@ -118,19 +118,6 @@ func (in Installed) named(ref string) bool {
 	return err == nil && u == in.Plugin()
 }
 
-// UninstallAll takes every skill from an agent that is being destroyed. It joins the transaction in ctx.
-func (s *Service) UninstallAll(ctx context.Context, sc account.Scope, agent id.Agent) error {
-	return s.Installations.DeleteAll(ctx, sc, agent)
-}
-
-// Installed returns the plugins that the agent has, oldest first, disabled ones too.
-func (s *Service) Installed(ctx context.Context, sc account.Scope, agent id.Agent) ([]Installed, error) {
-	if err := s.Agents.Exists(ctx, sc, agent); err != nil {
-		return nil, err
-	}
-	return s.Installations.List(ctx, sc, agent)
-}
-
 // Tools returns the agent's installed and enabled skills as tools, in the order of installation. Nothing is started. A skill
 // whose manifest does not bear the operator's signature is left out and logged; one that is still being built is there, and its
 // calls return tool.ErrUnavailable. The agent is not looked up: one that does not exist has no tools.
