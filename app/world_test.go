@@ -284,6 +284,8 @@ func (w *world) body(t *testing.T, op operation) any {
 		"denyApproval":      m{"reason": w.name},
 		"installAgentSkill": m{"skill_id": "calculator"},
 		"ingestSkills":      w.submissionBody("2"), "approveSkill": m{"reason": w.name}, "denySkill": m{"reason": w.name},
+		"quarantineSkill": m{"reason": w.name, "digest": strings.Repeat("0b", 32)}, "acceptSkillVersion": m{"reason": w.name},
+		"blockSkillDigest":  m{"reason": w.name, "digest": strings.Repeat("0c", 32)},
 		"createAgentLink":   m{"agent_id": w.agent, "user": w.name + "@example.com"},
 		"startRun":          m{"task": w.name + ": say hello.", "context": w.name, "wait": 0, "limits": m{"max_per_transaction": amount}},
 		"createMemoryStore": m{"name": w.name, "description": w.name, "agent_id": w.agent, "metadata": m{"of": w.name}},
