@@ -195,7 +195,9 @@ func (r *EventRepo) Events(
 		return out, err
 	}
 	out, err = pageOf(found, req.Size(), func(e telemetry.Event) (telemetry.Event, error) { return e, nil }, eventCursor)
-	out.Total = total
+	if out.Total = total; req.Count {
+		out.Total = max(total, req.Offset+len(out.Items)) // some may have come in since they were counted
+	}
 	return out, err
 }
 
