@@ -173,9 +173,6 @@ func foreignQuery(t *testing.T, api *apptest.Client, op operation, owner, strang
 		if len(a.Body) == 0 { // an export
 			continue
 		}
-		if len(a.Body) == 0 { // an export
-			continue
-		}
 		into := any(&found)
 		if a.Body[0] == '[' { // a list of the valar face
 			into = &found.Data
