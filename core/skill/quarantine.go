@@ -108,28 +108,31 @@ func (q *Quarantines) find(ctx context.Context, sc account.Scope, ref string) (f
 			return found{}, err
 		}
 	}
+	// A plugin goes before instructions of the same name, as it does where skills are installed.
+	p, err := q.d.Plugins.find(ctx, ref)
+	if err == nil && p.Kind == KindSkill {
+		return q.plugin(ctx, p)
+	} else if err != nil && !errors.Is(err, ErrNotFound) {
+		return found{}, err
+	}
 	g, err := q.d.Library.Get(ctx, sc, ref)
 	if errors.Is(err, ErrSkillNotFound) {
 		if b, ok := q.builtin(ref); ok {
 			g, err = b, nil
 		}
 	}
-	if err == nil {
-		f := found{skill: g.Skill(), kind: ContentInstructions, name: g.Ref()}
-		if g.Latest != nil {
-			f.name, f.digest = g.Latest.Name, g.Latest.Digest()
-		}
-		f.digests = []string{f.digest}
-		return f, nil
-	} else if fault.KindOf(err) != fault.NotFound {
+	if err != nil {
 		return found{}, err
 	}
-	p, err := q.d.Plugins.find(ctx, ref)
-	if errors.Is(err, ErrNotFound) || err == nil && p.Kind != KindSkill {
-		return found{}, notFound(ref)
-	} else if err != nil {
-		return found{}, err
+	f := found{skill: g.Skill(), kind: ContentInstructions, name: g.Ref()}
+	if g.Latest != nil {
+		f.name, f.digest = g.Latest.Name, g.Latest.Digest()
 	}
+	f.digests = []string{f.digest}
+	return f, nil
+}
+
+func (q *Quarantines) plugin(ctx context.Context, p Plugin) (found, error) {
 	f := found{skill: p.Skill(), kind: ContentPlugin, name: p.Name}
 	if p.Release != nil {
 		f.digest = p.Release.Digest()
