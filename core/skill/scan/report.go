@@ -163,7 +163,7 @@ func judge(found []Finding) Report {
 	})
 	r := Report{Rules: RulesVersion, Score: 100, Verdict: Pass}
 	count := map[Code]int{}
-	var worst Severity = Info
+	worst := Info
 	bad := false
 	for _, f := range found {
 		n := count[f.Code]

@@ -422,9 +422,8 @@ func shown(row string, at int) string {
 	row = maskSecrets(strings.ToValidUTF8(row, "\uFFFD"), &at)
 	runes := []rune(row)
 	focus := utf8.RuneCountInString(row[:min(max(at, 0), len(row))])
-	from := 0
 	if len(runes) > most {
-		from = min(max(focus-40, 0), len(runes)-most)
+		from := min(max(focus-40, 0), len(runes)-most)
 		runes = runes[from : from+most]
 	}
 	var b strings.Builder
