@@ -183,7 +183,7 @@ func (g guarded) Call(ctx context.Context, call tool.Call) (tool.Result, error) 
 
 // admit lets a plugin be called, or returns ErrQuarantined.
 func (s *Service) admit(ctx context.Context, p Plugin, digest string, call tool.Call) error {
-	tenant, _ := id.Parse[id.TenantKind](call.TenantID) // zero on nobody's behalf; what is blocked for all is blocked then, too
+	tenant, _ := id.Parse[id.TenantKind](call.TenantID)    // zero on nobody's behalf; what is blocked for all is blocked then, too
 	session, _ := id.Parse[id.SessionKind](call.SessionID) // zero outside of one
 	agent, _ := id.Parse[id.AgentKind](call.AgentID)
 	return s.Ward.Admit(ctx, account.System(tenant), Use{Session: session, Agent: agent, Skill: p.Skill(), Digest: digest, Manner: UseCalled})

@@ -121,7 +121,7 @@ func (m *Market) Get(ctx context.Context, sc account.Scope, ref string) (Offer, 
 	}
 	l, err := m.d.Listings.Listing(ctx, sc, of)
 	if errors.Is(err, ErrSkillNotFound) {
-		return Offer{}, notFound(ref)
+		return Offer{}, notFound(of.String())
 	} else if err != nil {
 		return Offer{}, err
 	}
@@ -133,7 +133,7 @@ func (m *Market) Get(ctx context.Context, sc account.Scope, ref string) (Offer, 
 			return Offer{}, err
 		}
 		if s.Approved == nil {
-			return Offer{}, notFound(ref)
+			return Offer{}, notFound(of.String())
 		}
 		o.Structured = s.Approved
 	case ContentInstructions:

@@ -341,6 +341,9 @@ func (q *Quarantines) Unblock(ctx context.Context, sc account.Scope, digest stri
 	if err := sc.Require(account.Operator); err != nil {
 		return err
 	}
+	if !validDigest(digest) {
+		return fault.Invalidf("query.digest", "must be the 64 lower-case hexadecimal digits of a SHA-256")
+	}
 	return q.d.TX.Do(ctx, func(ctx context.Context) error {
 		if err := q.d.Holds.Release(ctx, id.Tenant{}, digest); err != nil {
 			return err

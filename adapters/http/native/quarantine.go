@@ -301,7 +301,7 @@ func (f *face) registerBlocks() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "unblockSkillDigest", Method: http.MethodDelete, Path: "/v1/skills/blocked_digests", Tag: "skills",
-		Summary: "Take a digest out of everybody's quarantine", Permission: account.Operator,
+		Summary: "Take a digest out of everybody's quarantine", Permission: account.Operator, Statuses: []int{http.StatusNotFound},
 	}, func(ctx context.Context, in *unblockDigestInput) (*output[httpx.Deleted], error) {
 		if err := f.deps.Quarantines.Unblock(ctx, httpx.Scope(ctx), in.Digest); err != nil {
 			return nil, err
