@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,9 +18,10 @@ import (
 
 // terminal runs commands on one data directory.
 type terminal struct {
-	t   *testing.T
-	dir string
-	in  string // standard input of the next command
+	t    *testing.T
+	dir  string
+	in   string   // standard input of the next command
+	args []string // of every command
 }
 
 func newTerminal(t *testing.T) *terminal {
@@ -38,7 +40,7 @@ func (c *terminal) run(args ...string) (out string, err error) {
 	cmd.SetOut(&stdout)
 	cmd.SetErr(&stderr)
 	cmd.SetIn(strings.NewReader(c.in))
-	cmd.SetArgs(append(args, "--data", c.dir))
+	cmd.SetArgs(slices.Concat(args, c.args, []string{"--data", c.dir}))
 	c.in = ""
 	err = cmd.ExecuteContext(c.t.Context())
 	return stdout.String(), err
