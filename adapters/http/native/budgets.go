@@ -106,7 +106,7 @@ type updateBudgetInput struct {
 
 type listBudgetsInput struct {
 	AgentID         string `query:"agent_id" doc:"Only those of this agent alone."`
-	IncludeArchived bool   `query:"include_archived"`
+	IncludeArchived bool   `query:"include_archived" doc:"Also those that were archived."`
 	httpx.PageQuery
 }
 

@@ -73,7 +73,7 @@ type dashboardInput struct {
 	AgentQuery
 	Since   time.Time `query:"since" doc:"In the first day; 30 days before until when it is left out."`
 	Until   time.Time `query:"until" doc:"In the last day, or at its end; the end of today when it is left out."`
-	GroupBy string    `query:"group_by" enum:"agent,model,provider,day" default:"agent"`
+	GroupBy string    `query:"group_by" enum:"agent,model,provider,day" default:"agent" doc:"What each group has in common."`
 	Limit   int       `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many groups there are at most: those that cost most, the latest days."`
 }
 

@@ -235,10 +235,10 @@ type denySkillInput struct {
 type marketInput struct {
 	httpx.PageQuery
 	Search   string `query:"search" maxLength:"200" doc:"A part of the name, the key, the summary or the description."`
-	Category string `query:"category" maxLength:"100"`
-	Tag      string `query:"tag" maxLength:"50"`
+	Category string `query:"category" maxLength:"100" doc:"Only this category."`
+	Tag      string `query:"tag" maxLength:"50" doc:"Only what has this tag."`
 	Kind     string `query:"kind" enum:"plugin,instructions,structured" doc:"Only those."`
-	Sort     string `query:"sort" enum:"newest,installs" default:"newest"`
+	Sort     string `query:"sort" enum:"newest,installs" default:"newest" doc:"What comes first: the latest, or what most agents have."`
 }
 
 type promptWire struct {
