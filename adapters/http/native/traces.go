@@ -125,7 +125,7 @@ type listTracesInput struct {
 }
 
 type traceInput struct {
-	TraceID string `path:"trace_id" maxLength:"200" doc:"The trace id that its events have."`
+	TraceID string `path:"trace_id" doc:"The trace id that its events have."`
 }
 
 type histogramInput struct {
