@@ -20,7 +20,10 @@ var publicRoutes = []string{
 }
 
 // anyKeyRoutes are those that every valid key may call.
-var anyKeyRoutes = []string{"GET /compat/valta/account", "GET /v1/account", "GET /v1/prices"}
+var anyKeyRoutes = []string{"GET /compat/valta/account", "GET /v1/account", "GET /v1/prices", "GET /v1/prices/{price_id}"}
+
+// secondScopes are what operations need besides the scope that the document names, by their ids.
+var secondScopes = map[string]account.Permission{"listQuarantinedPayments": account.WalletsRead}
 
 func (o operation) route() string { return o.Method + " " + o.Path }
 
@@ -98,6 +101,14 @@ func TestPermissions(t *testing.T) {
 	operatorsClerk := key(s.Admin, allButAdmin...)
 	unrelated := key(w.api, account.EvalsRead)
 
+	both := map[string]*apptest.Client{}
+	for _, op := range d.ops {
+		if second, two := secondScopes[op.ID]; two {
+			both[op.ID] = key(w.api, account.Permission(op.Scope), second)
+		}
+	}
+	same(t, len(secondScopes), len(both))
+
 	before := w.snapshot(t, d)
 	free := []string{}
 	for _, op := range d.ops {
@@ -120,6 +131,11 @@ func TestPermissions(t *testing.T) {
 		if scope == account.Operator {
 			refused = append(refused, operatorsClerk)
 		}
+		enough := only[scope]
+		if second, two := secondScopes[op.ID]; two {
+			refused = append(refused, enough, allBut[second])
+			enough = both[op.ID]
+		}
 		for _, c := range refused {
 			if code, _ := c.Refuse(403, op.Method, w.path(t, op), w.body(t, op)); code != "permission_denied" && code != "FORBIDDEN" && code != apptest.NoCode {
 				t.Errorf("%s: %s", op.route(), code)
@@ -134,8 +150,8 @@ func TestPermissions(t *testing.T) {
 		if op.Body != "" {
 			body = "[]"
 		}
-		if a := only[scope].Do(op.Method, path, body); a.Status == 401 || a.Status == 403 {
-			t.Errorf("%s with %q alone: %d %s", op.route(), scope, a.Status, a.Body)
+		if a := enough.Do(op.Method, path, body); a.Status == 401 || a.Status == 403 {
+			t.Errorf("%s with no more than %q: %d %s", op.route(), scope, a.Status, a.Body)
 		}
 	}
 	if diff := cmp.Diff(anyKeyRoutes, free); diff != "" {

@@ -456,8 +456,12 @@ func (q *Quarantines) Uses(ctx context.Context, sc account.Scope, ref, digest st
 	return q.d.Traces.Uses(ctx, sc, digest, req)
 }
 
-// Moves lists the payments and transfers that were made after a content of the skill was used, as Agents.
+// Moves lists the payments and transfers that were made after a content of the skill was used, as Agents. Who was paid what is
+// not for everybody who may see skills: account.ErrForbidden without account.WalletsRead.
 func (q *Quarantines) Moves(ctx context.Context, sc account.Scope, ref, digest string, req page.Request) (page.Page[Move], error) {
+	if err := sc.Require(account.WalletsRead); err != nil {
+		return page.Page[Move]{}, err
+	}
 	digest, err := q.touched(ctx, sc, ref, digest)
 	if err != nil {
 		return page.Page[Move]{}, err
