@@ -108,7 +108,8 @@ func countsOf(t *testing.T, w *world) map[string]int {
 		"/v1/agents/" + w.agent + "/wallet/transactions", "/v1/api_keys", "/v1/approvals", "/v1/audit",
 		"/v1/environments?archived=true", "/v1/files", "/v1/evals", "/v1/knowledge?agent_id=" + w.agent,
 		"/v1/policies", "/v1/memory_stores?archived=true", "/v1/memory_stores/" + w.store + "/entries", "/v1/memory_stores/" + w.store + "/memory_versions", "/v1/skills", "/v1/skills/" + w.skill + "/versions", "/v1/sessions?archived=true", "/v1/sessions/" + w.session + "/events", "/v1/sessions/" + w.session + "/resources", "/v1/sessions/" + w.session + "/threads",
-		"/v1/integrations/slack/publications", "/v1/usage", "/v1/agent_messages", "/v1/feedback",
+		"/v1/integrations/slack/publications", "/v1/usage", "/v1/events", "/v1/agent_messages", "/v1/feedback",
+		"/v1/budgets?include_archived=true", "/v1/agent_links", "/v1/skills/review", "/v1/webhooks",
 		"/v1/model_cards", "/v1/vaults?archived=true", "/v1/vaults/" + w.vault + "/credentials?archived=true",
 	} {
 		n[list] = len(apptest.All[json.RawMessage](api, list))

@@ -188,3 +188,93 @@ func foreignQuery(t *testing.T, api *apptest.Client, op operation, owner, strang
 		}
 	}
 }
+
+// TestForeignParents reports events as parts of another tenant's event. The whole may come after its parts, or never, so that its id is taken
+// as it comes: what matters is that it is answered as an id that nobody has, and that neither tenant sees anything of the other by it.
+func TestForeignParents(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, cfg apptest.Config) {
+		s := apptest.Start(t, cfg)
+		owner, stranger := newReporter(t, s, "fornax"), newReporter(t, s, "gemini")
+		shared := m{"agent_id": owner.agent, "event_type": owner.name, "trace_id": "shared", "payload": m{"of": owner.name}}
+		var whole struct{ ID string }
+		owner.api.Call("POST", "/v1/events", shared, &whole)
+		reads := []string{
+			"/v1/events?parent_event_id=" + whole.ID, "/v1/events/export?parent_event_id=" + whole.ID, "/v1/events/" + whole.ID, "/v1/traces", "/v1/traces/shared",
+			"/v1/events?trace_id=shared", valarPrefix + "/events?parent_event_id=" + uuidOf(t, whole.ID),
+		}
+		read := func(api *apptest.Client) (shown []string) {
+			for _, path := range reads {
+				shown = append(shown, string(api.Do("GET", path, nil).Body))
+			}
+			return shown
+		}
+		before := read(owner.api)
+		stream := stranger.api.Stream("GET", "/v1/events/stream?after="+whole.ID, nil)
+		theirs := stranger.api.Stream("GET", "/v1/events/stream?agent_id="+owner.agent, nil)
+
+		for _, path := range []string{"/v1/events", "/v1/events/batch", valarPrefix + "/events", valarPrefix + "/events/batch"} {
+			answered := map[string]string{}
+			for _, parent := range []string{whole.ID, uuidOf(t, whole.ID), id.New[id.ReportKind](ids).String()} {
+				event := m{"agent_id": stranger.agent, "event_type": stranger.name, "trace_id": "shared", "parent_event_id": parent}
+				body := any(event)
+				if strings.HasSuffix(path, "/batch") {
+					body = m{"events": []m{event}}
+				}
+				a := stranger.api.Do("POST", path, body)
+				if a.Status != 201 || strings.Contains(string(a.Body), owner.name) {
+					t.Fatalf("%s with the parent %s: %d %s", path, parent, a.Status, a.Body)
+				}
+				answered[timesAndIDs.ReplaceAllString(string(a.Body), "...")] = parent
+			}
+			if len(answered) != 1 {
+				t.Errorf("%s tells a parent of another tenant from one that is not there: %v", path, answered)
+			}
+		}
+		owner.api.Call("POST", "/v1/events", shared, nil)
+		same(t, before[0], read(owner.api)[0])
+		for i, shown := range read(owner.api) {
+			if strings.Contains(shown, stranger.name) || strings.Contains(shown, stranger.agent) {
+				t.Errorf("%s shows the owner the stranger's part: %s", reads[i], shown)
+			}
+		}
+		for i, shown := range read(stranger.api) {
+			if strings.Contains(shown, owner.name) || strings.Contains(shown, owner.agent) {
+				t.Errorf("%s shows the stranger the owner's event: %s", reads[i], shown)
+			}
+		}
+		stranger.api.Call("POST", "/v1/events", m{"agent_id": stranger.agent, "event_type": stranger.name}, nil)
+		const own = 4*3 + 1 // the last one after all of the owner's
+		for range own {
+			if e, ok := stream.Next(); !ok || e.Type != stranger.name || strings.Contains(string(e.Data), owner.name) {
+				t.Fatalf("streamed %v %s %s", ok, e.Type, e.Data)
+			}
+		}
+		s.CloseStreams()
+		for _, e := range theirs.Rest() {
+			t.Errorf("streamed of the owner's agent: %s", e.Data)
+		}
+	})
+}
+
+// timesAndIDs are the parts of answers that differ from one event to the next.
+var timesAndIDs = regexp.MustCompile(`[a-z]+_[0-9a-hjkmnp-tv-z]{26}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d\d-\d\dT[0-9:.]+Z`)
+
+// reporter is a tenant with an agent.
+type reporter struct {
+	name, agent string
+	api         *apptest.Client
+}
+
+func newReporter(t *testing.T, s *apptest.Server, name string) reporter {
+	t.Helper()
+	var tenant struct {
+		APIKey string `json:"api_key"`
+	}
+	s.Admin.In(t).Call("POST", "/v1/tenants", m{"name": name}, &tenant)
+	r := reporter{name: name, api: s.As(tenant.APIKey).In(t)}
+	var made struct{ ID string }
+	r.api.Call("POST", "/v1/agents", m{"name": name, "model": "offline"}, &made)
+	r.agent = made.ID
+	return r
+}
