@@ -309,7 +309,7 @@ func (e *eventBench) plainSQLite(b *testing.B, batches int, rows [][]row) {
 				u, at := e.newID()
 				args = append(args, e.tenant, r.agent[:], at, u[:], 0, 0, r.kind, "scheduler", nil, nil, r.payload)
 			}
-			if _, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, args...); err != nil {
+			if _, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, args...); err != nil { //nolint:sqlclosecheck // the transaction closes it
 				b.Fatal(err)
 			}
 		}

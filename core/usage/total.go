@@ -32,7 +32,7 @@ func (t Total) percentOf(micros int64) int64 {
 		return math.MaxInt64
 	}
 	percent, _ := bits.Div64(hi+carry, lo, uint64(micros))
-	return int64(min(percent, math.MaxInt64)) //nolint:gosec // within int64 by now
+	return int64(min(percent, math.MaxInt64))
 }
 
 // spent is what a row costs as far as anybody knows; see Sums.Spent.

@@ -149,12 +149,8 @@ func (r *SubmissionRepo) Match(
 func (r *SubmissionRepo) one(ctx context.Context, sc account.Scope, cond string, args ...any) (skill.Submission, error) {
 	if r.s.postgres() && r.s.current(ctx) != nil {
 		// Locked on its own first: the joined versions must be those that are in force once the lock is there.
-		rows, err := r.s.read(ctx).QueryContext(ctx, "SELECT s.id FROM skill_submissions AS s WHERE s.tenant_id = ? AND "+cond+" FOR UPDATE",
-			append([]any{sc.Tenant}, args...)...)
-		if err != nil {
-			return skill.Submission{}, mapErr(err)
-		}
-		if err := errors.Join(rows.Close(), rows.Err()); err != nil {
+		if _, err := r.s.read(ctx).ExecContext(ctx, "SELECT s.id FROM skill_submissions AS s WHERE s.tenant_id = ? AND "+cond+" FOR UPDATE",
+			append([]any{sc.Tenant}, args...)...); err != nil {
 			return skill.Submission{}, mapErr(err)
 		}
 	}

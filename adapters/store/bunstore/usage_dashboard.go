@@ -52,11 +52,8 @@ func (r *ErrorEventRepo) query(sc account.Scope, agent id.Agent, since, until ti
 	if by == usage.GroupDay {
 		key = "at / " + strconv.FormatInt(millisPerDay, 10)
 	}
-	shown := key
-	switch {
-	case by == usage.GroupDay || r.s.postgres():
-		shown = "CAST(" + key + " AS TEXT)"
-	default:
+	shown := "CAST(" + key + " AS TEXT)"
+	if by != usage.GroupDay && !r.s.postgres() {
 		shown = "LOWER(HEX(" + key + "))"
 	}
 	return "SELECT " + shown + ", COUNT(*) FROM telemetry_events WHERE level >= 2 AND " + w.sql() + " GROUP BY " + key, w.args
