@@ -33,8 +33,8 @@ type claim struct {
 // says returns the claim of attributes, and whether there is one.
 func says(a Attributes) (claim, bool) {
 	c := claim{
-		id: strings.TrimSpace(text(a, "gen_ai.agent.id")), name: strings.TrimSpace(text(a, "gen_ai.agent.name")),
-		about: text(a, "gen_ai.agent.description"),
+		id: short(strings.TrimSpace(text(a, "gen_ai.agent.id")), agent.MaxName), name: short(strings.TrimSpace(text(a, "gen_ai.agent.name")), agent.MaxName),
+		about: short(text(a, "gen_ai.agent.description"), agent.MaxDescription),
 	}
 	return c, c.id != "" || c.name != ""
 }
@@ -43,7 +43,7 @@ func says(a Attributes) (claim, bool) {
 func (o *Origin) claim() claim {
 	c, ok := says(o.Resource)
 	if !ok {
-		c.name = o.service()
+		c.name = short(o.service(), agent.MaxName)
 	}
 	return c
 }
@@ -54,11 +54,15 @@ func claims(spans []Span) []claim {
 	for i := range spans {
 		at[[2]string{spans[i].TraceID, spans[i].SpanID}] = i
 	}
+	own, made := make([]claim, len(spans)), make([]bool, len(spans))
+	for i := range spans { // each once, however many are inside of it
+		own[i], made[i] = says(spans[i].Attributes)
+	}
 	out := make([]claim, len(spans))
 	for i := range spans {
 		found := false
 		eachAround(spans, at, i, func(j int) bool {
-			out[i], found = says(spans[j].Attributes)
+			out[i], found = own[j], made[j]
 			return !found
 		})
 		if !found {

@@ -50,6 +50,9 @@ func storable(s string) string {
 
 // short makes a text storable, and cuts it to so many characters.
 func short(s string, most int) string {
+	if longest := (most + 1) * utf8.UTFMax; len(s) > longest { // no more of it is looked at
+		s = s[:longest]
+	}
 	s = storable(s)
 	if utf8.RuneCountInString(s) <= most {
 		return s
@@ -99,6 +102,16 @@ func tidy(v any, most, depth int) (out any, cut bool) {
 	return v, false
 }
 
+// tidied is tidy for an object, which says whether any of its texts was cut.
+func tidied(payload map[string]any, most int) map[string]any {
+	out, cut := tidy(payload, most, maxDepth)
+	members := out.(map[string]any)
+	if cut {
+		members["truncated"] = true
+	}
+	return members
+}
+
 // textLimits are how long texts in a payload may be, in bytes, tried until the payload fits.
 var textLimits = []int{math.MaxInt32, 16 << 10, 1 << 10, 128}
 
@@ -106,12 +119,7 @@ var textLimits = []int{math.MaxInt32, 16 << 10, 1 << 10, 128}
 // in that order.
 func encode(payload map[string]any, most int, bulky ...string) (json.RawMessage, error) {
 	for _, limit := range textLimits {
-		tidied, cut := tidy(payload, limit, maxDepth)
-		members := tidied.(map[string]any)
-		if cut {
-			members["truncated"] = true
-		}
-		if b, err := json.Marshal(members); err != nil || len(b) <= most {
+		if b, err := json.Marshal(tidied(payload, limit)); err != nil || len(b) <= most {
 			return b, err
 		}
 	}

@@ -97,6 +97,11 @@ func (s *Service) Spans(ctx context.Context, sc account.Scope, spans []Span) (Re
 	var refused rejections
 	agents := &roster{s, sc, map[string]found{}}
 	now := s.d.Clock.Now()
+	spans = slices.Clone(spans)
+	small := newOrigins()
+	for i := range spans {
+		spans[i].Origin = small.small(spans[i].Origin)
+	}
 	whose := claims(spans)
 	billed := outermost(spans)
 	items := make([]item, 0, len(spans))
@@ -136,14 +141,18 @@ func outermost(spans []Span) []bool {
 	for i := range spans {
 		at[[2]string{spans[i].TraceID, spans[i].SpanID}] = i
 	}
+	billed := make([]bool, len(spans))
+	for i := range spans { // each once, however many are inside of it
+		billed[i] = spans[i].billed()
+	}
 	out := make([]bool, len(spans))
 	for i := range spans {
-		if !spans[i].billed() {
+		if !billed[i] {
 			continue
 		}
 		out[i] = true
 		eachAround(spans, at, i, func(j int) bool {
-			out[i] = j == i || !spans[j].billed()
+			out[i] = j == i || !billed[j]
 			return out[i]
 		})
 	}
@@ -200,8 +209,9 @@ func (s *Service) Records(ctx context.Context, sc account.Scope, records []Recor
 	now := s.d.Clock.Now()
 	items := make([]item, 0, len(records))
 	same := map[id.Report]int{}
-	for i := range records {
-		r := &records[i]
+	small := newOrigins()
+	for _, r := range records {
+		r.Origin = small.small(r.Origin)
 		switch {
 		case r.TraceID != "" && !isID(r.TraceID, 16):
 			refused.add("trace_id must be empty or 16 bytes that are not all zero")
