@@ -148,7 +148,8 @@ type acceptSkillVersionInput struct {
 }
 
 const quarantineHelp = "From the moment it is answered no turn is offered the content, the next call of a turn that has it is refused, it is not on the " +
-	"market, and handing it in, uploading or installing it again is refused with 409. Agents that have it installed keep it, unusable, until it is released. " +
+	"market and cannot be installed, and handing it in or uploading it again is refused with 409. Agents that have it installed keep it, unusable, until it " +
+	"is released. Other contents of the skill, such as an older version that agents have pinned, stay as they are: `digest` names one of them. " +
 	"What an agent handed in may be put into quarantine by users who are linked to the agent, everything by administrators, for their tenant; the operator's " +
 	"quarantine of a plugin is everybody's. The answer counts what the content has touched."
 
