@@ -55,6 +55,8 @@ func root() *cobra.Command {
   bureau run AGENT TASK        give it a task
   bureau session log SESSION   read what happened
   bureau eval run FILE         see how well it does
+  bureau events tail           watch what agents report
+  bureau usage                 see what models cost
 
 Commands other than serve work on the data directory: through the server that holds it, or by themselves when none does.
 With --url and BUREAU_API_KEY they talk to a server anywhere.`,
