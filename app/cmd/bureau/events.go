@@ -34,15 +34,17 @@ func (e reportView) said() string {
 	if json.Compact(&flat, e.Payload) == nil && flat.String() != "{}" && flat.String() != "null" {
 		parts = append(parts, flat.String())
 	}
-	line := []rune(oneLine(strings.Join(parts, " ")))
-	if len(line) > saidRunes {
-		line = append(line[:saidRunes-1], '…')
-	}
-	return string(line)
+	return shorten(oneLine(strings.Join(parts, " ")))
 }
 
-// saidRunes is how much of an event stands on its line.
-const saidRunes = 120
+// shorten cuts a text that stands last on its line.
+func shorten(text string) string {
+	const most = 120
+	if line := []rune(text); len(line) > most {
+		return string(line[:most-1]) + "…"
+	}
+	return text
+}
 
 func eventsCommand() *cobra.Command {
 	return group("events", "List, follow and export what agents report", eventsList(), eventsTail(), eventsExport())

@@ -69,7 +69,7 @@ With --url and BUREAU_API_KEY they talk to a server anywhere.`,
 	cmd.PersistentFlags().String("url", "", "server to talk to, at `URL`, with BUREAU_API_KEY (BUREAU_URL; default: the data directory's)")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	cmd.AddCommand(serveCommand(), keyCommand(), tenantCommand(), agentCommand(), swarmCommand(), walletCommand(), usageCommand(), budgetCommand(), eventsCommand(), policyCommand(), approvalCommand(), reconcileCommand(), chatCommand(), runCommand(), sessionCommand(),
-		fileCommand(), vaultCommand(), evalCommand(), auditCommand(), pluginCommand(), webhookCommand(), demoCommand(), versionCommand(), settingsTopic())
+		fileCommand(), vaultCommand(), evalCommand(), auditCommand(), skillCommand(), pluginCommand(), webhookCommand(), demoCommand(), versionCommand(), settingsTopic())
 	return cmd
 }
 

@@ -62,7 +62,7 @@ func policyCreate() *cobra.Command {
 		Long:    "Make a policy of a JSON file, or of standard input when FILE is '-', as POST /v1/policies takes it: scope, limits, rules.",
 		Example: `  echo '{"scope":{"agent_id":"agent_01h..."},"limits":{"daily_limit":{"amount":"60","currency":"USDC"}}}' | bureau policy create -`,
 		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
-			return c.policyFile(cmd, "POST", "/v1/policies", args[0])
+			return c.sendFile(cmd, "POST", "/v1/policies", args[0])
 		}),
 	}
 }
@@ -74,12 +74,13 @@ func policyUpdate() *cobra.Command {
 			"replace all rules. The change holds for the next act.",
 		Example: `  echo '{"limits":{"daily_limit":null}}' | bureau policy update pol_01h... -`,
 		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
-			return c.policyFile(cmd, "PATCH", "/v1/policies/"+url.PathEscape(args[0]), args[1])
+			return c.sendFile(cmd, "PATCH", "/v1/policies/"+url.PathEscape(args[0]), args[1])
 		}),
 	}
 }
 
-func (c *client) policyFile(cmd *cobra.Command, method, path, file string) error {
+// sendFile sends a JSON file, or standard input for "-", and prints the answer.
+func (c *client) sendFile(cmd *cobra.Command, method, path, file string) error {
 	var text []byte
 	var err error
 	if file == "-" {
