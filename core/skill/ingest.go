@@ -103,28 +103,59 @@ func admitSubmissions(list []NewSubmission) ([]SubmissionVersion, error) {
 	return out, f.Err(ErrSubmission)
 }
 
-// scan looks at what the agent has not handed in before, and returns the reports by digest.
+// scan looks at what the agent has not handed in before, and returns the reports by digest. It looks at nothing that would be refused anyway: a scan
+// is work, which a limit is to keep small.
 func (m *Market) scan(ctx context.Context, sc account.Scope, agent id.Agent, vs []SubmissionVersion) (map[string]*scan.Report, error) {
 	reports := map[string]*scan.Report{}
-	var known []string
+	var unseen []SubmissionVersion
 	for _, v := range vs {
 		_, same, err := m.d.Submissions.Match(ctx, sc, agent, v.Content.Key, "", v.Digest)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if len(same) > 0 {
+		case len(same) > 0:
 			reports[v.Digest] = same[0].Scan
-			continue
+		default:
+			unseen = append(unseen, v)
 		}
-		if known == nil {
-			if known, err = m.known(ctx, sc, agent); err != nil {
-				return nil, err
-			}
+	}
+	if len(unseen) == 0 {
+		return reports, nil
+	}
+	now := m.now()
+	recent, err := m.d.Submissions.Recent(ctx, sc, agent, now.Add(-ingestWindow))
+	if err != nil {
+		return nil, err
+	}
+	if err := m.rate(recent, len(unseen), now); err != nil {
+		return nil, err
+	}
+	known, err := m.known(ctx, sc, agent)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range unseen {
+		if err := ctx.Err(); err != nil { // whoever asked is gone
+			return nil, err
 		}
 		report := scan.Skill(scanInput(v, known))
 		reports[v.Digest] = &report
 	}
 	return reports, nil
+}
+
+// rate returns ErrIngestRate when so many more than the recent ones are too many.
+func (m *Market) rate(recent []time.Time, fresh int, now time.Time) error {
+	over := len(recent) + fresh - m.cfg.IngestPerHour
+	if m.cfg.IngestPerHour < 0 || over <= 0 || fresh == 0 {
+		return nil
+	}
+	wait := ingestWindow
+	if n := min(over, len(recent)); n > 0 {
+		wait = recent[n-1].Add(ingestWindow).Sub(now)
+	}
+	return ErrIngestRate.Withf("an agent may hand in %d skills in an hour, and has handed in %d", m.cfg.IngestPerHour, len(recent)).
+		WithRetry(max(wait, time.Second))
 }
 
 // maxKnown is with how many skills of the marketplace a name is compared.
@@ -225,10 +256,8 @@ func (m *Market) ingest(
 	if err := f.Err(ErrVersionTaken); err != nil {
 		return nil, err
 	}
-	if over := len(recent) + len(fresh) - m.cfg.IngestPerHour; m.cfg.IngestPerHour >= 0 && over > 0 && len(fresh) > 0 {
-		wait := recent[min(over, len(recent))-1].Add(ingestWindow).Sub(now)
-		return nil, ErrIngestRate.Withf("an agent may hand in %d skills in an hour, and has handed in %d", m.cfg.IngestPerHour, len(recent)).
-			WithRetry(max(wait, time.Second))
+	if err := m.rate(recent, len(fresh), now); err != nil {
+		return nil, err
 	}
 	if len(fresh) == 0 {
 		return out, nil

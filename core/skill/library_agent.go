@@ -137,7 +137,7 @@ func Prompt(have []Attached, dir string) string {
 		if dir != "" {
 			b.WriteString(" (" + dir + "/" + a.Name + "/" + SkillDoc + ")")
 		}
-		b.WriteString(": " + strings.Join(strings.Fields(a.Version.Description), " "))
+		b.WriteString(": " + line(a.Version.Description))
 	}
 	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -27,8 +28,16 @@ func fence(language, text string) string {
 	return mark + language + "\n" + text + mark + "\n"
 }
 
-// line makes one line of a text.
-func line(text string) string { return strings.Join(strings.Fields(text), " ") }
+// line makes one line of a text, of what people would see of it: without control characters, those that turn the direction of writing, and those
+// that no one sees but models read.
+func line(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r >= 0xE0000 && r <= 0xE007F {
+			return -1
+		}
+		return r
+	}, strings.Join(strings.Fields(text), " "))
+}
 
 // document writes a structured skill for a model to read. What its author wrote stands on one line or in a block that it cannot end, so that
 // it cannot be taken for another part of the document.

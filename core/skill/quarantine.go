@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -166,7 +167,7 @@ type QuarantineRequest struct {
 // has it is refused, it is not on the market, and it cannot be handed in, uploaded or installed again. Installations stay and say so, until
 // the hold is released. The operator's quarantine of a plugin, and of what comes with the server, is everybody's.
 //
-// What an agent handed in may be quarantined by whom the agent is linked to, and everything by an administrator. Errors are ErrSkillNotFound,
+// What an agent handed in may be quarantined by whom the agent is linked to, in any of its versions, and everything by an administrator. Errors are ErrSkillNotFound,
 // ErrNotLinked, a fault.Invalid for the digest and the reason. A second quarantine changes nothing.
 func (q *Quarantines) Quarantine(ctx context.Context, sc account.Scope, ref string, req QuarantineRequest) (Blast, error) {
 	var f check.Faults
@@ -196,6 +197,9 @@ func (q *Quarantines) Quarantine(ctx context.Context, sc account.Scope, ref stri
 		if digest == "" {
 			return fault.Invalidf("digest", "is required: the skill has no content yet")
 		}
+		if err := q.ownContent(ctx, sc, of, digest); err != nil {
+			return err
+		}
 		h := Hold{
 			Digest: digest, Tenant: sc.Tenant, Skill: of.skill, Kind: of.kind, Name: of.name, Reason: strings.TrimSpace(req.Reason), By: sc.Key, At: q.now(),
 		}
@@ -212,6 +216,19 @@ func (q *Quarantines) Quarantine(ctx context.Context, sc account.Scope, ref stri
 		q.d.Plugins.Launcher.Forget(digest) // what runs of a plugin; other servers find out at the next call
 	}
 	return q.Blast(ctx, sc, digest)
+}
+
+// ownContent returns a fault for a digest that is no content of the skill. Only an administrator may name another one by it: who is linked to one
+// agent has no say in what others use.
+func (q *Quarantines) ownContent(ctx context.Context, sc account.Scope, of found, digest string) error {
+	if sc.Can(account.Admin) || slices.Contains(of.digests, digest) {
+		return nil
+	}
+	_, versions, err := q.d.Market.d.Submissions.Match(ctx, sc, of.agent, of.name, "", digest)
+	if err == nil && len(versions) == 0 {
+		return fault.Invalidf("digest", "is no content of the skill")
+	}
+	return err
 }
 
 // Block puts digests into everybody's quarantine, whether anybody has them or not: also those of single files, which the security scan knows from then on. Only

@@ -64,8 +64,8 @@ func (m *Market) Approve(ctx context.Context, sc account.Scope, of id.Skill, r R
 	return m.decide(ctx, sc, of, r, ReviewApproved)
 }
 
-// Deny keeps the version that was handed in last from the market. With the Digest of the one that is on the market it takes that off;
-// agents that have it installed keep it. Errors are those of Approve.
+// Deny keeps the version that was handed in last from the market. With the Digest of the one that is on the market it takes that off, after
+// the last one if that has the same content and waits; agents that have it installed keep it. Errors are those of Approve.
 func (m *Market) Deny(ctx context.Context, sc account.Scope, of id.Skill, r Review) (Reviewed, error) {
 	return m.decide(ctx, sc, of, r, ReviewDenied)
 }
@@ -137,10 +137,10 @@ func (m *Market) mayReview(ctx context.Context, sc account.Scope, agent id.Agent
 // reviewedVersion returns the version that a reviewer means.
 func reviewedVersion(s Submission, digest string, to ReviewStatus) (SubmissionVersion, error) {
 	switch {
+	case to == ReviewDenied && s.Approved != nil && digest == s.Approved.Digest && (digest != s.Head.Digest || s.Head.Status != ReviewPending):
+		return *s.Approved, nil
 	case digest == "", digest == s.Head.Digest:
 		return s.Head, nil
-	case to == ReviewDenied && s.Approved != nil && digest == s.Approved.Digest:
-		return *s.Approved, nil
 	}
 	return SubmissionVersion{}, ErrReviewed.Withf("the skill %q has another content by now: %s", s.Key, s.Head.Digest)
 }

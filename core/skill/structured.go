@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -132,31 +134,35 @@ func (s *Structured) check(f *check.Faults, path string) {
 	if f.Given(at("key"), s.Key, MaxSkillKey); strings.TrimSpace(s.Key) != "" && !skillKey.MatchString(s.Key) {
 		f.Addf(at("key"), "must begin with a letter or a digit and consist of letters, digits, '.', '_' and '-'")
 	}
-	f.Given(at("name"), s.Name, MaxSkillName)
-	if strings.ContainsAny(s.Name, "\r\n") {
-		f.Addf(at("name"), "must be one line")
-	}
+	oneLine(f, at("name"), s.Name, MaxSkillName)
 	f.Text(at("summary"), s.Summary, MaxSkillSummary)
 	f.Text(at("description_md"), s.Description, MaxSkillText)
-	f.Given(at("category"), s.Category, MaxSkillCategory)
+	oneLine(f, at("category"), s.Category, MaxSkillCategory)
 	f.Text(at("prompt_template"), s.PromptTemplate, MaxSkillText)
 	f.Text(at("code_snippet"), s.CodeSnippet, MaxSkillText)
 	if len(s.Tags) > MaxSkillTags {
 		f.Addf(at("tags"), "has %d entries; at most %d are allowed", len(s.Tags), MaxSkillTags)
 	} else {
 		for i, tag := range s.Tags {
-			f.Given(fmt.Sprintf("%s[%d]", at("tags"), i), tag, MaxSkillTag)
+			oneLine(f, fmt.Sprintf("%s[%d]", at("tags"), i), tag, MaxSkillTag)
 		}
 	}
 	if len(s.Requirements) > MaxRequirements {
 		f.Addf(at("requirements"), "has %d entries; at most %d are allowed", len(s.Requirements), MaxRequirements)
 	} else {
 		for i, r := range s.Requirements {
-			f.Given(fmt.Sprintf("%s[%d].name", at("requirements"), i), r.Name, MaxRequirementName)
-			f.Given(fmt.Sprintf("%s[%d].type", at("requirements"), i), r.Type, MaxRequirementType)
+			oneLine(f, fmt.Sprintf("%s[%d].name", at("requirements"), i), r.Name, MaxRequirementName)
+			oneLine(f, fmt.Sprintf("%s[%d].type", at("requirements"), i), r.Type, MaxRequirementType)
 		}
 	}
 	s.ConfigSchema = checkConfigSchema(f, at("config_schema"), s.ConfigSchema)
+}
+
+// oneLine finds fault with what is missing, too long or more than a line.
+func oneLine(f *check.Faults, path, s string, most int) {
+	if f.Given(path, s, most); strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }) {
+		f.Addf(path, "must be one line without control characters")
+	}
 }
 
 // checkConfigSchema returns the schema in canonical form.
@@ -185,6 +191,7 @@ func checkConfigSchema(f *check.Faults, path string, raw json.RawMessage) json.R
 	const loc = "urn:config_schema"
 	c := jsonschema.NewCompiler()
 	c.UseLoader(noOtherDocument{})
+	c.UseRegexpEngine(readRegexp)
 	if err := c.AddResource(loc, doc); err != nil {
 		f.Addf(path, "is not a JSON Schema")
 		return nil
@@ -226,6 +233,26 @@ var errOtherDocument = errors.New("refers to another document")
 type noOtherDocument struct{}
 
 func (noOtherDocument) Load(string) (any, error) { return nil, errOtherDocument }
+
+// readRegexp reads a regular expression, and compiles it only when something is matched with it: a schema may have a thousand, each of which is
+// short and compiles to much.
+func readRegexp(expr string) (jsonschema.Regexp, error) {
+	if _, err := syntax.Parse(expr, syntax.Perl); err != nil {
+		return nil, err
+	}
+	return lazyRegexp(expr), nil
+}
+
+type lazyRegexp string
+
+// String implements jsonschema.Regexp.
+func (r lazyRegexp) String() string { return string(r) }
+
+// MatchString implements jsonschema.Regexp. What is matched is the schema's own spelling of its address and the like, a few times.
+func (r lazyRegexp) MatchString(s string) bool {
+	re, err := regexp.Compile(string(r))
+	return err == nil && re.MatchString(s)
+}
 
 // addSchemaFault names the innermost place that a schema is wrong at.
 func addSchemaFault(f *check.Faults, path string, err error) {

@@ -628,7 +628,8 @@ func ingest(t *testing.T, b *bazaar) {
 func ingestFaults(t *testing.T, b *bazaar) {
 	for path, change := range map[string]func(*skill.NewSubmission){
 		"skills[1].key":                  func(n *skill.NewSubmission) { n.Key = "../up" },
-		"skills[1].name":                 func(n *skill.NewSubmission) { n.Name = " " },
+		"skills[1].name":                 func(n *skill.NewSubmission) { n.Name = "a\x1b[2Jb" },
+		"skills[1].requirements[0].name": func(n *skill.NewSubmission) { n.Requirements = []skill.Requirement{{Name: "a\nb", Type: "x"}} },
 		"skills[1].category":             func(n *skill.NewSubmission) { n.Category = "" },
 		"skills[1].summary":              func(n *skill.NewSubmission) { n.Summary = strings.Repeat("x", skill.MaxSkillSummary+1) },
 		"skills[1].description_md":       func(n *skill.NewSubmission) { n.Description = "a\x00b" },
@@ -654,6 +655,16 @@ func ingestFaults(t *testing.T, b *bazaar) {
 	for _, schema := range []string{`[]`, `"x"`, `{"a":1,"a":2}`, strings.Repeat(`{"not":`, 70) + "{}" + strings.Repeat("}", 70)} {
 		_, err := b.Ingest(b.ctx, b.sc, b.author, []skill.NewSubmission{dm("bad", "1", func(s *skill.Structured) { s.ConfigSchema = json.RawMessage(schema) })})
 		wantErr(t, "the schema "+schema[:min(len(schema), 9)], err, skill.ErrSubmission)
+	}
+	thousand := make([]string, 1000)
+	for i := range thousand {
+		thousand[i] = fmt.Sprintf(`{"pattern":"%dx{1000}"}`, i)
+	}
+	for pattern, want := range map[string]error{`{"allOf":[` + strings.Join(thousand, ",") + `]}`: nil, `{"pattern":"("}`: skill.ErrSubmission, `{"$anchor":"1"}`: skill.ErrSubmission} {
+		_, err := b.Ingest(b.ctx, tenantAdmin(), id.New[id.AgentKind](ids), []skill.NewSubmission{dm("re", "1", func(s *skill.Structured) { s.ConfigSchema = json.RawMessage(pattern) })})
+		if !errors.Is(err, want) {
+			t.Errorf("the schema %.20s: %v", pattern, err)
+		}
 	}
 	_, err := b.Ingest(b.ctx, b.sc, b.author, []skill.NewSubmission{dm("twice", "1"), dm("twice", "2")})
 	wantErr(t, "one key twice", err, skill.ErrSubmission)
@@ -726,6 +737,7 @@ func review(t *testing.T, b *bazaar) {
 	if want := []string{"skills_submitted", "skills_submitted", "skill_approved", "skills_submitted", "skill_denied", "skill_denied"}; !slices.Equal(b.trail, want) {
 		t.Errorf("audited: %v", b.trail)
 	}
+	reviewSameContent(t, b, ada)
 	_, err = b.Approve(b.ctx, account.System(id.New[id.TenantKind](ids)), made.Skill, skill.Review{})
 	wantErr(t, "of another tenant", err, skill.ErrSkillNotFound)
 	_, err = b.Approve(b.ctx, ada, made.Skill, skill.Review{Digest: "x"})
@@ -733,6 +745,22 @@ func review(t *testing.T, b *bazaar) {
 	b.held[last.Version.Digest] = true
 	_, err = b.Approve(b.ctx, ada, made.Skill, skill.Review{})
 	wantErr(t, "in quarantine", err, skill.ErrQuarantined)
+}
+
+// reviewSameContent takes a content from the market that was handed in under two versions.
+func reviewSameContent(t *testing.T, b *bazaar, ada account.Scope) {
+	first := b.handIn(t, dm("same", "1"))[0]
+	if _, err := b.Approve(b.ctx, ada, first.Skill, skill.Review{}); err != nil {
+		t.Fatal(err)
+	}
+	second := b.handIn(t, dm("same", "2"))[0]
+	denied := skill.Review{Digest: first.Version.Digest}
+	if r, err := b.Deny(b.ctx, ada, first.Skill, denied); err != nil || r.Version.ID != second.Version.ID || r.Approved == nil {
+		t.Errorf("the one that waits: %+v, %v", r, err)
+	}
+	if r, err := b.Deny(b.ctx, ada, first.Skill, denied); err != nil || r.Version.ID != first.Version.ID || r.Approved != nil {
+		t.Errorf("the one that is offered: %+v, %v", r, err)
+	}
 }
 
 func reviewMalicious(t *testing.T, b *bazaar) {

@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/skill/scan"
 	"github.com/bureau-agents/bureau/ports/clock/clocktest"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
 	"github.com/bureau-agents/bureau/ports/tool"
@@ -43,6 +44,7 @@ type ward struct {
 	library *skill.Library
 	mu      sync.Mutex
 	told    []string
+	linked  map[id.APIKey][]id.Agent
 }
 
 // RunQuarantine runs the suite of skill.HoldRepository and skill.Traces, and of skill.Quarantines over them. stores may be the same one.
@@ -89,7 +91,7 @@ func newWard(t *testing.T, s QuarantineStore) *ward {
 	check(err)
 	w.market, err = skill.NewMarket(skill.MarketDeps{
 		TX: s.TX, Clock: w.clock, IDs: ids, Logger: logger, Submissions: s.Submissions, Contents: s.Contents, Listings: s.Listings,
-		Installations: s.Installations, Plugins: plugins, Library: w.library, Links: nobody{}, Agents: exists, Quarantine: keep,
+		Installations: s.Installations, Plugins: plugins, Library: w.library, Links: w, Agents: exists, Quarantine: keep,
 	}, skill.MarketConfig{IngestPerHour: account.Unlimited})
 	check(err)
 	w.Quarantines, err = skill.NewQuarantines(skill.QuarantineDeps{
@@ -106,10 +108,10 @@ func tenantAdmin() account.Scope {
 	return sc
 }
 
-// nobody is linked to no agent.
-type nobody struct{}
-
-func (nobody) LinkedAgents(context.Context, account.Scope) ([]id.Agent, error) { return nil, nil }
+// LinkedAgents implements skill.Links.
+func (w *ward) LinkedAgents(_ context.Context, sc account.Scope) ([]id.Agent, error) {
+	return w.linked[sc.Key], nil
+}
 
 // Publish implements skill.Notices.
 func (w *ward) Publish(_ context.Context, sc account.Scope, kind string, _ id.Agent, data map[string]any) error {
@@ -402,6 +404,24 @@ func heldMissing(t *testing.T, w *ward) {
 	reader.Permissions = []account.Permission{account.Skills}
 	_, err = w.Quarantine(w.ctx, reader, of.String(), skill.QuarantineRequest{Reason: "no"})
 	wantErr(t, "not linked", err, skill.ErrNotLinked)
+
+	// Who is linked to one agent may pull its skills, and no other's by naming one of them.
+	made, err := w.market.Ingest(w.ctx, w.sc, id.New[id.AgentKind](ids), []skill.NewSubmission{dm("own", "1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := made[0].Version
+	w.linked = map[id.APIKey][]id.Agent{reader.Key: {linked.Agent}}
+	if _, err = w.market.Ingest(w.ctx, w.sc, linked.Agent, []skill.NewSubmission{dm("own", "2", func(s *skill.Structured) { s.Summary = "New." })}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Quarantine(w.ctx, reader, made[0].Skill.String(), skill.QuarantineRequest{Digest: digest, Reason: "no"})
+	if f, ok := fault.As(err); !ok || f.Kind != fault.Invalid {
+		t.Errorf("the content of another skill: %v", err)
+	}
+	if _, err = w.Quarantine(w.ctx, reader, made[0].Skill.String(), skill.QuarantineRequest{Digest: linked.Digest, Reason: "old"}); err != nil {
+		t.Errorf("a former content of one's own: %v", err)
+	}
 	wantErr(t, "release", w.Release(w.ctx, w.sc, of.String(), digest), skill.ErrNotQuarantined)
 	ctx, cancel := context.WithCancel(w.ctx)
 	cancel()
