@@ -204,7 +204,7 @@ func eventsTail() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Show what agents report as it comes in", Args: takes(0),
 		Long: `Show what agents report from now on, or since an event, in the order in which the server takes it, until Ctrl-C ends it. It needs a
-server that runs. A stream that breaks off is taken up again behind the last event.`,
+server that runs. A stream that breaks off is taken up again behind the last event that it had.`,
 		Example: "  bureau events tail --min-level warning\n  bureau events tail --agent buyer --json | jq .payload\n  bureau events tail --after rep_01h...",
 		RunE: with(func(cmd *cobra.Command, c *client, _ []string) error {
 			q, err := f.query(cmd.Context(), c)
@@ -214,30 +214,46 @@ server that runs. A stream that breaks off is taken up again behind the last eve
 			if after != "" {
 				q.Set("after", after)
 			}
-			for {
-				var failed error
-				err := c.stream(cmd.Context(), "GET", "/v1/events/stream?"+q.Encode(), nil, func(got frame) bool {
-					if got.id != "" { // what comes late has none
-						q.Set("after", got.id)
-					}
-					failed = printReport(cmd.OutOrStdout(), got.data, raw)
-					return failed == nil
-				})
-				switch {
-				case cmd.Context().Err() != nil:
-					return nil
-				case failed != nil:
-					return failed
-				case err != nil:
-					return err
-				}
+			err = follow(cmd.Context(), c, q, func(line []byte) error { return printReport(cmd.OutOrStdout(), line, raw) })
+			if cmd.Context().Err() == nil {
+				return err
 			}
+			return nil // Ctrl-C is how a tail ends
 		}),
 	}
 	f.flags(cmd, false)
 	cmd.Flags().StringVar(&after, "after", "", "begin behind this `EVENT`, an id")
 	cmd.Flags().BoolVar(&raw, "json", false, "write events as JSON Lines")
 	return cmd
+}
+
+// follow shows what a stream of events has, and goes on behind it when it breaks off. One that breaks off before it had any is an error: what came
+// meanwhile would be missed.
+func follow(ctx context.Context, c *client, q url.Values, show func(line []byte) error) error {
+	for {
+		var failed error
+		seen := false
+		err := c.stream(ctx, "GET", "/v1/events/stream?"+q.Encode(), nil, func(f frame) bool {
+			if seen = true; f.id != "" { // what comes late has none
+				q.Set("after", f.id)
+			}
+			failed = show(f.data)
+			return failed == nil
+		})
+		switch {
+		case failed != nil:
+			return failed
+		case seen:
+			continue
+		case err != nil:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 func printReport(w io.Writer, line []byte, raw bool) error {

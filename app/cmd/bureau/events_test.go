@@ -120,6 +120,9 @@ func TestTailGoesOn(t *testing.T) {
 			http.Error(w, `{"error":{"message":"enough"}}`, http.StatusForbidden)
 			return
 		}
+		if len(asked) == 2 {
+			w.Header().Set("Content-Length", "1000") // more than comes: the connection breaks
+		}
 		_, _ = w.Write([]byte("id: rep_2\nevent: a\ndata: {\"event_type\":\"a\"}\n\nevent: late\ndata: {\"event_type\":\"late\"}\n\nretry: 500\n\n"))
 	}))
 	defer server.Close()
