@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -60,6 +61,9 @@ func readMigrations(files fs.FS, dialect string) ([]migration, error) {
 	return out, nil
 }
 
+// migrationWait is how long a process waits for another one that migrates the same SQLite file.
+const migrationWait = 2 * time.Minute
+
 // migrate applies what is missing, all of it in one transaction, while no other process does the same.
 func (s *Store) migrate(ctx context.Context) error {
 	all, err := readMigrations(migrationFiles, s.handle.Dialect.String())
@@ -84,6 +88,11 @@ func (s *Store) migrate(ctx context.Context) error {
 		defer func() {
 			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", sqltx.MigrationLock)
 		}()
+	} else {
+		if err := busyTimeout(ctx, conn, migrationWait); err != nil {
+			return fmt.Errorf("bunstore: migrate: %w", err)
+		}
+		defer func() { _ = busyTimeout(context.WithoutCancel(ctx), conn, sqltx.SQLiteBusyTimeout) }()
 	}
 	// The transaction is SQLite's lock.
 	if err := execScript(ctx, conn, begin+`; CREATE TABLE IF NOT EXISTS bureau_migrations (
@@ -98,6 +107,11 @@ func (s *Store) migrate(ctx context.Context) error {
 		return fmt.Errorf("bunstore: migrate: %w", err)
 	}
 	return nil
+}
+
+// busyTimeout says how long a connection to SQLite waits for another one that writes.
+func busyTimeout(ctx context.Context, conn *sql.Conn, d time.Duration) error {
+	return execScript(ctx, conn, fmt.Sprintf("PRAGMA busy_timeout = %d", d.Milliseconds()))
 }
 
 func (s *Store) applyMissing(ctx context.Context, conn *sql.Conn, all []migration) error {
