@@ -40,7 +40,7 @@ func (s *scanner) decode(u *unit, whole view) []*unit {
 		if way.has != "" && !strings.Contains(whole.text, way.has) {
 			continue
 		}
-		if s.read += len(whole.text); s.read > maxPatternLen {
+		if s.read += len(whole.text); s.read > s.most {
 			s.tooDense(u)
 			return out
 		}

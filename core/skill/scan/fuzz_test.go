@@ -70,7 +70,7 @@ func dense(size int) map[string]string {
 func TestLinear(t *testing.T) {
 	const size = 2 << 10
 	small, large := dense(size), dense(8*size)
-	for _, name := range []string{"lines", "evals", "quotes", "brackets", "comments"} {
+	for _, name := range []string{"lines", "words", "evals", "quotes", "brackets", "comments"} {
 		for _, path := range []string{"a.md", "a.sh"} {
 			took := func(text string) time.Duration {
 				start := time.Now()

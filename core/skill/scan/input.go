@@ -12,6 +12,10 @@ const (
 
 	maxDecoded    = 1 << 20  // bytes that decoding may yield for a skill
 	maxPatternLen = 96 << 20 // bytes that all patterns together may read for a skill
+	minPatternLen = 4 << 20  // that they may read of any skill
+	// patternsPerByte is how often they may read each byte beyond that. Most documentation and programs need less than 8, what is dense
+	// in commands up to 16; a text that is packed with suspicious words would need 30 and more.
+	patternsPerByte = 12
 )
 
 // Kind says how a file is read.

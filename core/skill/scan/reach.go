@@ -96,7 +96,7 @@ var (
 
 // use notes what a unit uses.
 func (s *scanner) use(u *unit, v view) {
-	if s.read += 3 * len(v.text); s.read > maxPatternLen {
+	if s.read += 3 * len(v.text); s.read > s.most {
 		s.tooDense(u)
 		return
 	}

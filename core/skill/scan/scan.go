@@ -12,7 +12,7 @@ import (
 
 // Skill scans a skill. It is safe for concurrent use and does not change the input.
 func Skill(in Input) Report {
-	s := &scanner{in: in, rules: ruleBook(), perCode: map[perCode]int{}, seen: map[seenKey]bool{}}
+	s := &scanner{in: in, rules: ruleBook(), perCode: map[perCode]tally{}, seen: map[seenKey]int{}}
 	s.blocked("", in.Digest)
 	var units []*unit
 	left := MaxTotal
@@ -21,6 +21,7 @@ func Skill(in Input) Report {
 			units = append(units, u)
 		}
 	}
+	s.most = min(maxPatternLen, minPatternLen+patternsPerByte*(MaxTotal-left))
 	for i := 0; i < len(units); i++ { // decoding adds to them
 		units = append(units, s.unit(units[i])...)
 	}
@@ -37,6 +38,9 @@ type perCode struct {
 	path string
 }
 
+// tally is how many findings of a kind are kept, and the level of the mildest.
+type tally struct{ found, least int }
+
 type seenKey struct {
 	code Code
 	path string
@@ -48,36 +52,77 @@ type scanner struct {
 	in      Input
 	rules   *book
 	found   []Finding
-	perCode map[perCode]int
-	seen    map[seenKey]bool
-	decoded int // bytes so far
-	read    int // by patterns, in bytes so far
+	perCode map[perCode]tally
+	seen    map[seenKey]int // the level of what was found there
+	decoded int             // bytes so far
+	read    int             // by patterns, in bytes so far
+	most    int             // that they may read
 	dense   bool
 	used    uses
 }
 
 // wants reports whether add would keep a finding: most of what a dense text yields is not worth an excerpt.
 func (s *scanner) wants(f Finding) bool {
-	return s.seen[seenKey{f.Code, f.Path, f.Line}] || s.perCode[perCode{f.Code, f.Path}] < maxPerCode
+	if level, ok := s.seen[seenKey{f.Code, f.Path, f.Line}]; ok && f.Line > 0 {
+		return f.Severity.Level() > level
+	}
+	t := s.perCode[perCode{f.Code, f.Path}]
+	return t.found < maxPerCode || f.Severity.Level() > t.least
 }
 
 // add keeps a finding, unless its file has enough of the kind or the line has it already.
 func (s *scanner) add(f Finding) {
 	key := seenKey{f.Code, f.Path, f.Line}
-	if s.seen[key] && f.Line > 0 {
+	if level, ok := s.seen[key]; ok && f.Line > 0 {
+		if f.Severity.Level() <= level {
+			return
+		}
 		for i := range s.found {
-			if o := &s.found[i]; o.Code == f.Code && o.Path == f.Path && o.Line == f.Line && f.Severity.Level() > o.Severity.Level() {
+			if o := &s.found[i]; o.Code == f.Code && o.Path == f.Path && o.Line == f.Line {
 				*o = f
 			}
 		}
+		s.seen[key] = f.Severity.Level()
+		of := perCode{f.Code, f.Path}
+		s.perCode[of] = tally{s.perCode[of].found, s.least(of)}
 		return
 	}
-	n := perCode{f.Code, f.Path}
-	if s.perCode[n]++; s.perCode[n] > maxPerCode {
+	of := perCode{f.Code, f.Path}
+	t := s.perCode[of]
+	switch {
+	case t.found < maxPerCode:
+		t.found++
+		s.found = append(s.found, f)
+	case f.Severity.Level() > t.least:
+		s.replace(of, t.least, f)
+	default:
 		return
 	}
-	s.seen[key] = true
-	s.found = append(s.found, f)
+	s.seen[key] = f.Severity.Level()
+	t.least = s.least(of)
+	s.perCode[of] = t
+}
+
+// replace puts a finding in the place of a milder one of its kind, so that many harmless ones do not hide it.
+func (s *scanner) replace(of perCode, level int, f Finding) {
+	for i, o := range s.found {
+		if (perCode{o.Code, o.Path}) == of && o.Severity.Level() == level {
+			delete(s.seen, seenKey{o.Code, o.Path, o.Line})
+			s.found[i] = f
+			return
+		}
+	}
+}
+
+// least is the level of the mildest finding of a kind.
+func (s *scanner) least(of perCode) int {
+	level := Critical.Level()
+	for _, o := range s.found {
+		if (perCode{o.Code, o.Path}) == of {
+			level = min(level, o.Severity.Level())
+		}
+	}
+	return level
 }
 
 // blocked reports what the operator knows.
@@ -236,7 +281,7 @@ func (s *scanner) patterns(u *unit, own, lower view, bare bool) {
 			for w.from > 0 && !utf8.RuneStart(lower.text[w.from]) {
 				w.from--
 			}
-			if s.read += w.to - w.from; s.read > maxPatternLen {
+			if s.read += w.to - w.from; s.read > s.most {
 				s.tooDense(u)
 				return
 			}
@@ -293,7 +338,7 @@ func (s *scanner) apply(r *rule, u *unit, own, lower view, w window, bare bool) 
 		}
 		s.report(u, n, f, own.rowAt(n), from-lower.starts[n], u.lines[n].place == inHidden)
 	}
-	if len(found) == most && s.perCode[perCode{r.code, u.path}] < maxPerCode {
+	if len(found) == most && s.perCode[perCode{r.code, u.path}].found < maxPerCode {
 		s.tooDense(u) // unless enough was found anyway
 	}
 }

@@ -46,7 +46,7 @@ func (s *scanner) secrets(u *unit, v view) {
 		if !found {
 			continue
 		}
-		if s.read += len(v.text); s.read > maxPatternLen {
+		if s.read += len(v.text); s.read > s.most {
 			s.tooDense(u)
 			return
 		}
@@ -97,9 +97,10 @@ func maskSecrets(row string, at *int) string {
 	const most = 4096
 	if len(row) > most { // the part that is going to be shown
 		from := max(0, min(*at-most/2, len(row)-most))
-		row = strings.ToValidUTF8(row[from:from+most], "")
+		row = row[from : from+most]
 		*at -= from
 	}
+	row = strings.ToValidUTF8(row, "\uFFFD")
 	for _, shape := range secretShapes {
 		if !slices.ContainsFunc(shape.near, func(near string) bool { return strings.Contains(row, near) }) {
 			continue

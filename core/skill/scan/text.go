@@ -61,13 +61,14 @@ func (v view) lineOf(at int) int {
 
 // around returns the line of an offset with at most 400 bytes before and after.
 func (v view) around(from, to int) string {
+	const most = 400
 	from, to = max(from, 0), min(to, len(v.text))
-	start := max(strings.LastIndexByte(v.text[:from], '\n')+1, from-400)
-	end := len(v.text)
-	if i := strings.IndexByte(v.text[to:], '\n'); i >= 0 {
+	start, end := max(from-most, 0), min(to+most, len(v.text))
+	start += strings.LastIndexByte(v.text[start:from], '\n') + 1
+	if i := strings.IndexByte(v.text[to:end], '\n'); i >= 0 {
 		end = to + i
 	}
-	return v.text[start:min(end, to+400)]
+	return v.text[start:end]
 }
 
 func newUnit(path string, kind Kind, text string) *unit {
@@ -304,8 +305,9 @@ func (u *unit) classifyCode() {
 			}
 			continue
 		}
+		listed := len(row) < 400 && strings.ContainsAny(row, "[{(") && lists.MatchString(row)
 		// A list of patterns is open until a line that only closes it, and for no more than 60 lines.
-		if len(row) < 400 && lists.MatchString(row) && !closes(row) {
+		if listed && !closes(row) {
 			open = 60
 		}
 		if open > 0 {
@@ -314,7 +316,7 @@ func (u *unit) classifyCode() {
 			if closes(row) {
 				open = 0
 			}
-		} else if len(row) < 400 && (strings.Contains(row, "re.compile(") || strings.Contains(row, "regexp.MustCompile(") || lists.MatchString(row)) {
+		} else if len(row) < 400 && (strings.Contains(row, "re.compile(") || strings.Contains(row, "regexp.MustCompile(") || listed) {
 			l.wary = true
 		}
 	}
@@ -419,7 +421,7 @@ func (s stance) wary(heading stance) bool {
 // shown cuts a line to 160 characters around a place, spells invisible characters out and masks secrets.
 func shown(row string, at int) string {
 	const most = 160
-	row = maskSecrets(strings.ToValidUTF8(row, "\uFFFD"), &at)
+	row = maskSecrets(row, &at)
 	runes := []rune(row)
 	focus := utf8.RuneCountInString(row[:min(max(at, 0), len(row))])
 	if len(runes) > most {
