@@ -189,6 +189,9 @@ func fieldOf(d *huma.ErrorDetail) fault.Field {
 			msg += ": it is " + kind
 		}
 	}
+	if strings.HasPrefix(msg, "invalid date/time for format ") { // and then Go's own way to write formats
+		msg = "must be a time such as 2026-11-21T08:00:00Z"
+	}
 	for _, prefix := range []string{ // huma appends the parser's message to these, which repeats the value
 		"expected string to be RFC 5322 email", "expected string to be RFC 3986 uri", "expected string to be RFC 4122 uuid",
 		"expected string to be regex", "expected duration", "invalid value",

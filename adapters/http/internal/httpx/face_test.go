@@ -279,6 +279,28 @@ func TestIntegersAsFloats(t *testing.T) {
 	}
 }
 
+func TestTimesInQueries(t *testing.T) {
+	t.Parallel()
+	type input struct {
+		Since time.Time `query:"since"`
+	}
+	b := newBench(t, nil, func(f *Face) {
+		Register(f, Op{
+			ID: "listTimes", Method: http.MethodGet, Path: "/times", Tag: "things", Summary: "List", AnyKey: true,
+		}, func(context.Context, *input) (*struct{ Body string }, error) {
+			return &struct{ Body string }{"ok"}, nil
+		})
+	})
+	w := b.do(http.MethodGet, "/compat/test/times?since=2026-11-21", "")
+	wantCode(t, w, 400, "invalid_request")
+	if !strings.Contains(w.Body.String(), "query.since: must be a time such as 2026-11-21T08:00:00Z") {
+		t.Error(w.Body)
+	}
+	if w := b.do(http.MethodGet, "/compat/test/times?since=2026-11-21T08:00:00%2B01:00", ""); w.Code != 200 {
+		t.Error(w.Code, w.Body)
+	}
+}
+
 // TestAllow proves that an address with a name of its own does not claim the methods of the ones with ids that it looks like.
 func TestAllow(t *testing.T) {
 	t.Parallel()
