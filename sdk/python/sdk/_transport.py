@@ -60,8 +60,8 @@ class Transport:
         self.base_url = base_url.strip().rstrip("/")
         # A key that was read from a file has a line's end behind it, which no header can carry.
         self._api_key = (api_key or "").strip()
-        if not self._api_key.isascii():
-            raise ValueError("api_key must be ASCII")
+        if not self._api_key.isascii() or not self._api_key.isprintable():
+            raise ValueError("api_key must be one line of ASCII")  # and is not repeated, as what refuses the header would
         self._timeout = timeout
         self._max_retries = max_retries
         self._foreign = http_client
@@ -139,7 +139,13 @@ class Transport:
             timeout = DEFAULT_TIMEOUT if self._foreign is None else httpx.USE_CLIENT_DEFAULT
         try:
             response = await self._http().request(
-                method, url, content=content, params=params or None, headers=dict(headers), timeout=timeout
+                method,
+                url,
+                content=content,
+                params=params or None,
+                headers=dict(headers),
+                timeout=timeout,
+                follow_redirects=False,  # another host would be shown the key
             )
         except httpx.TimeoutException as e:
             raise APITimeoutError(f"no answer to {method} {url} in time ({type(e).__name__})") from e

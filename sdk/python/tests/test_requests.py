@@ -254,9 +254,19 @@ def test_arguments_are_checked():
     for wrong in ({"max_retries": -1}, {"flush_interval": -1}, {"max_pending_events": 0}):
         with pytest.raises(ValueError):
             AgentManagementClient("http://x", "k", **wrong)
-    with pytest.raises(ValueError, match="ASCII"):
-        AgentManagementClient("http://x", "schlüssel")
+    for key in ("schlüssel", "secret\nsecret"):
+        with pytest.raises(ValueError, match="ASCII") as raised:
+            AgentManagementClient("http://x", key)
+        assert "secret" not in str(raised.value)
     assert "secret" not in repr(AgentManagementClient("http://x", "secret"))
+
+
+async def test_redirects_do_not_take_the_key_elsewhere():
+    fake = Fake((307, "", {"location": "http://elsewhere.test/"}))
+    async with httpx.AsyncClient(transport=httpx.MockTransport(fake), follow_redirects=True) as http_client:
+        with pytest.raises(sdk.AgentManagementError, match="redirected to http://elsewhere.test/"):
+            await AgentManagementClient("http://valar.test", "key", http_client=http_client).get_agent(AGENT)
+    assert [request.url.host for request in fake.requests] == ["valar.test"]
 
 
 def test_everything_public_is_there():
