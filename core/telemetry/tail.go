@@ -21,13 +21,18 @@ type Taken struct {
 	Event  Event
 }
 
+// MaxTakenBytes is about how many bytes of payloads TailRepository.Taken returns.
+const MaxTakenBytes = 1 << 20
+
 // TailRepository reads events in the order in which they were taken. Of a Filter it knows what Filter.Match does not judge. Every method
 // sees the scope's tenant only.
 type TailRepository interface {
 	// Number returns the number of an event, or id.NotFound. An event whose ID is a UUIDv7 has that, whether it is there or not.
 	Number(ctx context.Context, sc account.Scope, event id.Report) (id.Report, error)
-	// Taken returns up to limit events with numbers above after and below until, in their order.
-	Taken(ctx context.Context, sc account.Scope, f Filter, after, until id.Report, limit int) ([]Taken, error)
+	// Taken returns up to limit events with numbers above after and below until, in their order, and whether there may be more of them. It also
+	// ends, behind at least one, where their payloads come to MaxTakenBytes: many streams may hold what it returns for as long as their readers
+	// dawdle.
+	Taken(ctx context.Context, sc account.Scope, f Filter, after, until id.Report, limit int) (found []Taken, more bool, err error)
 	// Numbers returns the numbers above after and below until, in any order.
 	Numbers(ctx context.Context, sc account.Scope, f Filter, after, until id.Report) ([]id.Report, error)
 }

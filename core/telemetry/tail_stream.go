@@ -154,7 +154,7 @@ func (st *TailStream) Events(ctx context.Context) iter.Seq2[Tailed, error] {
 func (st *TailStream) forward(ctx context.Context, yield func(Tailed, error) bool) (more bool, err error) {
 	until := numberAt(st.t.d.Clock.Now().Add(-st.t.cfg.Hold))
 	for less(st.cursor, until) {
-		found, err := st.t.d.Repository.Taken(ctx, st.sc, st.f, st.cursor, until, tailBatch)
+		found, more, err := st.t.d.Repository.Taken(ctx, st.sc, st.f, st.cursor, until, tailBatch)
 		if err != nil {
 			return false, err
 		}
@@ -165,7 +165,7 @@ func (st *TailStream) forward(ctx context.Context, yield func(Tailed, error) boo
 				return false, nil
 			}
 		}
-		if len(found) < tailBatch {
+		if !more {
 			st.cursor = until
 			break
 		}
@@ -199,7 +199,7 @@ func (st *TailStream) catchUp(ctx context.Context, yield func(Tailed, error) boo
 			continue
 		}
 		st.seen[n] = struct{}{}
-		found, err := st.t.d.Repository.Taken(ctx, st.sc, st.f, before(n), after(n), 1)
+		found, _, err := st.t.d.Repository.Taken(ctx, st.sc, st.f, before(n), after(n), 1)
 		if err != nil {
 			return false, err
 		}

@@ -61,7 +61,7 @@ func (f *face) serveTail(w http.ResponseWriter, r *http.Request, st *telemetry.T
 		<-done
 		st.Close()
 	}()
-	out := make(chan httpx.Event, 16)
+	out := make(chan httpx.Event, 4)
 	go func() {
 		defer close(done)
 		for e, err := range st.Events(ctx) {

@@ -51,8 +51,16 @@ func newTailDesk(t *testing.T, s *Store) *tailDesk {
 func (d *tailDesk) store(kind string, ago time.Duration) telemetry.Event {
 	d.t.Helper()
 	at := time.Now().Add(-ago).Truncate(time.Millisecond).UTC()
+	ids := d.ids // in order, also within a millisecond
+	if ago > 0 {
+		ids = id.NewGenerator(func() time.Time { return at })
+	}
+	own := id.New[id.ReportKind](ids)
+	if ms, _ := madeAt(own.UUID()); ago == 0 {
+		at = time.UnixMilli(ms).UTC()
+	}
 	e := telemetry.Event{
-		ID: id.New[id.ReportKind](id.NewGenerator(func() time.Time { return at })), Agent: id.New[id.AgentKind](d.ids), Type: kind,
+		ID: own, Agent: id.New[id.AgentKind](d.ids), Type: kind,
 		Level: telemetry.LevelInfo, At: at, Payload: []byte(`{"kind":"` + kind + `"}`),
 	}
 	d.insert(e)
@@ -199,6 +207,47 @@ func TestTail(t *testing.T) {
 			d.store("last", 0)
 			if got := d.open(telemetry.Filter{}, first.ID)(len(events) + 1); got[len(events)] != "last" || slices.Index(got, "last") != len(events) {
 				t.Errorf("the last is %s", got[len(events)])
+			}
+		})
+		t.Run("large", func(t *testing.T) {
+			t.Parallel()
+			d := newTailDesk(t, s)
+			var want []id.Report
+			base := time.Now().Add(-time.Second).Truncate(time.Millisecond).UTC()
+			for i := range 8 { // two of the large ones are more than is read at once; others, which have ids of their own, come between
+				at := base.Add(time.Duration(i) * time.Millisecond)
+				number := id.New[id.ReportKind](id.NewGenerator(func() time.Time { return at }))
+				e := telemetry.Event{ID: number, Agent: id.New[id.AgentKind](d.ids), Type: "n", Level: telemetry.LevelInfo, At: at}
+				if i%2 == 0 {
+					e.Payload = []byte(`{"x":"` + strings.Repeat("x", telemetry.MaxTakenBytes*2/3) + `"}`)
+				} else {
+					u := number.UUID()
+					u[0], u[1], u[6] = 0, 0, 0x80|u[6]&0x0f
+					e.ID = id.Of[id.ReportKind](u)
+					if _, err := s.Spans().Take(t.Context(), d.sc, []span.Arrival{{Event: e.ID, Number: number}}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				d.insert(e)
+				want = append(want, e.ID)
+			}
+			var got []id.Report
+			start := id.New[id.ReportKind](id.NewGenerator(func() time.Time { return base.Add(-time.Millisecond) }))
+			for after, more, rounds := start, true, 0; more; rounds++ {
+				found, goesOn, err := s.Events().Taken(t.Context(), d.sc, telemetry.Filter{}, after, id.New[id.ReportKind](d.ids), 200)
+				if err != nil || rounds > 20 {
+					t.Fatalf("round %d: %v", rounds, err)
+				}
+				size := 0
+				for _, e := range found {
+					after, size, got = e.Number, size+len(e.Event.Payload), append(got, e.Event.ID)
+				}
+				if more = goesOn; size > 2*telemetry.MaxTakenBytes || more && len(found) == 0 {
+					t.Fatalf("round %d: %d events of %d bytes", rounds, len(found), size)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
 			}
 		})
 		t.Run("limits", func(t *testing.T) {

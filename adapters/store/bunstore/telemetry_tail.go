@@ -30,31 +30,65 @@ func (r *EventRepo) Number(ctx context.Context, sc account.Scope, event id.Repor
 // Taken implements telemetry.TailRepository: what the server gave ids to and what has numbers in the ledger, merged.
 func (r *EventRepo) Taken(
 	ctx context.Context, sc account.Scope, f telemetry.Filter, after, until id.Report, limit int,
-) ([]telemetry.Taken, error) {
+) (found []telemetry.Taken, more bool, err error) {
 	from, args := r.made(sc, f, after, until)
-	out, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (telemetry.Taken, error) {
+	made, madeMore, err := r.takeSome(ctx, func(row scanner) (telemetry.Taken, error) {
 		e, err := scanEvent(sc.Tenant, row)
 		return telemetry.Taken{Number: e.ID, Event: e}, err
-	}, "SELECT "+eventColumns+from+" ORDER BY at, id LIMIT ?", append(args, limit)...)
+	}, limit, "SELECT "+eventColumns+from+" ORDER BY at, id LIMIT ?", append(args, limit)...)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	from, args = r.arrived(sc, f, after, until)
-	given, err := queryAll(ctx, r.s.read(ctx), func(row scanner) (t telemetry.Taken, err error) {
+	given, givenMore, err := r.takeSome(ctx, func(row scanner) (t telemetry.Taken, err error) {
 		var number uuidColumn[id.ReportKind]
 		t.Event, err = scanEvent(sc.Tenant, scanAfter{row, &number})
 		t.Number = number.id
 		return t, err
-	}, "SELECT number, "+eventColumns+from+" ORDER BY number LIMIT ?", append(args, limit)...)
+	}, limit, "SELECT number, "+eventColumns+from+" ORDER BY number LIMIT ?", append(args, limit)...)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	out = append(out, given...)
-	slices.SortFunc(out, func(a, b telemetry.Taken) int {
-		x, y := a.Number.UUID(), b.Number.UUID()
-		return bytes.Compare(x[:], y[:])
-	})
-	return out[:min(limit, len(out))], nil
+	out := slices.Concat(made, given)
+	slices.SortFunc(out, compareTaken)
+	// Behind the end of a list that goes on, what is of the other would hide what comes next of it.
+	for _, l := range []struct {
+		list []telemetry.Taken
+		more bool
+	}{{made, madeMore}, {given, givenMore}} {
+		if l.more {
+			end, _ := slices.BinarySearchFunc(out, l.list[len(l.list)-1], compareTaken)
+			out = out[:min(end+1, len(out))]
+		}
+	}
+	return out[:min(limit, len(out))], madeMore || givenMore || len(out) > limit, nil
+}
+
+func compareTaken(a, b telemetry.Taken) int {
+	x, y := a.Number.UUID(), b.Number.UUID()
+	return bytes.Compare(x[:], y[:])
+}
+
+// takeSome reads rows until there are limit of them or their payloads come to telemetry.MaxTakenBytes, and says whether there may be more.
+func (r *EventRepo) takeSome(
+	ctx context.Context, scan func(scanner) (telemetry.Taken, error), limit int, q string, args ...any,
+) (out []telemetry.Taken, more bool, err error) {
+	rows, err := r.s.read(ctx).QueryContext(ctx, q, args...)
+	if err != nil {
+		return nil, false, mapErr(err)
+	}
+	defer rows.Close()
+	for size := 0; rows.Next(); {
+		t, err := scan(rows)
+		if err != nil {
+			return nil, false, mapErr(err)
+		}
+		out = append(out, t)
+		if size += len(t.Event.Payload); len(out) == limit || size >= telemetry.MaxTakenBytes {
+			return out, true, nil
+		}
+	}
+	return out, false, mapErr(rows.Err())
 }
 
 // scanAfter reads a row whose first column is another one's.
