@@ -27,11 +27,18 @@ func newQueryParam(p *huma.Param) queryParam {
 	}
 }
 
+// maxParams is how many parameters a query may have. url.ParseQuery, by which lists are read, returns none at all of more than ten thousand: a
+// filter that is not read chooses everything.
+const maxParams = 1000
+
 // checkQuery lists the faults of the parameters that the operation knows. Others are ignored.
 func (c *call) checkQuery() error {
 	raw := c.r.URL.RawQuery
 	if raw == "" || len(c.op.query) == 0 {
 		return nil
+	}
+	if strings.Count(raw, "&") >= maxParams {
+		return invalid([]fault.Field{{Path: "query", Message: "has more than " + strconv.Itoa(maxParams) + " parameters"}})
 	}
 	var fields []fault.Field
 	seen := uint64(0)
