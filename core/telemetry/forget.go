@@ -13,6 +13,7 @@ import (
 // Forget deletes a chunk of an agent's events in the transaction of ctx, and has Run delete what is left once that is committed. It may come
 // again: as long as Unfinished says so, it has to.
 func (s *Service) Forget(ctx context.Context, sc account.Scope, agent id.Agent) error {
+	s.d.TX.AfterCommit(ctx, func() { s.there.part(owner{sc.Tenant, agent}) })
 	n, err := s.d.Events.DeleteEvents(ctx, sc, agent, time.Time{}, s.chunk)
 	if err != nil || n < s.chunk {
 		return err

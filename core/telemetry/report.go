@@ -158,34 +158,6 @@ func (s *Service) store(ctx context.Context, sc account.Scope, events []NewEvent
 	return all, fresh, nil
 }
 
-// known returns id.NotFound for the first event whose agent is not there.
-func (s *Service) known(ctx context.Context, sc account.Scope, events []NewEvent) error {
-	agents := make([]id.Agent, 0, 8)
-	seen := make(map[id.Agent]struct{}, 8)
-	last := id.Agent{}
-	for i := range events {
-		a := events[i].Agent
-		if a == last {
-			continue
-		}
-		last = a
-		if _, ok := seen[a]; !ok {
-			seen[a] = struct{}{}
-			agents = append(agents, a)
-		}
-	}
-	missing, err := s.d.Roster.Missing(ctx, sc, agents)
-	if err != nil {
-		return err
-	}
-	for _, a := range agents {
-		if slices.Contains(missing, a) {
-			return id.NotFound[id.AgentKind](a.String())
-		}
-	}
-	return nil
-}
-
 // oneLine returns the payload without line breaks, which are only there between its parts: exports write an event a line.
 func oneLine(payload json.RawMessage) json.RawMessage {
 	if len(payload) == 0 {

@@ -59,6 +59,7 @@ const defaultChunk = 500
 type Service struct {
 	d     Deps
 	chunk int
+	there acquaintances
 
 	mu     sync.Mutex
 	doomed map[owner]struct{} // whose events Run deletes

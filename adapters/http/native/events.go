@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -111,7 +112,7 @@ func (f *face) registerEvents() {
 			return nil, err
 		}
 		return ok(showEventReport(e)), nil
-	}, func(ctx context.Context, body []byte) ([]byte, bool, error) {
+	}, func(ctx context.Context, body, buf []byte) ([]byte, bool, error) {
 		n, plain := reports.One(body)
 		if !plain {
 			return nil, false, nil
@@ -120,7 +121,7 @@ func (f *face) registerEvents() {
 		if err != nil {
 			return nil, true, err
 		}
-		return append(eventSpelling.Append(make([]byte, 0, 2*len(body)+512), &e), '\n'), true, nil
+		return append(eventSpelling.Append(buf, &e), '\n'), true, nil
 	})
 
 	httpx.RegisterFast(f.Face, httpx.Op{
@@ -142,7 +143,7 @@ func (f *face) registerEvents() {
 			out.Data[i] = showEventReport(e)
 		}
 		return ok(out), nil
-	}, func(ctx context.Context, body []byte) ([]byte, bool, error) {
+	}, func(ctx context.Context, body, buf []byte) ([]byte, bool, error) {
 		news, plain := reports.Batch(body)
 		if !plain {
 			return nil, false, nil
@@ -151,7 +152,8 @@ func (f *face) registerEvents() {
 		if err != nil {
 			return nil, true, err
 		}
-		out := strconv.AppendInt(append(make([]byte, 0, len(body)+200*len(events)), `{"created":`...), int64(len(events)), 10)
+		out := append(slices.Grow(buf, len(body)+200*len(events)), `{"created":`...)
+		out = strconv.AppendInt(out, int64(len(events)), 10)
 		out = eventSpelling.AppendAll(append(out, `,"data":[`...), events)
 		return append(out, "]}\n"...), true, nil
 	})

@@ -3,6 +3,7 @@ package valar
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -112,7 +113,7 @@ func (f *face) registerEvents() {
 			return nil, err
 		}
 		return ok(showEvent(e)), nil
-	}, func(ctx context.Context, body []byte) ([]byte, bool, error) {
+	}, func(ctx context.Context, body, buf []byte) ([]byte, bool, error) {
 		n, plain := reports.One(body)
 		if !plain {
 			return nil, false, nil
@@ -121,7 +122,7 @@ func (f *face) registerEvents() {
 		if err != nil {
 			return nil, true, err
 		}
-		return append(eventSpelling.Append(make([]byte, 0, 2*len(body)+512), &e), '\n'), true, nil
+		return append(eventSpelling.Append(buf, &e), '\n'), true, nil
 	})
 
 	httpx.RegisterFast(f.Face, httpx.Op{
@@ -142,7 +143,7 @@ func (f *face) registerEvents() {
 			out.Events[i] = showEvent(e)
 		}
 		return ok(out), nil
-	}, func(ctx context.Context, body []byte) ([]byte, bool, error) {
+	}, func(ctx context.Context, body, buf []byte) ([]byte, bool, error) {
 		news, plain := reports.Batch(body)
 		if !plain {
 			return nil, false, nil
@@ -151,7 +152,8 @@ func (f *face) registerEvents() {
 		if err != nil {
 			return nil, true, err
 		}
-		out := strconv.AppendInt(append(make([]byte, 0, len(body)+200*len(events)), `{"created":`...), int64(len(events)), 10)
+		out := append(slices.Grow(buf, len(body)+200*len(events)), `{"created":`...)
+		out = strconv.AppendInt(out, int64(len(events)), 10)
 		out = eventSpelling.AppendAll(append(out, `,"events":[`...), events)
 		return append(out, "]}\n"...), true, nil
 	})

@@ -246,10 +246,17 @@ func (s *Store) Do(ctx context.Context, fn func(ctx context.Context) error) erro
 const maxAttempts = 8
 
 func (s *Store) doPostgres(ctx context.Context, st **txState, fn func(context.Context) error) error {
+	return s.repeated(ctx, func() error {
+		*st = &txState{}
+		return s.tryPostgres(ctx, *st, fn)
+	})
+}
+
+// repeated runs a transaction until it does not lose against others any more, or has been run maxAttempts times.
+func (s *Store) repeated(ctx context.Context, transaction func() error) error {
 	backoff := 2 * time.Millisecond
 	for attempt := 1; ; attempt++ {
-		*st = &txState{}
-		err := s.tryPostgres(ctx, *st, fn)
+		err := transaction()
 		if err == nil || attempt == maxAttempts || !isRetryable(err) {
 			return err
 		}

@@ -4,13 +4,18 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"database/sql"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 
@@ -109,13 +114,18 @@ func (s *Store) pgx(ctx context.Context, fn func(*pgx.Conn) error) error {
 	if st == nil || st.conn == nil {
 		return errors.New("bunstore: there is no transaction to write in")
 	}
-	return mapErr(st.conn.Raw(func(dc any) error {
+	return mapErr(rawPgx(st.conn, fn))
+}
+
+// rawPgx runs fn on what is below a connection to Postgres.
+func rawPgx(conn *sql.Conn, fn func(*pgx.Conn) error) error {
+	return conn.Raw(func(dc any) error {
 		c, ok := dc.(*stdlib.Conn)
 		if !ok {
 			return fmt.Errorf("bunstore: connections of type %T are not Postgres'", dc)
 		}
 		return fn(c.Conn())
-	}))
+	})
 }
 
 // insertEvents stores events that are not there, in the transaction of ctx.
@@ -134,6 +144,20 @@ func (s *Store) insertEvents(ctx context.Context, batches [][]telemetry.Event) e
 		return err
 	}
 	return s.addKinds(ctx, kinds)
+}
+
+// commitEvents stores events that are not there in a transaction of its own. It asks for them when that is about to begin, again if it
+// has to begin again; none are stored by doing nothing.
+func (s *Store) commitEvents(ctx context.Context, batches func() [][]telemetry.Event) error {
+	if s.postgres() {
+		return s.repeated(ctx, func() error { return s.commitCopy(ctx, batches) })
+	}
+	return s.Do(ctx, func(ctx context.Context) error {
+		if b := batches(); len(b) > 0 {
+			return s.insertEvents(ctx, b)
+		}
+		return nil
+	})
 }
 
 // eventRow has a value for each column of eventInsert.
@@ -225,25 +249,79 @@ const copyEventsSQL = `COPY telemetry_events (tenant_id, agent_id, at, id, given
 // copyHeader begins every binary COPY: a signature, no flags, no extension.
 const copyHeader = "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
-// copyEvents is insertEvents on Postgres.
+// copyEvents is insertEvents on Postgres, but for the kinds.
 func (s *Store) copyEvents(ctx context.Context, batches [][]telemetry.Event) error {
-	size := len(copyHeader) + 2
-	for _, b := range batches {
-		for i := range b {
-			size += 160 + len(b[i].Type) + len(b[i].Source) + len(b[i].TraceID) + len(b[i].Payload)
-		}
+	return s.pgx(ctx, func(c *pgx.Conn) error { return copyRows(ctx, c, copyEventsSQL, batches) })
+}
+
+// commitCopy is one transaction of commitEvents on Postgres, in one round trip: a text of several statements is a transaction by itself, in which
+// COPY takes its rows in passing.
+func (s *Store) commitCopy(ctx context.Context, batches func() [][]telemetry.Event) error {
+	conn, err := s.reader.DB.Conn(ctx)
+	if err != nil {
+		return mapErr(err)
 	}
-	buf := append(make([]byte, 0, size), copyHeader...)
+	defer conn.Close() // gives it back to the pool
+	of := batches()
+	if len(of) == 0 {
+		return nil
+	}
+	kinds := eventKinds{}
+	for _, b := range of {
+		kinds.add(b)
+	}
+	err = rawPgx(conn, func(c *pgx.Conn) error {
+		return copyRows(ctx, c, string(appendKindsSQL([]byte(copyEventsSQL+"; "), kinds)), of)
+	})
+	if _, refused := errors.AsType[*pgconn.PgError](err); err != nil && !refused {
+		return errLost.Wrap(err) // also when the time is up: the commit may have been on its way
+	}
+	return mapErr(err)
+}
+
+// appendKindsSQL appends what addKindsSQL does as a text without arguments. Names stand in it as the digits of their bytes.
+func appendKindsSQL(q []byte, kinds eventKinds) []byte {
+	name := func(s string) {
+		q = append(hex.AppendEncode(append(q, ", convert_from('\\x"...), []byte(s)), "', 'UTF8')"...)
+	}
+	q = append(q, "INSERT INTO telemetry_event_kinds AS k (tenant_id, agent_id, type, source, level, events) VALUES "...)
+	for i, k := range kinds.sorted() {
+		if i > 0 {
+			q = append(q, ", "...)
+		}
+		q = append(append(q, "('"...), k.tenant.UUID().String()...)
+		q = append(append(append(q, "', '"...), k.agent.UUID().String()...), '\'')
+		name(k.kind)
+		name(k.source)
+		q = strconv.AppendInt(append(q, ", "...), int64(k.level), 10)
+		q = append(strconv.AppendInt(append(q, ", "...), kinds[k], 10), ')')
+	}
+	return append(q, " ON CONFLICT (tenant_id, agent_id, type, source, level) DO UPDATE SET events = k.events + excluded.events"...)
+}
+
+// copyBuffers are what rows are copied from.
+var copyBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// copyBuffer is how large one of copyBuffers may be in bytes.
+const copyBuffer = 4 << 20
+
+// copyRows runs a text with a COPY of events.
+func copyRows(ctx context.Context, c *pgx.Conn, q string, batches [][]telemetry.Event) error {
+	kept, _ := copyBuffers.Get().(*[]byte)
+	buf := append((*kept)[:0], copyHeader...)
 	for _, b := range batches {
 		for i := range b {
 			buf = appendCopy(buf, &b[i])
 		}
 	}
 	buf = binary.BigEndian.AppendUint16(buf, 0xffff)
-	return s.pgx(ctx, func(c *pgx.Conn) error {
-		_, err := c.PgConn().CopyFrom(ctx, bytes.NewReader(buf), copyEventsSQL)
-		return err
-	})
+	if _, err := c.PgConn().CopyFrom(ctx, bytes.NewReader(buf), q); err != nil {
+		return err // the driver may be reading from the buffer still
+	}
+	if *kept = buf; cap(buf) <= copyBuffer {
+		copyBuffers.Put(kept)
+	}
+	return nil
 }
 
 // appendCopy appends a row as COPY takes it: the number of its columns, and each one's length and bytes.

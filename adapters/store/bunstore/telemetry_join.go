@@ -38,7 +38,7 @@ type joining struct {
 func newEventJoiner(s *Store) *eventJoiner {
 	most := 2 // SQLite's writer is alone, but while one is answered the other writes
 	if s.postgres() {
-		most = 4 // some are built while others are synced
+		most = 8 // half of the pool: one of its processes writes on one core only
 	}
 	return &eventJoiner{s: s, most: most}
 }
@@ -139,14 +139,11 @@ func (j *eventJoiner) write(ctx context.Context, leader *joining) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), joinedTime)
 	defer cancel()
 	begun := false
-	err = j.s.Do(ctx, func(ctx context.Context) error {
-		if !begun { // as late as possible: on SQLite the transaction has waited for its turn
+	err = j.s.commitEvents(ctx, func() [][]telemetry.Event {
+		if !begun { // as late as possible: by now it was waited for SQLite's writer, or for a connection
 			group, begun = j.take(leader), true
 		}
-		if len(group) == 0 {
-			return nil
-		}
-		return j.s.insertEvents(ctx, batchesOf(group))
+		return batchesOf(group)
 	})
 	if !begun && j.leave(leader) {
 		group = []*joining{leader}
@@ -155,7 +152,7 @@ func (j *eventJoiner) write(ctx context.Context, leader *joining) {
 		return
 	}
 	for i, m := range group {
-		m.done <- j.s.Do(ctx, func(ctx context.Context) error { return j.s.insertEvents(ctx, batchesOf(group[i:i+1])) })
+		m.done <- j.s.commitEvents(ctx, func() [][]telemetry.Event { return batchesOf(group[i : i+1]) })
 	}
 }
 

@@ -50,6 +50,7 @@ func RunEvents(t *testing.T, cfg EventsConfig) {
 		"CleanupByName": testCleanupByName,
 		"CleanupChunks": testCleanupChunks,
 		"Forget":        testEventForget,
+		"Roster":        testEventRoster,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,9 +74,12 @@ type desk struct {
 	now     time.Time
 	unknown map[id.Agent]bool
 	asked   int // of the roster
-	named   map[string][]id.Agent
-	notes   []string
-	heard   []telemetry.Event
+
+	questioned func() // unless nil, called before the roster answers
+
+	named map[string][]id.Agent
+	notes []string
+	heard []telemetry.Event
 }
 
 const deskChunk = 3
@@ -106,6 +110,9 @@ func (d *desk) tick() time.Time {
 }
 
 func (d *desk) Missing(_ context.Context, _ account.Scope, agents []id.Agent) (missing []id.Agent, err error) {
+	if d.questioned != nil {
+		d.questioned()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked++

@@ -3,11 +3,19 @@ package httpx
 import (
 	"context"
 	"net/http"
+	"sync"
 )
 
 // Fast answers a request from its body. The body has passed CheckJSON. It returns false for one that is not plainly right, before it has done
-// anything: then the usual way finds out what is wrong with it, or that nothing is.
-type Fast func(ctx context.Context, body []byte) (answer []byte, ok bool, err error)
+// anything: then the usual way finds out what is wrong with it, or that nothing is. The answer is appended to buf, which is empty, and is written
+// before buf is used again.
+type Fast func(ctx context.Context, body, buf []byte) (answer []byte, ok bool, err error)
+
+// fastAnswers are what answers of Fast are appended to.
+var fastAnswers = sync.Pool{New: func() any { return new([]byte) }}
+
+// fastAnswer is how large one of fastAnswers may be in bytes.
+const fastAnswer = 1 << 20
 
 // RegisterFast is Register for a POST whose bodies are large and many. fast answers those that are plainly right, as handler would; handler, which
 // is decoded for and documented by its input and output, answers the others. An answer of fast is JSON; an error is one of handler's.
@@ -24,7 +32,8 @@ func RegisterFast[I, O any](f *Face, op Op, handler func(context.Context, *I) (*
 			usual(c)
 			return
 		}
-		answer, ok, err := fast(&c.ctx, c.body)
+		kept, _ := fastAnswers.Get().(*[]byte)
+		answer, ok, err := fast(&c.ctx, c.body, (*kept)[:0])
 		switch {
 		case err != nil:
 			c.fail(err)
@@ -36,6 +45,10 @@ func RegisterFast[I, O any](f *Face, op Op, handler func(context.Context, *I) (*
 				status = http.StatusOK
 			}
 			c.send(status, contentJSON, answer)
+			if cap(answer) <= fastAnswer {
+				*kept = answer
+				fastAnswers.Put(kept)
+			}
 		}
 	}
 }

@@ -187,7 +187,7 @@ func (g *guard) number() error {
 func (g *guard) str() ([]byte, error) {
 	g.pos++
 	from := g.pos
-	for g.pos < len(g.data) {
+	for g.plain(); g.pos < len(g.data); g.plain() {
 		switch b := g.data[g.pos]; {
 		case b == '"':
 			s := g.data[from:g.pos]
@@ -199,8 +199,6 @@ func (g *guard) str() ([]byte, error) {
 			if err := g.escape(); err != nil {
 				return nil, err
 			}
-		case b < utf8.RuneSelf:
-			g.pos++
 		default:
 			r, size := utf8.DecodeRune(g.data[g.pos:])
 			if r == utf8.RuneError && size == 1 {
@@ -210,6 +208,17 @@ func (g *guard) str() ([]byte, error) {
 		}
 	}
 	return nil, g.syntax("a string has no end")
+}
+
+// plain passes over the ASCII characters of a string that stand for themselves: nearly all.
+func (g *guard) plain() {
+	for i, b := range g.data[g.pos:] {
+		if b < ' ' || b >= utf8.RuneSelf || b == '"' || b == '\\' {
+			g.pos += i
+			return
+		}
+	}
+	g.pos = len(g.data)
 }
 
 func (g *guard) escape() error {

@@ -1,22 +1,21 @@
 package httpx
 
 import (
+	"bytes"
 	"encoding/json"
-	"strings"
 )
 
 // Scan walks over a JSON text that CheckJSON has passed, without making anything of it but what it is asked for. It is for bodies with hundreds of
 // items, of which decoding by reflection would take longer than storing them. What the walk does not find as it expects it makes all of its
 // methods return false from then on; they never return a wrong value. It is not safe for concurrent use.
 type Scan struct {
-	data   []byte
-	text   string // the same
+	text   []byte
 	pos    int
 	failed bool
 }
 
 // NewScan returns a Scan over a text, which must not change any more.
-func NewScan(text []byte) *Scan { return &Scan{data: text, text: string(text)} }
+func NewScan(text []byte) *Scan { return &Scan{text: text} }
 
 // fail ends the walk.
 func (s *Scan) fail() bool {
@@ -50,8 +49,8 @@ func (s *Scan) take(b byte) bool {
 func (s *Scan) End() bool { return !s.failed && s.peek() == 0 }
 
 // Object calls member for each member of the object that comes next, to walk over its value. It returns false, like member, when something is
-// not as expected.
-func (s *Scan) Object(member func(key string) bool) bool {
+// not as expected. member must neither change nor keep the key.
+func (s *Scan) Object(member func(key []byte) bool) bool {
 	if !s.take('{') {
 		return s.fail()
 	}
@@ -93,30 +92,29 @@ func (s *Scan) Array(item func() bool) bool {
 	}
 }
 
-// Text returns the string that comes next.
-func (s *Scan) Text() (string, bool) {
+// Text returns the string that comes next: a part of the text that is walked over, unless it is written with escapes.
+func (s *Scan) Text() ([]byte, bool) {
 	if s.failed || s.peek() != '"' {
-		return "", s.fail()
+		return nil, s.fail()
 	}
 	start := s.pos
 	if !s.str() {
-		return "", false
+		return nil, false
 	}
-	raw := s.text[start+1 : s.pos-1]
-	if strings.IndexByte(raw, '\\') < 0 {
+	if raw := s.text[start+1 : s.pos-1]; bytes.IndexByte(raw, '\\') < 0 {
 		return raw, true
 	}
 	var out string
-	if json.Unmarshal([]byte(s.text[start:s.pos]), &out) != nil {
-		return "", s.fail()
+	if json.Unmarshal(s.text[start:s.pos], &out) != nil {
+		return nil, s.fail()
 	}
-	return out, true
+	return []byte(out), true
 }
 
 // str passes over the string that begins here.
 func (s *Scan) str() bool {
 	for i := s.pos + 1; ; {
-		n := strings.IndexByte(s.text[i:], '"')
+		n := bytes.IndexByte(s.text[i:], '"')
 		if n < 0 {
 			return s.fail()
 		}
@@ -135,7 +133,7 @@ func (s *Scan) str() bool {
 
 // Null passes over null, if that comes next.
 func (s *Scan) Null() bool {
-	if s.failed || s.peek() != 'n' || !strings.HasPrefix(s.text[s.pos:], "null") {
+	if s.failed || s.peek() != 'n' || !bytes.HasPrefix(s.text[s.pos:], []byte("null")) {
 		return false
 	}
 	s.pos += len("null")
@@ -160,7 +158,7 @@ func (s *Scan) RawObject() ([]byte, bool) {
 		case '}', ']':
 			if depth--; depth == 0 {
 				s.pos++
-				return s.data[start:s.pos:s.pos], true
+				return s.text[start:s.pos:s.pos], true
 			}
 		}
 		s.pos++

@@ -12,9 +12,9 @@ func scanned(s *Scan) (v any, ok bool) {
 	switch s.peek() {
 	case '{':
 		m := map[string]any{}
-		ok = s.Object(func(key string) bool {
+		ok = s.Object(func(key []byte) bool {
 			v, ok := scanned(s)
-			m[key] = v
+			m[string(key)] = v
 			return ok
 		})
 		return m, ok
@@ -29,7 +29,8 @@ func scanned(s *Scan) (v any, ok bool) {
 	case 'n':
 		return nil, s.Null()
 	}
-	return s.Text()
+	text, ok := s.Text()
+	return string(text), ok
 }
 
 func TestScan(t *testing.T) {
@@ -50,7 +51,7 @@ func TestScan(t *testing.T) {
 		}
 	}
 	s := NewScan([]byte(`{"a":1} x`))
-	if s.Object(func(string) bool { return true }) {
+	if s.Object(func([]byte) bool { return true }) {
 		t.Error("a value that nobody walked over was passed")
 	}
 	if _, ok := s.Text(); ok || s.Null() || s.End() {

@@ -3,8 +3,10 @@
 package reports
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -81,23 +83,25 @@ func ReadAll(events []NewEvent) ([]telemetry.NewEvent, error) {
 	return out, nil
 }
 
-// Batch is the body {"events": [...]}, of which only what is plainly right is returned with true.
+// usualEvent is about how many bytes an event has in a body at least.
+const usualEvent = 150
+
+// Batch is the body {"events": [...]}, of which only what is plainly right is returned with true. The events hold on to the body.
 func Batch(body []byte) (events []telemetry.NewEvent, ok bool) {
 	r := reader{Scan: httpx.NewScan(body)}
 	found := false
-	ok = r.Object(func(key string) bool {
-		if key != "events" || found {
+	ok = r.Object(func(key []byte) bool {
+		if string(key) != "events" || found {
 			return false
 		}
 		found = true
-		events = make([]telemetry.NewEvent, 0, 64)
+		events = make([]telemetry.NewEvent, 0, min(1+len(body)/usualEvent, telemetry.MaxBatch))
 		return r.Array(func() bool {
-			var n telemetry.NewEvent
-			if len(events) == telemetry.MaxBatch || !r.event(&n) {
+			if len(events) == telemetry.MaxBatch {
 				return false
 			}
-			events = append(events, n)
-			return true
+			events = append(events, telemetry.NewEvent{})
+			return r.event(&events[len(events)-1])
 		})
 	})
 	return events, ok && r.End() && len(events) > 0
@@ -110,46 +114,47 @@ func One(body []byte) (n telemetry.NewEvent, ok bool) {
 	return n, ok && r.End()
 }
 
-// reader walks over events. Events next to each other are often one agent's.
+// reader walks over events. Events next to each other are often one agent's, and of few types from few sources.
 type reader struct {
 	*httpx.Scan
 
-	spelled string
+	spelled []byte
 	agent   id.Agent
+	names   []string // that came before
 }
 
 func (r *reader) event(n *telemetry.NewEvent) bool {
 	typed := false
-	ok := r.Object(func(key string) (ok bool) {
+	ok := r.Object(func(key []byte) (ok bool) {
 		if r.Null() {
-			return key != "agent_id" && key != "event_type" && known(key)
+			return string(key) != "agent_id" && string(key) != "event_type" && known(key)
 		}
-		var s string
-		switch key {
+		var s []byte
+		switch string(key) {
 		case "agent_id":
-			if s, ok = r.Text(); ok && s != r.spelled {
+			if s, ok = r.Text(); ok && (r.spelled == nil || !bytes.Equal(s, r.spelled)) {
 				var err error
-				if r.agent, err = id.Parse[id.AgentKind](s); err != nil {
+				if r.agent, err = id.Parse[id.AgentKind](string(s)); err != nil {
 					return false
 				}
 				r.spelled = s
 			}
 			n.Agent = r.agent
 		case "event_type":
-			n.Type, ok = r.text(telemetry.MaxType)
+			n.Type, ok = r.name(telemetry.MaxType)
 			typed = strings.TrimSpace(n.Type) != ""
 		case "source":
-			n.Source, ok = r.text(telemetry.MaxSource)
+			n.Source, ok = r.name(telemetry.MaxSource)
 		case "level":
 			s, ok = r.Text()
-			n.Level = telemetry.Level(s)
-			return ok && isLevel(n.Level)
+			n.Level = levelOf(s)
+			return ok && n.Level != ""
 		case "trace_id":
-			n.TraceID, ok = r.text(telemetry.MaxTrace)
+			n.TraceID, ok = r.name(telemetry.MaxTrace)
 		case "parent_event_id":
 			if s, ok = r.Text(); ok {
 				var err error
-				n.Parent, err = id.Parse[id.ReportKind](s)
+				n.Parent, err = id.Parse[id.ReportKind](string(s))
 				ok = err == nil
 			}
 		case "payload":
@@ -161,23 +166,40 @@ func (r *reader) event(n *telemetry.NewEvent) bool {
 	return ok && typed && !n.Agent.IsZero()
 }
 
-// text returns a text of at most so many characters.
-func (r *reader) text(most int) (string, bool) {
+// maxNames is how many names a reader remembers.
+const maxNames = 8
+
+// name returns a text of at most so many characters.
+func (r *reader) name(most int) (string, bool) {
 	s, ok := r.Text()
-	return s, ok && (len(s) <= most || utf8.RuneCountInString(s) <= most)
+	if !ok {
+		return "", false
+	}
+	for _, before := range r.names {
+		if before == string(s) {
+			return before, len(s) <= most || utf8.RuneCountInString(before) <= most
+		}
+	}
+	name := string(s)
+	if len(r.names) < maxNames {
+		r.names = append(r.names, name)
+	}
+	return name, len(s) <= most || utf8.RuneCountInString(name) <= most
 }
 
-func isLevel(l telemetry.Level) bool {
-	switch l {
-	case telemetry.LevelInfo, telemetry.LevelWarning, telemetry.LevelError, telemetry.LevelCritical:
-		return true
+// levelOf returns "" for what is no level.
+func levelOf(s []byte) telemetry.Level {
+	for _, l := range [...]telemetry.Level{telemetry.LevelInfo, telemetry.LevelWarning, telemetry.LevelError, telemetry.LevelCritical} {
+		if string(s) == string(l) {
+			return l
+		}
 	}
-	return false
+	return ""
 }
 
 // known reports whether events have a field of that name.
-func known(key string) bool {
-	switch key {
+func known(key []byte) bool {
+	switch string(key) {
 	case "agent_id", "event_type", "source", "level", "trace_id", "parent_event_id", "payload":
 		return true
 	}
@@ -198,6 +220,9 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 func (sp Spelling) AppendAll(buf []byte, events []telemetry.Event) []byte {
 	var last id.Agent
 	var agent string
+	var at time.Time
+	var room [len(timeLayout)]byte
+	stamp := room[:0]
 	for i := range events {
 		if i > 0 {
 			buf = append(buf, ',')
@@ -206,17 +231,20 @@ func (sp Spelling) AppendAll(buf []byte, events []telemetry.Event) []byte {
 		if agent == "" || e.Agent != last {
 			last, agent = e.Agent, sp.Agent(e.Agent)
 		}
-		buf = sp.appendEvent(buf, e, agent)
+		if i == 0 || !e.At.Equal(at) {
+			at, stamp = e.At, e.At.UTC().AppendFormat(stamp[:0], timeLayout)
+		}
+		buf = sp.appendEvent(buf, e, agent, stamp)
 	}
 	return buf
 }
 
 // Append appends an event.
 func (sp Spelling) Append(buf []byte, e *telemetry.Event) []byte {
-	return sp.appendEvent(buf, e, sp.Agent(e.Agent))
+	return sp.appendEvent(buf, e, sp.Agent(e.Agent), e.At.UTC().AppendFormat(nil, timeLayout))
 }
 
-func (sp Spelling) appendEvent(buf []byte, e *telemetry.Event, agent string) []byte {
+func (sp Spelling) appendEvent(buf []byte, e *telemetry.Event, agent string, at []byte) []byte {
 	buf = append(buf, '{')
 	buf = append(buf, sp.Begin...)
 	buf = append(buf, `"id":"`...)
@@ -246,7 +274,7 @@ func (sp Spelling) appendEvent(buf []byte, e *telemetry.Event, agent string) []b
 		buf = append(buf, e.Payload...)
 	}
 	buf = append(buf, `,"created_at":"`...)
-	buf = e.At.UTC().AppendFormat(buf, timeLayout)
+	buf = append(buf, at...)
 	return append(buf, '"', '}')
 }
 
