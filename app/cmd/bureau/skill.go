@@ -17,7 +17,7 @@ the security scan calls malicious only an administrator may approve, with --acce
 		skillDecide("deny", "Keep what an agent has handed in from the market, or take it off",
 			`Keep the last version of a skill that an agent has handed in from the market. With the --sha256 of what is on the market it is taken off;
 agents that have it keep it.`),
-		skillQuarantine(), skillRelease())
+		skillQuarantine(), skillRelease(), skillScan())
 }
 
 func skillPath(skill, rest string) string { return "/v1/skills/" + url.PathEscape(skill) + rest }
