@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/bureau-agents/bureau/ports/fault"
 )
 
 // ContentEvents is the content type of server-sent events.
@@ -26,7 +28,7 @@ const (
 )
 
 // ServeEvents writes a stream of events until the channel is closed, the caller goes, a write takes too long, or closing is
-// closed: then readers get a retry line, so that they come back to whoever serves next. It sends heartbeats while events is silent.
+// closed: then readers get a retry line, so that they come back to whoever serves next. It sends heartbeats, and ends with the caller's key.
 // One that returns early leaves events unread; the sender selects on the context given to open.
 //
 // open is called with a context that ends when the stream does; it returns where the events come from.
@@ -67,6 +69,9 @@ func ServeEvents(w http.ResponseWriter, r *http.Request, closing <-chan struct{}
 				err = out.flush()
 			}
 		case <-beat.C:
+			if !stillKnown(ctx, w) {
+				return
+			}
 			out.buf.WriteString(": keep-alive\n\n")
 			err = out.flush()
 		case <-closing:
@@ -80,6 +85,16 @@ func ServeEvents(w http.ResponseWriter, r *http.Request, closing <-chan struct{}
 			return
 		}
 	}
+}
+
+// stillKnown reports whether the key that opened a stream is good for another: one that is revoked or has expired since ends what it reads.
+func stillKnown(ctx context.Context, w http.ResponseWriter) bool {
+	c, ok := w.(*call)
+	if !ok || c.op == nil || c.scope.Key.IsZero() {
+		return true
+	}
+	_, err := c.face.cfg.Accounts.Authenticate(ctx, credential(c.r))
+	return fault.KindOf(err) != fault.Unauthenticated // what else goes wrong passes
 }
 
 type eventWriter struct {
