@@ -53,7 +53,7 @@ type usageWire struct {
 	ReasoningTokens    int64     `json:"reasoning_tokens" doc:"What of the output was reasoning."`
 	APICalls           int64     `json:"api_calls"`
 	Errors             int64     `json:"errors" doc:"Of api_calls, those that failed."`
-	AvgLatencyMS       int64     `json:"avg_latency_ms"`
+	AvgLatencyMS       *int64    `json:"avg_latency_ms" doc:"null is unknown."`
 	Cost               *costWire `json:"cost" doc:"What the provider or the client says that it cost."`
 	ComputedCost       *costWire `json:"computed_cost" doc:"What it costs by the price list; null when the model has no known price."`
 	Price              *string   `json:"price" doc:"The price behind computed_cost, with @ and the day from which it counts, # and the threshold of its tier, and ! and the service tier, where there are such."`
@@ -66,15 +66,19 @@ type usageWire struct {
 }
 
 func showUsage(r usage.Row) usageWire {
-	return usageWire{
+	w := usageWire{
 		ID: r.ID.String(), Type: "usage", AgentID: textPtr(r.Agent.String()), SessionID: textPtr(r.Session.String()), Model: r.Model,
 		Provider: textPtr(r.Provider), TokensInput: r.CountedInput, TokensOutput: r.Usage.Output, CachedTokens: r.Usage.CacheRead,
 		CacheWriteTokens: r.Usage.CacheWrite5m, CacheWrite1hTokens: r.Usage.CacheWrite1h, ReasoningTokens: r.Usage.Reasoning,
-		APICalls: r.Calls, Errors: r.Errors, AvgLatencyMS: r.Latency.Milliseconds(), Cost: showCost(r.Reported), ComputedCost: showCost(r.Cost),
+		APICalls: r.Calls, Errors: r.Errors, Cost: showCost(r.Reported), ComputedCost: showCost(r.Cost),
 		Price: textPtr(string(r.Price)), PriceID: textPtr(r.PriceID.String()), ServiceTier: textPtr(r.Service),
 		Modifiers: append([]string{}, r.Modifiers...), Flags: r.Flags.Names(), RerateID: textPtr(r.Rerate.String()),
 		CreatedAt: stampOf(r.CreatedAt),
 	}
+	if r.Latency > 0 {
+		w.AvgLatencyMS = ptr(r.Latency.Milliseconds())
+	}
+	return w
 }
 
 // UsageSumsWire is what usage adds up to. Its type is exported because others embed it.

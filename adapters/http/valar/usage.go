@@ -55,7 +55,7 @@ type usageWire struct {
 	CacheWriteTokens   int64    `json:"cache_write_tokens"`
 	CacheWrite1hTokens int64    `json:"cache_write_1h_tokens"`
 	APICalls           int64    `json:"api_calls"`
-	AvgLatencyMS       float64  `json:"avg_latency_ms"`
+	AvgLatencyMS       *float64 `json:"avg_latency_ms" doc:"null is unknown."`
 	Cost               *decimal `json:"cost" doc:"What the client said, in dollars."`
 	ComputedCost       *decimal `json:"computed_cost" doc:"By the price list, in dollars; null when the model has no known price."`
 	CreatedAt          stamp    `json:"created_at"`
@@ -65,8 +65,11 @@ func showUsage(r usage.Row) usageWire {
 	w := usageWire{
 		ID: r.ID.UUID().String(), Model: r.Model, Provider: textPtr(r.Provider), TokensInput: r.CountedInput, TokensOutput: r.Usage.Output,
 		CachedTokens: r.Usage.CacheRead, CacheWriteTokens: r.Usage.CacheWrite5m, CacheWrite1hTokens: r.Usage.CacheWrite1h, APICalls: r.Calls,
-		AvgLatencyMS: float64(r.Latency.Microseconds()) / 1000, Cost: costPtr(r.Reported), ComputedCost: costPtr(r.Cost),
-		CreatedAt: stampOf(r.CreatedAt),
+		Cost: costPtr(r.Reported), ComputedCost: costPtr(r.Cost), CreatedAt: stampOf(r.CreatedAt),
+	}
+	if r.Latency > 0 {
+		ms := float64(r.Latency.Microseconds()) / 1000
+		w.AvgLatencyMS = &ms
 	}
 	if !r.Agent.IsZero() {
 		w.AgentID = textPtr(r.Agent.UUID().String())
