@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -23,16 +24,22 @@ agents that have it keep it.`),
 func skillPath(skill, rest string) string { return "/v1/skills/" + url.PathEscape(skill) + rest }
 
 func skillList() *cobra.Command {
-	var search, kind, category, tag string
-	kinds := []string{"plugin", "instructions", "structured"}
+	var search, kind, category, tag, sort string
+	kinds, orders := []string{"plugin", "instructions", "structured"}, []string{"newest", "installs"}
 	cmd := &cobra.Command{
-		Use: "list", Aliases: []string{"ls"}, Short: "List what the marketplace offers", Args: takes(0),
+		Use: "list [TEXT]", Aliases: []string{"ls", "search"}, Short: "List what the marketplace offers", Args: takes(0, "TEXT"),
 		Long: `List what the marketplace offers, newest first: plugins, instructions, and structured skills that agents have handed in and somebody has
-approved. "bureau agent install" gives one to an agent, by its id, its handle or a plugin's name.`,
-		Example: "  bureau skill list\n  bureau skill list --kind structured --search slack",
-		RunE: with(func(cmd *cobra.Command, c *client, _ []string) error {
+approved. "bureau agent install" gives one to an agent, by its id, its handle or a plugin's name. TEXT is the same as --search.`,
+		Example: "  bureau skill list\n  bureau skill search slack --kind structured --sort installs",
+		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
+			if len(args) > 0 {
+				if search != "" {
+					return misused(cmd, errors.New("TEXT and --search say the same: give one"))
+				}
+				search = args[0]
+			}
 			q := url.Values{}
-			for name, value := range map[string]string{"search": search, "kind": kind, "category": category, "tag": tag} {
+			for name, value := range map[string]string{"search": search, "kind": kind, "category": category, "tag": tag, "sort": sort} {
 				if value != "" {
 					q.Set(name, value)
 				}
@@ -56,6 +63,8 @@ approved. "bureau agent install" gives one to an agent, by its id, its handle or
 	cmd.Flags().StringVar(&kind, "kind", "", "only of this `KIND`: "+strings.Join(kinds, ", "))
 	cmd.Flags().StringVar(&category, "category", "", "only of this `CATEGORY`")
 	cmd.Flags().StringVar(&tag, "tag", "", "only with this `TAG`")
+	cmd.Flags().StringVar(&sort, "sort", "", "what comes first, an `ORDER`: newest (as without it), or installs for what most agents have")
+	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(orders, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -131,7 +140,7 @@ func skillReviews() *cobra.Command {
 	var status string
 	statuses := []string{"pending", "approved", "denied"}
 	cmd := &cobra.Command{
-		Use: "reviews", Short: "List what agents have handed in, with what the security scan says", Args: takes(0),
+		Use: "reviews", Aliases: []string{"review"}, Short: "List what agents have handed in, with what the security scan says", Args: takes(0),
 		Long: `List the skills that agents have handed in and that wait for a review, newest first: of the agents that the key is linked to, and of all
 agents for an administrator. GET /v1/skills/review has them whole.`,
 		Example: "  bureau skill reviews\n  bureau skill reviews --status denied",

@@ -30,12 +30,15 @@ func TestSkillCommands(t *testing.T) {
 	c.wants([]string{"accept_risk"}, "skill", "approve", bad.ID)
 	c.wants([]string{"approved " + bad.ID + " setup -"}, "skill", "approve", bad.ID, "--accept-risk", "--reason", "it tests the scan")
 	c.wants([]string{"denied " + bad.ID}, "skill", "deny", bad.ID, "--reason", "tested")
-	c.wants([]string{bad.ID}, "skill", "reviews", "--status", "denied")
+	c.wants([]string{bad.ID}, "skill", "review", "--status", "denied")
 
 	c.wants([]string{good.ID, "structured", "renew"}, "skill", "list", "--kind", "structured", "--search", "Renew")
 	if out := c.must("skill", "list", "--category", "office"); strings.Contains(out, bad.ID) {
 		t.Errorf("what was denied is on the market:\n%s", out)
 	}
+	c.wants([]string{good.ID}, "skill", "search", "renew", "--sort", "installs")
+	c.wants([]string{"give one"}, "skill", "list", "renew", "--search", "renew")
+	c.wants([]string{"query.sort"}, "skill", "list", "--sort", "beauty")
 	c.wants([]string{`"verdict": "pass"`, "Ask before you pay."}, "skill", "show", good.ID)
 	c.wants([]string{"# Renew", "Ask before you pay.", good.SHA256}, "skill", "prompt", good.ID)
 
