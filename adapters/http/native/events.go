@@ -89,7 +89,7 @@ type eventReportInput struct {
 type cleanupEventsInput struct {
 	OlderThanDays int    `query:"older_than_days" required:"true" minimum:"0" maximum:"36500" doc:"0 is all that there are."`
 	AgentName     string `query:"agent_name" minLength:"1" maxLength:"256" doc:"Only those of agents that are called exactly so, whatever the case."`
-	AgentQuery
+	AgentID       string `query:"agent_id" minLength:"1" doc:"Only this agent's. Empty is refused, because leaving it out means all."`
 }
 
 type cleanedEventsWire struct {
@@ -196,7 +196,7 @@ func (f *face) registerEvents() {
 		Summary: "Delete old events", Permission: account.TelemetryWrite,
 		Description: "Answers when all of them are gone; events can be reported meanwhile. The audit trail says who deleted how many.",
 	}, func(ctx context.Context, in *cleanupEventsInput) (*output[cleanedEventsWire], error) {
-		agent, err := in.read()
+		agent, err := AgentQuery{AgentID: in.AgentID}.read()
 		if err != nil {
 			return nil, err
 		}

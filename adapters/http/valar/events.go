@@ -91,7 +91,7 @@ type listEventsInput struct {
 type cleanupEventsInput struct {
 	OlderThanDays int    `query:"older_than_days" required:"true" minimum:"0" maximum:"36500" doc:"0 is all that there are."`
 	AgentName     string `query:"agent_name" minLength:"1" maxLength:"256" doc:"Only those of agents that are called exactly so, whatever the case."`
-	AgentID       string `query:"agent_id" doc:"Only this agent's."`
+	AgentID       string `query:"agent_id" minLength:"1" doc:"Only this agent's."`
 }
 
 type cleanedEventsWire struct {
