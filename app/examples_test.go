@@ -13,6 +13,7 @@ import (
 // its form.
 func TestBodiesOfDocuments(t *testing.T) {
 	t.Parallel()
+	unraced(t)
 	s := apptest.Start(t, apptest.Config{})
 	tried := 0
 	for _, face := range faces {

@@ -19,9 +19,7 @@ import (
 // body, nonsense in every query parameter and for every id. The server never fails, answers in the envelope, and stores nothing.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	if raceDetector {
-		t.Skip("megabytes of JSON take minutes under the race detector: `task test` runs this one without it")
-	}
+	unraced(t)
 	eachDatabase(t, func(t *testing.T, cfg apptest.Config) {
 		s := apptest.Start(t, cfg)
 		d := readDocument(t, s.Admin)

@@ -16,6 +16,7 @@ import (
 // found, nothing is shown and nothing changes, and the answer is that for an id that nobody has.
 func TestIsolation(t *testing.T) {
 	t.Parallel()
+	unraced(t)
 	eachDatabase(t, func(t *testing.T, cfg apptest.Config) {
 		s := apptest.Start(t, cfg)
 		s.WaitForPlugins() // the catalogue changes meanwhile

@@ -32,6 +32,14 @@ func eachDatabase(t *testing.T, test func(t *testing.T, cfg apptest.Config)) {
 	})
 }
 
+// unraced skips a test of every operation under the race detector, where it takes minutes: `task test` runs it without it.
+func unraced(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("every operation takes minutes under the race detector: `task test` runs this one without it")
+	}
+}
+
 // TestMainJob plays what Bureau is for, over HTTP alone: an agent with a wallet, a policy whose rule runs in a process of its own, a skill
 // and some knowledge is talked to, pays, waits for an approval, is stopped by a limit and by a freeze, and the books prove it.
 func TestMainJob(t *testing.T) {

@@ -30,6 +30,7 @@ func (o operation) route() string { return o.Method + " " + o.Path }
 // TestKeys calls every operation of the document without a valid key.
 func TestKeys(t *testing.T) {
 	t.Parallel()
+	unraced(t)
 	s := apptest.Start(t, apptest.Config{})
 	w := newWorld(t, s, "canopus")
 	d := readDocument(t, s.Admin)
@@ -78,6 +79,7 @@ func TestKeys(t *testing.T) {
 // TestPermissions calls every operation of the document with a key that may do all but that, and with a key that may do only that.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
+	unraced(t)
 	s := apptest.Start(t, apptest.Config{})
 	s.WaitForPlugins() // the catalogue changes meanwhile
 	w := newWorld(t, s, "deneb")

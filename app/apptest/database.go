@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"testing"
 
 	"github.com/bureau-agents/bureau/adapters/jobs/river"
@@ -31,6 +32,17 @@ func migrate(cfg bunstore.Config) error {
 	}
 	return errors.Join(err, s.Close())
 }
+
+// DataDir returns a new data directory with the SQLite database of a server that has started once.
+func DataDir(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	migratedSQLite.Copy(tb, filepath.Join(dir, databaseFile))
+	return dir
+}
+
+// databaseFile is what the database is called in a data directory.
+const databaseFile = "bureau.db"
 
 // PostgresURL returns the address of a new Postgres database with every migration, for Config.DatabaseURL. It is dropped when the test ends.
 func PostgresURL(tb testing.TB) string {

@@ -75,7 +75,7 @@ func Start(tb testing.TB, cfg Config) *Server {
 	if cfg.Change != nil {
 		cfg.Change(&c)
 	}
-	if file := filepath.Join(c.DataDir, "bureau.db"); c.DatabaseURL == "" {
+	if file := filepath.Join(c.DataDir, databaseFile); c.DatabaseURL == "" {
 		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 			migratedSQLite.Copy(tb, file)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bureau-agents/bureau/app"
+	"github.com/bureau-agents/bureau/app/apptest"
 )
 
 // terminal runs commands on one data directory.
@@ -30,7 +31,7 @@ func newTerminal(t *testing.T) *terminal {
 		t.Setenv(s.env(), "")
 	}
 	t.Setenv("BUREAU_URL", "")
-	return &terminal{t: t, dir: t.TempDir()}
+	return &terminal{t: t, dir: apptest.DataDir(t)}
 }
 
 func (c *terminal) run(args ...string) (out string, err error) {

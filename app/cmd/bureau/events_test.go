@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/app"
+	"github.com/bureau-agents/bureau/app/apptest"
 )
 
 // A server, and what an agent of it reports.
 func TestEventsCommands(t *testing.T) {
 	c := newTerminal(t)
-	a, err := app.New(t.Context(), app.Config{DataDir: t.TempDir()})
+	a, err := app.New(t.Context(), app.Config{DataDir: apptest.DataDir(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 func TestSkillScan(t *testing.T) {
 	c := newTerminal(t)
+	c.dir = t.TempDir()
 	dir := t.TempDir()
 	put := func(name, text string) string {
 		t.Helper()

@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 )
 
@@ -63,26 +62,6 @@ func dense(size int) map[string]string {
 		"prompts":  fill("ignore all the the the "),
 		"archives": fill(".zip password .zip "),
 		"sockets":  fill("socket dup2( "),
-	}
-}
-
-// Twice as much text must not take more than about twice the time.
-func TestLinear(t *testing.T) {
-	const size = 2 << 10
-	small, large := dense(size), dense(8*size)
-	for _, name := range []string{"lines", "words", "evals", "quotes", "brackets", "comments"} {
-		for _, path := range []string{"a.md", "a.sh"} {
-			took := func(text string) time.Duration {
-				start := time.Now()
-				Skill(one(path, text))
-				return time.Since(start)
-			}
-			took(small[name]) // compiles the rules
-			a, b := took(small[name]), took(large[name])
-			if b > 40*a+500*time.Millisecond { // eight times the text: quadratic would be 64 times the time
-				t.Errorf("%s in %s: %v for %d bytes, %v for %d", name, path, a, size, b, 8*size)
-			}
-		}
 	}
 }
 
