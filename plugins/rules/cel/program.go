@@ -56,14 +56,20 @@ func micros(v ref.Val) ref.Val {
 	return types.Int(a.Micros)
 }
 
+// compiling is held while an expression is checked: the library fills in what faults are described with then, for all who share env at once.
+var compiling sync.Mutex
+
 func compile(expression string) (cel.Program, error) {
 	e, err := env()
 	if err != nil {
 		return nil, err
 	}
+	compiling.Lock()
 	ast, issues := e.Compile(expression)
-	if issues.Err() != nil {
-		return nil, issues.Err()
+	err = issues.Err()
+	compiling.Unlock()
+	if err != nil {
+		return nil, err
 	}
 	if t := ast.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.StringType) && !t.IsExactType(cel.DynType) {
 		return nil, fmt.Errorf("it yields %s; it must yield a bool, or one of 'allow', 'require_approval' and 'deny'", t)
