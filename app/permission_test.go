@@ -13,7 +13,7 @@ import (
 
 // publicRoutes is every route that answers without a key.
 var publicRoutes = []string{
-	"DELETE /v1/oauth/logout", "GET /compat/valar/docs", "GET /compat/valar/health", "GET /compat/valar/openapi.json",
+	"DELETE /v1/oauth/logout", "GET /compat/agento/docs", "GET /compat/agento/openapi.json", "GET /compat/valar/docs", "GET /compat/valar/health", "GET /compat/valar/openapi.json",
 	"GET /compat/valta/docs", "GET /compat/valta/openapi.json", "GET /docs", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/integrations/{integration_id}/callback",
 	"GET /v1/oauth/{provider}/authorize", "GET /v1/oauth/{provider}/callback", "POST /v1/integrations/github/webhooks",
 	"POST /v1/integrations/slack/events", "POST /v1/oauth/logout", "POST /v1/payments/stripe/webhook",

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/bureau-agents/bureau/adapters/http/agento"
 	"github.com/bureau-agents/bureau/adapters/http/native"
 	"github.com/bureau-agents/bureau/adapters/http/valar"
 	"github.com/bureau-agents/bureau/adapters/http/valta"
@@ -58,5 +59,9 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]http.Handler{valta.Prefix: v, valar.Prefix: r}, nil
+	a, err := agento.New(agento.Deps{Settings: s})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]http.Handler{valta.Prefix: v, valar.Prefix: r, agento.Prefix: a}, nil
 }

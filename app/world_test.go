@@ -224,6 +224,9 @@ func (w *world) body(t *testing.T, op operation) any {
 	if strings.HasPrefix(op.ID, "valar.") {
 		return w.valarBody(t, op)
 	}
+	if strings.HasPrefix(op.ID, "agento.") {
+		return w.agentoBody(t, op)
+	}
 	say := m{"type": "user.message", "content": []m{{"type": "text", "text": w.name}}}
 	amount := usdc("1.50")
 	bodies := map[string]any{

@@ -116,10 +116,10 @@ var levels = map[string]int{
 	"environment": 2, "integration": 2, "usage": 2, "policy": 2, "skill": 2, "webhook": 2,
 	"agent": 3,
 	"gate":  4, "span": 4,
-	"knowledge": 5, "payment": 5, "session": 5, "hosting": 5, "memory": 5,
+	"knowledge": 5, "payment": 5, "session": 5, "memory": 5,
 	"sandbox": 6, "swarm": 6, "retire": 6, "reconciliation": 6,
-	"run":  7,
-	"eval": 8, "task": 8,
+	"run": 7, "hosting": 7,
+	"eval": 8, "task": 8, "chat": 8,
 }
 
 func TestCoreLevels(t *testing.T) {

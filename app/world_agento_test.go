@@ -1,0 +1,20 @@
+package app_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// agentoPrefix is where the agento face stands.
+const agentoPrefix = "/compat/agento"
+
+// agentoBody returns a valid body of an operation of the agento face, in this world's ids.
+func (w *world) agentoBody(t *testing.T, op operation) any {
+	t.Helper()
+	bodies := map[string]any{}
+	body, ok := bodies[strings.TrimPrefix(op.ID, "agento.")]
+	if !ok {
+		t.Fatalf("%s %s (%s) has a body that this test does not know: write a valid one here", op.Method, op.Path, op.ID)
+	}
+	return body
+}
