@@ -14,15 +14,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/JohannesKaufmann/html-to-markdown/v2/converter"
-	"github.com/JohannesKaufmann/html-to-markdown/v2/plugin/base"
-	"github.com/JohannesKaufmann/html-to-markdown/v2/plugin/commonmark"
-	"github.com/JohannesKaufmann/html-to-markdown/v2/plugin/table"
-	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
-	"golang.org/x/net/html/charset"
 	"golang.org/x/net/idna"
 
+	"github.com/bureau-agents/bureau/adapters/internal/htmlpage"
 	"github.com/bureau-agents/bureau/core/sandbox"
 	"github.com/bureau-agents/bureau/ports/egress"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -192,7 +186,7 @@ func read(page *sandbox.Page, contentType string, body []byte, at *url.URL) erro
 		return readHTML(page, contentType, body, at)
 	case strings.HasPrefix(media, "text/"), media == "application/json", media == "application/xml", media == "application/javascript",
 		media == "application/yaml", media == "application/x-yaml", strings.HasSuffix(media, "+json"), strings.HasSuffix(media, "+xml"):
-		page.Text = decoded(contentType, body)
+		page.Text = htmlpage.Decode(contentType, body)
 		return nil
 	case media == "application/octet-stream" && utf8.Valid(body) && bytes.IndexByte(body, 0) < 0:
 		page.Text = string(body)
@@ -202,78 +196,11 @@ func read(page *sandbox.Page, contentType string, body []byte, at *url.URL) erro
 		at.Host, media, len(body))
 }
 
-// decoded returns a text in UTF-8.
-func decoded(contentType string, body []byte) string {
-	r, err := charset.NewReader(bytes.NewReader(body), contentType)
-	if err == nil {
-		if text, err := io.ReadAll(r); err == nil {
-			return string(text)
-		}
-	}
-	return strings.ToValidUTF8(string(body), "\uFFFD")
-}
-
 func readHTML(page *sandbox.Page, contentType string, body []byte, at *url.URL) error {
-	doc, err := html.Parse(strings.NewReader(decoded(contentType, body)))
+	var err error
+	page.Title, page.Text, err = htmlpage.Markdown(htmlpage.Decode(contentType, body), at.Scheme+"://"+at.Host)
 	if err != nil {
 		return errMedia.Withf("%s holds HTML that cannot be read", at.Host).Wrap(err)
 	}
-	page.Title = title(doc)
-	escapes := converter.WithEscapeMode(converter.EscapeModeSmart)
-	if unclosed(doc) {
-		escapes = converter.WithEscapeMode(converter.EscapeModeDisabled)
-	}
-	conv := converter.NewConverter(
-		converter.WithPlugins(base.NewBasePlugin(), commonmark.NewCommonmarkPlugin(), table.NewTablePlugin()),
-		escapes,
-	)
-	text, err := conv.ConvertNode(doc, converter.WithDomain(at.Scheme+"://"+at.Host))
-	if err != nil {
-		return errMedia.Withf("%s holds HTML that cannot be read", at.Host).Wrap(err)
-	}
-	page.Text = strings.TrimSpace(string(text))
 	return nil
-}
-
-// maxBrackets is how many characters the converter may look at behind the opening brackets of a page, to find what closes them. It
-// looks for each anew, so that a page of nothing else takes hours.
-const maxBrackets = 50_000_000
-
-// unclosed reports whether a page has too many brackets for the converter to tell which of them would mean something in Markdown.
-func unclosed(doc *html.Node) bool {
-	open, sum := 0, 0
-	var visit func(n *html.Node)
-	visit = func(n *html.Node) {
-		if n.Type == html.TextNode {
-			for i := range len(n.Data) {
-				switch n.Data[i] {
-				case '[':
-					open++
-				case ']':
-					open = 0
-				}
-				if sum += open; sum > maxBrackets {
-					return
-				}
-			}
-		}
-		for c := n.FirstChild; c != nil && sum <= maxBrackets; c = c.NextSibling {
-			visit(c)
-		}
-	}
-	visit(doc)
-	return sum > maxBrackets
-}
-
-// title returns the text of the first title element.
-func title(n *html.Node) string {
-	if n.Type == html.ElementNode && n.DataAtom == atom.Title && n.FirstChild != nil {
-		return strings.Join(strings.Fields(n.FirstChild.Data), " ")
-	}
-	for c := n.FirstChild; c != nil; c = c.NextSibling {
-		if t := title(c); t != "" {
-			return t
-		}
-	}
-	return ""
 }
