@@ -33,6 +33,7 @@ func Markdown(page, origin string) (title, text string, err error) {
 	if err != nil {
 		return "", "", err
 	}
+	title = titleOf(doc) // before the converter takes the page apart
 	escapes := converter.WithEscapeMode(converter.EscapeModeSmart)
 	if unclosed(doc) {
 		escapes = converter.WithEscapeMode(converter.EscapeModeDisabled)
@@ -49,7 +50,7 @@ func Markdown(page, origin string) (title, text string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	return titleOf(doc), strings.TrimSpace(string(markdown)), nil
+	return title, strings.TrimSpace(string(markdown)), nil
 }
 
 // maxBrackets is how many characters the converter may look at behind the opening brackets of a page, to find what closes them. It
