@@ -293,6 +293,7 @@ func provideRun(b base, p runParts) (*run.Service, error) {
 	return run.NewService(run.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Store.Sessions(), Agents: p.Agents, Gate: p.Gate,
 		Models: p.Models, Meter: meter{p.Usage}, Files: sessionFiles{p.Files}, Secrets: p.Redaction, Rails: p.Payments, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library, p.Market}, memoryPrompt{p.Memory}},
+		Caution: p.Market,
 	}, run.Config{SingleProcess: p.Config.DatabaseURL == ""})
 }
 
@@ -308,7 +309,11 @@ type skillTools struct{ skills *skill.Service }
 
 func (s skillTools) Tools(ctx context.Context, sc account.Scope, env run.Env) ([]run.BoundTool, error) {
 	tools, err := s.skills.Tools(ctx, sc, env.Agent.ID)
-	return bind(tools), err
+	bound := make([]run.BoundTool, len(tools))
+	for i, t := range tools {
+		bound[i] = run.BoundTool{Tool: t.Tool, Ask: t.Confirm}
+	}
+	return bound, err
 }
 
 func bind(tools []tool.Tool) []run.BoundTool {

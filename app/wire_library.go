@@ -121,7 +121,7 @@ func (m libraryMounter) Mounts(ctx context.Context, sc account.Scope, sess sessi
 	}
 	var out []sandbox.Mount
 	for _, h := range have {
-		if h.Problem != "" {
+		if h.Problem != "" || h.Unverified {
 			continue
 		}
 		out = append(out, sandbox.Mount{

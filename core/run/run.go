@@ -74,6 +74,13 @@ type Env struct {
 	Session session.Session
 }
 
+// Caution says which agents pay with a person's confirmation only, whatever their policies allow besides. Implementations are safe for
+// concurrent use.
+type Caution interface {
+	// Cautious reports whether the agent is one of them.
+	Cautious(ctx context.Context, sc account.Scope, agent id.Agent) (bool, error)
+}
+
 // PromptSource adds to what a model is told before the conversation. Implementations are safe for concurrent use.
 type PromptSource interface {
 	// Prompt returns a paragraph for the agent in the session; "" adds nothing. It should change seldom, since providers cache what

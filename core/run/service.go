@@ -27,6 +27,7 @@ type Deps struct {
 	Meter    Meter
 	Sources  []ToolSource // beside the built-in tools and the agent's custom ones
 	Prompts  []PromptSource
+	Caution  Caution // nil: no agent needs it
 	Files    Files   // nil: content cannot refer to files
 	Secrets  Secrets // nil: nothing is redacted
 	Rails    Rails   // nil: agents pay out of the ledger only

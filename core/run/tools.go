@@ -45,7 +45,14 @@ func (t *turn) offerTools(ctx context.Context) error {
 	if t.thread != nil && t.thread.Type == session.ThreadAdvisor {
 		return nil
 	}
-	add(BoundTool{pay: true, Spec: paySpec(t.s.rails())})
+	cautious := false
+	if t.s.d.Caution != nil {
+		var err error
+		if cautious, err = t.s.d.Caution.Cautious(ctx, t.sc, t.sess.Agent); err != nil {
+			return fmt.Errorf("run: tools: %w", err)
+		}
+	}
+	add(BoundTool{pay: true, Ask: cautious, Spec: paySpec(t.s.rails())})
 	delegations, err := t.delegations(ctx)
 	if err != nil {
 		return fmt.Errorf("run: roster: %w", err)
@@ -70,6 +77,7 @@ func (t *turn) offerTools(ctx context.Context) error {
 			return fmt.Errorf("run: tools: %w", err)
 		}
 		for _, b := range bound {
+			b.Ask = b.Ask || b.Pays && cautious
 			add(b)
 		}
 	}

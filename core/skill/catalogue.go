@@ -34,6 +34,10 @@ func (s *Service) Skill(ctx context.Context, _ account.Scope, ref string) (Plugi
 //
 // Returns ErrSkillNotFound, a fault.NotFound for the agent, ErrLimit, or ErrQuarantined.
 func (s *Service) InstallOnAgent(ctx context.Context, sc account.Scope, agent id.Agent, ref string) (Installed, error) {
+	return s.installOnAgent(ctx, sc, agent, ref, "")
+}
+
+func (s *Service) installOnAgent(ctx context.Context, sc account.Scope, agent id.Agent, ref string, level Trust) (Installed, error) {
 	if err := s.Agents.Exists(ctx, sc, agent); err != nil {
 		return Installed{}, err
 	}
@@ -49,7 +53,7 @@ func (s *Service) InstallOnAgent(ctx context.Context, sc account.Scope, agent id
 		now := clock.Stored(s.Clock.Now())
 		in := Installation{
 			ID: id.New[id.InstalledSkillKind](s.IDs), Tenant: sc.Tenant, Agent: agent, Skill: p.Skill(), Kind: ContentPlugin,
-			CreatedAt: now, UpdatedAt: now,
+			Level: level, CreatedAt: now, UpdatedAt: now,
 		}
 		if p.Release != nil {
 			in.Digest = p.Release.Digest()
@@ -121,7 +125,7 @@ func (in Installed) named(ref string) bool {
 // Tools returns the agent's installed and enabled skills as tools, in the order of installation. Nothing is started. A skill
 // whose manifest does not bear the operator's signature is left out and logged; one that is still being built is there, and its
 // calls return tool.ErrUnavailable. The agent is not looked up: one that does not exist has no tools.
-func (s *Service) Tools(ctx context.Context, sc account.Scope, agent id.Agent) ([]tool.Tool, error) {
+func (s *Service) Tools(ctx context.Context, sc account.Scope, agent id.Agent) ([]Offered, error) {
 	have, err := s.Installations.List(ctx, sc, agent)
 	if err != nil {
 		return nil, err
@@ -134,12 +138,19 @@ func (s *Service) Tools(ctx context.Context, sc account.Scope, agent id.Agent) (
 	if err != nil {
 		return nil, err
 	}
-	tools := make([]tool.Tool, 0, len(have))
+	tools := make([]Offered, 0, len(have))
+	offer := func(in Installed, t tool.Tool) {
+		if in.Level == TrustCommunity {
+			tools = append(tools, Offered{secretless{t}, true})
+			return
+		}
+		tools = append(tools, Offered{Tool: t})
+	}
 	for _, in := range have {
 		switch {
 		case !in.Of.Enabled:
 		case in.Release == nil:
-			tools = append(tools, pending{s, in.Of})
+			offer(in, pending{s, in.Of})
 		default:
 			if err := s.checkSigned(ctx, in.Of, *in.Release); err != nil {
 				s.Logger.ErrorContext(ctx, "a skill is not offered", "plugin", in.Of.Name, "agent", agent.String(), "error", err)
@@ -149,7 +160,7 @@ func (s *Service) Tools(ctx context.Context, sc account.Scope, agent id.Agent) (
 			if held[in.Digest] {
 				continue
 			}
-			tools = append(tools, guarded{s, in.Plugin(), m.Digest, s.Launcher.Tool(s.binary(m.Name, m.Digest, m.Size), m)})
+			offer(in, guarded{s, in.Plugin(), m.Digest, s.Launcher.Tool(s.binary(m.Name, m.Digest, m.Size), m)})
 		}
 	}
 	return tools, nil

@@ -21,6 +21,8 @@ type Held struct {
 	Label       string // the author's version of what is pinned
 	Outdated    bool   // the marketplace offers another content; installing again takes it
 	Problem     string // why the agent cannot use it; "" when it can
+	// NeedsRestart says, of what Install and Uninstall return, that the agent runs with what it had before.
+	NeedsRestart bool
 	// Plugin is set for ContentPlugin.
 	Plugin *Installed
 	// Structured is the pinned version of ContentStructured, nil when it is gone; Guide and GuideVersion are those of ContentInstructions.
@@ -35,6 +37,12 @@ type Held struct {
 //
 // Errors are ErrSkillNotFound, also for what is not approved, a fault.NotFound for the agent, ErrLimit, and ErrQuarantined.
 func (m *Market) Install(ctx context.Context, sc account.Scope, agent id.Agent, ref string) (Held, error) {
+	return m.InstallAt(ctx, sc, agent, ref, "")
+}
+
+// InstallAt is Install at a level of trust; "" is whatever the skill has. TrustVerified is ErrUnverified for a skill that is not, TrustCommunity
+// keeps a verified skill from what Trust says.
+func (m *Market) InstallAt(ctx context.Context, sc account.Scope, agent id.Agent, ref string, level Trust) (Held, error) {
 	if err := m.d.Agents.Exists(ctx, sc, agent); err != nil {
 		return Held{}, err
 	}
@@ -49,28 +57,43 @@ func (m *Market) Install(ctx context.Context, sc account.Scope, agent id.Agent, 
 		} else if held {
 			return ErrQuarantined
 		}
+		if level == TrustVerified && o.Trust() != TrustVerified {
+			return ErrUnverified
+		}
 		if o.Kind == ContentPlugin {
-			in, err := m.d.Plugins.InstallOnAgent(ctx, sc, agent, o.ID.String())
-			if err == nil {
-				out = pluginHeld(in)
+			in, err := m.d.Plugins.installOnAgent(ctx, sc, agent, o.ID.String(), level)
+			if err != nil {
+				return err
 			}
-			return err
+			out = pluginHeld(in)
+			return m.changed(ctx, sc, agent, &out)
 		}
 		if err := room(ctx, m.d.Installations, sc, agent, o.ID); err != nil {
 			return err
 		}
 		now := m.now()
 		in, err := m.d.Installations.Save(ctx, sc, Installation{
-			ID: id.New[id.InstalledSkillKind](m.d.IDs), Tenant: sc.Tenant, Agent: agent, Skill: o.ID, Kind: o.Kind, Version: o.Version, Digest: o.Digest,
+			ID: id.New[id.InstalledSkillKind](m.d.IDs), Tenant: sc.Tenant, Agent: agent, Skill: o.ID, Kind: o.Kind, Version: o.Version, Digest: o.Digest, Level: level,
 			CreatedAt: now, UpdatedAt: now,
 		})
 		if err != nil {
 			return err
 		}
 		out = o.held(in)
+		if err := m.changed(ctx, sc, agent, &out); err != nil {
+			return err
+		}
 		return m.record(ctx, sc, "skill_installed", agent, auditInstallation(out))
 	})
 	return out, err
+}
+
+// changed tells whoever hosts the agent that its skills are others.
+func (m *Market) changed(ctx context.Context, sc account.Scope, agent id.Agent, h *Held) (err error) {
+	if m.d.Hosting != nil {
+		h.NeedsRestart, err = m.d.Hosting.Changed(ctx, sc, agent)
+	}
+	return err
 }
 
 // held is the offer as an agent has it.
@@ -86,6 +109,7 @@ func (o Offer) held(in Installation) Held {
 func auditInstallation(h Held) map[string]any {
 	return map[string]any{
 		"skill_id": h.Skill.UUID().String(), "kind": string(h.Kind), "name": h.Name, "version": h.Label, "sha256": h.Digest,
+		"trust_level": string(h.Trust()),
 	}
 }
 
@@ -103,9 +127,11 @@ func pluginHeld(in Installed) Held {
 	return h
 }
 
-// Uninstall takes a skill from an agent. It is named by its id, its name or its handle, or by the id of the installation; ErrNotInstalled.
-func (m *Market) Uninstall(ctx context.Context, sc account.Scope, agent id.Agent, ref string) error {
-	return m.d.TX.Do(ctx, func(ctx context.Context) error {
+// Uninstall takes a skill from an agent and returns what it was. It is named by its id, its name or its handle, or by the id of the
+// installation; ErrNotInstalled.
+func (m *Market) Uninstall(ctx context.Context, sc account.Scope, agent id.Agent, ref string) (Held, error) {
+	var out Held
+	err := m.d.TX.Do(ctx, func(ctx context.Context) error {
 		have, err := m.Installed(ctx, sc, agent)
 		if err != nil {
 			return err
@@ -114,10 +140,15 @@ func (m *Market) Uninstall(ctx context.Context, sc account.Scope, agent id.Agent
 		switch {
 		case i < 0:
 			return ErrNotInstalled.Withf("the agent has no skill %q", cut(ref))
-		case have[i].Kind == ContentPlugin:
-			return m.d.Plugins.UninstallFromAgent(ctx, sc, agent, have[i].ID.String())
 		}
-		h := have[i]
+		out = have[i]
+		if err := m.changed(ctx, sc, agent, &out); err != nil {
+			return err
+		}
+		if out.Kind == ContentPlugin {
+			return m.d.Plugins.UninstallFromAgent(ctx, sc, agent, out.ID.String())
+		}
+		h := out
 		if err := m.d.Installations.Delete(ctx, sc, agent, h.Skill); err != nil {
 			return err
 		}
@@ -128,6 +159,7 @@ func (m *Market) Uninstall(ctx context.Context, sc account.Scope, agent id.Agent
 		}
 		return m.record(ctx, sc, "skill_uninstalled", agent, auditInstallation(h))
 	})
+	return out, err
 }
 
 func (h Held) named(ref string) bool {
@@ -288,7 +320,7 @@ func (m *Market) Attach(ctx context.Context, sc account.Scope, agent id.Agent, h
 
 // attached is the skill as a turn sees it.
 func (h Held) attached() Attached {
-	a := Attached{Name: h.Name, Guide: h.Guide, Version: h.GuideVersion, Problem: h.Problem}
+	a := Attached{Name: h.Name, Guide: h.Guide, Version: h.GuideVersion, Problem: h.Problem, Unverified: h.Trust() != TrustVerified}
 	if h.Structured == nil {
 		return a
 	}

@@ -81,6 +81,8 @@ type Attached struct {
 	Guide   Guide
 	Version GuideVersion
 	Problem string // why it cannot be used; "" when it can
+	// Unverified keeps its files from being mounted; they can be read.
+	Unverified bool
 
 	content map[string][]byte // of what has no stored files, by path
 	pinned  string            // the digest of what content was made of; "" is that of Version

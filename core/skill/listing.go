@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/skill/scan"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
@@ -33,7 +34,50 @@ type Listing struct {
 	Label    string // the author's version, a guide's number; "" is none
 	Digest   string // "" for a plugin that has not been built yet
 	Installs int    // agents of the tenant that have it
+	// Scan is what the security scan found; nil for plugins, for what comes with the server, and for what is older than the scan.
+	Scan     *scan.Report
+	Shipped  bool // it comes with the server
 	ListedAt time.Time
+}
+
+// The authors of what no agent handed in.
+const (
+	AuthorServer   = "bureau"   // it comes with the server
+	AuthorOperator = "operator" // a plugin that the operator installed
+	AuthorTenant   = "you"      // instructions that the tenant uploaded
+)
+
+// Author names who made the skill: the agent that handed it in, by its id, or one of the names above.
+func (l Listing) Author() string {
+	switch {
+	case l.Shipped:
+		return AuthorServer
+	case l.Kind == ContentPlugin:
+		return AuthorOperator
+	case l.Kind == ContentStructured:
+		return l.Agent.UUID().String()
+	}
+	return AuthorTenant
+}
+
+// Score is the security scan's, 0 to 100. Plugins and what comes with the server are not scanned, since the operator answers for them: 100. What
+// should have been scanned and was not has 0.
+func (l Listing) Score() int {
+	switch {
+	case l.Shipped || l.Kind == ContentPlugin:
+		return 100
+	case l.Scan == nil:
+		return 0
+	}
+	return l.Scan.Score
+}
+
+// Trust is the level that the skill can be installed at.
+func (l Listing) Trust() Trust {
+	if l.Shipped || l.Kind == ContentPlugin {
+		return TrustVerified
+	}
+	return trustOf(l.Scan)
 }
 
 // ListingSort says what comes first.
@@ -98,8 +142,10 @@ func (m *Market) builtins(ctx context.Context, sc account.Scope) ([]Listing, err
 func guideListing(g Guide) Listing {
 	l := Listing{
 		ID: g.Skill(), Handle: g.Handle, Kind: ContentInstructions, Key: g.Handle, Name: g.DisplayName, Category: CategoryInstructions, ListedAt: g.UpdatedAt,
+		Shipped: g.Source == SourceBuiltin,
 	}
 	if v := g.Latest; v != nil {
+		l.Scan = v.Scan
 		l.Version, l.Summary, l.Label, l.Digest = v.ID, v.Description, strconv.Itoa(v.Number), v.Digest()
 		if l.Key == "" {
 			l.Key = v.Name
@@ -152,7 +198,8 @@ func (m *Market) Get(ctx context.Context, sc account.Scope, ref string) (Offer, 
 	return o, nil
 }
 
-// byHandle finds what has a name beside its id. A plugin goes first, as it does where skills are installed.
+// byHandle finds what has a name beside its id. A plugin goes first, as it does where skills are installed, then instructions, then what an
+// agent handed in, by its key as long as no other agent's has the same.
 func (m *Market) byHandle(ctx context.Context, sc account.Scope, ref string) (Offer, error) {
 	p, err := m.d.Plugins.Skill(ctx, sc, ref)
 	if err == nil {
@@ -161,11 +208,48 @@ func (m *Market) byHandle(ctx context.Context, sc account.Scope, ref string) (Of
 		return Offer{}, err
 	}
 	g, err := m.d.Library.Get(ctx, sc, ref)
-	if err != nil {
+	if err == nil {
+		return m.Get(ctx, sc, g.Skill().String())
+	} else if fault.KindOf(err) != fault.NotFound {
 		return Offer{}, err
 	}
-	return m.Get(ctx, sc, g.Skill().String())
+	of, kerr := m.byKey(ctx, sc, ref)
+	if kerr != nil {
+		return Offer{}, kerr
+	}
+	if of.IsZero() {
+		return Offer{}, err
+	}
+	return m.Get(ctx, sc, of.String())
 }
+
+// byKey returns the one structured skill that has the key, or zero.
+func (m *Market) byKey(ctx context.Context, sc account.Scope, key string) (id.Skill, error) {
+	if len(key) > MaxSkillKey || !skillKey.MatchString(key) {
+		return id.Skill{}, nil
+	}
+	found, err := m.d.Listings.Listings(ctx, sc, ListingRequest{Kind: ContentStructured, Search: key, Page: page.Request{Limit: maxNamesakes}}, nil)
+	if err != nil {
+		return id.Skill{}, err
+	}
+	var of id.Skill
+	for _, l := range found.Items {
+		switch {
+		case l.Key != key:
+		case !of.IsZero():
+			return id.Skill{}, nil
+		default:
+			of = l.ID
+		}
+	}
+	if found.Next != "" { // there may be another one beyond
+		return id.Skill{}, nil
+	}
+	return of, nil
+}
+
+// maxNamesakes is among how many skills that hold a key in their texts the one with that key is looked for.
+const maxNamesakes = 200
 
 // withInstalls adds the number of agents that have a skill which is not stored.
 func (m *Market) withInstalls(ctx context.Context, sc account.Scope, o Offer) (Offer, error) {

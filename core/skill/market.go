@@ -20,6 +20,12 @@ type Links interface {
 	LinkedAgents(ctx context.Context, sc account.Scope) ([]id.Agent, error)
 }
 
+// Hosting learns what changes for agents that are running. core/hosting answers.
+type Hosting interface {
+	// Changed reports whether the agent runs with what it had before. It joins the transaction in ctx.
+	Changed(ctx context.Context, sc account.Scope, agent id.Agent) (needsRestart bool, err error)
+}
+
 // Quarantine knows what must not be used any more. Implementations are safe for concurrent use.
 type Quarantine interface {
 	// Held returns those of the digests that are in quarantine. It joins the transaction in ctx.
@@ -42,6 +48,7 @@ type MarketDeps struct {
 	Agents        Agents
 	Audit         Auditor    // nil: nobody is told
 	Quarantine    Quarantine // nil: nothing is held
+	Hosting       Hosting    // nil: agents are hosted nowhere
 }
 
 // DefaultIngestPerHour is how many skills an agent may hand in within an hour.

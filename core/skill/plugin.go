@@ -73,7 +73,9 @@ type Installation struct {
 	Version id.SkillVersion
 	// Digest pins what the agent runs: of a plugin the release, "" until the first release of a shipped one is built; of instructions and
 	// structured skills the content.
-	Digest    string
+	Digest string
+	// Level is what it was installed at; "" is whatever the skill has. See Held.Trust.
+	Level     Trust
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }

@@ -127,6 +127,9 @@ type ListingWire struct {
 	VersionID *string  `json:"version_id" doc:"Null for plugins and what comes with the server."`
 	SHA256    *string  `json:"sha256" doc:"What an installation pins; null for a plugin that is being built."`
 	Installs  int      `json:"installs" doc:"Agents that have it."`
+	Author    string   `json:"author" doc:"The agent that handed it in, by its UUID; bureau for what comes with the server, operator for other plugins, you for what was uploaded."`
+	Score     int      `json:"score" doc:"The security scan's, 0 to 100; 100 for plugins and what comes with the server, which the operator answers for."`
+	Trust     string   `json:"trust_level" enum:"verified,clawhub" doc:"At which level it can be installed."`
 	ListedAt  stamp    `json:"listed_at"`
 }
 
@@ -134,7 +137,8 @@ func showListing(l skill.Listing) ListingWire {
 	return ListingWire{
 		ID: l.ID.String(), Type: "marketplace_skill", Kind: string(l.Kind), Handle: textOrNull(l.Handle), AgentID: textOrNull(l.Agent.String()),
 		Key: l.Key, Name: l.Name, Summary: l.Summary, Category: l.Category, Tags: listed(l.Tags), Version: textOrNull(l.Label),
-		VersionID: textOrNull(l.Version.String()), SHA256: textOrNull(l.Digest), Installs: l.Installs, ListedAt: stampOf(l.ListedAt),
+		VersionID: textOrNull(l.Version.String()), SHA256: textOrNull(l.Digest), Installs: l.Installs, Author: l.Author(), Score: l.Score(),
+		Trust: string(l.Trust()), ListedAt: stampOf(l.ListedAt),
 	}
 }
 

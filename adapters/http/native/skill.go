@@ -112,6 +112,7 @@ type installedWire struct {
 	State       string  `json:"state" enum:"ready,building,failed"`
 	Version     *string `json:"version" doc:"The author's, of what is pinned."`
 	SHA256      *string `json:"sha256" doc:"What is pinned: a plugin's release, the content of others; null for a plugin that was not built yet."`
+	TrustLevel  string  `json:"trust_level" enum:"verified,clawhub" doc:"clawhub: calls of a plugin wait for a confirmation and get no secrets, files of instructions do not come into the sandbox, and the agent pays with a confirmation only."`
 	Outdated    bool    `json:"outdated" doc:"The marketplace has another content; installing again takes it."`
 	CreatedAt   stamp   `json:"created_at"`
 	UpdatedAt   stamp   `json:"updated_at" doc:"When it was installed last."`
@@ -121,7 +122,7 @@ func (f *face) showInstalled(h skill.Held) installedWire {
 	w := installedWire{
 		ID: h.ID.String(), Type: "installed_skill", AgentID: h.Agent.String(), SkillID: h.Skill.String(), Kind: string(h.Kind), Name: h.Name,
 		Description: h.Description, Enabled: h.Problem == "", Problem: textOrNull(h.Problem), State: string(skill.StateReady),
-		Version: textOrNull(h.Label), SHA256: textOrNull(h.Digest), Outdated: h.Outdated, CreatedAt: stampOf(h.CreatedAt), UpdatedAt: stampOf(h.UpdatedAt),
+		Version: textOrNull(h.Label), SHA256: textOrNull(h.Digest), TrustLevel: string(h.Trust()), Outdated: h.Outdated, CreatedAt: stampOf(h.CreatedAt), UpdatedAt: stampOf(h.UpdatedAt),
 	}
 	if h.Plugin != nil && h.Plugin.Release == nil {
 		state, _ := f.deps.Skills.State(h.Plugin.Of)
@@ -180,7 +181,8 @@ type agentSkillsInput struct {
 type installSkillInput struct {
 	AgentID string `path:"agent_id" doc:"The agent's id."`
 	Body    struct {
-		SkillID string `json:"skill_id" minLength:"1" maxLength:"128" doc:"The id or the name of a skill of the marketplace."`
+		SkillID    string `json:"skill_id" minLength:"1" maxLength:"128" doc:"The id or the name of a skill of the marketplace."`
+		TrustLevel string `json:"trust_level,omitempty" enum:"verified,clawhub" doc:"verified is a conflict for a skill that is not; clawhub keeps the skill from secrets, from sandboxes and from paying without a confirmation. The skill's own level when left out."`
 	}
 }
 
@@ -366,7 +368,11 @@ func (f *face) registerSkills() {
 		if err != nil {
 			return nil, err
 		}
-		made, err := f.deps.Market.Install(ctx, httpx.Scope(ctx), agentID, in.Body.SkillID)
+		level, err := skill.ParseTrust(in.Body.TrustLevel)
+		if err != nil {
+			return nil, err
+		}
+		made, err := f.deps.Market.InstallAt(ctx, httpx.Scope(ctx), agentID, in.Body.SkillID, level)
 		if err != nil {
 			return nil, err
 		}
@@ -381,7 +387,7 @@ func (f *face) registerSkills() {
 		if err != nil {
 			return nil, err
 		}
-		if err := f.deps.Market.Uninstall(ctx, httpx.Scope(ctx), agentID, in.Skill); err != nil {
+		if _, err := f.deps.Market.Uninstall(ctx, httpx.Scope(ctx), agentID, in.Skill); err != nil {
 			return nil, err
 		}
 		return ok(httpx.Deleted{ID: in.Skill, Type: "installed_skill_deleted"}), nil

@@ -300,30 +300,31 @@ type installationRow struct {
 	in               skill.Installation
 	kind             string
 	digest           sql.NullString
+	level            string
 	created, updated stamp
 }
 
 func (r *installationRow) fields() []any {
-	return []any{&r.in.ID, &r.in.Agent, &r.in.Skill, &r.kind, &r.in.Version, &r.digest, &r.created, &r.updated}
+	return []any{&r.in.ID, &r.in.Agent, &r.in.Skill, &r.kind, &r.in.Version, &r.digest, &r.level, &r.created, &r.updated}
 }
 
 func (r *installationRow) entity(tenant id.Tenant) skill.Installation {
 	r.in.Tenant, r.in.Kind, r.in.Digest = tenant, skill.ContentKind(r.kind), r.digest.String
-	r.in.CreatedAt, r.in.UpdatedAt = r.created.Time(), r.updated.Time()
+	r.in.Level, r.in.CreatedAt, r.in.UpdatedAt = skill.Trust(r.level), r.created.Time(), r.updated.Time()
 	return r.in
 }
 
-const installationColumns = "i.id, i.agent_id, i.skill_id, i.kind, i.version_id, i.digest, i.created_at, i.updated_at"
+const installationColumns = "i.id, i.agent_id, i.skill_id, i.kind, i.version_id, i.digest, i.trust_level, i.created_at, i.updated_at"
 
 func (r skillInstallations) Save(ctx context.Context, sc account.Scope, in skill.Installation) (skill.Installation, error) {
 	out := in
 	err := r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		digest := sql.NullString{String: in.Digest, Valid: in.Digest != ""}
 		if _, err := db.ExecContext(ctx, `INSERT INTO installed_skills
-			(tenant_id, agent_id, skill_id, id, kind, version_id, digest, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			(tenant_id, agent_id, skill_id, id, kind, version_id, digest, trust_level, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (tenant_id, agent_id, skill_id) DO UPDATE SET
-			version_id = excluded.version_id, digest = excluded.digest, updated_at = excluded.updated_at`,
-			sc.Tenant, in.Agent, in.Skill, in.ID, string(in.Kind), in.Version, digest, at(in.CreatedAt), at(in.UpdatedAt)); err != nil {
+			version_id = excluded.version_id, digest = excluded.digest, trust_level = excluded.trust_level, updated_at = excluded.updated_at`,
+			sc.Tenant, in.Agent, in.Skill, in.ID, string(in.Kind), in.Version, digest, string(in.Level), at(in.CreatedAt), at(in.UpdatedAt)); err != nil {
 			return mapErr(err)
 		}
 		var row installationRow

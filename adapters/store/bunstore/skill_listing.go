@@ -11,6 +11,7 @@ import (
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/skill/scan"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/page"
 )
@@ -21,7 +22,7 @@ var _ skill.ListingRepository = (*SubmissionRepo)(nil)
 // has: the tags, the files, the manifest.
 const (
 	listedStructured = `SELECT s.id AS id, 'structured' AS kind, '' AS handle, s.agent_id AS agent_id, v.id AS version_id, s.key AS key,
-		v.name AS name, v.summary AS summary, v.category AS category, v.label AS label, v.digest AS digest, v.tags AS extra,
+		v.name AS name, v.summary AS summary, v.category AS category, v.label AS label, v.digest AS digest, v.tags AS extra, v.scan AS scan, 0 AS shipped,
 		s.approved_at AS listed_at
 		FROM skill_submissions AS s
 		JOIN skill_submission_versions AS v ON v.tenant_id = s.tenant_id AND v.skill_id = s.id AND v.number = s.approved
@@ -29,14 +30,15 @@ const (
 
 	listedGuides = `SELECT g.id AS id, 'instructions' AS kind, coalesce(g.handle, '') AS handle, CAST(NULL AS uuid) AS agent_id, v.id AS version_id,
 		coalesce(g.handle, v.name) AS key, g.display_name AS name, v.description AS summary, '` + skill.CategoryInstructions + `' AS category,
-		CAST(v.number AS TEXT) AS label, '' AS digest, v.files AS extra, g.updated_at AS listed_at
+		CAST(v.number AS TEXT) AS label, '' AS digest, v.files AS extra, v.scan AS scan, 0 AS shipped,
+		g.updated_at AS listed_at
 		FROM skill_guides AS g
 		JOIN skill_guide_versions AS v ON v.tenant_id = g.tenant_id AND v.guide_id = g.id AND v.number = g.latest
 		WHERE g.tenant_id = ? AND NOT v.withheld`
 
 	listedPlugins = `SELECT p.id AS id, 'plugin' AS kind, p.name AS handle, CAST(NULL AS uuid) AS agent_id, CAST(NULL AS uuid) AS version_id, p.name AS key, p.name AS name,
 		p.description AS summary, '` + skill.CategoryPlugin + `' AS category, '' AS label, coalesce(p.digest, '') AS digest,
-		coalesce(r.manifest, '') AS extra, p.created_at AS listed_at
+		coalesce(r.manifest, '') AS extra, CAST(NULL AS text) AS scan, CASE WHEN p.shipped THEN 1 ELSE 0 END AS shipped, p.created_at AS listed_at
 		FROM plugins AS p LEFT JOIN plugin_releases AS r ON r.plugin_id = p.id AND r.digest = p.digest
 		WHERE p.kind = 'skill' AND p.enabled = ? AND p.removed = ?`
 
@@ -107,7 +109,7 @@ func (r *SubmissionRepo) builtin(b skill.Listing) *where {
 	if r.s.postgres() {
 		uuid, stamp, text = "CAST(? AS uuid)", "CAST(? AS timestamptz)", "CAST(? AS text)"
 	}
-	return newWhere(fmt.Sprintf("SELECT %[1]s, 'instructions', %[3]s, CAST(NULL AS uuid), CAST(NULL AS uuid), %[3]s, %[3]s, %[3]s, '%[4]s', %[3]s, %[3]s, '', %[2]s",
+	return newWhere(fmt.Sprintf("SELECT %[1]s, 'instructions', %[3]s, CAST(NULL AS uuid), CAST(NULL AS uuid), %[3]s, %[3]s, %[3]s, '%[4]s', %[3]s, %[3]s, '', CAST(NULL AS text), 1, %[2]s",
 		uuid, stamp, text, skill.CategoryInstructions), b.ID, b.Handle, b.Key, b.Name, b.Summary, b.Label, b.Digest, at(b.ListedAt))
 }
 
@@ -117,12 +119,22 @@ type listingRow struct {
 	kind          string
 	label, digest sql.NullString
 	extra         string
+	scan          sql.NullString
+	shipped       int
 	listed        stamp
 }
 
 func (r *listingRow) entity() (skill.Listing, error) {
 	l := r.l
 	l.Kind, l.Label, l.Digest, l.ListedAt = skill.ContentKind(r.kind), r.label.String, r.digest.String, r.listed.Time()
+	l.Shipped = r.shipped != 0
+	if r.scan.Valid {
+		report, err := scan.Parse([]byte(r.scan.String))
+		if err != nil {
+			return l, fmt.Errorf("bunstore: the scan of a skill: %w", err)
+		}
+		l.Scan = &report
+	}
 	switch {
 	case r.extra == "":
 	case l.Kind == skill.ContentStructured:
@@ -147,7 +159,7 @@ func (r *listingRow) entity() (skill.Listing, error) {
 func scanListing(row scanner) (skill.Listing, error) {
 	var r listingRow
 	err := row.Scan(&r.l.ID, &r.kind, &r.l.Handle, &r.l.Agent, &r.l.Version, &r.l.Key, &r.l.Name, &r.l.Summary, &r.l.Category, &r.label, &r.digest,
-		&r.extra, &r.listed, &r.l.Installs)
+		&r.extra, &r.scan, &r.shipped, &r.listed, &r.l.Installs)
 	if err != nil {
 		return skill.Listing{}, err
 	}

@@ -875,7 +875,7 @@ func install(t *testing.T, b *bazaar) {
 		t.Errorf("a guide: %+v, %v", in, err)
 	}
 	for _, ref := range []string{"send-dm", "notes", in.ID.String()} {
-		err := b.Uninstall(b.ctx, b.sc, agent, ref)
+		_, err := b.Uninstall(b.ctx, b.sc, agent, ref)
 		if want := ref == in.ID.String(); want != errors.Is(err, skill.ErrNotInstalled) || !want && err != nil {
 			t.Errorf("uninstall %s: %v", ref, err)
 		}
