@@ -1,15 +1,10 @@
 package process
 
 import (
-	"context"
-	"net"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/netutil"
 
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
@@ -80,23 +75,6 @@ func (s *sandbox) outside(set settings, c runtime.Command) (dir string, env []st
 	}
 	return dir, env
 }
-
-// serve answers a sandbox's programs until the server is closed.
-func (p *proxy) serve(l net.Listener) *http.Server {
-	ctx, cancel := context.WithCancel(context.Background())
-	server := &http.Server{
-		Handler: p, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: time.Minute, ErrorLog: p.errors,
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	go func() {
-		_ = server.Serve(netutil.LimitListener(l, maxConnections))
-		cancel() // connections that were handed out are not the server's to close
-	}()
-	return server
-}
-
-// maxConnections is how many a call may have at a time: each takes descriptors of the server.
-const maxConnections = 128
 
 // How often a running call's files are counted; more seldom where counting takes long. Memory is looked at more often: it fills faster.
 const (

@@ -87,7 +87,7 @@ func (s *sandbox) begin(ctx context.Context, c runtime.Command, stdin, stdout, s
 	}
 	var server *http.Server
 	if err == nil && listener != nil {
-		server = set.proxy.serve(listener)
+		server = set.proxy.Serve(listener)
 	}
 	if err != nil {
 		h.kill()

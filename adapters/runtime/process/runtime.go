@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bureau-agents/bureau/adapters/internal/forward"
 	"github.com/bureau-agents/bureau/ports/egress"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
@@ -223,7 +224,7 @@ func (r *Runtime) settings(spec runtime.Spec) (settings, error) {
 		return set, runtime.ErrIsolation.Withf("this server knows no network %q", spec.Network.Mode)
 	}
 	var err error
-	set.proxy, err = newProxy(r.cfg.EgressAllow, spec.Network, r.cfg.Logger)
+	set.proxy, err = forward.New(r.cfg.EgressAllow, spec.Network, r.cfg.Logger)
 	return set, err
 }
 

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bureau-agents/bureau/adapters/internal/forward"
 	"github.com/bureau-agents/bureau/adapters/runtime/process/internal/child"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
@@ -25,7 +26,7 @@ import (
 type settings struct {
 	spec   runtime.Spec
 	limits runtime.Limits
-	proxy  *proxy // nil without a network
+	proxy  *forward.Proxy // nil without a network
 }
 
 // sandbox is one sandbox, shared by all who have it open.

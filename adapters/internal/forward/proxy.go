@@ -1,4 +1,4 @@
-package process
+package forward
 
 import (
 	"context"
@@ -11,20 +11,23 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/bureau-agents/bureau/ports/egress"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
-// proxy connects a sandbox's programs to what its network reaches. It is an HTTP proxy: requests for http:// addresses are passed on,
-// CONNECT gives a connection to anything else.
-type proxy struct {
+// Proxy connects programs to what their network reaches: requests for http:// addresses are passed on, CONNECT gives a connection to
+// anything else. It is safe for concurrent use.
+type Proxy struct {
 	client *egress.Client
 	pass   *httputil.ReverseProxy
 	errors *log.Logger
 }
 
-func newProxy(allow []string, n runtime.Network, l *slog.Logger) (*proxy, error) {
+// New makes the proxy of a network, which opens nothing. Allow names the private addresses that it reaches, as egress.Config.Allow does.
+func New(allow []string, n runtime.Network, l *slog.Logger) (*Proxy, error) {
 	cfg := egress.Config{Allow: allow}
 	if n.Mode == runtime.NetworkLimited {
 		cfg.Domains = append([]string{}, n.Hosts...) // an empty list is none
@@ -33,7 +36,7 @@ func newProxy(allow []string, n runtime.Network, l *slog.Logger) (*proxy, error)
 	if err != nil {
 		return nil, err
 	}
-	p := &proxy{client: client, errors: slog.NewLogLogger(l.Handler(), slog.LevelDebug)}
+	p := &Proxy{client: client, errors: slog.NewLogLogger(l.Handler(), slog.LevelDebug)}
 	p.pass = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.Host = r.Out.URL.Host
@@ -65,7 +68,7 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 // ServeHTTP implements http.Handler.
-func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodConnect:
 		p.connect(w, r)
@@ -77,7 +80,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // connect joins the program's connection with one to the host it asks for.
-func (p *proxy) connect(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
 	there, err := p.client.Dial(r.Context(), r.Host)
 	if err != nil {
 		refuse(w, err)
@@ -111,3 +114,20 @@ func (p *proxy) connect(w http.ResponseWriter, r *http.Request) {
 	wg.Go(func() { join(here, there) })
 	wg.Wait()
 }
+
+// Serve answers programs that connect to l, until the server is closed.
+func (p *Proxy) Serve(l net.Listener) *http.Server {
+	ctx, cancel := context.WithCancel(context.Background())
+	server := &http.Server{
+		Handler: p, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: time.Minute, ErrorLog: p.errors,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	go func() {
+		_ = server.Serve(netutil.LimitListener(l, maxConnections))
+		cancel() // connections that were handed out are not the server's to close
+	}()
+	return server
+}
+
+// maxConnections is how many programs may have at a time: each takes descriptors of whoever serves.
+const maxConnections = 128
