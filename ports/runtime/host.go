@@ -116,7 +116,7 @@ type Stats struct {
 	Memory      int64   // bytes, without caches that the kernel can drop
 	MemoryLimit int64   // bytes
 	CPUPercent  float64 // 100 is one core, over the last moments or since the start
-	Processes   int
+	Processes   int     // of the instance; some hosts count threads, and their own
 	At          time.Time
 }
 
@@ -131,7 +131,7 @@ type LogQuery struct {
 type LogLine struct {
 	Time   time.Time
 	Stderr bool
-	Text   string // without the line break; at most MaxLogLine bytes, cut with "..." beyond
+	Text   string // UTF-8 without the line break, "\n" or "\r\n"; at most MaxLogLine bytes: a longer line ends in "..."
 }
 
 // MaxLogLine is the most that is kept of one line, in bytes.
