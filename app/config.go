@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
@@ -30,7 +31,11 @@ type Config struct {
 	// PublicURL is the address that users see; default http:// and the listen address.
 	PublicURL string
 
-	LLM      LLMConfig
+	LLM LLMConfig
+	// ProviderURLs are the addresses of model providers that are called with the keys of agents and swarms, "anthropic" to
+	// "https://gateway.example.com"; default their own. Like all addresses of tenants they must be public, or in EgressAllow.
+	ProviderURLs map[string]string
+
 	Embedder EmbedderConfig
 	Runtime  RuntimeConfig
 
@@ -135,9 +140,6 @@ type RuntimeConfig struct {
 	Unsafe bool
 }
 
-// defaultModels are asked when the operator names a provider and no model.
-var defaultModels = map[string]string{"openai": "gpt-5-mini", "anthropic": "claude-sonnet-4-5", "google": "gemini-2.5-flash"}
-
 // WithDefaults returns c with its defaults filled in.
 func (c Config) WithDefaults() Config {
 	if c.DataDir == "" {
@@ -150,7 +152,7 @@ func (c Config) WithDefaults() Config {
 		c.LLM.Provider = "offline"
 	}
 	if c.LLM.Model == "" && c.LLM.BaseURL == "" { // what another server calls its models is its own affair
-		c.LLM.Model = defaultModels[c.LLM.Provider]
+		c.LLM.Model = model.DefaultModel(c.LLM.Provider)
 	}
 	if c.Embedder.Provider == "" {
 		c.Embedder.Provider = "hashing"

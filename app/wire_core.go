@@ -45,7 +45,7 @@ func coreModule() fx.Option {
 			provideAudit, provideAccounts, provideAgents, provideDirectory, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
 			provideEnvironments, provideEvals, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
-		sandboxModule(), memoryModule(), swarmModule(), marketModule(), reportsModule(), exchangeModule(), spansModule(), budgetsModule(), quarantineModule(), pricesModule(),
+		documentsModule(), sandboxModule(), memoryModule(), swarmModule(), marketModule(), reportsModule(), exchangeModule(), spansModule(), budgetsModule(), quarantineModule(), pricesModule(),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
 			background(lc, func(ctx context.Context) { _ = accounts.Run(ctx) })
 			background(lc, trail.Run)
@@ -81,7 +81,7 @@ func provideAgents(
 	return agent.NewService(agent.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Agents(), Models: models, Skills: skillCheck{library},
 		Trail: trail, Stopper: g,
-	}, agent.ServiceConfig{Reserved: append(memory.ToolNames(), run.PayTool, payment.FetchTool, run.DelegateTool, run.AdvisorTool, knowledge.ToolName, skill.ReadTool)})
+	}, agent.ServiceConfig{Reserved: append(memory.ToolNames(), run.PayTool, payment.FetchTool, run.DelegateTool, run.AdvisorTool, knowledge.ToolName, skill.ReadTool, agent.ReadRuleTool)})
 }
 
 func provideDirectory(b base, s *bunstore.Store, agents *agent.Service, trail *audit.Service) (*agent.Directory, error) {
@@ -268,7 +268,7 @@ type runParts struct {
 	Journal   *session.Journal
 	Agents    *agent.Service
 	Gate      *gate.Gate
-	Models    *model.Registry
+	Models    *model.Agents
 	Redaction run.Secrets
 	Usage     *usage.Service
 	Knowledge *knowledge.Service
@@ -281,18 +281,19 @@ type runParts struct {
 	Skills    *skill.Service
 	Telemetry *otel.Telemetry
 	Files     *file.Service
+	Documents *agent.Documents
 }
 
 func provideRun(b base, p runParts) (*run.Service, error) {
 	sources := append([]run.ToolSource{
-		knowledgeTools{p.Knowledge}, memoryTools{p.Memory}, sandboxTools{p.Sandboxes}, libraryTools{p.Library, p.Market}, skillTools{p.Skills}, paymentTools{p.Payments}, p.MCP,
+		knowledgeTools{p.Knowledge}, documentTools{p.Documents}, memoryTools{p.Memory}, sandboxTools{p.Sandboxes}, libraryTools{p.Library, p.Market}, skillTools{p.Skills}, paymentTools{p.Payments}, p.MCP,
 	}, p.Options.tools...)
 	for i, s := range sources {
 		sources[i] = observedTools{s, p.Telemetry}
 	}
 	return run.NewService(run.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Journal: p.Journal, Sessions: p.Store.Sessions(), Agents: p.Agents, Gate: p.Gate,
-		Models: p.Models, Meter: meter{p.Usage}, Files: sessionFiles{p.Files}, Secrets: p.Redaction, Rails: p.Payments, Sources: sources, Prompts: []run.PromptSource{sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library, p.Market}, memoryPrompt{p.Memory}},
+		Models: p.Models, Meter: meter{p.Usage}, Files: sessionFiles{p.Files}, Secrets: p.Redaction, Rails: p.Payments, Sources: sources, Prompts: []run.PromptSource{documentPrompt{p.Documents}, sandboxPrompt{p.Sandboxes}, libraryPrompt{p.Library, p.Market}, memoryPrompt{p.Memory}},
 		Caution: p.Market,
 	}, run.Config{SingleProcess: p.Config.DatabaseURL == ""})
 }

@@ -36,7 +36,7 @@ type evalParts struct {
 	Sessions     *session.Service
 	Sandboxes    *sandbox.Service
 	Gate         *gate.Gate
-	Models       *model.Registry
+	Models       *model.Agents
 	Usage        *usage.Service
 }
 

@@ -30,18 +30,26 @@ type cardParts struct {
 }
 
 func provideCards(b base, p cardParts) (*model.Cards, error) {
-	// Answers are streams: what bounds them is the providers' own patience.
-	guarded, err := egress.New(egress.Config{Allow: p.Config.EgressAllow, MaxBody: -1, Timeout: -1, MaxRedirects: -1})
+	guarded, err := modelTransport(p.Config)
 	if err != nil {
 		return nil, err
 	}
 	return model.NewCards(model.CardDeps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Keeper: p.Keeper, Repository: p.Store.ModelCards(),
-		Factory: cardFactory{guarded.HTTPClient().Transport, p.Telemetry}, Audit: accountTrail{p.Trail},
+		Factory: cardFactory{guarded, p.Telemetry}, Audit: accountTrail{p.Trail},
 	})
 }
 
-// cardFactory makes the providers of model cards, which reach public addresses only.
+// modelTransport reaches the models of tenants. Their answers are streams: what bounds them is the providers' own patience.
+func modelTransport(cfg Config) (http.RoundTripper, error) {
+	guarded, err := egress.New(egress.Config{Allow: cfg.EgressAllow, MaxBody: -1, Timeout: -1, MaxRedirects: -1})
+	if err != nil {
+		return nil, err
+	}
+	return guarded.HTTPClient().Transport, nil
+}
+
+// cardFactory makes the providers of model cards and of agents' keys, which reach public addresses only.
 type cardFactory struct {
 	transport http.RoundTripper
 	telemetry *otel.Telemetry

@@ -21,9 +21,6 @@ func modelModule() fx.Option {
 	return fx.Module("models", fx.Provide(provideModels, provideEmbedder))
 }
 
-// googleBaseURL is Gemini's endpoint that speaks the OpenAI protocol.
-const googleBaseURL = "https://generativelanguage.googleapis.com/v1beta/openai"
-
 func provideModels(cfg Config, o options, t *otel.Telemetry, cards *model.Cards) (*model.Registry, error) {
 	deps := model.Deps{Offline: otel.WrapLLM(offline.New(), t), Cards: cards}
 	source, err := defaultSource(cfg.LLM, o)
@@ -53,7 +50,7 @@ func defaultSource(cfg LLMConfig, o options) (*model.Source, error) {
 	case "google":
 		base := cfg.BaseURL
 		if base == "" {
-			base = googleBaseURL
+			base = model.GoogleBaseURL
 		}
 		p, err = openai.New(openai.Config{Name: "google", BaseURL: base, APIKey: cfg.APIKey, Model: cfg.Model})
 	default:

@@ -49,17 +49,18 @@ func provideSecrets(b base, p secretParts) (*secret.Service, error) {
 	}, secret.Config{})
 }
 
-// redaction knows what must not be told in a session: the credentials of its vaults, the keys of the tenant's model cards, and those of
-// the server's own providers.
+// redaction knows what must not be told in a session: the credentials of its vaults, the secrets of the agent and of its swarm, the keys
+// of the tenant's model cards, and those of the server's own providers.
 type redaction struct {
 	secrets *secret.Service
+	agents  *secret.AgentSecrets
 	cards   *model.Cards
 	own     []secret.Known
 	always  *secret.Redactor // of own
 }
 
-func newRedaction(cfg Config, secrets *secret.Service, cards *model.Cards) run.Secrets {
-	r := redaction{secrets: secrets, cards: cards}
+func newRedaction(cfg Config, secrets *secret.Service, agents *secret.AgentSecrets, cards *model.Cards) run.Secrets {
+	r := redaction{secrets: secrets, agents: agents, cards: cards}
 	for name, key := range map[string]string{"llm_api_key": cfg.LLM.APIKey, "embedder_api_key": cfg.Embedder.APIKey} {
 		if key != "" {
 			r.own = append(r.own, secret.Known{Name: name, Value: secret.NewValue(key)})
@@ -75,6 +76,11 @@ func (r redaction) Redactor(ctx context.Context, sc account.Scope, env run.Env) 
 	if err != nil {
 		return nil, err
 	}
+	own, err := r.agents.Known(ctx, sc, env.Agent.ID)
+	if err != nil {
+		return nil, err
+	}
+	known = append(known, own...)
 	cards, err := r.cards.Secrets(ctx, sc)
 	if err != nil {
 		return nil, err

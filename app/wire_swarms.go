@@ -16,6 +16,7 @@ import (
 	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/retire"
+	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/swarm"
@@ -43,11 +44,11 @@ func (c swarmCheck) Exists(ctx context.Context, sc account.Scope, of id.Swarm) e
 }
 
 func provideSwarms(
-	b base, s *bunstore.Store, trail *audit.Service, knows *knowledge.Service, policies *policy.Service,
+	b base, s *bunstore.Store, trail *audit.Service, knows *knowledge.Service, policies *policy.Service, secrets *secret.AgentSecrets,
 ) (*swarm.Service, error) {
 	return swarm.NewService(swarm.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Swarms(), Members: s.Agents(), Agents: s.Agents(), Trail: trail,
-		Dependents: []swarm.Dependent{policies, knows},
+		Dependents: []swarm.Dependent{policies, knows, secrets},
 	})
 }
 
@@ -68,6 +69,8 @@ type retireParts struct {
 	Memory       *memory.Service
 	Integrations *integration.Service
 	Directory    *agent.Directory
+	Documents    *agent.Documents
+	Secrets      *secret.AgentSecrets
 	Tasks        *task.Service
 	Events       *telemetry.Service
 	Exchange     *telemetry.Exchange
@@ -98,6 +101,8 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 			retire.PartFunc(p.Memory.ForgetAgent),
 			retire.PartFunc(p.Integrations.ForgetAgent),
 			retire.PartFunc(p.Directory.Forget),
+			retire.PartFunc(p.Documents.Forget),
+			retire.PartFunc(p.Secrets.Forget),
 			retire.PartFunc(p.Events.Forget),
 			retire.PartFunc(p.Exchange.Forget),
 			retire.PartFunc(p.Opinions.Forget),

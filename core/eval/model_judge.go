@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/core/usage"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/money"
 	"github.com/bureau-agents/bureau/ports/rule"
@@ -47,7 +48,7 @@ var ErrJudge = fault.New(fault.Unavailable, "eval_judge", "the judge did not ans
 
 // Ask implements Judges.
 func (j ModelJudge) Ask(ctx context.Context, sc account.Scope, q Question) (string, *money.Pico, error) {
-	resolved, err := j.Models.Resolve(ctx, sc, q.Model)
+	resolved, err := j.Models.Resolve(ctx, sc, id.Agent{}, q.Model) // the judge is no agent of the tenant's
 	if err != nil {
 		return "", nil, err
 	}

@@ -31,7 +31,7 @@ func (e *errAside) Error() string { return "run: " + e.text }
 
 // consult makes an aside. An *errAside says that it failed, and that its call is closed in the log.
 func (t *turn) consult(ctx context.Context, a aside) error {
-	resolved, err := t.s.d.Models.Resolve(ctx, t.sc, t.agent.Config.Model.ID)
+	resolved, err := t.s.d.Models.Resolve(ctx, t.sc, t.agent.ID, t.agent.Config.Model.ID)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()

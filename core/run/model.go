@@ -34,7 +34,7 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 		}
 		return false, err
 	}
-	resolved, err := t.s.d.Models.Resolve(ctx, t.sc, t.agent.Config.Model.ID)
+	resolved, err := t.s.d.Models.Resolve(ctx, t.sc, t.agent.ID, t.agent.Config.Model.ID)
 	if err != nil {
 		if ctx.Err() != nil {
 			return false, nil //nolint:nilerr // the turn is given up, not failed

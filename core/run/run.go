@@ -28,9 +28,9 @@ type Gate interface {
 	Simulate(ctx context.Context, sc account.Scope, act gate.Act) (policy.Decision, error)
 }
 
-// Models finds the model of a handle; model.Registry does.
+// Models finds the model that a handle means for an agent; model.Agents does.
 type Models interface {
-	Resolve(ctx context.Context, sc account.Scope, handle string) (model.Resolved, error)
+	Resolve(ctx context.Context, sc account.Scope, agent id.Agent, handle string) (model.Resolved, error)
 }
 
 // Agents reads the version of an agent that a session is held with; agent.Service does.

@@ -73,7 +73,9 @@ func withSessions(m *llmtest.Scripted) func(*fixture, *Deps) {
 			Journal: journal, Hub: hub, Agents: d.Agents, Gate: g, Spendings: s.Spendings(), Keeper: boundKeeper{},
 		})
 		must(err)
-		models, err := model.NewRegistry(model.Deps{Offline: m}, model.Config{})
+		registry, err := model.NewRegistry(model.Deps{Offline: m}, model.Config{})
+		must(err)
+		models, err := model.NewAgents(model.AgentDeps{Registry: registry}, model.AgentConfig{})
 		must(err)
 		loop, err := run.NewService(run.Deps{
 			Clock: real, IDs: ids, Logger: log, Journal: journal, Sessions: s.Sessions(), Agents: d.Agents, Gate: g, Models: models, Meter: freeMeter{},

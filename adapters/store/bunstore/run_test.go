@@ -225,7 +225,9 @@ func (l *runLab) node(s *Store) *runNode {
 	})
 	l.must(err)
 	n.tasks = l.newTasks(n, over, agents)
-	models, err := model.NewRegistry(model.Deps{Offline: l.model}, model.Config{})
+	registry, err := model.NewRegistry(model.Deps{Offline: l.model}, model.Config{})
+	l.must(err)
+	models, err := model.NewAgents(model.AgentDeps{Registry: registry}, model.AgentConfig{})
 	l.must(err)
 	n.run, err = run.NewService(run.Deps{
 		Clock: real, IDs: l.IDs, Logger: slog.New(l.logs), Journal: n.journal, Sessions: s.Sessions(), Agents: agents, Gate: n.gate, Models: models,

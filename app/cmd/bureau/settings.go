@@ -96,6 +96,7 @@ var table = []setting{
 	}},
 	{"llm_api_key", "", "", "key for the provider", text(func(s *settings) *string { return &s.LLM.APIKey })},
 	{"llm_model", "", "", "the model that agents with the handle default get; without one, a current one of the provider's own", text(func(s *settings) *string { return &s.LLM.Model })},
+	{"llm_provider_urls", "", "", "comma-separated provider=URL: where anthropic, openai and google are called with the keys of agents and swarms, instead of their own addresses", pairs(func(s *settings) *map[string]string { return &s.ProviderURLs })},
 	{"embedder", "", "hashing", "embedding provider: hashing, openai", oneOf(
 		text(func(s *settings) *string { return &s.Embedder.Provider }), "hashing", "openai")},
 	{"embedder_base_url", "", "", "base URL of the embedding provider", func(s *settings, v string) error {

@@ -1,0 +1,234 @@
+package model
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/ports/id"
+	"github.com/bureau-agents/bureau/ports/llm"
+)
+
+// KeyProvider is a model provider that agents may bring keys for.
+type KeyProvider struct {
+	Name     string       // as prices and spans know it
+	Protocol CardProvider // Ant or OAI
+	BaseURL  string       // its public endpoint; "" is the protocol's own
+	Model    string       // what answers an agent that names no model: a model of middle size that the prices know
+	Models   string       // how the names of its models begin: "gpt-"
+}
+
+// keyProviders are the providers that agents may bring keys for, in the order in which keys count.
+var keyProviders = []KeyProvider{
+	{Name: "anthropic", Protocol: Ant, Model: "claude-sonnet-4-5", Models: "claude-"},
+	{Name: "openai", Protocol: OAI, Model: "gpt-5-mini", Models: "gpt-"},
+	// The endpoint of Gemini that speaks as OpenAI does.
+	{Name: "google", Protocol: OAI, BaseURL: GoogleBaseURL, Model: "gemini-2.5-flash", Models: "gemini-"},
+}
+
+// GoogleBaseURL is Gemini's endpoint that speaks the OpenAI protocol.
+const GoogleBaseURL = "https://generativelanguage.googleapis.com/v1beta/openai"
+
+// DefaultModel returns the model of a provider that is asked when none is named; "" for a provider that is not known.
+func DefaultModel(provider string) string {
+	p, _ := keyProvider(provider)
+	return p.Model
+}
+
+// Key is a key that an agent may use.
+type Key struct {
+	Provider string // a KeyProvider's Name
+	Secret   string
+}
+
+// Keyring knows the keys of agents. app wires core/secret and core/hosting.
+type Keyring interface {
+	// Keys returns the keys that an agent may use, in the order in which they count: its own before its swarm's, one of each provider.
+	Keys(ctx context.Context, sc account.Scope, agent id.Agent) ([]Key, error)
+	// Chosen returns the provider that the agent's hosting names, Offline among them; "" when it names none.
+	Chosen(ctx context.Context, sc account.Scope, agent id.Agent) (string, error)
+}
+
+// AgentDeps is what Agents needs.
+type AgentDeps struct {
+	Registry *Registry // required
+	Keyring  Keyring   // nil: no agent has keys of its own
+	Factory  Factory   // required with Keyring
+}
+
+// AgentConfig tunes Agents; the zero value is the default.
+type AgentConfig struct {
+	// BaseURLs replaces the public endpoints of providers, by their names: for a gateway before them.
+	BaseURLs map[string]string
+}
+
+// Agents chooses the models of agents, which may have keys of their own. It is safe for concurrent use.
+type Agents struct {
+	d   AgentDeps
+	cfg AgentConfig
+
+	mu   sync.Mutex
+	open map[[sha256.Size]byte]llm.Provider // by provider and key
+}
+
+// NewAgents returns Agents, or an error that names what is missing.
+func NewAgents(d AgentDeps, cfg AgentConfig) (*Agents, error) {
+	switch {
+	case d.Registry == nil:
+		return nil, errors.New("model: AgentDeps.Registry is required")
+	case d.Keyring != nil && d.Factory == nil:
+		return nil, errors.New("model: AgentDeps.Factory is required")
+	}
+	for name := range cfg.BaseURLs {
+		if _, ok := keyProvider(name); !ok {
+			return nil, fmt.Errorf("model: AgentConfig.BaseURLs names %q, which is no provider", name)
+		}
+	}
+	return &Agents{d: d, cfg: cfg, open: map[[sha256.Size]byte]llm.Provider{}}, nil
+}
+
+func keyProvider(name string) (KeyProvider, bool) {
+	i := slices.IndexFunc(keyProviders, func(p KeyProvider) bool { return p.Name == name })
+	if i < 0 {
+		return KeyProvider{}, false
+	}
+	return keyProviders[i], true
+}
+
+// Resolve returns the model that a handle means for an agent; for the zero agent it is Registry.Resolve.
+//
+// What the handle says outright stays: "offline", a card of the tenant, "provider/model" where the server has that provider. An agent that
+// names no model gets the default model of the provider that its hosting chose, by the key for it: its own, its swarm's, or the
+// server's; where nothing was chosen, of the first provider that it has a key for; and without any key what Registry.Resolve says. Other
+// names go to the provider chosen, and without one to whatever the server has for them, or else to the key of the provider that has
+// them. A chosen provider that there is no key for is answered offline, with a Warning.
+func (a *Agents) Resolve(ctx context.Context, sc account.Scope, agent id.Agent, handle string) (Resolved, error) {
+	handle = strings.TrimSpace(handle)
+	if handle == Default {
+		handle = ""
+	}
+	if a.d.Keyring == nil || agent.IsZero() || handle == Offline {
+		return a.d.Registry.Resolve(ctx, sc, handle)
+	}
+	chosen, err := a.d.Keyring.Chosen(ctx, sc, agent)
+	if err != nil {
+		return Resolved{}, err
+	}
+	explicit := strings.Contains(handle, "/")
+	if handle != "" && !explicit && chosen != "" {
+		// A name without its provider may still be that of a card.
+		if explicit, err = a.card(ctx, sc, handle); err != nil {
+			return Resolved{}, err
+		}
+	}
+	if explicit || handle != "" && chosen == "" {
+		res, err := a.d.Registry.Resolve(ctx, sc, handle)
+		if err != nil || res.Warning == "" {
+			return res, err
+		}
+		provider, model := providerOf(handle)
+		if byKey, ok, err := a.byKey(ctx, sc, agent, provider, model); err != nil || ok {
+			return byKey, err
+		}
+		return res, nil
+	}
+	if chosen == Offline {
+		return a.d.Registry.Resolve(ctx, sc, Offline)
+	}
+	return a.chosen(ctx, sc, agent, chosen, handle)
+}
+
+// card reports whether the tenant has a card of a handle.
+func (a *Agents) card(ctx context.Context, sc account.Scope, handle string) (bool, error) {
+	if a.d.Registry.cards == nil {
+		return false, nil
+	}
+	_, ok, err := a.d.Registry.cards.Find(ctx, sc, handle)
+	return ok, err
+}
+
+// providerOf returns the provider whose model a handle names, "" when none is known to have it, and the provider's name of the model.
+func providerOf(handle string) (provider, model string) {
+	if name, model, ok := strings.Cut(handle, "/"); ok {
+		return name, model
+	}
+	for _, p := range keyProviders {
+		if strings.HasPrefix(handle, p.Models) {
+			return p.Name, handle
+		}
+	}
+	return "", handle
+}
+
+// chosen resolves for a provider that was chosen, "" when none was. handle is a name of the provider's, or "".
+func (a *Agents) chosen(ctx context.Context, sc account.Scope, agent id.Agent, provider, handle string) (Resolved, error) {
+	if provider == "" {
+		if res, ok, err := a.byKey(ctx, sc, agent, "", handle); err != nil || ok {
+			return res, err
+		}
+		return a.d.Registry.Resolve(ctx, sc, handle)
+	}
+	if res, ok, err := a.byKey(ctx, sc, agent, provider, handle); err != nil || ok {
+		return res, err
+	}
+	for _, src := range a.d.Registry.sources {
+		if src.Name == provider {
+			if handle == "" {
+				handle = src.Model
+			}
+			return src.resolved(handle), nil
+		}
+	}
+	res, err := a.d.Registry.Resolve(ctx, sc, Offline)
+	res.Warning = fmt.Sprintf("there is no key for the provider %q; the offline model answers instead", provider)
+	return res, err
+}
+
+// byKey resolves by a key of the agent's for a provider, the first that it has for ""; model is the provider's name of it, "" its default.
+// False when there is no such key.
+func (a *Agents) byKey(ctx context.Context, sc account.Scope, agent id.Agent, provider, model string) (Resolved, bool, error) {
+	keys, err := a.d.Keyring.Keys(ctx, sc, agent)
+	if err != nil {
+		return Resolved{}, false, err
+	}
+	for _, k := range keys {
+		p, known := keyProvider(k.Provider)
+		if !known || provider != "" && provider != p.Name {
+			continue
+		}
+		if model == "" {
+			model = p.Model
+		}
+		opened, err := a.provider(p, k.Secret)
+		return Resolved{Provider: opened, ProviderName: p.Name, Model: model}, err == nil, err
+	}
+	return Resolved{}, false, nil
+}
+
+// provider returns the provider of a key. Those that were made are remembered by a digest of the key, at most maxOpen.
+func (a *Agents) provider(p KeyProvider, key string) (llm.Provider, error) {
+	digest := sha256.Sum256([]byte(p.Name + "\x00" + key))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if opened, ok := a.open[digest]; ok {
+		return opened, nil
+	}
+	e := Endpoint{Provider: p.Protocol, Name: p.Name, BaseURL: p.BaseURL, Model: p.Model, APIKey: key}
+	if base := a.cfg.BaseURLs[p.Name]; base != "" {
+		e.BaseURL = base
+	}
+	opened, err := a.d.Factory.Open(e)
+	if err != nil {
+		return nil, err
+	}
+	if len(a.open) >= maxOpen {
+		clear(a.open)
+	}
+	a.open[digest] = opened
+	return opened, nil
+}
