@@ -39,7 +39,7 @@ var faces = map[string]struct {
 	prefix string // of its paths
 	least  int    // operations that it must have
 }{
-	"": {"", 250}, "valta": {valtaPrefix, 25}, "valar": {valarPrefix, 25}, "agento": {agentoPrefix, 0},
+	"": {"", 250}, "valta": {valtaPrefix, 25}, "valar": {valarPrefix, 25}, "agento": {agentoPrefix, 13},
 }
 
 // readDocument reads the operations of a server, over all of its faces.

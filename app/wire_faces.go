@@ -14,9 +14,11 @@ import (
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/usage"
@@ -36,10 +38,12 @@ type faceParts struct {
 	Opinions  *telemetry.Opinions
 	Events    *telemetry.Service
 	Gate      *gate.Gate
+	Knowledge *knowledge.Service
 	Links     *account.Links
 	Market    *skill.Market
 	Policies  *policy.Service
 	Retire    *retire.Service
+	Swarms    *swarm.Service
 	Tasks     *task.Service
 	Usage     *usage.Service
 	Wallets   *wallet.Service
@@ -59,7 +63,9 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := agento.New(agento.Deps{Settings: s})
+	a, err := agento.New(agento.Deps{
+		Settings: s, Agents: p.Agents, Knowledge: p.Knowledge, Market: p.Market, People: people{}, Statuses: statuses{}, Swarms: p.Swarms,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,12 @@ const agentoPrefix = "/compat/agento"
 // agentoBody returns a valid body of an operation of the agento face, in this world's ids.
 func (w *world) agentoBody(t *testing.T, op operation) any {
 	t.Helper()
-	bodies := map[string]any{}
+	bodies := map[string]any{
+		"installSkill":    m{"skillId": "calculator", "trustLevel": "clawhub"},
+		"createSwarm":     m{"name": "Growth"},
+		"updateSwarm":     m{"name": "Growth Team"},
+		"ingestKnowledge": m{"agentId": w.agent, "chunks": []m{{"text": "Penguins cannot fly.", "source": "birds.md"}}},
+	}
 	body, ok := bodies[strings.TrimPrefix(op.ID, "agento.")]
 	if !ok {
 		t.Fatalf("%s %s (%s) has a body that this test does not know: write a valid one here", op.Method, op.Path, op.ID)

@@ -1,10 +1,15 @@
 package agento
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/skill"
+	"github.com/bureau-agents/bureau/core/swarm"
 )
 
 // Prefix is where the face stands.
@@ -19,10 +24,28 @@ type Settings = httpx.Settings
 // Deps are the services behind the face; all are required.
 type Deps struct {
 	Settings
+
+	Agents    *agent.Service
+	Knowledge *knowledge.Service
+	Market    *skill.Market
+	People    People
+	Statuses  Statuses
+	Swarms    *swarm.Service
 }
 
 // validate names what is missing.
 func (d Deps) validate() error {
+	for _, s := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Agents", d.Agents == nil}, {"Knowledge", d.Knowledge == nil}, {"Market", d.Market == nil}, {"People", d.People == nil},
+		{"Statuses", d.Statuses == nil}, {"Swarms", d.Swarms == nil},
+	} {
+		if s.missing {
+			return errors.New("agento: Deps." + s.name + " is required")
+		}
+	}
 	return nil
 }
 
@@ -66,6 +89,9 @@ func New(deps Deps) (http.Handler, error) {
 		return nil, err
 	}
 	f := &face{Face: hf, deps: deps}
+	f.registerSkills()
+	f.registerSwarms()
+	f.registerKnowledge()
 	f.RegisterDocs()
 	if err := f.Build(); err != nil {
 		return nil, err
