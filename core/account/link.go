@@ -154,6 +154,31 @@ func (l *Links) resolve(ctx context.Context, sc Scope, user string, now time.Tim
 	return user, key, "", nil
 }
 
+// Person is a user of the server: somebody with a key, or who signs in.
+type Person struct {
+	Who   string    // as the person was called: the name of a key, an e-mail address in lower case, or the UUID of a key
+	Key   id.APIKey // zero for an address
+	Email string    // "" for a key
+}
+
+// Person finds out whom a caller means by the id or the name of a key, or by an e-mail address. Errors are ErrLink, ErrAmbiguous, and
+// id.NotFound for a key that cannot be used and for a name that no key has.
+func (l *Links) Person(ctx context.Context, sc Scope, user string) (Person, error) {
+	user = strings.TrimSpace(user)
+	if err := checkName("user", user); err != nil {
+		return Person{}, err
+	}
+	var p Person
+	var err error
+	if p.Who, p.Key, p.Email, err = l.resolve(ctx, sc, user, clock.Stored(l.d.Clock.Now())); err != nil {
+		return Person{}, err
+	}
+	if p.Key.IsZero() && p.Email == "" {
+		return Person{}, id.NotFound[id.APIKeyKind](user)
+	}
+	return p, nil
+}
+
 func (l *Links) audit(ctx context.Context, sc Scope, action string, link Link) error {
 	return l.d.Trail.Note(ctx, sc, action, link.Agent, map[string]any{"link_id": link.ID.UUID().String(), "user": link.Who})
 }

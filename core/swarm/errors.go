@@ -14,6 +14,8 @@ var (
 	ErrFrozen = fault.New(fault.Conflict, "swarm_frozen", "the swarm is frozen: its agents cannot leave before it is unfrozen")
 	// ErrFull is returned for an agent beyond MaxAgents.
 	ErrFull = fault.New(fault.Conflict, "swarm_full", "the swarm has no room for another agent")
+	// ErrMembersFull is returned for a person beyond MaxMembers.
+	ErrMembersFull = fault.New(fault.Conflict, "swarm_members_full", "the swarm has no room for another member")
 	// ErrNotMember is returned for an agent that is not in the swarm.
 	ErrNotMember = fault.New(fault.NotFound, "swarm_agent_not_found", "the agent is not in the swarm")
 )

@@ -20,6 +20,7 @@ const (
 	MaxDescription = 2048
 	MaxIcon        = 64
 	MaxAgents      = 1000
+	MaxMembers     = 1000 // people
 )
 
 // Standing says whether the agents of a swarm may act.
@@ -41,6 +42,7 @@ type Swarm struct {
 	Icon        string // an emoji, or what else the client takes for one; at most MaxIcon characters
 	Standing    Standing
 	Agents      int // how many belong to it, archived ones apart; counted when it is read
+	Members     int // how many people; counted when it is read
 	CreatedAt   time.Time
 	UpdatedAt   time.Time // when it was changed last; joining, leaving and freezing do not count
 }

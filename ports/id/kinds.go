@@ -102,6 +102,8 @@ type (
 	PriceKind struct{}
 	// RerateKind marks the id of a re-rating of usage.
 	RerateKind struct{}
+	// SwarmMemberKind marks the id of the membership of a person in a swarm.
+	SwarmMemberKind struct{}
 )
 
 // One alias per kind.
@@ -206,6 +208,8 @@ type (
 	Price = ID[PriceKind]
 	// Rerate is the id of a re-rating of usage: "rrt_...".
 	Rerate = ID[RerateKind]
+	// SwarmMember is the id of the membership of a person in a swarm: "smem_...".
+	SwarmMember = ID[SwarmMemberKind]
 )
 
 func (TenantKind) spec() kindSpec         { return kindSpec{"tenant", "tnt", nil} }
@@ -258,3 +262,4 @@ func (AgentLinkKind) spec() kindSpec      { return kindSpec{"agent_link", "alnk"
 func (BudgetKind) spec() kindSpec         { return kindSpec{"budget", "bdg", nil} }
 func (PriceKind) spec() kindSpec          { return kindSpec{"price", "prc", nil} }
 func (RerateKind) spec() kindSpec         { return kindSpec{"usage_rerate", "rrt", nil} }
+func (SwarmMemberKind) spec() kindSpec    { return kindSpec{"swarm_member", "smem", nil} }

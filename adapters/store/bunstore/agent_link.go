@@ -100,7 +100,11 @@ func (r *LinkRepo) ForgetLinks(ctx context.Context, sc account.Scope, agent id.A
 		if agent.IsZero() {
 			column, arg = "key_id", key
 		}
-		_, err := db.ExecContext(ctx, "DELETE FROM agent_links WHERE tenant_id = ? AND "+column+" = ?", sc.Tenant, arg)
+		if _, err := db.ExecContext(ctx, "DELETE FROM agent_links WHERE tenant_id = ? AND "+column+" = ?", sc.Tenant, arg); err != nil || key.IsZero() {
+			return mapErr(err)
+		}
+		// Who has no key any more is in no swarm by it either.
+		_, err := db.ExecContext(ctx, "DELETE FROM swarm_members WHERE tenant_id = ? AND key_id = ?", sc.Tenant, key)
 		return mapErr(err)
 	})
 }

@@ -28,13 +28,14 @@ var (
 func (s *Store) Swarms() *SwarmRepo { return &SwarmRepo{s} }
 
 const swarmColumns = `w.id, w.name, w.slug, w.description, w.icon, w.standing, w.created_at, w.updated_at,
-	(SELECT count(*) FROM agents AS a WHERE a.tenant_id = w.tenant_id AND a.swarm_id = w.id AND a.archived_at IS NULL)`
+	(SELECT count(*) FROM agents AS a WHERE a.tenant_id = w.tenant_id AND a.swarm_id = w.id AND a.archived_at IS NULL),
+	(SELECT count(*) FROM swarm_members AS p WHERE p.tenant_id = w.tenant_id AND p.swarm_id = w.id)`
 
 func scanSwarm(tenant id.Tenant, row scanner) (swarm.Swarm, error) {
 	v := swarm.Swarm{Tenant: tenant}
 	var standing string
 	var created, updated stamp
-	err := row.Scan(&v.ID, &v.Name, &v.Slug, &v.Description, &v.Icon, &standing, &created, &updated, &v.Agents)
+	err := row.Scan(&v.ID, &v.Name, &v.Slug, &v.Description, &v.Icon, &standing, &created, &updated, &v.Agents, &v.Members)
 	v.Standing, v.CreatedAt, v.UpdatedAt = swarm.Standing(standing), created.Time(), updated.Time()
 	return v, err
 }
