@@ -8,6 +8,7 @@
 //	payee      whom a payment goes to         (vocabulary)
 //	blob       bytes by key
 //	bus        hints between processes
+//	channel    services in which people write to agents
 //	clock      the time
 //	egress     the guarded HTTP client        (one implementation, standard library only)
 //	embedding  text to vectors
