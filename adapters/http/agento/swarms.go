@@ -25,7 +25,8 @@ type People interface {
 	CountMembers(ctx context.Context, sc account.Scope, swarms []id.Swarm) (map[id.Swarm]int, error)
 }
 
-type swarmWire struct {
+// SwarmWire is a swarm. It is exported because others embed it.
+type SwarmWire struct {
 	ID          string  `json:"id" doc:"A UUID."`
 	Name        string  `json:"name"`
 	Slug        string  `json:"slug" doc:"Unique in the account; a new name keeps it."`
@@ -39,7 +40,7 @@ type swarmWire struct {
 
 // swarmDetailWire is a swarm with its agents.
 type swarmDetailWire struct {
-	swarmWire
+	SwarmWire
 	Agents []swarmAgentWire `json:"agents" nullable:"false"`
 }
 
@@ -53,7 +54,7 @@ type swarmAgentWire struct {
 // swarmsOutput is a list that is always whole.
 type swarmsOutput struct {
 	Body struct {
-		Data []swarmWire `json:"data" nullable:"false"`
+		Data []SwarmWire `json:"data" nullable:"false"`
 	}
 }
 
@@ -86,7 +87,7 @@ type updateSwarmInput struct {
 }
 
 // showSwarms writes swarms with how many people they have.
-func (f *face) showSwarms(ctx context.Context, swarms ...swarm.Swarm) ([]swarmWire, error) {
+func (f *face) showSwarms(ctx context.Context, swarms ...swarm.Swarm) ([]SwarmWire, error) {
 	ids := make([]id.Swarm, len(swarms))
 	for i, v := range swarms {
 		ids[i] = v.ID
@@ -95,9 +96,9 @@ func (f *face) showSwarms(ctx context.Context, swarms ...swarm.Swarm) ([]swarmWi
 	if err != nil {
 		return nil, err
 	}
-	out := make([]swarmWire, len(swarms))
+	out := make([]SwarmWire, len(swarms))
 	for i, v := range swarms {
-		out[i] = swarmWire{
+		out[i] = SwarmWire{
 			ID: v.ID.UUID().String(), Name: v.Name, Slug: v.Slug, Description: textPtr(v.Description), Icon: textPtr(v.Icon), AgentCount: v.Agents,
 			MemberCount: people[v.ID], CreatedAt: stampOf(v.CreatedAt), UpdatedAt: stampOf(v.UpdatedAt),
 		}
@@ -106,7 +107,7 @@ func (f *face) showSwarms(ctx context.Context, swarms ...swarm.Swarm) ([]swarmWi
 }
 
 // showSwarm writes one swarm; it takes what the services return.
-func (f *face) showSwarm(ctx context.Context, v swarm.Swarm, err error) (*output[swarmWire], error) {
+func (f *face) showSwarm(ctx context.Context, v swarm.Swarm, err error) (*output[SwarmWire], error) {
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +175,7 @@ func (f *face) registerSwarms() {
 		ID: "createSwarm", Method: http.MethodPost, Path: "/v1/swarms", Tag: "swarms", Status: http.StatusCreated,
 		Example: `{"name":"Growth","description":"Agents focused on growth initiatives."}`, Summary: "Create a swarm",
 		Description: "Its slug is made from the name. Needs a plan with swarms.", Permission: account.SwarmsWrite,
-	}, func(ctx context.Context, in *createSwarmInput) (*output[swarmWire], error) {
+	}, func(ctx context.Context, in *createSwarmInput) (*output[SwarmWire], error) {
 		v, err := f.deps.Swarms.Create(ctx, httpx.Scope(ctx), swarm.New{
 			Name: in.Body.Name, Description: in.Body.Description.value, Icon: in.Body.Icon.value,
 		})
@@ -208,7 +209,7 @@ func (f *face) registerSwarms() {
 		ID: "updateSwarm", Method: http.MethodPatch, Path: "/v1/swarms/{swarm_id}", Tag: "swarms", Summary: "Change a swarm",
 		Example:     `{"name":"Growth Team","description":null}`,
 		Description: "Changes what the body names; null clears. The slug stays.", Permission: account.SwarmsWrite,
-	}, func(ctx context.Context, in *updateSwarmInput) (*output[swarmWire], error) {
+	}, func(ctx context.Context, in *updateSwarmInput) (*output[SwarmWire], error) {
 		of, err := id.Parse[id.SwarmKind](in.SwarmID)
 		if err != nil {
 			return nil, err
