@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/core/eval"
 	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/integration"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/memory"
@@ -45,6 +46,7 @@ type App struct {
 	Evals        *eval.Service        // tasks, their trials and comparisons
 	Files        *file.Service        // uploads, and what sessions made
 	Gate         *gate.Gate           // payments, transfers, approvals, freezing
+	Hosting      *hosting.Service     // agents that run on a host
 	Integrations *integration.Service // workspaces elsewhere
 	Knowledge    *knowledge.Service   // the texts that agents answer from
 	Library      *skill.Library       // skills made of instructions
@@ -87,8 +89,8 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 		fx.WithLogger(func() fxevent.Logger { return quiet{cfg.Logger} }),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(cfg.DrainTimeout+stopGrace),
 		fx.Supply(cfg, o, a.closers),
-		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), webhookModule(), paymentModule(), reconciliationModule(), taskModule(), httpModule(), jobModule(),
-		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Cards, &a.Environments, &a.Evals, &a.Files, &a.Gate, &a.Integrations, &a.Knowledge,
+		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), hostingModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), webhookModule(), paymentModule(), reconciliationModule(), taskModule(), httpModule(), jobModule(),
+		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Cards, &a.Environments, &a.Evals, &a.Files, &a.Gate, &a.Hosting, &a.Integrations, &a.Knowledge,
 			&a.Library, &a.Links, &a.Market, &a.Memory, &a.Payments, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.Webhooks, &a.handler, &a.operator, &hub, &tail),
 	)
 	if err := a.fx.Err(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/ports/blob"
 	"github.com/bureau-agents/bureau/ports/bus"
@@ -34,6 +35,8 @@ type options struct {
 	bus      bus.Bus
 	keeper   keeper.Keeper
 	runtime  runtime.Runtime
+	host     runtime.Host
+	prober   hosting.Prober
 	tools    []run.ToolSource
 	rules    map[string]rule.Evaluator
 	tracer   trace.TracerProvider
@@ -65,6 +68,12 @@ func WithKeeper(k keeper.Keeper) Option { return func(o *options) { o.keeper = k
 
 // WithRuntime replaces the runtime that programs of agents run in: by default what Config.Runtime says.
 func WithRuntime(r runtime.Runtime) Option { return func(o *options) { o.runtime = r } }
+
+// WithHost replaces the host that hosted agents run on: by default what Config.Runtime says. probe tells when an instance of it answers; nil
+// takes an instance as ready that h can be dialled in.
+func WithHost(h runtime.Host, probe hosting.Prober) Option {
+	return func(o *options) { o.host, o.prober = h, probe }
+}
 
 // WithTool offers tools to every agent. A tool of a name that an installed skill or a built-in tool has is not offered. The Tool of a
 // sdk.Skill's Served is one whose schema comes from a Go type.

@@ -11,6 +11,7 @@ import (
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/integration"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/memory"
@@ -67,6 +68,7 @@ type retireParts struct {
 	Market       *skill.Market
 	Knowledge    *knowledge.Service
 	Memory       *memory.Service
+	Hosting      *hosting.Service
 	Integrations *integration.Service
 	Directory    *agent.Directory
 	Documents    *agent.Documents
@@ -100,6 +102,7 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 			}),
 			retire.PartFunc(p.Memory.ForgetAgent),
 			retire.PartFunc(p.Integrations.ForgetAgent),
+			retire.PartFunc(p.Hosting.Forget),
 			retire.PartFunc(p.Directory.Forget),
 			retire.PartFunc(p.Documents.Forget),
 			retire.PartFunc(p.Secrets.Forget),
