@@ -40,6 +40,9 @@ func attachMemory(ctx context.Context, m *memory.Service, sc account.Scope, sess
 			given = append(given, memory.Given{Store: r.Store, Mount: r.Mount, ReadOnly: r.ReadOnly, Instructions: r.Instructions})
 		}
 	}
+	if sess.Private {
+		return m.AttachPrivate(ctx, sc, a, given, session.MemoryDir)
+	}
 	return m.Attach(ctx, sc, a, given, session.MemoryDir)
 }
 

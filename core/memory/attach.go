@@ -39,6 +39,16 @@ type Attached struct {
 // Attach returns the stores of a session: those that it was given and that are there still, then the agent's own. An agent without any
 // gets one that is made when something is first written to it. root is the folder that sandboxes show stores in.
 func (s *Service) Attach(ctx context.Context, sc account.Scope, a agent.Agent, given []Given, root string) ([]Attached, error) {
+	return s.attach(ctx, sc, a, given, root, false)
+}
+
+// AttachPrivate is Attach for a session whose memory is its own: of the agent's own stores those that somebody made for it can be read,
+// since nobody whom it talks to has written to them, and the one that it made for itself is not there.
+func (s *Service) AttachPrivate(ctx context.Context, sc account.Scope, a agent.Agent, given []Given, root string) ([]Attached, error) {
+	return s.attach(ctx, sc, a, given, root, true)
+}
+
+func (s *Service) attach(ctx context.Context, sc account.Scope, a agent.Agent, given []Given, root string, private bool) ([]Attached, error) {
 	var out []Attached
 	add := func(at Attached) {
 		name := slug(at.Store.Name)
@@ -71,11 +81,14 @@ func (s *Service) Attach(ctx context.Context, sc account.Scope, a agent.Agent, g
 		return nil, err
 	}
 	for _, st := range own {
+		if private && st.ID == impliedID(a.ID) {
+			continue
+		}
 		if !slices.ContainsFunc(out, func(o Attached) bool { return o.Store.ID == st.ID }) {
-			add(Attached{Store: st})
+			add(Attached{Store: st, ReadOnly: private})
 		}
 	}
-	if len(out) == 0 {
+	if len(out) == 0 && !private {
 		add(Attached{implied: true, Store: Store{
 			ID: impliedID(a.ID), Tenant: sc.Tenant, Agent: a.ID, Name: cutRunes("Memory of "+a.Config.Name, MaxName),
 			Description: "What the agent has noted by itself.",

@@ -64,6 +64,7 @@ func (t *turn) enterThread(ctx context.Context) error {
 		return err
 	}
 	t.sess.Environment, t.sess.Vaults, t.sess.Resources = root.Environment, root.Vaults, root.Resources
+	t.sess.Private = root.Private
 	t.root, t.budgeted = root.ID, root.Budget != nil
 	cfg := &t.agent.Config
 	switch th.Type {

@@ -465,6 +465,9 @@ func (j *Journal) project(a *Append, e Entry, data json.RawMessage) error {
 	if e.Dequeued {
 		a.Dequeued++
 	}
+	if e.Type == UserMessage || e.Type == AgentMessage {
+		a.Said++
+	}
 	a.Usage = a.Usage.Plus(e.Usage)
 	return nil
 }

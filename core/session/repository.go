@@ -34,6 +34,12 @@ type Repository interface {
 	Heads(ctx context.Context, sessions []id.Session) (map[id.Session]int64, error)
 }
 
+// Eraser is implemented by a Repository that can lose sessions for good.
+type Eraser interface {
+	// Erase removes a session and the threads below it with logs, turns and tool uses. One that is not there is no error.
+	Erase(ctx context.Context, sc account.Scope, session id.Session) error
+}
+
 // ListRequest chooses sessions. The zero value is the first page of all that are not archived.
 type ListRequest struct {
 	page.Request
@@ -73,6 +79,7 @@ type Append struct {
 	StopReason *StopReason // with Active only; nil is none
 	Usage      Usage       // added
 	Dequeued   int         // taken off Queued
+	Said       int         // how many of Events are messages of the user or of the agent
 	Opened     []ToolUse   // Seq is set by the store
 	// Snapshot makes the body of every event of type SessionUsage from the session as it is after this append; nil without such events.
 	Snapshot func(after Session) (json.RawMessage, error)

@@ -67,6 +67,7 @@ type Deps struct {
 	Keeper       keeper.Keeper
 
 	Policies Policies // nil: sessions have none of their own
+	Eraser   Eraser   // nil: sessions cannot be erased
 }
 
 // Service is what faces do with sessions. It is safe for concurrent use.
@@ -119,6 +120,7 @@ type CreateRequest struct {
 	Vaults       []id.Vault       // at most MaxVaults
 	Resources    []NewResource    // at most MaxResources, and MaxMemoryStores
 	Budget       *Budget          // nil: none
+	Private      bool             // see Session.Private
 	Title        string
 	Metadata     map[string]string
 	Initial      []Input // user messages to begin with, at most MaxInitialEvents
@@ -184,7 +186,7 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateReques
 	out := Session{
 		ID: req.ID, Tenant: sc.Tenant, Agent: a.ID, AgentVersion: a.Version, Overrides: overrides,
 		Environment: req.Environment, Vaults: req.Vaults, Resources: resources, Budget: req.Budget,
-		Title: req.Title, Metadata: req.Metadata, Active: StatusIdle, CreatedAt: now, UpdatedAt: now,
+		Private: req.Private, Title: req.Title, Metadata: req.Metadata, Active: StatusIdle, CreatedAt: now, UpdatedAt: now,
 	}
 	err = s.d.TX.Do(ctx, func(ctx context.Context) error {
 		if err := s.useEnvironment(ctx, sc, out.Environment); err != nil {
@@ -312,6 +314,23 @@ func (s *Service) end(ctx context.Context, sc account.Scope, session id.Session,
 		}
 		_, err = s.d.Gate.VoidSession(ctx, sc, session, reason)
 		return err
+	})
+}
+
+// Erase removes a deleted session for good, its threads and their logs included, because somebody is to be forgotten. It joins the
+// transaction in ctx. One that is not there any more is no error; id.NotFound for one that was not deleted.
+func (s *Service) Erase(ctx context.Context, sc account.Scope, session id.Session) error {
+	if s.d.Eraser == nil {
+		return errors.New("session: Deps.Eraser is required to erase sessions")
+	}
+	return s.d.TX.Do(ctx, func(ctx context.Context) error {
+		switch _, err := s.d.Repository.Get(ctx, sc, session); {
+		case err == nil:
+			return id.NotFound[id.SessionKind](session.String())
+		case fault.KindOf(err) != fault.NotFound:
+			return err
+		}
+		return s.d.Eraser.Erase(ctx, sc, session)
 	})
 }
 

@@ -41,7 +41,10 @@ type Session struct {
 	// its own.
 	Parent id.Session
 	// Root is the session of its own at the top of its parents, whose budget it spends from; zero: itself.
-	Root     id.Session
+	Root id.Session
+	// Private is set when what is learnt here is for whom the agent talks to here alone: its own memory stores can only be read then, and
+	// none is made for it.
+	Private  bool
 	Title    string // "": none
 	Metadata map[string]string
 

@@ -24,6 +24,7 @@ type SessionRepo struct{ s *Store }
 
 var (
 	_ session.Repository = (*SessionRepo)(nil)
+	_ session.Eraser     = (*SessionRepo)(nil)
 	_ session.Log        = (*SessionRepo)(nil)
 	_ session.Turns      = (*SessionTurnRepo)(nil)
 	_ session.Leases     = (*SessionTurnRepo)(nil)
@@ -42,7 +43,7 @@ func (s *Store) ToolUses() *ToolUseRepo { return &ToolUseRepo{s} }
 const sessionColumns = `id, agent_id, agent_version, environment_id, title, metadata, last_seq, active, stop_reason, queued, last_turn,
 	tok_input, tok_cache_read, tok_write_5m, tok_write_1h, tok_output, tok_reasoning, cost_picos, unpriced,
 	active_micros, running_since, created_at, updated_at, archived_at,
-	overrides, vaults, budget_micros, budget_cents, parent_id, root_id, resources, unknown_picos`
+	overrides, vaults, budget_micros, budget_cents, parent_id, root_id, resources, unknown_picos, private`
 
 // scanSession reads a session without its resources, and how many of those there are.
 func scanSession(tenant id.Tenant, row scanner) (session.Session, int, error) {
@@ -59,7 +60,7 @@ func scanSession(tenant id.Tenant, row scanner) (session.Session, int, error) {
 	err := row.Scan(&v.ID, &v.Agent, &v.AgentVersion, &v.Environment, &v.Title, &metadata, &v.LastSeq, &active, &reason, &v.Queued,
 		&v.LastTurn, &u.Input, &u.CacheRead, &u.CacheWrite5m, &u.CacheWrite1h, &u.Output, &u.Reasoning, &cost, &v.Usage.Unpriced,
 		&micros, &since, &created, &updated, &archived,
-		&overrides, &vaults, &budget, &cents, &v.Parent, &v.Root, &resources, &unknown)
+		&overrides, &vaults, &budget, &cents, &v.Parent, &v.Root, &resources, &unknown, &v.Private)
 	if err != nil {
 		return session.Session{}, 0, err
 	}
@@ -151,10 +152,10 @@ func (r *SessionRepo) Create(ctx context.Context, sc account.Scope, v session.Se
 	return r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
 		_, err := db.ExecContext(ctx, `INSERT INTO sessions
 			(id, tenant_id, agent_id, agent_version, environment_id, title, metadata, active, created_at, updated_at,
-			overrides, vaults, budget_micros, budget_cents, parent_id, root_id, resources)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			overrides, vaults, budget_micros, budget_cents, parent_id, root_id, resources, private)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			v.ID, sc.Tenant, v.Agent, v.AgentVersion, v.Environment, v.Title, set.metadata, string(session.StatusIdle), at(v.CreatedAt), at(v.UpdatedAt),
-			set.overrides, set.vaults, set.budget, set.cents, v.Parent, v.Root, len(v.Resources))
+			set.overrides, set.vaults, set.budget, set.cents, v.Parent, v.Root, len(v.Resources), v.Private)
 		if err != nil {
 			return mapErr(err)
 		}
@@ -344,11 +345,20 @@ func (r *SessionRepo) Delete(ctx context.Context, sc account.Scope, sessionID id
 
 // Destroy implements session.Repository.
 func (r *SessionRepo) Destroy(ctx context.Context, sc account.Scope, agentID id.Agent) (gone []id.Session, err error) {
+	// The threads of its sessions go with them, whoever works in those.
+	return r.lose(ctx, `agent_id = ? OR root_id IN (SELECT id FROM sessions WHERE tenant_id = ? AND agent_id = ?)`, sc.Tenant, agentID, sc.Tenant, agentID)
+}
+
+// Erase implements session.Eraser.
+func (r *SessionRepo) Erase(ctx context.Context, sc account.Scope, sessionID id.Session) error {
+	_, err := r.lose(ctx, "id = ? OR root_id = ?", sc.Tenant, sessionID, sessionID)
+	return err
+}
+
+// lose removes sessions with everything that is theirs. args are the tenant, and those of which.
+func (r *SessionRepo) lose(ctx context.Context, which string, args ...any) (gone []id.Session, err error) {
+	own := " IN (SELECT id FROM sessions WHERE tenant_id = ? AND (" + which + "))"
 	err = r.s.write(ctx, func(ctx context.Context, db bun.IDB) error {
-		// The threads of its sessions go with them, whoever works in those.
-		const own = ` IN (SELECT id FROM sessions WHERE tenant_id = ? AND
-			(agent_id = ? OR root_id IN (SELECT id FROM sessions WHERE tenant_id = ? AND agent_id = ?)))`
-		args := []any{sc.Tenant, agentID, sc.Tenant, agentID}
 		gone, err = queryAll(ctx, db, func(row scanner) (v id.Session, err error) { return v, row.Scan(&v) }, "SELECT id FROM sessions WHERE id"+own, args...)
 		if err != nil || len(gone) == 0 {
 			return err

@@ -105,6 +105,10 @@ func appendSet(a session.Append) (string, []any) {
 		set += ", queued = queued - ?"
 		args = append(args, a.Dequeued)
 	}
+	if a.Said != 0 {
+		set += ", said = said + ?, said_at = CASE WHEN private THEN ? ELSE said_at END"
+		args = append(args, a.Said, at(a.At))
+	}
 	switch a.Active {
 	case session.StatusRunning:
 		set += ", active = 'running', stop_type = '', stop_reason = NULL, running_since = COALESCE(running_since, ?), updated_at = ?"
