@@ -10,6 +10,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/core/secret"
@@ -68,7 +69,10 @@ func (o secretOwners) SwarmOf(ctx context.Context, sc account.Scope, of id.Agent
 }
 
 // keyring tells models which keys an agent may use.
-type keyring struct{ secrets *secret.AgentSecrets }
+type keyring struct {
+	secrets *secret.AgentSecrets
+	hosting hosting.Repository
+}
 
 // Keys implements model.Keyring.
 func (k keyring) Keys(ctx context.Context, sc account.Scope, of id.Agent) ([]model.Key, error) {
@@ -84,14 +88,18 @@ func (k keyring) Keys(ctx context.Context, sc account.Scope, of id.Agent) ([]mod
 }
 
 // Chosen implements model.Keyring.
-func (keyring) Chosen(context.Context, account.Scope, id.Agent) (string, error) { return "", nil }
+func (k keyring) Chosen(ctx context.Context, sc account.Scope, of id.Agent) (string, error) {
+	return chosenProvider(ctx, sc, k.hosting, of)
+}
 
-func provideAgentModels(cfg Config, registry *model.Registry, secrets *secret.AgentSecrets, t *otel.Telemetry) (*model.Agents, error) {
+func provideAgentModels(
+	cfg Config, s *bunstore.Store, registry *model.Registry, secrets *secret.AgentSecrets, t *otel.Telemetry,
+) (*model.Agents, error) {
 	guarded, err := modelTransport(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return model.NewAgents(model.AgentDeps{Registry: registry, Keyring: keyring{secrets}, Factory: cardFactory{guarded, t}},
+	return model.NewAgents(model.AgentDeps{Registry: registry, Keyring: keyring{secrets, s.Hosting()}, Factory: cardFactory{guarded, t}},
 		model.AgentConfig{BaseURLs: cfg.ProviderURLs})
 }
 

@@ -58,11 +58,13 @@ type httpParts struct {
 	Operator     *operator
 	Accounts     *account.Service
 	Agents       *agent.Service
+	AgentSecrets *secret.AgentSecrets
 	Audit        *audit.Service
 	Books        *reconciliation.Service
 	Budgets      *usage.Budgets
 	Cards        *model.Cards
 	Dashboard    *usage.Board
+	Documents    *agent.Documents
 	Environments *environment.Service
 	Evals        *eval.Service
 	Events       *telemetry.Service
@@ -78,6 +80,7 @@ type httpParts struct {
 	Memory       *memory.Service
 	Opinions     *telemetry.Opinions
 	Payments     *payment.Service
+	People       *swarm.People
 	Policies     *policy.Service
 	Retire       *retire.Service
 	Secrets      *secret.Service
@@ -110,7 +113,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 	h, err := native.New(native.Deps{
 		Settings: settings,
 		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, AgentSecrets: p.AgentSecrets, Documents: p.Documents, People: p.People, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Knowledge: p.Knowledge, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Quarantines: p.Quarantines, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Prices: p.Prices, Rerater: p.Rerater, Usage: p.Usage, Wallets: p.Wallets,
 		Exchange: p.Exchange, Keeping: p.Keeping, Opinions: p.Opinions, Traces: p.Traces,
 		Webhooks: p.Webhooks,

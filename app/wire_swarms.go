@@ -29,7 +29,7 @@ import (
 )
 
 func swarmModule() fx.Option {
-	return fx.Module("swarms", fx.Provide(provideSwarms, provideRetire))
+	return fx.Module("swarms", fx.Provide(provideSwarms, providePeople, provideRetire))
 }
 
 // swarmCheck tells the contexts below swarm whether one is there.
@@ -46,10 +46,17 @@ func (c swarmCheck) Exists(ctx context.Context, sc account.Scope, of id.Swarm) e
 
 func provideSwarms(
 	b base, s *bunstore.Store, trail *audit.Service, knows *knowledge.Service, policies *policy.Service, secrets *secret.AgentSecrets,
+	people *swarm.People,
 ) (*swarm.Service, error) {
 	return swarm.NewService(swarm.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Swarms(), Members: s.Agents(), Agents: s.Agents(), Trail: trail,
-		Dependents: []swarm.Dependent{policies, knows, secrets},
+		Dependents: []swarm.Dependent{policies, knows, secrets, people},
+	})
+}
+
+func providePeople(b base, s *bunstore.Store, links *account.Links, trail *audit.Service) (*swarm.People, error) {
+	return swarm.NewPeople(swarm.PeopleDeps{
+		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Swarms: s.Swarms(), Repository: s.SwarmMembers(), Users: links, Trail: trail,
 	})
 }
 

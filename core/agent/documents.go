@@ -100,6 +100,13 @@ func notThere(path DocumentPath) error {
 	return ErrDocumentNotFound
 }
 
+// DocumentChange is a text that is to be written. Expected is the Hash of the version that the writer has seen; "" takes any.
+type DocumentChange struct {
+	Path     DocumentPath
+	Content  string
+	Expected string
+}
+
 // Put writes a document. With expected, the Hash of the version that the writer has seen, it is ErrDocumentConflict when another is the
 // newest, and nothing changes; of writers that come at once with one hash, one succeeds. needsRestart says that the agent runs and will
 // use the document once it was restarted. A text that is there already makes no version. Errors besides are ErrDocumentInvalid,
@@ -107,32 +114,58 @@ func notThere(path DocumentPath) error {
 func (s *Documents) Put(
 	ctx context.Context, sc account.Scope, agent id.Agent, path DocumentPath, content, expected string,
 ) (d Document, needsRestart bool, err error) {
-	if err := checkDocument(path, content); err != nil {
+	all, needsRestart, err := s.PutAll(ctx, sc, agent, []DocumentChange{{path, content, expected}})
+	if err != nil {
 		return Document{}, false, err
 	}
-	err = s.change(ctx, sc, agent, func(ctx context.Context, a Agent) error {
-		was, there, err := s.current(ctx, sc, a, path, expected)
-		if err != nil {
-			return err
+	return all[0], needsRestart, nil
+}
+
+// PutAll writes documents, all or none. ErrDocumentInvalid when there are none; see Put.
+func (s *Documents) PutAll(
+	ctx context.Context, sc account.Scope, agent id.Agent, changes []DocumentChange,
+) (written []Document, needsRestart bool, err error) {
+	if len(changes) == 0 {
+		return nil, false, ErrDocumentInvalid.Withf("there is nothing to write")
+	}
+	for _, c := range changes {
+		if err := checkDocument(c.Path, c.Content); err != nil {
+			return nil, false, err
 		}
-		if _, rule := path.Rule(); rule && !there {
-			if err := s.room(ctx, sc, agent); err != nil {
+	}
+	err = s.change(ctx, sc, agent, func(ctx context.Context, a Agent) error {
+		written = make([]Document, 0, len(changes))
+		for _, c := range changes {
+			d, err := s.put(ctx, sc, a, c)
+			if err != nil {
 				return err
 			}
-		}
-		d = documentOf(path, content)
-		if there && d.Hash == was.Hash {
-			d = was
-		} else if d, err = s.add(ctx, sc, agent, was, d); err != nil {
-			return err
+			written = append(written, d)
 		}
 		needsRestart, err = s.changed(ctx, sc, agent)
 		return err
 	})
 	if err != nil {
-		return Document{}, false, err
+		return nil, false, err
 	}
-	return d, needsRestart, nil
+	return written, needsRestart, nil
+}
+
+func (s *Documents) put(ctx context.Context, sc account.Scope, a Agent, c DocumentChange) (Document, error) {
+	was, there, err := s.current(ctx, sc, a, c.Path, c.Expected)
+	if err != nil {
+		return Document{}, err
+	}
+	d := documentOf(c.Path, c.Content)
+	if there && d.Hash == was.Hash {
+		return was, nil
+	}
+	if _, rule := c.Path.Rule(); rule && !there {
+		if err := s.room(ctx, sc, a.ID); err != nil {
+			return Document{}, err
+		}
+	}
+	return s.add(ctx, sc, a.ID, was, d)
 }
 
 // change runs fn in a transaction that holds the agent, which is there and not archived, and its documents.

@@ -47,11 +47,13 @@ type Deps struct {
 	Settings
 	Account      *account.Service
 	Agents       *agent.Service
+	AgentSecrets *secret.AgentSecrets
 	Audit        *audit.Service
 	Books        *reconciliation.Service
 	Budgets      *usage.Budgets
 	Cards        *model.Cards
 	Dashboard    *usage.Board
+	Documents    *agent.Documents
 	Environments *environment.Service
 	Evals        *eval.Service
 	Events       *telemetry.Service
@@ -67,6 +69,7 @@ type Deps struct {
 	Memory       *memory.Service
 	Opinions     *telemetry.Opinions
 	Payments     *payment.Service
+	People       *swarm.People
 	Policies     *policy.Service
 	Retire       *retire.Service
 	Secrets      *secret.Service
@@ -124,6 +127,7 @@ var tags = []httpx.Tag{
 	{Name: "agents", Description: "Agents and their versions."},
 	{Name: "approvals", Description: "Acts that wait for a person."},
 	{Name: "audit", Description: "What was done, by whom, in a chain that nobody can change unnoticed."},
+	{Name: "documents", Description: "What agents are told about who they are and what they do."},
 	{Name: "environments", Description: "What the sandboxes of sessions hold and reach."},
 	{Name: "evals", Description: "How well agents do: tasks, trials, scores, comparisons."},
 	{Name: "files", Description: "What callers upload and sessions produce."},
@@ -136,6 +140,7 @@ var tags = []httpx.Tag{
 	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
 	{Name: "runs", Description: "Tasks given to agents, with their outcomes."},
+	{Name: "secrets", Description: "Keys and tokens of agents; they can be written, never read."},
 	{Name: "sessions", Description: "Conversations with agents, their events and their streams."},
 	{Name: "server", Description: "Health and metrics."},
 	{Name: "skills", Description: "What agents can be given to do, and what they hand in."},
@@ -179,10 +184,12 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerAgents()
 	f.registerAgentMessages()
 	f.registerAgentLinks()
+	f.registerAgentSecrets()
 	f.registerApprovals()
 	f.registerAudit()
 	f.registerBudgets()
 	f.registerDashboard()
+	f.registerDocuments()
 	f.registerEnvironments()
 	f.registerEvals()
 	f.registerEvents()
@@ -213,6 +220,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerSkillLibrary()
 	f.registerStanding()
 	f.registerSwarms()
+	f.registerSwarmMembers()
 	f.registerTraces()
 	f.registerUsage()
 	f.registerPrices()
@@ -233,6 +241,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Account is required")
 	case d.Agents == nil:
 		return errors.New("native: Deps.Agents is required")
+	case d.AgentSecrets == nil:
+		return errors.New("native: Deps.AgentSecrets is required")
 	case d.Audit == nil:
 		return errors.New("native: Deps.Audit is required")
 	case d.Books == nil:
@@ -241,6 +251,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Budgets is required")
 	case d.Dashboard == nil:
 		return errors.New("native: Deps.Dashboard is required")
+	case d.Documents == nil:
+		return errors.New("native: Deps.Documents is required")
 	case d.Environments == nil:
 		return errors.New("native: Deps.Environments is required")
 	case d.Evals == nil:
@@ -275,6 +287,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Memory is required")
 	case d.Payments == nil:
 		return errors.New("native: Deps.Payments is required")
+	case d.People == nil:
+		return errors.New("native: Deps.People is required")
 	case d.Policies == nil:
 		return errors.New("native: Deps.Policies is required")
 	case d.Secrets == nil:
