@@ -14,9 +14,11 @@ import (
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/retire"
+	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/core/task"
@@ -34,15 +36,18 @@ type faceParts struct {
 	Agents    *agent.Service
 	Audit     *audit.Service
 	Directory *agent.Directory
+	Documents *agent.Documents
 	Exchange  *telemetry.Exchange
 	Opinions  *telemetry.Opinions
 	Events    *telemetry.Service
 	Gate      *gate.Gate
+	Hosting   *hosting.Service
 	Knowledge *knowledge.Service
 	Links     *account.Links
 	Market    *skill.Market
 	Policies  *policy.Service
 	Retire    *retire.Service
+	Secrets   *secret.AgentSecrets
 	Swarms    *swarm.Service
 	Tasks     *task.Service
 	Usage     *usage.Service
@@ -64,7 +69,7 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 		return nil, err
 	}
 	a, err := agento.New(agento.Deps{
-		Settings: s, Agents: p.Agents, Knowledge: p.Knowledge, Market: p.Market, People: people{}, Statuses: statuses{}, Swarms: p.Swarms,
+		Settings: s, Agents: p.Agents, Documents: p.Documents, Secrets: p.Secrets, Knowledge: p.Knowledge, Hosting: p.Hosting, Market: p.Market, Swarms: p.Swarms,
 	})
 	if err != nil {
 		return nil, err

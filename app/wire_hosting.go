@@ -20,6 +20,7 @@ import (
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/secret"
+	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/ports/bus"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -31,9 +32,10 @@ func hostingModule() fx.Option {
 	return fx.Module("hosting",
 		fx.Provide(provideAgentHost, provideHostingDocuments, provideSupervisor, provideHosting),
 		fx.Invoke(
-			func(h *hosting.Service, documents *agent.Documents, secrets *secret.AgentSecrets) {
+			func(h *hosting.Service, documents *agent.Documents, secrets *secret.AgentSecrets, market *skill.Market) {
 				documents.Connect(h, nil)
 				secrets.Connect(h)
+				market.Connect(h)
 			},
 			func(lc fx.Lifecycle, cfg Config, s *hosting.Supervisor) {
 				background(lc, func(ctx context.Context) { s.Run(ctx, cfg.DrainTimeout) })

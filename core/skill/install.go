@@ -90,8 +90,8 @@ func (m *Market) InstallAt(ctx context.Context, sc account.Scope, agent id.Agent
 
 // changed tells whoever hosts the agent that its skills are others.
 func (m *Market) changed(ctx context.Context, sc account.Scope, agent id.Agent, h *Held) (err error) {
-	if m.d.Hosting != nil {
-		h.NeedsRestart, err = m.d.Hosting.Changed(ctx, sc, agent)
+	if m.hosting != nil {
+		h.NeedsRestart, err = m.hosting.Changed(ctx, sc, agent)
 	}
 	return err
 }

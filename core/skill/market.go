@@ -48,7 +48,6 @@ type MarketDeps struct {
 	Agents        Agents
 	Audit         Auditor    // nil: nobody is told
 	Quarantine    Quarantine // nil: nothing is held
-	Hosting       Hosting    // nil: agents are hosted nowhere
 }
 
 // DefaultIngestPerHour is how many skills an agent may hand in within an hour.
@@ -64,9 +63,14 @@ type MarketConfig struct {
 // Market is where skills of every kind are offered: what agents hand in, once somebody who is linked to the agent has approved it, what a
 // tenant uploads, what comes with the server, and plugins. It is safe for concurrent use.
 type Market struct {
-	d   MarketDeps
-	cfg MarketConfig
+	d       MarketDeps
+	cfg     MarketConfig
+	hosting Hosting // see Connect
 }
+
+// Connect names who hosts agents; without it nobody does. It stands above this context, which is why MarketDeps do not have it. It must be
+// called before the first skill is installed, and once.
+func (m *Market) Connect(h Hosting) { m.hosting = h }
 
 // NewMarket checks its arguments and returns the market.
 func NewMarket(d MarketDeps, cfg MarketConfig) (*Market, error) {
@@ -89,7 +93,7 @@ func NewMarket(d MarketDeps, cfg MarketConfig) (*Market, error) {
 	case cfg.IngestPerHour == 0:
 		cfg.IngestPerHour = DefaultIngestPerHour
 	}
-	return &Market{d, cfg}, nil
+	return &Market{d: d, cfg: cfg}, nil
 }
 
 func (m *Market) now() time.Time { return clock.Stored(m.d.Clock.Now()) }

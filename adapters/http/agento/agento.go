@@ -7,7 +7,9 @@ import (
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/knowledge"
+	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/swarm"
 )
@@ -26,10 +28,11 @@ type Deps struct {
 	Settings
 
 	Agents    *agent.Service
+	Documents *agent.Documents
+	Hosting   *hosting.Service
 	Knowledge *knowledge.Service
 	Market    *skill.Market
-	People    People
-	Statuses  Statuses
+	Secrets   *secret.AgentSecrets
 	Swarms    *swarm.Service
 }
 
@@ -39,8 +42,8 @@ func (d Deps) validate() error {
 		name    string
 		missing bool
 	}{
-		{"Agents", d.Agents == nil}, {"Knowledge", d.Knowledge == nil}, {"Market", d.Market == nil}, {"People", d.People == nil},
-		{"Statuses", d.Statuses == nil}, {"Swarms", d.Swarms == nil},
+		{"Agents", d.Agents == nil}, {"Hosting", d.Hosting == nil}, {"Knowledge", d.Knowledge == nil}, {"Market", d.Market == nil}, {"Documents", d.Documents == nil}, {"Secrets", d.Secrets == nil},
+		{"Swarms", d.Swarms == nil},
 	} {
 		if s.missing {
 			return errors.New("agento: Deps." + s.name + " is required")
@@ -92,6 +95,8 @@ func New(deps Deps) (http.Handler, error) {
 	f.registerSkills()
 	f.registerSwarms()
 	f.registerKnowledge()
+	f.registerDocuments()
+	f.registerSecrets()
 	f.RegisterDocs()
 	if err := f.Build(); err != nil {
 		return nil, err

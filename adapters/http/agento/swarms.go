@@ -13,18 +13,6 @@ import (
 	"github.com/bureau-agents/bureau/ports/page"
 )
 
-// Statuses says how hosted agents are.
-type Statuses interface {
-	// Statuses returns the status of each of the agents; those that were never hosted are stopped.
-	Statuses(ctx context.Context, sc account.Scope, agents []id.Agent) (map[id.Agent]string, error)
-}
-
-// People knows who belongs to swarms.
-type People interface {
-	// CountMembers returns how many people belong to each of the swarms; those without any may be missing.
-	CountMembers(ctx context.Context, sc account.Scope, swarms []id.Swarm) (map[id.Swarm]int, error)
-}
-
 // SwarmWire is a swarm. It is exported because others embed it.
 type SwarmWire struct {
 	ID          string  `json:"id" doc:"A UUID."`
@@ -86,36 +74,11 @@ type updateSwarmInput struct {
 	}
 }
 
-// showSwarms writes swarms with how many people they have.
-func (f *face) showSwarms(ctx context.Context, swarms ...swarm.Swarm) ([]SwarmWire, error) {
-	ids := make([]id.Swarm, len(swarms))
-	for i, v := range swarms {
-		ids[i] = v.ID
+func showSwarm(v swarm.Swarm) SwarmWire {
+	return SwarmWire{
+		ID: v.ID.UUID().String(), Name: v.Name, Slug: v.Slug, Description: textPtr(v.Description), Icon: textPtr(v.Icon), AgentCount: v.Agents,
+		MemberCount: v.Members, CreatedAt: stampOf(v.CreatedAt), UpdatedAt: stampOf(v.UpdatedAt),
 	}
-	people, err := f.deps.People.CountMembers(ctx, httpx.Scope(ctx), ids)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]SwarmWire, len(swarms))
-	for i, v := range swarms {
-		out[i] = SwarmWire{
-			ID: v.ID.UUID().String(), Name: v.Name, Slug: v.Slug, Description: textPtr(v.Description), Icon: textPtr(v.Icon), AgentCount: v.Agents,
-			MemberCount: people[v.ID], CreatedAt: stampOf(v.CreatedAt), UpdatedAt: stampOf(v.UpdatedAt),
-		}
-	}
-	return out, nil
-}
-
-// showSwarm writes one swarm; it takes what the services return.
-func (f *face) showSwarm(ctx context.Context, v swarm.Swarm, err error) (*output[SwarmWire], error) {
-	if err != nil {
-		return nil, err
-	}
-	w, err := f.showSwarms(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	return ok(w[0]), nil
 }
 
 // swarmAgents returns the agents of a swarm, newest first.
@@ -137,13 +100,13 @@ func (f *face) swarmAgents(ctx context.Context, of id.Swarm) ([]swarmAgentWire, 
 	for i, a := range agents {
 		ids[i] = a.ID
 	}
-	statuses, err := f.deps.Statuses.Statuses(ctx, sc, ids)
+	hosted, err := f.deps.Hosting.Find(ctx, sc, ids...)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]swarmAgentWire, len(agents))
 	for i, a := range agents {
-		out[i] = swarmAgentWire{ID: a.ID.UUID().String(), Name: a.Config.Name, Status: statuses[a.ID], CreatedAt: stampOf(a.CreatedAt)}
+		out[i] = swarmAgentWire{ID: a.ID.UUID().String(), Name: a.Config.Name, Status: string(hosted[a.ID].Status), CreatedAt: stampOf(a.CreatedAt)}
 	}
 	return out, nil
 }
@@ -153,22 +116,21 @@ func (f *face) registerSwarms() {
 		ID: "listSwarms", Method: http.MethodGet, Path: "/v1/swarms", Tag: "swarms", Summary: "List all swarms, newest first",
 		Permission: account.SwarmsRead,
 	}, func(ctx context.Context, _ *struct{}) (*swarmsOutput, error) {
-		var all []swarm.Swarm
+		out := new(swarmsOutput)
+		out.Body.Data = []SwarmWire{}
 		var req swarm.ListRequest
 		for {
 			p, err := f.deps.Swarms.List(ctx, httpx.Scope(ctx), req)
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, p.Items...)
+			for _, v := range p.Items {
+				out.Body.Data = append(out.Body.Data, showSwarm(v))
+			}
 			if req.Cursor = p.Next; req.Cursor == "" {
-				break
+				return out, nil
 			}
 		}
-		var out swarmsOutput
-		var err error
-		out.Body.Data, err = f.showSwarms(ctx, all...)
-		return &out, err
 	})
 
 	httpx.Register(f.Face, httpx.Op{
@@ -179,7 +141,10 @@ func (f *face) registerSwarms() {
 		v, err := f.deps.Swarms.Create(ctx, httpx.Scope(ctx), swarm.New{
 			Name: in.Body.Name, Description: in.Body.Description.value, Icon: in.Body.Icon.value,
 		})
-		return f.showSwarm(ctx, v, err)
+		if err != nil {
+			return nil, err
+		}
+		return ok(showSwarm(v)), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{
@@ -194,15 +159,11 @@ func (f *face) registerSwarms() {
 		if err != nil {
 			return nil, err
 		}
-		w, err := f.showSwarms(ctx, v)
-		if err != nil {
-			return nil, err
-		}
 		agents, err := f.swarmAgents(ctx, of)
 		if err != nil {
 			return nil, err
 		}
-		return ok(swarmDetailWire{w[0], agents}), nil
+		return ok(swarmDetailWire{showSwarm(v), agents}), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{
@@ -220,7 +181,10 @@ func (f *face) registerSwarms() {
 		v, err := f.deps.Swarms.Update(ctx, httpx.Scope(ctx), of, swarm.Patch{
 			Name: in.Body.Name.change(), Description: in.Body.Description.change(), Icon: in.Body.Icon.change(),
 		})
-		return f.showSwarm(ctx, v, err)
+		if err != nil {
+			return nil, err
+		}
+		return ok(showSwarm(v)), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{
