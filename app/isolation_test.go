@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"slices"
@@ -137,14 +138,17 @@ func foreignQuery(t *testing.T, api *apptest.Client, op operation, owner, strang
 		"deleteKnowledge id": "agent_id=" + stranger.agent, "deleteKnowledge agent_id": "all=true&confirm=true",
 		"deleteKnowledge swarm_id": "all=true&confirm=true", "cleanupEvents agent_id": "older_than_days=0",
 		"valar.cleanupEvents agent_id": "older_than_days=0",
+		"agento.deleteKnowledge id":    "agentId=" + stranger.agent, "agento.deleteKnowledge agentId": "all=true&confirm=true",
+		"agento.deleteKnowledge swarmId": "all=true&confirm=true",
 	}
+	native := map[string]string{"agentId": "agent_id", "swarmId": "swarm_id"} // parameters of the agento face
 	path := stranger.path(t, op)
 	queries := map[string]string{} // to the foreign id in it
 	if slices.Contains(op.named("query"), "limit") {
 		queries["limit=100"] = ""
 	}
 	for _, name := range op.named("query") {
-		if foreign, ok := owner.ids()[name]; ok {
+		if foreign, ok := owner.ids()[cmp.Or(native[name], name)]; ok {
 			for _, spelled := range []string{foreign, uuidOf(t, foreign)} {
 				queries[name+"="+spelled+"&"+beside[op.ID+" "+name]] = foreign
 			}
@@ -155,7 +159,7 @@ func foreignQuery(t *testing.T, api *apptest.Client, op operation, owner, strang
 			continue
 		}
 		a := api.Do(op.Method, path+"?"+query, nil)
-		bare := op.ID == "listKnowledge" && foreign == "" // it wants to know whose
+		bare := strings.HasSuffix(op.ID, "listKnowledge") && foreign == "" // it wants to know whose
 		if a.Status != 200 && a.Status != 404 && !bare {
 			t.Fatalf("%s %s?%s: %d %s", op.Method, path, query, a.Status, a.Body)
 		}
