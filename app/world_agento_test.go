@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 )
@@ -17,6 +18,7 @@ func (w *world) agentoBody(t *testing.T, op operation) any {
 		"updateSwarm":     m{"name": "Growth Team"},
 		"ingestKnowledge": m{"agentId": w.agent, "chunks": []m{{"text": "Penguins cannot fly.", "source": "birds.md"}}},
 	}
+	maps.Copy(bodies, w.agentoDocumentBodies())
 	body, ok := bodies[strings.TrimPrefix(op.ID, "agento.")]
 	if !ok {
 		t.Fatalf("%s %s (%s) has a body that this test does not know: write a valid one here", op.Method, op.Path, op.ID)

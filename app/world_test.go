@@ -26,7 +26,7 @@ type world struct {
 
 	webhook, delivery, notice, budget, price, rerate string
 
-	submission, link string
+	submission, link, member string
 
 	event, message, tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
 }
@@ -106,6 +106,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.card = create("/v1/model_cards", w.cardBody(name+"-card"))
 	w.swarm = create("/v1/swarms", m{"name": name, "description": name, "icon": name})
 	w.api.Call("POST", "/v1/swarms/"+w.swarm+"/agents", m{"agent_id": w.helper}, nil)
+	w.documents(create)
 	w.run = create("/v1/agents/"+w.agent+"/runs", m{"task": "Tell me your name, " + name + ".", "context": name, "wait": 60})
 	w.tellsOutside(t, create, first)
 	w.entry = first("/v1/audit")
@@ -175,7 +176,7 @@ func (w *world) ids() map[string]string {
 	ids := w.valtaIDs()
 	maps.Copy(ids, map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
-		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm,
+		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm, "member_id": w.member,
 		"event_id": w.event, "parent_event_id": w.event, "agent_message_id": w.message, "sender_id": w.agent, "receiver_id": w.helper, "target_id": w.message,
 		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice, "budget_id": w.budget, "price_id": w.price, "rerate_id": w.rerate, "submission_id": w.submission, "link_id": w.link,
@@ -192,6 +193,7 @@ var plain = map[string]string{
 	"integration_id": "slack", "provider": "google",
 	"skill":    "calculator", // of the catalogue: the server's own
 	"filename": "SKILL.md",
+	"document": "soul", "rule_name": "new-request",
 	"trace_id": "a-trace-of-everybody", // tenants choose them, and may choose the same
 }
 
@@ -332,6 +334,7 @@ func (w *world) body(t *testing.T, op operation) any {
 			say, {"type": "user.tool_confirmation", "tool_use_id": w.toolUse, "result": "deny", "deny_message": w.name},
 		}},
 	}
+	maps.Copy(bodies, w.documentBodies())
 	body, ok := bodies[op.ID]
 	if !ok {
 		t.Fatalf("%s %s (%s) has a body that this test does not know: write a valid one here, with ids wherever it takes some",
