@@ -2,20 +2,18 @@ package process
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/bureau-agents/bureau/adapters/runtime/process/internal/child"
+	"github.com/bureau-agents/bureau/adapters/runtime/process/internal/measure"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
@@ -170,7 +168,7 @@ func (s *sandbox) watch(c *call, pid int, set settings, full, memory bool) {
 			return
 		case <-ticker.C:
 		}
-		if memory && resident(pid) > set.limits.Memory {
+		if memory && measure.Resident(pid) > set.limits.Memory {
 			c.memory.Store(true)
 			c.kill()
 		}
@@ -184,68 +182,6 @@ func (s *sandbox) watch(c *call, pid int, set settings, full, memory bool) {
 		}
 		next = time.Now().Add(max(nextCount, countShare*time.Since(began)))
 	}
-}
-
-// descendants calls fn for a process and all below it.
-func descendants(pid int, fn func(pid int)) {
-	fn(pid)
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // the pattern is well-formed
-	for _, file := range tasks {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		for text := range strings.FieldsSeq(string(raw)) {
-			if child, err := strconv.Atoi(text); err == nil {
-				descendants(child, fn)
-			}
-		}
-	}
-}
-
-// deleted returns what the files take that the processes of a call have open and that have no name any more: nobody finds those by
-// walking over directories.
-func (s *sandbox) deleted(pid int) int64 {
-	var own unix.Stat_t
-	if unix.Stat(s.base, &own) != nil {
-		return 0
-	}
-	var sum int64
-	seen := map[uint64]bool{}
-	descendants(pid, func(pid int) {
-		fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid)) // the pattern is well-formed
-		for _, fd := range fds {
-			var st unix.Stat_t
-			if unix.Stat(fd, &st) != nil || st.Nlink > 0 || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Dev != own.Dev || seen[st.Ino] {
-				continue
-			}
-			seen[st.Ino] = true
-			sum += st.Blocks * 512
-		}
-	})
-	return sum
-}
-
-// resident returns the memory that a process and its descendants have for themselves.
-func resident(pid int) int64 {
-	var sum int64
-	descendants(pid, func(pid int) { sum += private(pid) })
-	return sum
-}
-
-// private returns the memory that one process has for itself.
-func private(pid int) int64 {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0
-	}
-	f := strings.Fields(string(raw))
-	if len(f) < 3 {
-		return 0
-	}
-	all, _ := strconv.ParseInt(f[1], 10, 64)
-	shared, _ := strconv.ParseInt(f[2], 10, 64)
-	return (all - shared) * int64(os.Getpagesize())
 }
 
 // helperTasks is how many threads a helper has, at most: they count, too.

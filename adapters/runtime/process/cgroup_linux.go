@@ -19,12 +19,14 @@ import (
 type groups struct {
 	v2   bool
 	dirs []string // one for version 2; one each for memory and pids of version 1
+	cpu  string   // where shares of the cores are limited; "" where they are not
 }
 
 // group is the control group of a sandbox.
 type group struct {
 	v2           bool
 	memory, pids string // directories; the same for version 2
+	cpu          string // "" for none
 }
 
 // newGroups finds where this process may make control groups.
@@ -34,10 +36,12 @@ func newGroups(dir string) (*groups, error) {
 	name := fmt.Sprintf("bureau-%x", h.Sum64())
 	two, err2 := unified(name)
 	if err2 == nil {
+		two.shares(name)
 		return two, nil
 	}
 	one, err1 := separate(name)
 	if err1 == nil {
+		one.shares(name)
 		return one, nil
 	}
 	return nil, errors.Join(err2, err1)
@@ -175,6 +179,24 @@ func separate(name string) (*groups, error) {
 	return g, nil
 }
 
+// shares finds where shares of the cores can be limited.
+func (g *groups) shares(name string) {
+	if g.v2 {
+		_ = os.WriteFile(filepath.Join(filepath.Dir(g.dirs[0]), "cgroup.subtree_control"), []byte("+cpu"), 0)
+		if os.WriteFile(filepath.Join(g.dirs[0], "cgroup.subtree_control"), []byte("+cpu"), 0) == nil {
+			g.cpu = g.dirs[0]
+		}
+		return
+	}
+	dirs, err := candidates("cpu")
+	if err != nil {
+		return
+	}
+	if at := filepath.Join(dirs[0], name); makeGroup(at) == nil {
+		g.cpu = at
+	}
+}
+
 // makeGroup makes a group, after what a server that was killed has left of it.
 func makeGroup(dir string) error {
 	left, err := os.ReadDir(dir)
@@ -194,6 +216,9 @@ func makeGroup(dir string) error {
 func (g *groups) close() {
 	for _, dir := range g.dirs {
 		_ = removeGroup(dir)
+	}
+	if g.cpu != "" {
+		_ = removeGroup(g.cpu)
 	}
 }
 
@@ -227,6 +252,93 @@ func (g *groups) make(id string, l runtime.Limits) (*group, error) {
 	return made, nil
 }
 
+// instance makes the group of an instance, which has the cores for a share of the time, too, if that can be limited.
+func (g *groups) instance(id string, l runtime.InstanceLimits) (*group, error) {
+	made, err := g.make(id, l.Limits)
+	if err != nil {
+		return nil, err
+	}
+	made.processes(l.Processes, 2) // the keeper's threads, or the helper's
+	if g.cpu == "" {
+		return made, nil
+	}
+	const period = 100_000 // µs, the kernel's own default
+	made.cpu = filepath.Join(g.cpu, id)
+	if err = os.Mkdir(made.cpu, 0o755); err == nil || errors.Is(err, os.ErrExist) { //nolint:gosec // as all groups are
+		if g.v2 {
+			err = os.WriteFile(filepath.Join(made.cpu, "cpu.max"), fmt.Appendf(nil, "%d %d", l.CPU*(period/1000), period), 0)
+		} else {
+			_ = write(made.cpu, "cpu.cfs_period_us", period)
+			err = write(made.cpu, "cpu.cfs_quota_us", int64(l.CPU*(period/1000)))
+		}
+	}
+	if err != nil {
+		made.remove()
+		return nil, err
+	}
+	return made, nil
+}
+
+// all are its directories.
+func (g *group) all() []string {
+	dirs := []string{g.memory, g.pids, g.cpu}
+	slices.Sort(dirs)
+	return slices.DeleteFunc(slices.Compact(dirs), func(dir string) bool { return dir == "" })
+}
+
+// doors are the files that processes are put into the group by.
+func (g *group) doors() []string {
+	var files []string
+	for _, dir := range g.all() {
+		files = append(files, filepath.Join(dir, "cgroup.procs"))
+	}
+	return files
+}
+
+// events is the file that tells how many processes of the group were ended for want of memory.
+func (g *group) events() string {
+	if g.v2 {
+		return filepath.Join(g.memory, "memory.events")
+	}
+	return filepath.Join(g.memory, "memory.oom_control")
+}
+
+// used returns the memory that the group takes, without files that are kept in it for speed only.
+func (g *group) used() (int64, error) {
+	usage, stat, idle := "memory.usage_in_bytes", "memory.stat", "total_inactive_file "
+	if g.v2 {
+		usage, idle = "memory.current", "inactive_file "
+	}
+	raw, err := os.ReadFile(filepath.Join(g.memory, usage))
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	raw, err = os.ReadFile(filepath.Join(g.memory, stat))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(raw)) {
+		if value, ok := strings.CutPrefix(line, idle); ok {
+			files, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			n = max(n-files, 0)
+		}
+	}
+	return n, nil
+}
+
+// find returns the group of an instance, as it was made.
+func (g *groups) find(id string) *group {
+	found := &group{v2: g.v2, memory: filepath.Join(g.dirs[0], id), pids: filepath.Join(g.dirs[len(g.dirs)-1], id)}
+	if g.cpu != "" {
+		found.cpu = filepath.Join(g.cpu, id)
+	}
+	return found
+}
+
 func write(dir, file string, value int64) error {
 	return os.WriteFile(filepath.Join(dir, file), []byte(strconv.FormatInt(value, 10)), 0)
 }
@@ -250,7 +362,7 @@ func (g *group) processes(limit, calls int) {
 
 // add puts a process into the group; what it starts is in it, too.
 func (g *group) add(pid int) error {
-	for _, dir := range slices.Compact([]string{g.memory, g.pids}) {
+	for _, dir := range g.all() {
 		if err := write(dir, "cgroup.procs", int64(pid)); err != nil {
 			return fmt.Errorf("enter the control group: %w", err)
 		}
@@ -260,11 +372,7 @@ func (g *group) add(pid int) error {
 
 // kills returns how many processes of the group were ended for want of memory.
 func (g *group) kills() int {
-	file := "memory.oom_control"
-	if g.v2 {
-		file = "memory.events"
-	}
-	raw, err := os.ReadFile(filepath.Join(g.memory, file))
+	raw, err := os.ReadFile(g.events())
 	if err != nil {
 		return 0
 	}
@@ -278,7 +386,7 @@ func (g *group) kills() int {
 }
 
 func (g *group) remove() {
-	for _, dir := range slices.Compact([]string{g.memory, g.pids}) {
+	for _, dir := range g.all() {
 		_ = removeGroup(dir)
 	}
 }

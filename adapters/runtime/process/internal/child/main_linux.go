@@ -8,6 +8,7 @@ import (
 	"path"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"unsafe"
 
@@ -28,7 +29,13 @@ func init() { //nolint:gochecknoinits // see above
 	case NameProgram:
 		serve()
 	case NameLauncher:
-		launch()
+		launch(NameInit, true)
+	case NameKeeperInit:
+		isolate()
+	case NameKeeperLauncher:
+		launch(NameKeeperInit, false)
+	case NameKeeper:
+		keep()
 	default:
 		runtime.UnlockOSThread()
 		return
@@ -92,7 +99,7 @@ func initialize() {
 	if err := limit(s); err != nil {
 		fail(false, err)
 	}
-	everywhere, err := drop(s)
+	everywhere, err := drop(s, false)
 	if err != nil {
 		fail(false, err)
 	}
@@ -189,7 +196,7 @@ func serve() {
 		}
 	}
 	go func() {
-		_, _ = socket{}.Read(make([]byte, 1))
+		serveKeeper(pid)
 		syscall.Exit(1) // the server has no use for the program any more, or is gone
 	}()
 	for {
@@ -205,8 +212,45 @@ func serve() {
 		if status.Exited() {
 			code = status.ExitStatus()
 		}
+		answering.Lock()
 		_ = Send(socket{}, Status{Code: code})
 		syscall.Exit(0)
+	}
+}
+
+// answering is held while something is sent, by the two who do once the program runs.
+var answering sync.Mutex
+
+// serveKeeper does for the keeper of an instance what only somebody inside can do. It returns when there is nobody to serve; a sandbox's
+// server asks for nothing.
+func serveKeeper(pid int) {
+	for {
+		var a Ask
+		if Receive(socket{}, &a) != nil {
+			return
+		}
+		switch a.Op {
+		case AskSocket:
+			fd, err := unix.Socket(a.Family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				fd = -1
+			}
+			answering.Lock()
+			err = sendWith(SocketFD, Status{Answer: true}, fd)
+			answering.Unlock()
+			if fd >= 0 {
+				_ = unix.Close(fd)
+			}
+			if err != nil {
+				return
+			}
+		case AskSignal:
+			if unix.Kill(-pid, unix.Signal(a.Signal)) != nil { // it leads a group of its own, unless it has left
+				_ = unix.Kill(pid, unix.Signal(a.Signal))
+			}
+		case AskSignalAll: // all but this process
+			_ = unix.Kill(-1, unix.Signal(a.Signal))
+		}
 	}
 }
 
@@ -239,19 +283,28 @@ func lookup(p Program) (string, error) {
 
 // launch makes the namespaces for a server that is not root. The server cannot do it: it lets nobody see its memory, and therefore
 // may not say itself who is who in a namespace that it makes.
-func launch() {
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{NameInit}, &syscall.ProcAttr{
-		Dir: "/", Env: os.Environ(), Files: []uintptr{0, 1, 2, SocketFD},
-		Sys: &syscall.SysProcAttr{
-			Cloneflags:  unix.CLONE_NEWUSER | Namespaces,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: UserID, HostID: os.Geteuid(), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: UserID, HostID: os.Getegid(), Size: 1}},
-			AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP},
-			Pdeathsig:   syscall.SIGKILL,
-		},
-	})
+//
+// A sandbox's launcher waits for its end. A keeper's ends at once, and says which process the keeper is: nothing is above that.
+func launch(name string, wait bool) {
+	files := []uintptr{0, 1, 2, SocketFD}
+	sys := &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | Namespaces,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: UserID, HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: UserID, HostID: os.Getegid(), Size: 1}},
+		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_SETPCAP},
+	}
+	if wait {
+		sys.Pdeathsig = syscall.SIGKILL
+	} else {
+		files, sys.Setsid = append(files, LockFD, ListenerFD), true
+	}
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{name}, &syscall.ProcAttr{Dir: "/", Env: os.Environ(), Files: files, Sys: sys})
 	if err != nil {
 		fail(false, fmt.Errorf("make namespaces: %w", err))
+	}
+	if !wait {
+		_ = Send(socket{}, Status{PID: pid})
+		syscall.Exit(0)
 	}
 	// The helper ends with the server, and this process with the helper; in between it must not hold what others wait for.
 	if null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
@@ -273,8 +326,9 @@ const Namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | un
 // UserID is whom programs see themselves as where a server is not root; outside they are the server's own user.
 const UserID = 1000
 
-// drop gives up every right of this thread, for good, and says whether the other threads have lost theirs, too.
-func drop(s Setup) (everywhere bool, err error) {
+// drop gives up every right of this thread, for good, and says whether the other threads have lost theirs, too. The filter of system
+// calls is this thread's and its programs', or, with threads, that of the whole process.
+func drop(s Setup, threads bool) (everywhere bool, err error) {
 	for c := uintptr(0); c <= 63; c++ {
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); errors.Is(err, unix.EINVAL) {
 			break
@@ -299,18 +353,22 @@ func drop(s Setup) (everywhere bool, err error) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return false, fmt.Errorf("set no_new_privs: %w", err)
 	}
-	return everywhere, filter()
+	return everywhere, filter(threads)
 }
 
 // filter installs the filter of system calls on this thread, from where programs inherit it.
-func filter() error {
+func filter(threads bool) error {
 	program, err := forbidden()
 	if err != nil || len(program) == 0 {
 		return err
 	}
+	var flags uintptr
+	if threads {
+		flags = unix.SECCOMP_FILTER_FLAG_TSYNC
+	}
 	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog))) //nolint:gosec // the kernel copies it
-	if errno != 0 && errno != unix.ENOSYS && errno != unix.EINVAL {                                                 // a kernel without it: the namespaces hold all the same
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&fprog))) //nolint:gosec // the kernel copies it
+	if errno != 0 && errno != unix.ENOSYS && errno != unix.EINVAL {                                                     // a kernel without it: the namespaces hold all the same
 		return fmt.Errorf("filter system calls: %w", errno)
 	}
 	return nil

@@ -61,6 +61,8 @@ type Status struct {
 	Failed  string // what could not be done; nothing follows
 	Refused bool   // Failed is about the program, not the sandbox
 	Code    int    // of the program; -1 when it was killed
+	Answer  bool   // it answers AskSocket; the socket comes with it, unless it could not be made
+	PID     int    // what a keeper's launcher has started
 }
 
 // maxFrame bounds a message.
@@ -68,15 +70,22 @@ const maxFrame = 32 << 20
 
 // Send writes a message.
 func Send(w io.Writer, v any) error {
+	raw, err := frame(v)
+	if err == nil {
+		_, err = w.Write(raw)
+	}
+	return err
+}
+
+func frame(v any) ([]byte, error) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(body) > maxFrame {
-		return errors.New("the message is too long")
+		return nil, errors.New("the message is too long")
 	}
-	_, err = w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))
-	return err
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...), nil
 }
 
 // Receive reads a message. It reads nothing behind it.
