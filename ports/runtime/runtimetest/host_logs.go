@@ -42,7 +42,7 @@ func testHostLogs(t *testing.T, cfg HostConfig) {
 		t.Errorf("the log is %q, want %q", got, want)
 	}
 	for i, l := range all {
-		if l.Stderr != (l.Text == "to err") {
+		if l.Stderr != (l.Text == "to err" && !cfg.Merged) {
 			t.Errorf("%q: stderr is %t", l.Text, l.Stderr)
 		}
 		if l.Time.Before(before) || l.Time.After(time.Now().Add(2*time.Second)) || i > 0 && l.Time.Before(all[i-1].Time) {
