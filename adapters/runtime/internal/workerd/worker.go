@@ -75,7 +75,7 @@ func (w *Worker) list() Answer {
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".md"); ok && ValidRule(name) {
+		if name, ok := strings.CutSuffix(e.Name(), ".md"); ok && e.Type().IsRegular() && ValidRule(name) {
 			names = append(names, name)
 		}
 	}
