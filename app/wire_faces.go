@@ -13,6 +13,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/chat"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/knowledge"
@@ -35,6 +36,7 @@ type faceParts struct {
 	Accounts  *account.Service
 	Agents    *agent.Service
 	Audit     *audit.Service
+	Chat      *chat.Service
 	Directory *agent.Directory
 	Documents *agent.Documents
 	Exchange  *telemetry.Exchange
@@ -69,7 +71,7 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 		return nil, err
 	}
 	a, err := agento.New(agento.Deps{
-		Settings: s, Agents: p.Agents, Documents: p.Documents, Secrets: p.Secrets, Knowledge: p.Knowledge, Hosting: p.Hosting, Market: p.Market, Swarms: p.Swarms,
+		Settings: s, Chat: p.Chat, Account: p.Accounts, Destroyer: p.Retire, Agents: p.Agents, Documents: p.Documents, Secrets: p.Secrets, Knowledge: p.Knowledge, Hosting: p.Hosting, Market: p.Market, Swarms: p.Swarms,
 	})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,8 @@ var (
 	ErrNotRunning = fault.New(fault.Conflict, "agent_not_running", "the agent is not running; start it first")
 	// ErrElsewhere is returned for what only the server can tell that has the agent's instance, when that is another one.
 	ErrElsewhere = fault.New(fault.Unavailable, "agent_elsewhere", "the agent's instance is in the care of another server")
+	// ErrStopping ends streams of a server that stops; another one, or the next, goes on with them.
+	ErrStopping = fault.New(fault.Unavailable, "server_stopping", "the server is stopping; come back")
 	// ErrOff is returned where a server hosts no agents.
 	ErrOff = fault.New(fault.Unavailable, "hosting_off", "this server hosts no agents")
 )

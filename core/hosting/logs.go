@@ -75,7 +75,7 @@ func (s *Service) Logs(ctx context.Context, sc account.Scope, a id.Agent, q LogQ
 	if d.Site != "" && (s.d.Host == nil || d.Site != s.d.Supervisor.Site()) {
 		return nil, ErrElsewhere
 	}
-	if s.d.Host == nil && q.Follow {
+	if q.Follow && s.d.Host == nil {
 		return nil, ErrOff
 	}
 	q.Tail = max(0, min(q.Tail, MaxTail))
@@ -83,9 +83,18 @@ func (s *Service) Logs(ctx context.Context, sc account.Scope, a id.Agent, q LogQ
 		if d.Site == "" && !q.Follow {
 			return
 		}
+		if q.Follow {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithCancel(ctx)
+			defer cancel()
+			defer context.AfterFunc(s.streams, cancel)()
+		}
 		s.read(ctx, sc, a, q, yield)
 	}, nil
 }
+
+// CloseStreams ends every Logs that follows, of which the last thing yielded is ErrStopping, and those that come later.
+func (s *Service) CloseStreams() { s.close() }
 
 // read yields the lines of an instance's log, and waits for the instance where there is none to follow yet.
 func (s *Service) read(ctx context.Context, sc account.Scope, a id.Agent, q LogQuery, yield func(Line, error) bool) {
@@ -103,16 +112,21 @@ func (s *Service) read(ctx context.Context, sc account.Scope, a id.Agent, q LogQ
 			if err != nil {
 				if ctx.Err() == nil {
 					yield(Line{}, err)
+					return
 				}
-				return
+				break
 			}
 			if line, ok := lineOf(from, redactor); ok && !yield(line, nil) {
 				return
 			}
 		}
-		if !q.Follow || !s.instance(ctx, sc, a) {
-			return
+		if q.Follow && s.instance(ctx, sc, a) {
+			continue
 		}
+		if q.Follow && s.streams.Err() != nil {
+			yield(Line{}, ErrStopping)
+		}
+		return
 	}
 }
 

@@ -95,8 +95,10 @@ type Config struct {
 
 // Service hosts agents. It is safe for concurrent use.
 type Service struct {
-	d   Deps
-	cfg Config
+	d       Deps
+	cfg     Config
+	streams context.Context //nolint:containedctx // of the logs that are followed
+	close   context.CancelFunc
 }
 
 // NewService returns a Service, or an error that names the missing dependency.
@@ -120,7 +122,9 @@ func NewService(d Deps, cfg Config) (*Service, error) {
 	if cfg.Wait == 0 {
 		cfg.Wait = 25 * time.Second
 	}
-	return &Service{d, cfg}, nil
+	s := &Service{d: d, cfg: cfg}
+	s.streams, s.close = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // Get returns the deployment of an agent, that of New for one that was never hosted.

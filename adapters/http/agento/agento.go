@@ -7,6 +7,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
+	"github.com/bureau-agents/bureau/core/chat"
 	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/secret"
@@ -27,8 +28,11 @@ type Settings = httpx.Settings
 type Deps struct {
 	Settings
 
+	Account   *account.Service
 	Agents    *agent.Service
+	Destroyer Destroyer
 	Documents *agent.Documents
+	Chat      *chat.Service
 	Hosting   *hosting.Service
 	Knowledge *knowledge.Service
 	Market    *skill.Market
@@ -42,7 +46,7 @@ func (d Deps) validate() error {
 		name    string
 		missing bool
 	}{
-		{"Agents", d.Agents == nil}, {"Hosting", d.Hosting == nil}, {"Knowledge", d.Knowledge == nil}, {"Market", d.Market == nil}, {"Documents", d.Documents == nil}, {"Secrets", d.Secrets == nil},
+		{"Account", d.Account == nil}, {"Destroyer", d.Destroyer == nil}, {"Agents", d.Agents == nil}, {"Chat", d.Chat == nil}, {"Hosting", d.Hosting == nil}, {"Knowledge", d.Knowledge == nil}, {"Market", d.Market == nil}, {"Documents", d.Documents == nil}, {"Secrets", d.Secrets == nil},
 		{"Swarms", d.Swarms == nil},
 	} {
 		if s.missing {
@@ -95,8 +99,12 @@ func New(deps Deps) (http.Handler, error) {
 	f.registerSkills()
 	f.registerSwarms()
 	f.registerKnowledge()
+	f.registerAccount()
+	f.registerAgents()
+	f.registerLogs()
 	f.registerDocuments()
 	f.registerSecrets()
+	f.registerChat()
 	f.RegisterDocs()
 	if err := f.Build(); err != nil {
 		return nil, err

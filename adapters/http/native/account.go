@@ -127,7 +127,8 @@ type planLimits struct {
 }
 
 type accountUsage struct {
-	Agents int `json:"agents" doc:"Agents that are not archived."`
+	Agents        int `json:"agents" doc:"Agents that are not archived."`
+	RunningAgents int `json:"running_agents" doc:"Hosted agents that run."`
 }
 
 type features struct {
@@ -165,7 +166,13 @@ func (f *face) registerAccount() {
 		if err != nil {
 			return nil, err
 		}
-		return ok(showAccount(o)), nil
+		w := showAccount(o)
+		if f.deps.Hosting != nil { // tests of one area leave it out
+			if w.Usage.RunningAgents, err = f.deps.Hosting.CountRunning(ctx, httpx.Scope(ctx)); err != nil {
+				return nil, err
+			}
+		}
+		return ok(w), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{

@@ -40,6 +40,8 @@ type agentWire struct {
 	CreatedAt         stamp             `json:"created_at"`
 	UpdatedAt         stamp             `json:"updated_at" doc:"When this version was made."`
 	ArchivedAt        *stamp            `json:"archived_at"`
+
+	Hosting *agentHostingWire `json:"hosting,omitempty" doc:"Of agents that are or were hosted."`
 }
 
 type modelWire struct {
@@ -519,6 +521,7 @@ type createAgentInput struct {
 		Name  string     `json:"name" minLength:"1" maxLength:"256"`
 		Model modelParam `json:"model" doc:"A model's handle, or an object."`
 		AgentFields
+		Hosting *hostParam `json:"hosting,omitempty" doc:"Hosts the agent and starts it; the answer comes once it runs. It can be hosted later, too."`
 	}
 }
 
@@ -634,6 +637,13 @@ func (f *face) registerAgents() {
 		if err != nil {
 			return nil, err
 		}
+		if in.Body.Hosting != nil {
+			h, err := f.deps.Hosting.Create(ctx, httpx.Scope(ctx), in.Body.Hosting.request(p.Apply(agent.Config{}), swarm))
+			if err != nil {
+				return nil, err
+			}
+			return f.answerAgent(ctx, h.Agent)
+		}
 		create := func(ctx context.Context) (agent.Agent, error) {
 			return f.deps.Agents.Create(ctx, httpx.Scope(ctx), p.Apply(agent.Config{}))
 		}
@@ -661,7 +671,15 @@ func (f *face) registerAgents() {
 		if err != nil {
 			return nil, err
 		}
-		return ok(httpx.NewList(agents, showAgent)), nil
+		list := httpx.NewList(agents, showAgent)
+		shown := make([]*agentWire, len(list.Data))
+		for i := range list.Data {
+			shown[i] = &list.Data[i]
+		}
+		if err := f.withHosting(ctx, shown...); err != nil {
+			return nil, err
+		}
+		return ok(list), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{
@@ -681,7 +699,7 @@ func (f *face) registerAgents() {
 		if err != nil {
 			return nil, err
 		}
-		return ok(showAgent(a)), nil
+		return f.answerAgent(ctx, a)
 	})
 
 	for method, op := range map[string]string{http.MethodPatch: "patchAgent", http.MethodPost: "updateAgent", http.MethodPut: "putAgent"} {
@@ -788,7 +806,7 @@ func (f *face) updateAgent(ctx context.Context, in *updateAgentInput) (*output[a
 	if err != nil {
 		return nil, err
 	}
-	return ok(showAgent(a)), nil
+	return f.answerAgent(ctx, a)
 }
 
 func (f *face) archiveAgent(ctx context.Context, in *AgentInput) (*output[agentWire], error) {
@@ -800,5 +818,5 @@ func (f *face) archiveAgent(ctx context.Context, in *AgentInput) (*output[agentW
 	if err != nil {
 		return nil, err
 	}
-	return ok(showAgent(a)), nil
+	return f.answerAgent(ctx, a)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/core/eval"
 	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/integration"
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/memory"
@@ -60,6 +61,7 @@ type Deps struct {
 	Exchange     *telemetry.Exchange
 	Files        *file.Service
 	Gate         *gate.Gate
+	Hosting      *hosting.Service
 	Integrations *integration.Service
 	Keeping      *telemetry.Keeping
 	Knowledge    *knowledge.Service
@@ -131,6 +133,7 @@ var tags = []httpx.Tag{
 	{Name: "environments", Description: "What the sandboxes of sessions hold and reach."},
 	{Name: "evals", Description: "How well agents do: tasks, trials, scores, comparisons."},
 	{Name: "files", Description: "What callers upload and sessions produce."},
+	{Name: "hosting", Description: "Agents that run on a host: their lives, what they use, their logs."},
 	{Name: "integrations", Description: "Workspaces elsewhere in which agents answer: Slack, GitHub."},
 	{Name: "knowledge", Description: "Texts that agents answer from."},
 	{Name: "oauth", Description: "Signing in to the console."},
@@ -197,6 +200,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerExports()
 	f.registerFeedback()
 	f.registerFiles()
+	f.registerHosting()
 	f.registerIntegrations()
 	f.registerKnowledge()
 	f.registerMarketplace()
