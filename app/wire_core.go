@@ -253,7 +253,7 @@ func provideSessions(b base, p sessionParts) (*session.Service, error) {
 	return session.NewService(session.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: p.Store.Sessions(), Log: p.Store.Sessions(),
 		Uses: p.Store.ToolUses(), Turns: p.Store.SessionTurns(), Journal: p.Journal, Hub: p.Hub, Agents: p.Agents, Gate: p.Gate,
-		Spendings: p.Store.Spendings(), Stores: p.Memory, Environments: p.Environments, Vaults: p.Vaults, Files: sessionFiles{p.Files}, Keeper: p.Keeper,
+		Spendings: p.Store.Spendings(), Eraser: p.Store.Sessions(), Stores: p.Memory, Environments: p.Environments, Vaults: p.Vaults, Files: sessionFiles{p.Files}, Keeper: p.Keeper,
 		Rubrics: rubricFiles{p.Files}, Policies: p.Policies,
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/jobs/river"
 	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/chat"
 	"github.com/bureau-agents/bureau/core/eval"
 	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
@@ -31,7 +32,7 @@ func jobModule() fx.Option {
 	return fx.Module("jobs", fx.Invoke(
 		func(
 			lc fx.Lifecycle, cfg Config, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service,
-			evals *eval.Service, signIns *account.SignIns, retired *retire.Service, payments *payment.Service, books *bookkeeper, keeping *telemetry.Keeping,
+			evals *eval.Service, signIns *account.SignIns, retired *retire.Service, payments *payment.Service, books *bookkeeper, chats *chat.Service, keeping *telemetry.Keeping,
 			t *otel.Telemetry,
 		) error {
 			for _, c := range []chore{
@@ -44,6 +45,7 @@ func jobModule() fx.Option {
 				{"sweep_files", time.Minute, files.Sweep},
 				{"sweep_agents", 5 * time.Minute, retired.Sweep},
 				{"sweep_reports", 5 * time.Minute, keeping.Sweep},
+				{"prune_chats", time.Hour, chats.Prune},
 				{"expire_sign_ins", 5 * time.Minute, signIns.Expire},
 				{"expire_idempotency", 5 * time.Minute, accounts.ExpireIdempotency},
 			} {

@@ -10,6 +10,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/chat"
 	"github.com/bureau-agents/bureau/core/gate"
 	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/integration"
@@ -66,6 +67,7 @@ type retireParts struct {
 
 	Store        *bunstore.Store
 	Trail        *audit.Service
+	Chat         *chat.Service
 	Gate         *gate.Gate
 	Sessions     *session.Service
 	Wallets      *wallet.Service
@@ -94,6 +96,7 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 				_, _, err := p.Gate.StopAgent(ctx, sc, of, "the agent was deleted")
 				return err
 			}),
+			retire.PartFunc(p.Chat.ForgetAgent),
 			retire.PartFunc(p.Sessions.Destroy),
 			retire.PartFunc(p.Tasks.Destroy),
 			retire.PartFunc(func(ctx context.Context, sc account.Scope, of id.Agent) error {

@@ -14,8 +14,8 @@ import (
 // KeepRequests is for how long the names of messages are known.
 const KeepRequests = 7 * 24 * time.Hour
 
-// Forget removes a peer of an agent: their sessions with logs and files, and what the agent remembers of them. What the gate decided, the
-// audit trail, the ledger and usage stay; they hold no messages. A frozen or a stopped agent forgets, too. It returns id.NotFound of the
+// Forget removes a peer of an agent: their sessions with logs, and what the agent remembers of them. The files of the sessions are out of
+// reach at once and are swept like those of other deleted sessions. What the gate decided, the audit trail, the ledger and usage stay. A frozen or a stopped agent forgets, too. It returns id.NotFound of the
 // agent, ErrNoPeer, or ErrInvalid.
 func (s *Service) Forget(ctx context.Context, sc account.Scope, of id.Agent, channel Channel, peer string) error {
 	var f check.Faults
@@ -68,11 +68,6 @@ func (s *Service) forget(ctx context.Context, sc account.Scope, who Who) (left [
 			return nil
 		}
 		for _, session := range all {
-			if s.d.Outputs != nil {
-				if err := s.d.Outputs.ForgetSession(ctx, sc, session); err != nil {
-					return err
-				}
-			}
 			if err := s.d.Talks.Erase(ctx, sc, session); err != nil {
 				return err
 			}

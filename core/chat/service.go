@@ -42,13 +42,7 @@ type Memory interface {
 	DeleteStore(ctx context.Context, sc account.Scope, store id.MemoryStore) error
 }
 
-// Outputs are the files that sessions made. app wires core/file.
-type Outputs interface {
-	// ForgetSession removes the files of a session, after the commit of the transaction in ctx as far as they lie outside of the database.
-	ForgetSession(ctx context.Context, sc account.Scope, session id.Session) error
-}
-
-// Deps is what a Service needs; all but Outputs are required.
+// Deps is what a Service needs. All fields are required.
 type Deps struct {
 	TX       tx.Runner
 	Clock    clock.Clock
@@ -60,7 +54,6 @@ type Deps struct {
 	Hosting  Hosting
 	Talks    Talks
 	Memory   Memory
-	Outputs  Outputs // nil: sessions make no files
 }
 
 // Service lets people talk to agents. It is safe for concurrent use.

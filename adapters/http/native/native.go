@@ -14,6 +14,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
+	"github.com/bureau-agents/bureau/core/chat"
 	"github.com/bureau-agents/bureau/core/environment"
 	"github.com/bureau-agents/bureau/core/eval"
 	"github.com/bureau-agents/bureau/core/file"
@@ -53,6 +54,7 @@ type Deps struct {
 	Books        *reconciliation.Service
 	Budgets      *usage.Budgets
 	Cards        *model.Cards
+	Chat         *chat.Service
 	Dashboard    *usage.Board
 	Documents    *agent.Documents
 	Environments *environment.Service
@@ -130,6 +132,7 @@ var tags = []httpx.Tag{
 	{Name: "approvals", Description: "Acts that wait for a person."},
 	{Name: "audit", Description: "What was done, by whom, in a chain that nobody can change unnoticed."},
 	{Name: "documents", Description: "What agents are told about who they are and what they do."},
+	{Name: "chat", Description: "Talking to hosted agents: sessions and memory for everybody they talk to."},
 	{Name: "environments", Description: "What the sandboxes of sessions hold and reach."},
 	{Name: "evals", Description: "How well agents do: tasks, trials, scores, comparisons."},
 	{Name: "files", Description: "What callers upload and sessions produce."},
@@ -204,6 +207,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerIntegrations()
 	f.registerKnowledge()
 	f.registerMarketplace()
+	f.registerChat()
 	f.registerMemory()
 	f.registerModelCards()
 	f.registerOAuth()
@@ -275,6 +279,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Files is required")
 	case d.Cards == nil:
 		return errors.New("native: Deps.Cards is required")
+	case d.Chat == nil:
+		return errors.New("native: Deps.Chat is required")
 	case d.Gate == nil:
 		return errors.New("native: Deps.Gate is required")
 	case d.Integrations == nil:
