@@ -1,0 +1,84 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"github.com/bureau-agents/bureau/ports/runtime"
+)
+
+// sample is what a container had used at a time.
+type sample struct {
+	at  time.Time
+	cpu time.Duration
+}
+
+// shortest is the time over which CPU is measured at least.
+const shortest = 100 * time.Millisecond
+
+// Stats implements runtime.Host. CPUPercent is over the time since the call before, or since the start.
+func (h *Host) Stats(ctx context.Context, id string) (runtime.Stats, error) {
+	c, err := h.newest(ctx, id)
+	if err != nil {
+		return runtime.Stats{}, err
+	}
+	in := instance(c)
+	if in.State != runtime.InstanceRunning {
+		return runtime.Stats{}, runtime.ErrNotRunning
+	}
+	got, err := h.engine.ContainerStats(ctx, c.ID, client.ContainerStatsOptions{})
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
+		return runtime.Stats{}, runtime.ErrNotRunning
+	}
+	if err != nil {
+		return runtime.Stats{}, fmt.Errorf("measure a container: %w", err)
+	}
+	var s container.StatsResponse
+	err = json.NewDecoder(got.Body).Decode(&s)
+	if err = errors.Join(err, got.Body.Close()); err != nil {
+		return runtime.Stats{}, fmt.Errorf("measure a container: %w", err)
+	}
+	if s.MemoryStats.Usage == 0 && s.PidsStats.Current == 0 {
+		return runtime.Stats{}, runtime.ErrNotRunning // it has ended since
+	}
+	out := runtime.Stats{
+		Memory: used(s.MemoryStats), MemoryLimit: int64(s.MemoryStats.Limit), Processes: int(s.PidsStats.Current), At: s.Read,
+	}
+	now := sample{s.Read, time.Duration(s.CPUStats.CPUUsage.TotalUsage)}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before, known := h.samples[c.ID]
+	if !known || now.at.Sub(before.at) < shortest {
+		before = sample{at: in.StartedAt}
+	}
+	if d := now.at.Sub(before.at); d > 0 && now.cpu > before.cpu {
+		out.CPUPercent = 100 * float64(now.cpu-before.cpu) / float64(d)
+	}
+	if len(h.samples) > maxSamples {
+		clear(h.samples)
+	}
+	if !known || now.at.Sub(before.at) >= shortest {
+		h.samples[c.ID] = now
+	}
+	return out, nil
+}
+
+// maxSamples bounds how many containers are remembered; those that are gone are not told of.
+const maxSamples = 10_000
+
+// used is a container's memory without the files that the kernel keeps for speed. Both versions of control groups name these differently.
+func used(m container.MemoryStats) int64 {
+	for _, name := range []string{"total_inactive_file", "inactive_file"} {
+		if cache, ok := m.Stats[name]; ok && cache < m.Usage {
+			return int64(m.Usage - cache)
+		}
+	}
+	return int64(m.Usage)
+}
