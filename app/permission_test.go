@@ -23,7 +23,7 @@ var publicRoutes = []string{
 var anyKeyRoutes = []string{"GET /compat/valta/account", "GET /v1/account", "GET /v1/prices", "GET /v1/prices/{price_id}"}
 
 // secondScopes are what operations need besides the scope that the document names, by their ids.
-var secondScopes = map[string]account.Permission{"listQuarantinedPayments": account.WalletsRead}
+var secondScopes = map[string]account.Permission{"listQuarantinedPayments": account.WalletsRead, "ingestKnowledgeFile": account.FilesRead}
 
 func (o operation) route() string { return o.Method + " " + o.Path }
 

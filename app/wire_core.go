@@ -45,7 +45,7 @@ func coreModule() fx.Option {
 			provideAudit, provideAccounts, provideAgents, provideDirectory, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
 			provideEnvironments, provideEvals, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
-		documentsModule(), sandboxModule(), memoryModule(), swarmModule(), marketModule(), reportsModule(), exchangeModule(), spansModule(), budgetsModule(), quarantineModule(), pricesModule(),
+		documentsModule(), sandboxModule(), memoryModule(), swarmModule(), knowledgeFilesModule(), marketModule(), reportsModule(), exchangeModule(), spansModule(), budgetsModule(), quarantineModule(), pricesModule(),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
 			background(lc, func(ctx context.Context) { _ = accounts.Run(ctx) })
 			background(lc, trail.Run)

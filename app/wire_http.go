@@ -53,55 +53,56 @@ func newRegistry() *prometheus.Registry {
 type httpParts struct {
 	fx.In
 
-	Config       Config
-	Store        *bunstore.Store
-	Registry     *prometheus.Registry
-	Telemetry    *otel.Telemetry
-	Operator     *operator
-	Accounts     *account.Service
-	Agents       *agent.Service
-	AgentSecrets *secret.AgentSecrets
-	Audit        *audit.Service
-	Books        *reconciliation.Service
-	Budgets      *usage.Budgets
-	Cards        *model.Cards
-	Chat         *chat.Service
-	Dashboard    *usage.Board
-	Documents    *agent.Documents
-	Environments *environment.Service
-	Evals        *eval.Service
-	Events       *telemetry.Service
-	Exchange     *telemetry.Exchange
-	Files        *file.Service
-	Gate         *gate.Gate
-	Hosting      *hosting.Service
-	Integrations *integration.Service
-	Keeping      *telemetry.Keeping
-	Knowledge    *knowledge.Service
-	Library      *skill.Library
-	Links        *account.Links
-	Market       *skill.Market
-	Memory       *memory.Service
-	Opinions     *telemetry.Opinions
-	Payments     *payment.Service
-	People       *swarm.People
-	Policies     *policy.Service
-	Retire       *retire.Service
-	Secrets      *secret.Service
-	Sessions     *session.Service
-	SignIns      *account.SignIns
-	Quarantines  *skill.Quarantines
-	Skills       *skill.Service
-	Spans        *span.Service
-	Swarms       *swarm.Service
-	Tail         *telemetry.Tail
-	Tasks        *task.Service
-	Traces       *telemetry.Traces
-	Prices       *usage.PriceBook
-	Rerater      *usage.Rerater
-	Usage        *usage.Service
-	Wallets      *wallet.Service
-	Webhooks     *webhook.Service
+	Config         Config
+	Store          *bunstore.Store
+	Registry       *prometheus.Registry
+	Telemetry      *otel.Telemetry
+	Operator       *operator
+	Accounts       *account.Service
+	Agents         *agent.Service
+	AgentSecrets   *secret.AgentSecrets
+	Audit          *audit.Service
+	Books          *reconciliation.Service
+	Budgets        *usage.Budgets
+	Cards          *model.Cards
+	Chat           *chat.Service
+	Dashboard      *usage.Board
+	Documents      *agent.Documents
+	Environments   *environment.Service
+	Evals          *eval.Service
+	Events         *telemetry.Service
+	Exchange       *telemetry.Exchange
+	Files          *file.Service
+	Gate           *gate.Gate
+	Hosting        *hosting.Service
+	Integrations   *integration.Service
+	Keeping        *telemetry.Keeping
+	Knowledge      *knowledge.Service
+	KnowledgeFiles *knowledge.Documents
+	Library        *skill.Library
+	Links          *account.Links
+	Market         *skill.Market
+	Memory         *memory.Service
+	Opinions       *telemetry.Opinions
+	Payments       *payment.Service
+	People         *swarm.People
+	Policies       *policy.Service
+	Retire         *retire.Service
+	Secrets        *secret.Service
+	Sessions       *session.Service
+	SignIns        *account.SignIns
+	Quarantines    *skill.Quarantines
+	Skills         *skill.Service
+	Spans          *span.Service
+	Swarms         *swarm.Service
+	Tail           *telemetry.Tail
+	Tasks          *task.Service
+	Traces         *telemetry.Traces
+	Prices         *usage.PriceBook
+	Rerater        *usage.Rerater
+	Usage          *usage.Service
+	Wallets        *wallet.Service
+	Webhooks       *webhook.Service
 }
 
 func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error) {
@@ -117,7 +118,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 	h, err := native.New(native.Deps{
 		Settings: settings,
 		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, AgentSecrets: p.AgentSecrets, Documents: p.Documents, People: p.People, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Chat: p.Chat, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Hosting: p.Hosting, Knowledge: p.Knowledge, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, AgentSecrets: p.AgentSecrets, Documents: p.Documents, People: p.People, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Chat: p.Chat, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Hosting: p.Hosting, Knowledge: p.Knowledge, KnowledgeFiles: p.KnowledgeFiles, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Quarantines: p.Quarantines, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Prices: p.Prices, Rerater: p.Rerater, Usage: p.Usage, Wallets: p.Wallets,
 		Exchange: p.Exchange, Keeping: p.Keeping, Opinions: p.Opinions, Traces: p.Traces,
 		Webhooks: p.Webhooks,

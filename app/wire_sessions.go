@@ -23,24 +23,33 @@ func (s sessionFiles) CheckFile(ctx context.Context, sc account.Scope, f id.File
 	return err
 }
 
-// errFileTooLarge is returned for files that no model is shown.
-var errFileTooLarge = fault.New(fault.TooLarge, "file_too_large", "the file is too large to be shown to a model")
+// errFileTooLarge is returned for files that are not read whole.
+var errFileTooLarge = fault.New(fault.TooLarge, "file_too_large", "the file is too large to be read whole")
 
-// ReadFile implements run.Files.
-func (s sessionFiles) ReadFile(ctx context.Context, sc account.Scope, f id.File, most int64) (run.File, error) {
-	meta, content, err := s.files.Open(ctx, sc, f)
+// readFile returns a file whole.
+func readFile(ctx context.Context, files *file.Service, sc account.Scope, f id.File, most int64) (file.File, []byte, error) {
+	meta, content, err := files.Open(ctx, sc, f)
 	if err != nil {
-		return run.File{}, err
+		return file.File{}, nil, err
 	}
 	defer func() { _ = content.Close() }()
 	if meta.Size > most {
-		return run.File{}, errFileTooLarge
+		return file.File{}, nil, errFileTooLarge.Withf("%s has %d bytes; at most %d are read", meta.Name, meta.Size, most)
 	}
 	var data bytes.Buffer
 	if _, err := io.Copy(&data, io.LimitReader(content, most)); err != nil {
+		return file.File{}, nil, err
+	}
+	return meta, data.Bytes(), nil
+}
+
+// ReadFile implements run.Files.
+func (s sessionFiles) ReadFile(ctx context.Context, sc account.Scope, f id.File, most int64) (run.File, error) {
+	meta, data, err := readFile(ctx, s.files, sc, f, most)
+	if err != nil {
 		return run.File{}, err
 	}
-	return run.File{Name: meta.Name, MediaType: modelType(meta.MediaType), Data: data.Bytes()}, nil
+	return run.File{Name: meta.Name, MediaType: modelType(meta.MediaType), Data: data}, nil
 }
 
 // modelType returns a media type without its parameters; everything that is text is plain text to a model.

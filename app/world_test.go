@@ -300,9 +300,10 @@ func (w *world) body(t *testing.T, op operation) any {
 		"createSkill": skillBody(w.name), "uploadSkill": skillBody(w.name), "createSkillVersion": skillBody(w.name),
 		"installPlugin": "not a program",
 		"exportTraces":  m{"resourceSpans": []m{}}, "exportLogs": m{"resourceLogs": []m{}},
-		"ingestKnowledge": m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
-		"searchKnowledge": m{"agent_id": w.agent, "query": "the secret", "limit": 3},
-		"reportUsage":     m{"agent_id": w.agent, "model": "gpt-4o", "provider": "openai", "tokens_input": 10, "tokens_output": 3, "cost": "0.01"},
+		"ingestKnowledgeFile": m{"agent_id": w.agent, "file_id": w.file, "source": w.name, "metadata": m{"of": w.name}, "target_characters": 300},
+		"ingestKnowledge":     m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
+		"searchKnowledge":     m{"agent_id": w.agent, "query": "the secret", "limit": 3},
+		"reportUsage":         m{"agent_id": w.agent, "model": "gpt-4o", "provider": "openai", "tokens_input": 10, "tokens_output": 3, "cost": "0.01"},
 		"reportUsages": m{"reports": []m{{
 			"agent_id": w.agent, "model": w.name, "tokens_input": 10, "service_tier": "batch", "modifiers": []string{"eu"}, "used_at": "2026-01-01T00:00:00Z",
 		}}},

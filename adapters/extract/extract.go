@@ -112,6 +112,8 @@ func (x *Extractor) ask(ctx context.Context, o order, data []byte) (reply, error
 	cmd.Stdin = io.MultiReader(bytes.NewReader(append(head, '\n')), bytes.NewReader(data))
 	out := &bounded{left: 4*x.cfg.MaxText + 1<<20} // headings are repeated, and JSON escapes
 	cmd.Stdout = out
+	said := &bounded{left: 4 << 10}
+	cmd.Stderr = said
 	// A reader that is killed may have stopped reading: that is no error of its own.
 	cmd.WaitDelay = time.Second
 	err = cmd.Run()
@@ -129,7 +131,8 @@ func (x *Extractor) ask(ctx context.Context, o order, data []byte) (reply, error
 			err = bad
 		}
 		// It was ended by a limit, or by an error of the library that nothing can catch.
-		return reply{}, extract.ErrTooLarge.Withf("the document needs more memory or time to read than it may use").Wrap(err)
+		return reply{}, extract.ErrTooLarge.Withf("the document needs more memory or time to read than it may use").
+			Wrap(fmt.Errorf("%w: %s", err, said.buf.Bytes()))
 	}
 	return r, nil
 }
@@ -143,7 +146,7 @@ func (r reply) err() error {
 	return nil
 }
 
-// bounded keeps the beginning of what is written to it, and refuses the rest.
+// bounded keeps the beginning of what is written to it, and refuses what would be more.
 type bounded struct {
 	buf  bytes.Buffer
 	left int

@@ -36,6 +36,7 @@ func readPDF(data []byte, most int, c *cutter) error {
 		}
 		c.page = i
 		c.plain(text)
+		c.flush() // what a page says is cited by its number
 	}
 	c.finish()
 	return nil

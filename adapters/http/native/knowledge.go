@@ -48,7 +48,8 @@ type hitsWire struct {
 	Data []hitWire `json:"data" nullable:"false" doc:"Best first."`
 }
 
-type ingestWire struct {
+// IngestWire says what became of the texts. Its type is exported because others embed it.
+type IngestWire struct {
 	Stored        int           `json:"stored"`
 	Skipped       int           `json:"skipped"`
 	Total         int           `json:"total" doc:"Chunks in the request."`
@@ -59,6 +60,14 @@ type skippedWire struct {
 	Index       int     `json:"index" doc:"In the request, from 0."`
 	DuplicateOf string  `json:"duplicate_of" doc:"The entry that it is a twin of."`
 	Similarity  float64 `json:"similarity" doc:"Cosine similarity; 1 for the same text in other case or white space."`
+}
+
+func showIngest(res knowledge.IngestResult) IngestWire {
+	w := IngestWire{Stored: res.Stored, Skipped: len(res.Skipped), Total: res.Total, SkippedChunks: []skippedWire{}}
+	for _, s := range res.Skipped {
+		w.SkippedChunks = append(w.SkippedChunks, skippedWire{s.Index, s.DuplicateOf.String(), s.Similarity})
+	}
+	return w
 }
 
 type deletedKnowledgeWire struct {
@@ -137,7 +146,7 @@ func (f *face) registerKnowledge() {
 		Description: "Texts that are twins of stored ones, or of earlier ones in the same request, are skipped, and the answer names the twin. " +
 			"Twins have a cosine similarity of 0.95 or more. One bad chunk refuses the request, and nothing is stored.",
 		Permission: account.KnowledgeWrite,
-	}, func(ctx context.Context, in *ingestInput) (*output[ingestWire], error) {
+	}, func(ctx context.Context, in *ingestInput) (*output[IngestWire], error) {
 		space, err := readSpace(in.Body.AgentID, in.Body.SwarmID)
 		if err != nil {
 			return nil, err
@@ -150,11 +159,7 @@ func (f *face) registerKnowledge() {
 		if err != nil {
 			return nil, err
 		}
-		w := ingestWire{Stored: res.Stored, Skipped: len(res.Skipped), Total: res.Total, SkippedChunks: []skippedWire{}}
-		for _, s := range res.Skipped {
-			w.SkippedChunks = append(w.SkippedChunks, skippedWire{s.Index, s.DuplicateOf.String(), s.Similarity})
-		}
-		return ok(w), nil
+		return ok(showIngest(res)), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{

@@ -67,30 +67,32 @@ type Deps struct {
 	Integrations *integration.Service
 	Keeping      *telemetry.Keeping
 	Knowledge    *knowledge.Service
-	Library      *skill.Library
-	Links        *account.Links
-	Market       *skill.Market
-	Memory       *memory.Service
-	Opinions     *telemetry.Opinions
-	Payments     *payment.Service
-	People       *swarm.People
-	Policies     *policy.Service
-	Retire       *retire.Service
-	Secrets      *secret.Service
-	Sessions     *session.Service
-	SignIns      *account.SignIns
-	Quarantines  *skill.Quarantines
-	Skills       *skill.Service
-	Spans        *span.Service
-	Swarms       *swarm.Service
-	Tail         *telemetry.Tail
-	Tasks        *task.Service
-	Traces       *telemetry.Traces
-	Prices       *usage.PriceBook
-	Rerater      *usage.Rerater
-	Usage        *usage.Service
-	Wallets      *wallet.Service
-	Webhooks     *webhook.Service
+	// KnowledgeFiles make knowledge of whole files.
+	KnowledgeFiles *knowledge.Documents
+	Library        *skill.Library
+	Links          *account.Links
+	Market         *skill.Market
+	Memory         *memory.Service
+	Opinions       *telemetry.Opinions
+	Payments       *payment.Service
+	People         *swarm.People
+	Policies       *policy.Service
+	Retire         *retire.Service
+	Secrets        *secret.Service
+	Sessions       *session.Service
+	SignIns        *account.SignIns
+	Quarantines    *skill.Quarantines
+	Skills         *skill.Service
+	Spans          *span.Service
+	Swarms         *swarm.Service
+	Tail           *telemetry.Tail
+	Tasks          *task.Service
+	Traces         *telemetry.Traces
+	Prices         *usage.PriceBook
+	Rerater        *usage.Rerater
+	Usage          *usage.Service
+	Wallets        *wallet.Service
+	Webhooks       *webhook.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
 	Ready func(context.Context) error
 	// Gatherer is what /metrics shows; nil shows nothing.
@@ -206,6 +208,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerHosting()
 	f.registerIntegrations()
 	f.registerKnowledge()
+	f.registerKnowledgeFiles()
 	f.registerMarketplace()
 	f.registerChat()
 	f.registerMemory()
@@ -287,6 +290,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Integrations is required")
 	case d.Knowledge == nil:
 		return errors.New("native: Deps.Knowledge is required")
+	case d.KnowledgeFiles == nil:
+		return errors.New("native: Deps.KnowledgeFiles is required")
 	case d.Library == nil:
 		return errors.New("native: Deps.Library is required")
 	case d.Links == nil:
