@@ -148,22 +148,29 @@ func (k *cluster) await(ctx context.Context, resource, name string, seen func(ru
 	for {
 		var version string
 		var found runtime.Object
-		if resource == pods {
+		var err error
+		switch resource {
+		case pods:
 			var list corev1.PodList
-			if err := k.read(ctx, resource, opts, &list); err != nil {
-				return err
-			}
+			err = k.read(ctx, resource, opts, &list)
 			if version = list.ResourceVersion; len(list.Items) > 0 {
 				found = &list.Items[0]
 			}
-		} else {
+		case claims:
+			var list corev1.PersistentVolumeClaimList
+			err = k.read(ctx, resource, opts, &list)
+			if version = list.ResourceVersion; len(list.Items) > 0 {
+				found = &list.Items[0]
+			}
+		default:
 			var list corev1.ConfigMapList
-			if err := k.read(ctx, resource, opts, &list); err != nil {
-				return err
-			}
+			err = k.read(ctx, resource, opts, &list)
 			if version = list.ResourceVersion; len(list.Items) > 0 {
 				found = &list.Items[0]
 			}
+		}
+		if err != nil {
+			return err
 		}
 		if seen(found) {
 			return nil

@@ -317,14 +317,21 @@ func (h *Host) Remove(ctx context.Context, id string) error {
 		}
 	}
 	name := objectName(id)
+	if h.cfg.StorageClass != NoStorage {
+		if err := h.api.remove(ctx, claims, name, "", nil); err != nil {
+			return err
+		}
+		// The cluster keeps a claim until it has seen that no pod uses it. A successor must not find it.
+		err := h.api.await(ctx, claims, name, func(o k8sruntime.Object) bool { return o == nil })
+		if err != nil {
+			return err
+		}
+	}
 	for _, o := range []struct{ resource, name string }{
 		{secrets, secretName(id, read(owner).Generation)},
-		{secrets, logName(id)}, {claims, name}, {policies, name},
+		{secrets, logName(id)}, {policies, name},
 		{records, name}, // last: while it is there, the rest is found
 	} {
-		if o.resource == claims && h.cfg.StorageClass == NoStorage {
-			continue
-		}
 		if err := h.api.remove(ctx, o.resource, o.name, "", nil); err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"maps"
 	"regexp"
@@ -17,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/bureau-agents/bureau/adapters/runtime/internal/workerd"
 	"github.com/bureau-agents/bureau/adapters/runtime/kubernetes/internal/podfiles"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/runtime"
@@ -261,9 +261,6 @@ func (h *Host) pod(s runtime.InstanceSpec, owner *corev1.ConfigMap) *corev1.Pod 
 	}
 	env := []corev1.EnvVar{{Name: "HOME", Value: runtime.HomeDir}, {Name: "TMPDIR", Value: runtime.TempDir}}
 	image, command := h.program(s)
-	if command.worker {
-		env = append(env, command.env...)
-	}
 	for i, name := range slices.Sorted(maps.Keys(s.Env)) {
 		env = slices.DeleteFunc(env, func(e corev1.EnvVar) bool { return e.Name == name })
 		env = append(env, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
@@ -285,7 +282,7 @@ func (h *Host) pod(s runtime.InstanceSpec, owner *corev1.ConfigMap) *corev1.Pod 
 		}},
 		Containers: []corev1.Container{{
 			Name: container, Image: image, ImagePullPolicy: corev1.PullIfNotPresent,
-			Command: literal(command.args), WorkingDir: runtime.WorkDir, Env: env, Resources: ends,
+			Command: literal(command), WorkingDir: runtime.WorkDir, Env: env, Resources: ends,
 			VolumeMounts:    []corev1.VolumeMount{mount("work", runtime.WorkDir), mount("temp", runtime.TempDir), mount("home", runtime.HomeDir)},
 			SecurityContext: security,
 		}},
@@ -326,30 +323,12 @@ func literal(args []string) []string {
 	return out
 }
 
-// program is what a container runs.
-type program struct {
-	args   []string
-	env    []corev1.EnvVar
-	worker bool
-}
+func portOf(s runtime.InstanceSpec) int { return cmp.Or(s.Port, workerd.Port) }
 
-// workerPort is where Bureau's worker listens in its pod.
-const workerPort = 8079
-
-func portOf(s runtime.InstanceSpec) int { return cmp.Or(s.Port, workerPort) }
-
-func (h *Host) program(s runtime.InstanceSpec) (image string, p program) {
+// program returns what the pod's container runs. Bureau's image has the worker as a program of its own.
+func (h *Host) program(s runtime.InstanceSpec) (image string, command []string) {
 	if s.Image == "" && len(s.Command) == 0 {
-		// Connections of the API come from inside of the pod, those of DialPods do not.
-		address := fmt.Sprintf("127.0.0.1:%d", workerPort)
-		if h.cfg.DialPods {
-			address = fmt.Sprintf(":%d", workerPort)
-		}
-		return h.cfg.Image, program{
-			args: []string{"bureau", workerArgument}, worker: true, env: []corev1.EnvVar{{Name: "BUREAU_WORKER_ADDRESS", Value: address}},
-		}
+		return h.cfg.Image, []string{workerd.Name}
 	}
-	return cmp.Or(s.Image, h.cfg.Image), program{args: s.Command}
+	return cmp.Or(s.Image, h.cfg.Image), s.Command
 }
-
-const workerArgument = "bureau-worker"
