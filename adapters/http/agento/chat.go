@@ -35,14 +35,15 @@ type begunWire struct {
 	StartedAt stamp  `json:"startedAt"`
 }
 
-type chatAgentInput struct {
+// ChatAgentInput names an agent. It is exported because inputs embed it.
+type ChatAgentInput struct {
 	AgentID string `path:"agent_id" doc:"The agent's id, in any spelling."`
 }
 
-func (in chatAgentInput) read() (id.Agent, error) { return id.Parse[id.AgentKind](in.AgentID) }
+func (in ChatAgentInput) read() (id.Agent, error) { return id.Parse[id.AgentKind](in.AgentID) }
 
 type sendChatInput struct {
-	chatAgentInput
+	ChatAgentInput
 
 	Key  string `header:"Idempotency-Key" maxLength:"255" doc:"Names the message, so that sending it again begins no second turn."`
 	Body struct {
@@ -82,7 +83,7 @@ func chatSession(spelled string) (id.Session, error) {
 }
 
 type chatHistoryInput struct {
-	chatAgentInput
+	ChatAgentInput
 
 	SessionID string `query:"sessionId" doc:"Messages of this session; without it, of every session."`
 	PeerID    string `query:"peerId" maxLength:"256" doc:"Messages of this peer."`
@@ -117,13 +118,13 @@ func parseSince(text string) (time.Time, error) {
 }
 
 type chatSessionsInput struct {
-	chatAgentInput
+	ChatAgentInput
 
 	PeerID string `query:"peerId" maxLength:"256" doc:"Sessions of this peer."`
 }
 
 type beginChatInput struct {
-	chatAgentInput
+	ChatAgentInput
 
 	Body *struct {
 		PeerID *string `json:"peerId,omitempty" minLength:"1" maxLength:"256" doc:"Whom the session is for; without it, the API key."`

@@ -79,14 +79,15 @@ func showChatPeer(p chat.Peer) ChatPeerWire {
 	return w
 }
 
-type chatAgentInput struct {
+// ChatAgentInput names an agent. It is exported because inputs embed it.
+type ChatAgentInput struct {
 	AgentID string `path:"agent_id" doc:"The agent's id."`
 }
 
-func (in chatAgentInput) read() (id.Agent, error) { return id.Parse[id.AgentKind](in.AgentID) }
+func (in ChatAgentInput) read() (id.Agent, error) { return id.Parse[id.AgentKind](in.AgentID) }
 
 type sendChatInput struct {
-	chatAgentInput
+	ChatAgentInput
 
 	Key  string `header:"Idempotency-Key" maxLength:"255" doc:"Names the message, so that sending it again begins no second turn."`
 	Body struct {
@@ -124,7 +125,7 @@ type ChatFilter struct {
 }
 
 type chatHistoryInput struct {
-	chatAgentInput
+	ChatAgentInput
 	ChatFilter
 
 	Limit     int       `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Messages on a page."`
@@ -134,13 +135,13 @@ type chatHistoryInput struct {
 }
 
 type chatSessionsInput struct {
-	chatAgentInput
+	ChatAgentInput
 	ChatFilter
 	httpx.PageQuery
 }
 
 type beginChatInput struct {
-	chatAgentInput
+	ChatAgentInput
 
 	Body *struct {
 		PeerID string `json:"peer_id,omitempty" minLength:"1" maxLength:"256" doc:"Whom the session is for; without it, the API key."`
@@ -149,12 +150,12 @@ type beginChatInput struct {
 }
 
 type chatPeersInput struct {
-	chatAgentInput
+	ChatAgentInput
 	httpx.PageQuery
 }
 
 type forgetPeerInput struct {
-	chatAgentInput
+	ChatAgentInput
 
 	PeerID  string `path:"peer_id" doc:"The peer, as it was named when it was talked to."`
 	Channel string `query:"channel" enum:"api,telegram,slack" default:"api" doc:"Where the peer is."`
