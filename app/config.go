@@ -38,6 +38,7 @@ type Config struct {
 
 	Embedder EmbedderConfig
 	Runtime  RuntimeConfig
+	Hosting  HostingConfig
 
 	// Payments configures the rails over which money leaves; default none.
 	Payments PaymentConfig
@@ -124,7 +125,8 @@ type X402Config struct {
 
 // RuntimeConfig chooses where the programs that agents choose are run, and what they may use.
 type RuntimeConfig struct {
-	// Provider is "process" (default): sandboxes on this machine, below DataDir; or "none": agents run no programs.
+	// Provider is "process" (default): sandboxes and hosted agents on this machine, below DataDir; "docker": agents are hosted in
+	// containers, sandboxes are as with process; or "none": agents run no programs and cannot be hosted.
 	Provider string
 	// Limits of a sandbox; zero fields are the defaults of runtime.Limits.
 	Limits runtime.Limits
@@ -138,6 +140,28 @@ type RuntimeConfig struct {
 	Env map[string]string
 	// Unsafe runs programs with the server's own rights where the machine cannot isolate them; for development only.
 	Unsafe bool
+}
+
+// HostingConfig says how hosted agents run, on the host that RuntimeConfig.Provider names.
+type HostingConfig struct {
+	// Limits of an agent's instance that has none of its own; zero fields are the defaults of runtime.InstanceLimits.
+	Limits runtime.InstanceLimits
+	// KeepRunning leaves the instances to themselves when the server stops in order; the next one adopts them. The default, nil, is false
+	// with the provider "process", whose users expect that nothing is left, and true with every other. A server that is killed leaves
+	// them in any case.
+	KeepRunning *bool
+	// Grace is what a program gets between being asked to end and being killed; default 10 s.
+	Grace time.Duration
+	// StartTimeout is how long a program may take until it answers; default 1 min.
+	StartTimeout time.Duration
+	Docker       DockerConfig
+}
+
+// DockerConfig says where the Engine of the provider "docker" is.
+type DockerConfig struct {
+	Host        string // default "unix:///var/run/docker.sock"
+	CertDir     string // ca.pem, cert.pem and key.pem of an engine that is reached over TLS; "" none
+	RequireDisk bool   // refuses agents where the Engine's storage cannot bound what they write
 }
 
 // WithDefaults returns c with its defaults filled in.
@@ -218,9 +242,12 @@ func (c Config) validate() error {
 			c.Embedder.Provider)
 	}
 	switch c.Runtime.Provider {
-	case "process", "none":
+	case "process", "docker", "none":
 	default:
-		bad("Runtime.Provider", "%q is none of process, none", c.Runtime.Provider)
+		bad("Runtime.Provider", "%q is none of process, docker, none", c.Runtime.Provider)
+	}
+	if l := c.Hosting.Limits; l.Memory < 0 || l.Processes < 0 || l.Disk < 0 || l.CPU < 0 || l.OpenFiles < 0 || c.Hosting.Grace < 0 || c.Hosting.StartTimeout < 0 {
+		bad("Hosting", "limits and times must not be negative")
 	}
 	if l := c.Runtime.Limits; l.Memory < 0 || l.Processes < 0 || l.Disk < 0 || c.Runtime.Timeout < 0 || c.Runtime.MaxOutput < 0 {
 		bad("Runtime", "limits must not be negative")

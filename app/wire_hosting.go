@@ -2,10 +2,14 @@ package app
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +18,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
+	"github.com/bureau-agents/bureau/adapters/runtime/docker"
+	"github.com/bureau-agents/bureau/adapters/runtime/process"
+	"github.com/bureau-agents/bureau/adapters/runtime/worker"
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
@@ -32,8 +39,8 @@ func hostingModule() fx.Option {
 	return fx.Module("hosting",
 		fx.Provide(provideAgentHost, provideHostingDocuments, provideSupervisor, provideHosting),
 		fx.Invoke(
-			func(h *hosting.Service, documents *agent.Documents, secrets *secret.AgentSecrets, market *skill.Market) {
-				documents.Connect(h, nil)
+			func(h *hosting.Service, at agentHost, documents *agent.Documents, secrets *secret.AgentSecrets, market *skill.Market) {
+				documents.Connect(h, workerRules{at, h})
 				secrets.Connect(h)
 				market.Connect(h)
 			},
@@ -48,19 +55,104 @@ func hostingModule() fx.Option {
 type agentHost struct {
 	runtime.Host
 
-	site      string // see hosting.SupervisorConfig
+	worker    *worker.Client // of instances without a program of their own; nil where the embedder brought the host
+	site      string         // see hosting.SupervisorConfig
 	exclusive bool
 	stopAll   bool
 }
 
-// provideAgentHost makes the host that Config.Runtime names.
-func provideAgentHost(cfg Config, o options) (agentHost, error) {
-	if o.host == nil {
-		site, err := siteOf(cfg.DataDir)
-		return agentHost{site: "none:" + site, exclusive: true}, err
+// checker is what hosts have that can say whether they will do.
+type checker interface {
+	Check(ctx context.Context) error
+	Close() error
+}
+
+// provideAgentHost makes the host that Config.Runtime names. It starts nothing, so that a server whose host does not answer starts, says so,
+// and has its agents in error.
+func provideAgentHost(cfg Config, o options, lc fx.Lifecycle, cl *closers) (agentHost, error) {
+	own, err := siteOf(cfg.DataDir)
+	if err != nil {
+		return agentHost{}, err
 	}
-	site, err := siteOf(cfg.DataDir)
-	return agentHost{Host: o.host, site: o.host.Name() + ":" + site, exclusive: true}, err
+	h := agentHost{site: cfg.Runtime.Provider + ":" + own, exclusive: true}
+	if o.host != nil {
+		h.Host, h.site = o.host, o.host.Name()+":"+own
+		return h, nil
+	}
+	var made checker
+	switch cfg.Runtime.Provider {
+	case "none":
+		return h, nil
+	case "docker":
+		d, err := docker.New(docker.Config{
+			Host: cfg.Hosting.Docker.Host, CertDir: cfg.Hosting.Docker.CertDir, Server: own, Limits: cfg.Hosting.Limits,
+			RequireDisk: cfg.Hosting.Docker.RequireDisk, EgressAllow: cfg.EgressAllow, Logger: cfg.Logger,
+		})
+		if err != nil {
+			return agentHost{}, err
+		}
+		h.Host, made = d, d
+	default:
+		p, err := process.NewHost(process.HostConfig{
+			Dir: filepath.Join(cfg.DataDir, "agents"), Limits: cfg.Hosting.Limits, EgressAllow: cfg.EgressAllow, Paths: cfg.Runtime.Paths,
+			Hidden: []string{cfg.DataDir}, Logger: cfg.Logger,
+		})
+		if err != nil {
+			return agentHost{}, err
+		}
+		h.Host, made, h.stopAll = p, p, true
+	}
+	if cfg.Hosting.KeepRunning != nil {
+		h.stopAll = !*cfg.Hosting.KeepRunning
+	}
+	cl.add(made.Close)
+	lc.Append(fx.Hook{OnStart: func(ctx context.Context) error {
+		if err := made.Check(ctx); err != nil {
+			cfg.Logger.WarnContext(ctx, "agents cannot be hosted", slog.Any("reason", err))
+		}
+		return nil
+	}})
+	key, err := workerKey(cfg)
+	if err != nil {
+		return agentHost{}, err
+	}
+	token := func(instance string) string { return worker.Token(key, instance) }
+	h.worker = worker.NewClient(h.Host, token)
+	h.Host = workerHost{h.Host, token}
+	return h, nil
+}
+
+// workerKey is what the tokens of workers follow from. All servers of one store have the same.
+func workerKey(cfg Config) ([]byte, error) {
+	text := cfg.RootSecret
+	if text == "" {
+		var err error
+		if text, err = rootSecretFile(filepath.Join(cfg.DataDir, "root-secret")); err != nil {
+			return nil, err
+		}
+	}
+	mac := hmac.New(sha256.New, []byte(text))
+	mac.Write([]byte("tokens of workers"))
+	return mac.Sum(nil), nil
+}
+
+// workerHost gives the workers that it starts their tokens.
+type workerHost struct {
+	runtime.Host
+
+	token func(instance string) string
+}
+
+// Start implements runtime.Host.
+func (h workerHost) Start(ctx context.Context, spec runtime.InstanceSpec) (runtime.Instance, error) {
+	if spec.Image == "" && len(spec.Command) == 0 {
+		spec.Env = maps.Clone(spec.Env)
+		if spec.Env == nil {
+			spec.Env = map[string]string{}
+		}
+		spec.Env[worker.TokenEnv] = h.token(spec.ID)
+	}
+	return h.Host.Start(ctx, spec)
 }
 
 // siteOf names the instances of a data directory, which outlive the server.
@@ -104,15 +196,41 @@ func (d hostedDocuments) Begin(ctx context.Context, sc account.Scope, of id.Agen
 }
 
 // prober asks instances whether they answer.
-type prober struct{ host runtime.Host }
+type prober struct{ host agentHost }
 
 // Probe implements hosting.Prober.
-func (p prober) Probe(ctx context.Context, _ hosting.Deployment, instance string) error {
+func (p prober) Probe(ctx context.Context, d hosting.Deployment, instance string) error {
+	if d.Program == nil && p.host.worker != nil {
+		_, err := p.host.worker.Status(ctx, instance)
+		return err
+	}
 	conn, err := p.host.Dial(ctx, instance)
 	if err != nil {
 		return err
 	}
 	return conn.Close()
+}
+
+// workerRules reads rules from the work directories of instances.
+type workerRules struct {
+	host    agentHost
+	hosting *hosting.Service
+}
+
+// ReadRule implements agent.RuleReader.
+func (r workerRules) ReadRule(ctx context.Context, sc account.Scope, of id.Agent, name string) (content string, asked bool, err error) {
+	d, err := r.hosting.Get(ctx, sc, of)
+	if err != nil || r.host.worker == nil || d.Program != nil || d.Status != hosting.Running || d.Site != r.host.site {
+		return "", false, err
+	}
+	content, err = r.host.worker.ReadRule(ctx, hosting.InstanceID(of), name)
+	switch {
+	case errors.Is(err, worker.ErrNoRule):
+		return "", true, agent.ErrDocumentNotFound.Withf("the agent has no rule %q", name)
+	case err != nil: // it ended a moment ago, or does not answer
+		return "", false, nil //nolint:nilerr // the store has the rule, too
+	}
+	return content, true, nil
 }
 
 // supervisorParts are what instances are looked after with.
@@ -131,11 +249,14 @@ type supervisorParts struct {
 }
 
 func provideSupervisor(b base, p supervisorParts) (*hosting.Supervisor, error) {
-	var probe hosting.Prober = prober{p.Host.Host}
+	var probe hosting.Prober = prober{p.Host}
 	if p.Options.prober != nil {
 		probe = p.Options.prober
 	}
-	cfg := hosting.SupervisorConfig{Site: p.Host.site, Exclusive: p.Host.exclusive, StopAll: p.Host.stopAll}
+	cfg := hosting.SupervisorConfig{
+		Site: p.Host.site, Exclusive: p.Host.exclusive, StopAll: p.Host.stopAll, Grace: p.Config.Hosting.Grace,
+		StartTimeout: p.Config.Hosting.StartTimeout,
+	}
 	if p.Config.DatabaseURL != "" {
 		cfg.Measure = 15 * time.Second
 	}

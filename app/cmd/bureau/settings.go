@@ -198,8 +198,24 @@ var table = []setting{
 		}
 		return err
 	}},
-	{"runtime", "", "process", "where programs that agents choose run: process (sandboxes on this machine), none", oneOf(
-		text(func(s *settings) *string { return &s.Runtime.Provider }), "process", "none")},
+	{"runtime", "", "process", "where hosted agents run: process (on this machine), docker, none; sandboxes are on this machine with each but none", oneOf(
+		text(func(s *settings) *string { return &s.Runtime.Provider }), "process", "docker", "none")},
+	{"agent_memory", "", "512MiB", "memory of a hosted agent's program", size(func(s *settings, n int64) { s.Hosting.Limits.Memory = n })},
+	{"agent_disk", "", "1GiB", "files of a hosted agent's program", size(func(s *settings, n int64) { s.Hosting.Limits.Disk = n })},
+	{"agent_processes", "", "64", "processes of a hosted agent's program at a time", count(func(s *settings) *int { return &s.Hosting.Limits.Processes })},
+	{"agent_cpu", "", "1000", "thousandths of a core that a hosted agent's program may use", count(func(s *settings) *int { return &s.Hosting.Limits.CPU })},
+	{"keep_agents", "", "", "1 leaves hosted agents running when the server stops, 0 stops them; 0 with runtime process and 1 with others when left out", func(s *settings, v string) error {
+		switch v {
+		case "0", "1":
+			keep := v == "1"
+			s.Hosting.KeepRunning = &keep
+		default:
+			return errors.New("must be 0 or 1")
+		}
+		return nil
+	}},
+	{"docker_host", "", "unix:///var/run/docker.sock", "where the Engine of runtime docker listens", text(func(s *settings) *string { return &s.Hosting.Docker.Host })},
+	{"docker_certs", "", "", "directory with ca.pem, cert.pem and key.pem of an Engine that is reached over TLS", text(func(s *settings) *string { return &s.Hosting.Docker.CertDir })},
 	{"sandbox_memory", "", "1GiB", "memory of all programs of a sandbox together", size(func(s *settings, n int64) { s.Runtime.Limits.Memory = n })},
 	{"sandbox_disk", "", "1GiB", "files of a sandbox", size(func(s *settings, n int64) { s.Runtime.Limits.Disk = n })},
 	{"sandbox_processes", "", "64", "processes of a sandbox at a time", count(func(s *settings) *int { return &s.Runtime.Limits.Processes })},
