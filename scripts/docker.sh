@@ -28,10 +28,12 @@ prepare() {
   flock 9
 }
 
+command_line() { { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null || true; }
+
 engine() { # the pid of the engine, if it runs
   local pid
   pid=$(cat "$base/docker.pid" 2>/dev/null) || return 1
-  [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "$base/root" || return 1
+  [ -n "$pid" ] && command_line "$pid" | grep -qF -- "$base/root" || return 1
   echo "$pid"
 }
 
@@ -62,6 +64,9 @@ install() {
   }
 }
 
+# shared are the directories that every engine has, whatever it is told.
+shared=(/etc/docker /run/docker /run/containerd)
+
 # remember keeps what the engine changes of the machine's network, to take it back.
 remember() {
   mkdir -p "$base/before"
@@ -70,6 +75,10 @@ remember() {
   ip6tables-save >"$base/before/ip6tables" 2>/dev/null || : >"$base/before/ip6tables"
   interfaces >"$base/before/interfaces"
   sysctls >"$base/before/sysctls"
+  local dir
+  for dir in "${shared[@]}"; do
+    if [ -e "$dir" ]; then echo "$dir"; fi
+  done >"$base/before/directories"
 }
 
 interfaces() { (cd /sys/class/net && for i in *; do [ -e "$i" ] && echo "$i"; done) | sort; }
@@ -107,7 +116,22 @@ restore() {
   while read -r i v; do
     echo "$v" >"$i" 2>/dev/null || true
   done <"$base/before/sysctls"
+  local dir
+  if ! others; then
+    for dir in "${shared[@]}"; do
+      grep -qxF "$dir" "$base/before/directories" || rm -rf "$dir"
+    done
+  fi
   rm -rf "$base/before"
+}
+
+# others reports whether another engine runs on this machine.
+others() {
+  local p
+  for p in /proc/[0-9]*; do
+    if command_line "${p#/proc/}" | grep -qE '^[^ ]*(dockerd|containerd)( |$)'; then return 0; fi
+  done
+  return 1
 }
 
 delete_interface() {
@@ -126,13 +150,13 @@ PY
 
 clean() { # $1: the tool, $2: the table
   local rule chain
-  "$1-save" -t "$2" 2>/dev/null | sed -n 's/^-A //p' | grep -E 'DOCKER|docker0|br-[0-9a-f]{12}' | while read -r rule; do
+  { "$1-save" -t "$2" 2>/dev/null || true; } | sed -n 's/^-A //p' | { grep -E 'DOCKER|docker0|br-[0-9a-f]{12}' || true; } | while read -r rule; do
     eval "$1 -t $2 -D $rule" 2>/dev/null || true
   done
-  "$1-save" -t "$2" 2>/dev/null | sed -n 's/^:\(DOCKER[A-Z0-9-]*\) .*/\1/p' | while read -r chain; do
+  { "$1-save" -t "$2" 2>/dev/null || true; } | sed -n 's/^:\(DOCKER[A-Z0-9-]*\) .*/\1/p' | while read -r chain; do
     "$1" -t "$2" -F "$chain" 2>/dev/null || true
   done
-  "$1-save" -t "$2" 2>/dev/null | sed -n 's/^:\(DOCKER[A-Z0-9-]*\) .*/\1/p' | while read -r chain; do
+  { "$1-save" -t "$2" 2>/dev/null || true; } | sed -n 's/^:\(DOCKER[A-Z0-9-]*\) .*/\1/p' | while read -r chain; do
     "$1" -t "$2" -X "$chain" 2>/dev/null || true
   done
 }
@@ -170,7 +194,7 @@ stop() {
   local p round
   for round in KILL KILL; do
     for p in /proc/[0-9]*; do
-      if tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -qE "^[^ ]*(containerd|containerd-shim[^ ]*|docker-proxy) .*$base/exec"; then
+      if command_line "${p#/proc/}" | grep -qE "^[^ ]*(containerd|containerd-shim[^ ]*|docker-proxy) .*$base/exec"; then
         kill -$round "${p#/proc/}" 2>/dev/null || true
       fi
     done

@@ -16,14 +16,16 @@ import (
 
 // sample is what a container had used at a time.
 type sample struct {
-	at  time.Time
-	cpu time.Duration
+	at    time.Time
+	cpu   time.Duration
+	stats runtime.Stats
+	asked time.Time // by this machine's clock
 }
 
-// shortest is the time over which CPU is measured at least.
-const shortest = 100 * time.Millisecond
+// fresh is how long a measurement is as good as another: engines measure once a second, and make who asks twice wait for it.
+const fresh = time.Second
 
-// Stats implements runtime.Host. CPUPercent is over the time since the call before, or since the start.
+// Stats implements runtime.Host. CPUPercent is over the time since the measurement before, or since the start. It may take a second.
 func (h *Host) Stats(ctx context.Context, id string) (runtime.Stats, error) {
 	c, err := h.newest(ctx, id)
 	if err != nil {
@@ -32,6 +34,12 @@ func (h *Host) Stats(ctx context.Context, id string) (runtime.Stats, error) {
 	in := instance(c)
 	if in.State != runtime.InstanceRunning {
 		return runtime.Stats{}, runtime.ErrNotRunning
+	}
+	h.mu.Lock()
+	before, known := h.samples[c.ID]
+	h.mu.Unlock()
+	if known && time.Since(before.asked) < fresh {
+		return before.stats, nil
 	}
 	got, err := h.engine.ContainerStats(ctx, c.ID, client.ContainerStatsOptions{})
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
@@ -51,22 +59,20 @@ func (h *Host) Stats(ctx context.Context, id string) (runtime.Stats, error) {
 	out := runtime.Stats{
 		Memory: used(s.MemoryStats), MemoryLimit: int64(s.MemoryStats.Limit), Processes: int(s.PidsStats.Current), At: s.Read,
 	}
-	now := sample{s.Read, time.Duration(s.CPUStats.CPUUsage.TotalUsage)}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	before, known := h.samples[c.ID]
-	if !known || now.at.Sub(before.at) < shortest {
+	now := sample{at: s.Read, cpu: time.Duration(s.CPUStats.CPUUsage.TotalUsage), asked: time.Now()}
+	if !known {
 		before = sample{at: in.StartedAt}
 	}
 	if d := now.at.Sub(before.at); d > 0 && now.cpu > before.cpu {
 		out.CPUPercent = 100 * float64(now.cpu-before.cpu) / float64(d)
 	}
-	if len(h.samples) > maxSamples {
+	now.stats = out
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.samples) >= maxSamples {
 		clear(h.samples)
 	}
-	if !known || now.at.Sub(before.at) >= shortest {
-		h.samples[c.ID] = now
-	}
+	h.samples[c.ID] = now
 	return out, nil
 }
 
