@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -102,11 +103,11 @@ func keyProvider(name string) (KeyProvider, bool) {
 
 // Resolve returns the model that a handle means for an agent; for the zero agent it is Registry.Resolve.
 //
-// What the handle says outright stays: "offline", a card of the tenant, "provider/model" where the server has that provider. An agent that
-// names no model gets the default model of the provider that its hosting chose, by the key for it: its own, its swarm's, or the
-// server's; where nothing was chosen, of the first provider that it has a key for; and without any key what Registry.Resolve says. Other
-// names go to the provider chosen, and without one to whatever the server has for them, or else to the key of the provider that has
-// them. A chosen provider that there is no key for is answered offline, with a Warning.
+// What a handle says outright stays: "offline", a card of the tenant, "provider/model" where the server has that provider. An agent that
+// names no model gets the default model of the provider that its hosting chose, and where nothing was chosen of the first that it has a key
+// for. Other names of models go to the provider chosen, or else to the one whose models are called so. In each case its own key counts
+// before its swarm's, and that before the server's; what is left over is Registry.Resolve's. A chosen provider that there is no key for is
+// answered offline, with a Warning.
 func (a *Agents) Resolve(ctx context.Context, sc account.Scope, agent id.Agent, handle string) (Resolved, error) {
 	handle = strings.TrimSpace(handle)
 	if handle == Default {
@@ -115,73 +116,62 @@ func (a *Agents) Resolve(ctx context.Context, sc account.Scope, agent id.Agent, 
 	if a.d.Keyring == nil || agent.IsZero() || handle == Offline {
 		return a.d.Registry.Resolve(ctx, sc, handle)
 	}
-	chosen, err := a.d.Keyring.Chosen(ctx, sc, agent)
-	if err != nil {
-		return Resolved{}, err
-	}
-	explicit := strings.Contains(handle, "/")
-	if handle != "" && !explicit && chosen != "" {
-		// A name without its provider may still be that of a card.
-		if explicit, err = a.card(ctx, sc, handle); err != nil {
-			return Resolved{}, err
-		}
-	}
-	if explicit || handle != "" && chosen == "" {
-		res, err := a.d.Registry.Resolve(ctx, sc, handle)
-		if err != nil || res.Warning == "" {
-			return res, err
-		}
-		provider, model := providerOf(handle)
-		if byKey, ok, err := a.byKey(ctx, sc, agent, provider, model); err != nil || ok {
-			return byKey, err
-		}
-		return res, nil
-	}
-	if chosen == Offline {
-		return a.d.Registry.Resolve(ctx, sc, Offline)
-	}
-	return a.chosen(ctx, sc, agent, chosen, handle)
-}
-
-// card reports whether the tenant has a card of a handle.
-func (a *Agents) card(ctx context.Context, sc account.Scope, handle string) (bool, error) {
-	if a.d.Registry.cards == nil {
-		return false, nil
-	}
-	_, ok, err := a.d.Registry.cards.Find(ctx, sc, handle)
-	return ok, err
-}
-
-// providerOf returns the provider whose model a handle names, "" when none is known to have it, and the provider's name of the model.
-func providerOf(handle string) (provider, model string) {
-	if name, model, ok := strings.Cut(handle, "/"); ok {
-		return name, model
-	}
-	for _, p := range keyProviders {
-		if strings.HasPrefix(handle, p.Models) {
-			return p.Name, handle
-		}
-	}
-	return "", handle
-}
-
-// chosen resolves for a provider that was chosen, "" when none was. handle is a name of the provider's, or "".
-func (a *Agents) chosen(ctx context.Context, sc account.Scope, agent id.Agent, provider, handle string) (Resolved, error) {
-	if provider == "" {
-		if res, ok, err := a.byKey(ctx, sc, agent, "", handle); err != nil || ok {
-			return res, err
-		}
+	if kept, err := a.kept(ctx, sc, handle); err != nil || kept {
 		return a.d.Registry.Resolve(ctx, sc, handle)
 	}
-	if res, ok, err := a.byKey(ctx, sc, agent, provider, handle); err != nil || ok {
+	provider, model, ok := strings.Cut(handle, "/")
+	if !ok {
+		chosen, err := a.d.Keyring.Chosen(ctx, sc, agent)
+		switch {
+		case err != nil:
+			return Resolved{}, err
+		case chosen == Offline:
+			return a.d.Registry.Resolve(ctx, sc, Offline)
+		case chosen != "":
+			return a.chosen(ctx, sc, agent, chosen, handle)
+		}
+		provider, model = providerOf(handle), handle
+	}
+	if provider != "" || handle == "" {
+		if res, ok, err := a.byKey(ctx, sc, agent, provider, model); err != nil || ok {
+			return res, err
+		}
+	}
+	return a.d.Registry.Resolve(ctx, sc, handle)
+}
+
+// kept reports whether a handle names a card of the tenant, or a provider that the server has.
+func (a *Agents) kept(ctx context.Context, sc account.Scope, handle string) (bool, error) {
+	if handle == "" {
+		return false, nil
+	}
+	if cards := a.d.Registry.cards; cards != nil {
+		if _, ok, err := cards.Find(ctx, sc, handle); err != nil || ok {
+			return ok, err
+		}
+	}
+	name, _, ok := strings.Cut(handle, "/")
+	return ok && a.d.Registry.has(name), nil
+}
+
+// providerOf returns the provider whose models are called like this; "" when none is known to call them so.
+func providerOf(handle string) string {
+	for _, p := range keyProviders {
+		if strings.HasPrefix(handle, p.Models) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// chosen resolves for the provider that an agent's hosting chose. model is the provider's name of it, "" its default.
+func (a *Agents) chosen(ctx context.Context, sc account.Scope, agent id.Agent, provider, model string) (Resolved, error) {
+	if res, ok, err := a.byKey(ctx, sc, agent, provider, model); err != nil || ok {
 		return res, err
 	}
 	for _, src := range a.d.Registry.sources {
 		if src.Name == provider {
-			if handle == "" {
-				handle = src.Model
-			}
-			return src.resolved(handle), nil
+			return src.resolved(cmp.Or(model, src.Model)), nil
 		}
 	}
 	res, err := a.d.Registry.Resolve(ctx, sc, Offline)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -179,6 +180,11 @@ func (r *Registry) resolve(handle string) (Resolved, bool) {
 		return r.fallback.resolved(handle), true
 	}
 	return Resolved{}, false
+}
+
+// has reports whether a configured provider has the name.
+func (r *Registry) has(name string) bool {
+	return slices.ContainsFunc(r.sources, func(s Source) bool { return s.Name == name })
 }
 
 // Sources returns the names of what handles can mean: the offline model and every configured provider.
