@@ -249,7 +249,10 @@ func (e *entry) instance() runtime.Instance {
 	in.ExitedAt, _ = time.Parse(time.RFC3339Nano, e.kept.ExitedAt)
 	in.Code, in.Memory, in.Reason = e.kept.Code, e.kept.Memory, e.kept.Reason
 	if e.kept.ExitedAt == "" {
-		in.ExitedAt, in.Code, in.Reason = e.seen, -1, "it was killed together with its keeper, or the machine was restarted"
+		if in.ExitedAt = e.seen; in.ExitedAt.Before(in.StartedAt) { // files have a coarser clock
+			in.ExitedAt = in.StartedAt
+		}
+		in.Code, in.Reason = -1, "it was killed together with its keeper, or the machine was restarted"
 	}
 	return in
 }
@@ -299,6 +302,24 @@ func (h *Host) load(id string) (*entry, error) {
 		e.held = false
 	}
 	return e, nil
+}
+
+// settled loads an instance on which nobody operates. A server that was killed may have started it a moment ago: then its keeper either
+// knows all that it needs, and goes on, or notices that it does not, and ends.
+func (h *Host) settled(ctx context.Context, id string) (*entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, lastBreath)
+	defer cancel()
+	for {
+		e, err := h.load(id)
+		if err != nil || e.state() != runtime.InstanceStarting {
+			return e, err
+		}
+		select {
+		case <-time.After(lockEvery):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("the instance %s is neither started nor not: %w", id, ctx.Err())
+		}
+	}
 }
 
 // newest returns when a file of a directory was last written, if that is later.
@@ -371,7 +392,7 @@ func (h *Host) Start(ctx context.Context, spec runtime.InstanceSpec) (runtime.In
 		return runtime.Instance{}, err
 	}
 	defer done()
-	before, err := h.load(spec.ID)
+	before, err := h.settled(ctx, spec.ID)
 	if err != nil && !errors.Is(err, runtime.ErrNoInstance) {
 		return runtime.Instance{}, err
 	}
@@ -484,10 +505,16 @@ func (h *Host) claim(ctx context.Context, base string, before *entry) (*os.File,
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastBreath)
 	defer cancel()
+	began := time.Now()
 	for {
 		err := lock(f)
-		if err == nil && (before == nil || !h.lives(before.kept.Boot, before.kept.Top, before.kept.TopStart)) {
-			return f, nil
+		if err == nil {
+			if before == nil || !h.lives(before.kept.Boot, before.kept.Top, before.kept.TopStart) {
+				return f, nil
+			}
+			if time.Since(began) > lastBreath/4 { // it ends by itself when its keeper has, unless somebody holds it up
+				err = h.kill(before.kept.Boot, before.kept.Top, before.kept.TopStart)
+			}
 		}
 		select {
 		case <-time.After(lockEvery):
@@ -561,6 +588,9 @@ func (h *Host) keep(spec runtime.InstanceSpec, st start, owner owner, g *group) 
 	if st.Worker {
 		k.WorkDir, k.Secret = runtime.WorkDir, spec.Env[workerd.TokenEnv]
 		k.Dir = keeperAt
+		if !owner.change { // it executes itself once more, for which it may need the machine's libraries
+			setup.System = system
+		}
 		setup.Mounts = append(setup.Mounts, child.Mount{Source: filepath.Join(base, keeperDir), Target: keeperAt})
 		return k, &setup
 	}
@@ -580,7 +610,7 @@ func (h *Host) keep(spec runtime.InstanceSpec, st start, owner owner, g *group) 
 		k.Setup.Limits = append(k.Setup.Limits, child.Limit{Resource: unix.RLIMIT_FSIZE, Value: 0})
 	}
 	if g == nil {
-		k.Memory, k.Program.Data = spec.Limits.Memory, uint64(spec.Limits.Memory)
+		k.Memory, k.Program.Data = spec.Limits.Memory, dataLimit(spec.Limits.Memory)
 	} else {
 		k.Groups, k.Kills = g.doors(), g.events()
 	}
@@ -589,6 +619,10 @@ func (h *Host) keep(spec runtime.InstanceSpec, st start, owner owner, g *group) 
 	}
 	return k, nil
 }
+
+// dataLimit returns how much a process may map for itself where it is watched, not counted. It bounds how far a fast one gets between two
+// looks at it; it must not be so little that programs fail, and nobody knows why, before they use what they may.
+func dataLimit(memory int64) uint64 { return 4*uint64(memory) + 256<<20 }
 
 // files returns what the files of directories take.
 func files(dirs []string) int64 {
@@ -704,7 +738,7 @@ func (h *Host) Stop(ctx context.Context, id string, grace time.Duration) error {
 		return err
 	}
 	defer done()
-	e, err := h.load(id)
+	e, err := h.settled(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -713,13 +747,13 @@ func (h *Host) Stop(ctx context.Context, id string, grace time.Duration) error {
 
 // end ends what runs of an instance.
 func (h *Host) end(ctx context.Context, e *entry, grace time.Duration) error {
-	if e.held && e.state() != runtime.InstanceStarting {
+	if e.state() == runtime.InstanceRunning {
 		if err := h.ask(ctx, e, grace); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			h.cfg.Logger.WarnContext(ctx, "the keeper of an instance does not answer and is killed", "instance", e.id, "error", err)
-			if err := h.kill(e); err != nil {
+			if err := h.kill(e.kept.Boot, e.kept.PID, e.kept.Start); err != nil {
 				return err
 			}
 		}
@@ -752,9 +786,10 @@ func (h *Host) ask(ctx context.Context, e *entry, grace time.Duration) error {
 	return err
 }
 
-// kill ends a keeper that does not answer. The kernel ends the rest of the instance when nobody holds the helper's socket any more.
-func (h *Host) kill(e *entry) error {
-	fd, err := unix.PidfdOpen(e.kept.PID, 0)
+// kill ends a process, if it is still the one that was started then. The rest of an instance ends with its keeper, whose socket its
+// helper reads.
+func (h *Host) kill(boot string, pid int, started uint64) error {
+	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
@@ -763,7 +798,7 @@ func (h *Host) kill(e *entry) error {
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing was written
 	// From here on the descriptor stands for one process; only now it can be said which.
-	if !h.lives(e.kept.Boot, e.kept.PID, e.kept.Start) {
+	if !h.lives(boot, pid, started) {
 		return nil
 	}
 	return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
@@ -800,7 +835,7 @@ func (h *Host) Remove(ctx context.Context, id string) error {
 		return err
 	}
 	defer done()
-	e, err := h.load(id)
+	e, err := h.settled(ctx, id)
 	if err == nil {
 		err = h.end(ctx, e, 0)
 	}

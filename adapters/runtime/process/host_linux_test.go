@@ -87,15 +87,17 @@ func clear(t testing.TB, cfg process.HostConfig) {
 func TestHostSuite(t *testing.T) {
 	var mu sync.Mutex
 	dirs := map[runtime.Host]string{}
+	made := func(t *testing.T, allow ...string) runtime.Host {
+		dir := t.TempDir()
+		h := newHost(t, process.HostConfig{Dir: dir, EgressAllow: allow})
+		mu.Lock()
+		defer mu.Unlock()
+		dirs[h] = dir
+		return h
+	}
 	runtimetest.RunHost(t, runtimetest.HostConfig{
-		New: func(t *testing.T) runtime.Host {
-			dir := t.TempDir()
-			h := newHost(t, process.HostConfig{Dir: dir})
-			mu.Lock()
-			defer mu.Unlock()
-			dirs[h] = dir
-			return h
-		},
+		New:      func(t *testing.T) runtime.Host { return made(t) },
+		Allowing: made,
 		Reopen: func(t *testing.T, h runtime.Host) runtime.Host {
 			mu.Lock()
 			defer mu.Unlock()

@@ -19,6 +19,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, playServer(dir))
 		os.Exit(1)
 	}
+	if dir := os.Getenv(hostDir); dir != "" {
+		fmt.Fprintln(os.Stderr, playHost(dir, os.Getenv(hostPart)))
+		os.Exit(1)
+	}
 	// As a server does, which changes what it may do about the namespaces of its children.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -122,7 +122,7 @@ func TestUnprivileged(t *testing.T) {
 	_, exe, temp := world(t, nobody)
 	cmd := exec.Command(exe, "-test.v", "-test.timeout=5m", "-test.skip=TestUnprivileged")
 	cmd.Dir = temp
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + temp, "HOME=" + temp}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + temp, "HOME=" + temp, programFile + "=" + hostProgram(t)}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	out, err := cmd.CombinedOutput()
 	t.Logf("as user %d:\n%s", nobody, out)
@@ -302,8 +302,8 @@ func TestRootOfFew(t *testing.T) {
 		t.Skip("only root can make such a container; this test runs as root, too")
 	}
 	_, exe, temp := world(t, first)
-	cmd := exec.Command(exe, "-test.v", "-test.run=TestSuite/(Programs|Shared|Rights|Host|Remove|ReadOnly|PublicNetwork)$")
-	cmd.Dir, cmd.Env = temp, []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + temp}
+	cmd := exec.Command(exe, "-test.v", "-test.run=Test(Host)?Suite/^(Programs|Shared|Rights|Host|Remove|ReadOnly|PublicNetwork|Worker|Stop)$")
+	cmd.Dir, cmd.Env = temp, []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + temp, programFile + "=" + hostProgram(t)}
 	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: first, Size: 1}}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids, Credential: &syscall.Credential{NoSetGroups: true},

@@ -23,6 +23,9 @@ type HostConfig struct {
 	// New returns a host without instances. Whatever the test leaves in it is removed when the test ends. It fails the test where the
 	// machine cannot run instances: a suite that is skipped proves nothing.
 	New func(t *testing.T) runtime.Host
+	// Allowing returns a host like New's whose instances with a network reach these private addresses ("host:port"). It is nil for a host
+	// that leaves the network to somebody else, as its documentation says.
+	Allowing func(t *testing.T, allow ...string) runtime.Host
 	// Reopen returns another host over the instances of h, as a server that was started after h's was killed has it; h is not used after.
 	Reopen func(t *testing.T, h runtime.Host) runtime.Host
 	// Image and Program are how an instance runs hostprogram (see HostProgram); its arguments are added to Program.
@@ -75,6 +78,9 @@ func RunHost(t *testing.T, cfg HostConfig) {
 		if slices.Contains(cfg.Limits, name) {
 			cases["Limit_"+name] = test
 		}
+	}
+	if cfg.Allowing != nil {
+		cases["PublicNetwork"], cases["LimitedNetwork"] = testHostPublic, testHostLimited
 	}
 	if cfg.Worker {
 		cases["Worker"] = testHostWorker

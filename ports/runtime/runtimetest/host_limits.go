@@ -36,7 +36,7 @@ func testHostMemory(t *testing.T, cfg HostConfig) {
 	spec.Limits.Memory = 96 << 20
 	r.start(spec)
 	if in := r.exited("greedy"); in.Code == 0 || !in.Memory {
-		t.Errorf("%+v, %q", in, r.log("greedy"))
+		t.Errorf("%+v, %.500q", in, r.log("greedy"))
 	}
 	if got := r.log("greedy"); slices.Contains(got, "survived") {
 		t.Errorf("it printed %q", got)

@@ -12,6 +12,7 @@
 //	rights                   print what /proc/self/status says of "Uid", "NoNewPrivs" and "CapEff"
 //	echo PORT                from now on answer each line that comes on loopback's PORT with "echo: " before it
 //	dial ADDRESS             print "dial: connected" or "dial: refused"
+//	get URL                  fetch it through the proxy that HTTP_PROXY names, and print "get: " and the status with the first line
 //	ignore                   from now on ignore SIGTERM
 //	term CODE                on SIGTERM print "terminated" and end with CODE
 //	beat FILE                leave a process behind, in a session of its own, which ignores SIGTERM and lets FILE grow
@@ -100,6 +101,8 @@ func main() {
 				_ = conn.Close()
 				fmt.Println("dial: connected")
 			}
+		case "get":
+			get(next())
 		case "ignore":
 			signal.Ignore(syscall.SIGTERM)
 		case "term":
@@ -208,6 +211,31 @@ func echo(port int) error {
 		}
 	}()
 	return nil
+}
+
+func get(url string) {
+	proxy := strings.TrimSuffix(strings.TrimPrefix(os.Getenv("HTTP_PROXY"), "http://"), "/")
+	conn, err := net.DialTimeout("tcp", proxy, 2*time.Second)
+	if err != nil {
+		fmt.Println("get: no proxy")
+		return
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	host, _, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", url, host)
+	r := bufio.NewReader(conn)
+	status, err := r.ReadString('\n')
+	for line := status; err == nil && strings.TrimSpace(line) != ""; {
+		line, err = r.ReadString('\n')
+	}
+	if err != nil {
+		fmt.Println("get: no answer")
+		return
+	}
+	body, _ := r.ReadString('\n')
+	code, _, _ := strings.Cut(strings.TrimPrefix(status, "HTTP/1.1 "), " ")
+	fmt.Println("get:", code, strings.TrimSpace(body))
 }
 
 func term(code int) {

@@ -444,7 +444,7 @@ func (k *keeper) kills() int {
 
 // How often things are looked at; files more seldom where counting them takes long.
 const (
-	memoryEvery = 200 * time.Millisecond
+	memoryEvery = 100 * time.Millisecond
 	diskEvery   = time.Second
 	diskShare   = 20
 )
