@@ -5,11 +5,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	goruntime "runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -177,4 +180,13 @@ func TestHost(t *testing.T) {
 		LogBytes: 6 << 20,
 		Patience: time.Minute,
 	})
+}
+
+// TestMain has more cases run at a time than there are cores: most of their time is the Engine's and the kernel's.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == strconv.Itoa(goruntime.GOMAXPROCS(0)) {
+		_ = flag.Set("test.parallel", "8")
+	}
+	os.Exit(m.Run())
 }

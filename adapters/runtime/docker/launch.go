@@ -21,6 +21,9 @@ import (
 func (h *Host) launch(ctx context.Context, id string, b *bundle, p inside.Program) error {
 	// Attached before it is started, so that nothing is missed.
 	stream, err := h.engine.ContainerAttach(ctx, id, client.ContainerAttachOptions{Stream: true, Stdin: true, Stdout: true})
+	if errdefs.IsNotFound(err) {
+		return replaced(err)
+	}
 	if err != nil {
 		return fmt.Errorf("attach to a container: %w", err)
 	}
@@ -46,12 +49,23 @@ func (h *Host) launch(ctx context.Context, id string, b *bundle, p inside.Progra
 		return runtime.ErrImage.Withf("the program cannot be started: %s", strings.TrimPrefix(said, inside.Failed))
 	}
 	why := "its launcher ended too early"
-	if c, ierr := h.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{}); ierr == nil {
-		if in := instance(c.Container); in.Reason != "" {
-			why += ": " + in.Reason
+	c, ierr := h.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	switch {
+	case errdefs.IsNotFound(ierr):
+		return replaced(err)
+	case ierr == nil:
+		in := instance(c.Container)
+		if in.State == runtime.InstanceExited && in.Code == -1 && !in.Memory {
+			return replaced(err) // nothing else kills a launcher
 		}
+		why += ": " + in.Reason
 	}
 	return runtime.ErrImage.Withf("the program cannot be started: %s", why).Wrap(errors.Join(err, sent))
+}
+
+// replaced is returned to who has started an instance that somebody else wanted otherwise at the same time.
+func replaced(cause error) error {
+	return runtime.ErrNotRunning.Withf("another server has replaced the instance while it was being started").Wrap(cause)
 }
 
 // refusal translates what the Engine says of a container that it could not start.
@@ -60,7 +74,9 @@ func (h *Host) refusal(ctx context.Context, err error) error {
 	switch text := err.Error(); {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errdefs.IsNotFound(err) && strings.Contains(text, "No such container"), errors.As(err, &connection), client.IsErrConnectionFailed(err):
+	case errdefs.IsNotFound(err) && strings.Contains(text, "No such container"), strings.Contains(text, "marked for removal"):
+		return replaced(err)
+	case errors.As(err, &connection), client.IsErrConnectionFailed(err):
 		return fmt.Errorf("start a container: %w", err)
 	case strings.Contains(text, "docker-init"):
 		return runtime.ErrIsolation.Withf("the Docker engine has no init for containers (docker-init is missing)").Wrap(err)

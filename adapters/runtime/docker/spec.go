@@ -23,9 +23,9 @@ const (
 	labelInstance   = "bureau.instance"
 	labelGeneration = "bureau.generation"
 	labelPort       = "bureau.port"
-	labelFiles      = "bureau.files" // those that the generation was given, as a JSON list
-	labelProgram    = "bureau.program"
-	labelOther      = "bureau.label." // and the name of one of InstanceSpec.Labels
+	labelFiles      = "bureau.files"   // those that the generation was given, as a JSON list
+	labelProgram    = "bureau.program" // the digest of Bureau's binary: of its image, and of containers that have it mounted
+	labelOther      = "bureau.label."  // and the name of one of InstanceSpec.Labels
 )
 
 // The users in containers. Neither has a name or a right. The relay has its own, so that programs can do nothing to it.
@@ -148,6 +148,7 @@ func (h *Host) build(spec runtime.InstanceSpec, b *bundle, im image, remove []st
 		Type: mount.TypeVolume, Source: h.name(spec.ID), Target: runtime.WorkDir, VolumeOptions: &mount.VolumeOptions{NoCopy: im.foreign},
 	}}
 	if im.foreign {
+		labels[labelProgram] = b.digest // which keeps the volume, too
 		host.Mounts = append(host.Mounts, mount.Mount{
 			Type: mount.TypeVolume, Source: b.volume(), Target: inside.Dir, ReadOnly: true, VolumeOptions: &mount.VolumeOptions{NoCopy: true},
 		})
