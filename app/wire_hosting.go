@@ -27,6 +27,7 @@ import (
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/secret"
+	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/skill"
 	"github.com/bureau-agents/bureau/core/swarm"
 	"github.com/bureau-agents/bureau/ports/bus"
@@ -47,7 +48,7 @@ func hostingModule() fx.Option {
 			func(lc fx.Lifecycle, cfg Config, s *hosting.Supervisor) {
 				background(lc, func(ctx context.Context) { s.Run(ctx, cfg.DrainTimeout) })
 			},
-			registerHostingMetrics,
+			wireActivity, registerHostingMetrics,
 		))
 }
 
@@ -286,6 +287,20 @@ func provideHosting(b base, p hostingParts) (*hosting.Service, error) {
 		Standings: p.Store.Agents(), Tenants: p.Store.Accounts(), Swarms: p.Swarms, Documents: p.Documents, Secrets: p.Secrets, Trail: p.Trail,
 		Supervisor: p.Supervisor, Host: p.Host.Host,
 	}, hosting.Config{})
+}
+
+// wireActivity has turns noted in the logs of instances.
+func wireActivity(b base, lc fx.Lifecycle, cfg Config, bus bus.Bus, s *hosting.Supervisor, at agentHost, j *session.Journal) error {
+	if at.worker == nil {
+		return nil
+	}
+	a, err := hosting.NewActivity(hosting.ActivityDeps{Logger: b.Logger, Bus: bus, Supervisor: s, Diary: at.worker}, cfg.DatabaseURL != "")
+	if err != nil {
+		return err
+	}
+	j.Listen(a.Heard)
+	background(lc, a.Run)
+	return nil
 }
 
 // chosenProvider is the model provider that an agent's hosting configuration names; "" none.

@@ -44,7 +44,8 @@ type Journal struct {
 	d    JournalDeps
 	void func(ctx context.Context, sc account.Scope, session id.Session, reason string) (int, error) // see VoidWith
 
-	watcher Watcher // nil: nobody watches
+	watcher  Watcher // nil: nobody watches
+	listener Listener
 }
 
 // NewJournal returns a Journal, or an error that names the missing dependency.
@@ -163,6 +164,7 @@ func (j *Journal) Claim(ctx context.Context, ref Ref, owner string, lease time.D
 			return err
 		}
 		first := events[0]
+		j.tellListener(ctx, t, events)
 		j.d.TX.AfterCommit(ctx, func() {
 			j.d.Hub.Publish(t.Session, Chunk{
 				Kind: ChunkPromoted, ID: first.ID, Number: t.Number, Seq: first.Seq, At: first.ProcessedAt, After: first.Seq,
@@ -220,6 +222,7 @@ func (j *Journal) Append(ctx context.Context, s Step) ([]Event, error) {
 		if out, err = j.append(ctx, sc, a, entries); err != nil {
 			return err
 		}
+		j.tellListener(ctx, s.Turn, out)
 		if !s.End {
 			return nil
 		}

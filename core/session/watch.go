@@ -35,6 +35,20 @@ type Watcher interface {
 // Watch names the watcher. It is called before the journal is used, and once.
 func (j *Journal) Watch(w Watcher) { j.watcher = w }
 
+// Listener hears what a turn has written, after the commit: its message and what follows from there. It must return at once, and hears
+// nothing of what comes from outside of the turn, such as the answers of clients.
+type Listener func(t Turn, events []Event)
+
+// Listen names the listener. It is called before the journal is used, and once.
+func (j *Journal) Listen(l Listener) { j.listener = l }
+
+// tellListener tells the listener, if there is one, once the transaction in ctx has committed.
+func (j *Journal) tellListener(ctx context.Context, t Turn, events []Event) {
+	if j.listener != nil && len(events) > 0 {
+		j.d.TX.AfterCommit(ctx, func() { j.listener(t, events) })
+	}
+}
+
 // endedFirst tells the watcher of a first turn that has ended. It must run in the transaction that ended it.
 func (j *Journal) endedFirst(ctx context.Context, sc account.Scope, e TurnEnd) error {
 	if j.watcher == nil || e.Turn.Number != 1 {
