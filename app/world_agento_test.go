@@ -19,6 +19,7 @@ func (w *world) agentoBody(t *testing.T, op operation) any {
 		"ingestKnowledge": m{"agentId": w.agent, "chunks": []m{{"text": "Penguins cannot fly.", "source": "birds.md"}}},
 	}
 	maps.Copy(bodies, w.agentoDocumentBodies())
+	maps.Copy(bodies, w.hostingAgentoBodies())
 	body, ok := bodies[strings.TrimPrefix(op.ID, "agento.")]
 	if !ok {
 		t.Fatalf("%s %s (%s) has a body that this test does not know: write a valid one here", op.Method, op.Path, op.ID)

@@ -336,6 +336,7 @@ func (w *world) body(t *testing.T, op operation) any {
 		}},
 	}
 	maps.Copy(bodies, w.documentBodies())
+	maps.Copy(bodies, w.hostingBodies())
 	body, ok := bodies[op.ID]
 	if !ok {
 		t.Fatalf("%s %s (%s) has a body that this test does not know: write a valid one here, with ids wherever it takes some",
