@@ -11,8 +11,8 @@ import (
 	"github.com/bureau-agents/bureau/ports/page"
 )
 
-// documentVersionWire is a version of a document without its text.
-type documentVersionWire struct {
+// DocumentVersionWire is a version of a document without its text. It is exported because others embed it.
+type DocumentVersionWire struct {
 	Path      string `json:"path" doc:"Where the document lies in the agent's work directory: SOUL.md, rules/refunds.md."`
 	Type      string `json:"type" enum:"document_version"`
 	Version   int    `json:"version" doc:"From 1."`
@@ -23,13 +23,13 @@ type documentVersionWire struct {
 }
 
 type wholeDocumentVersionWire struct {
-	documentVersionWire
+	DocumentVersionWire
 	Content      string `json:"content"`
 	NeedsRestart *bool  `json:"needs_restart,omitempty" doc:"There after a restore: whether the agent runs, and will use it once it was restarted."`
 }
 
-func showDocumentVersion(d agent.Document) documentVersionWire {
-	return documentVersionWire{
+func showDocumentVersion(d agent.Document) DocumentVersionWire {
+	return DocumentVersionWire{
 		Path: string(d.Path), Type: "document_version", Version: d.Version, Hash: d.Hash, Size: d.Size, CreatedAt: stampOf(d.UpdatedAt), Deleted: d.Removed,
 	}
 }
@@ -60,12 +60,14 @@ type VersionInput struct {
 	Version int `path:"version" minimum:"1" doc:"The version's number."`
 }
 
-type documentVersionInput struct {
+// DocumentVersionInput names a version of a document. It is exported because others embed it.
+type DocumentVersionInput struct {
 	DocumentInput
 	VersionInput
 }
 
-type ruleVersionInput struct {
+// RuleVersionInput names a version of a rule. It is exported because others embed it.
+type RuleVersionInput struct {
 	RuleInput
 	VersionInput
 }
@@ -76,12 +78,12 @@ type restoreBody struct {
 }
 
 type restoreDocumentInput struct {
-	documentVersionInput
+	DocumentVersionInput
 	Body *restoreBody
 }
 
 type restoreRuleInput struct {
-	ruleVersionInput
+	RuleVersionInput
 	Body *restoreBody
 }
 
@@ -101,11 +103,11 @@ func (f *face) registerDocumentVersions() {
 	listDocument, listRule := list, list
 	listDocument.ID, listDocument.Path, listDocument.Summary = "listDocumentVersions", document, "List the versions of a document, newest first"
 	listRule.ID, listRule.Path, listRule.Summary = "listRuleVersions", rule, "List the versions of a rule, newest first"
-	httpx.Register(f.Face, listDocument, func(ctx context.Context, in *listDocumentVersionsInput) (*output[httpx.List[documentVersionWire]], error) {
+	httpx.Register(f.Face, listDocument, func(ctx context.Context, in *listDocumentVersionsInput) (*output[httpx.List[DocumentVersionWire]], error) {
 		of, path, err := in.read()
 		return f.documentVersions(ctx, of, path, in.Request(), err)
 	})
-	httpx.Register(f.Face, listRule, func(ctx context.Context, in *listRuleVersionsInput) (*output[httpx.List[documentVersionWire]], error) {
+	httpx.Register(f.Face, listRule, func(ctx context.Context, in *listRuleVersionsInput) (*output[httpx.List[DocumentVersionWire]], error) {
 		of, path, err := in.read()
 		return f.documentVersions(ctx, of, path, in.Request(), err)
 	})
@@ -114,11 +116,11 @@ func (f *face) registerDocumentVersions() {
 	getDocument, getRule := get, get
 	getDocument.ID, getDocument.Path, getDocument.Summary = "getDocumentVersion", document+"/{version}", "Read a version of a document"
 	getRule.ID, getRule.Path, getRule.Summary = "getRuleVersion", rule+"/{version}", "Read a version of a rule"
-	httpx.Register(f.Face, getDocument, func(ctx context.Context, in *documentVersionInput) (*output[wholeDocumentVersionWire], error) {
+	httpx.Register(f.Face, getDocument, func(ctx context.Context, in *DocumentVersionInput) (*output[wholeDocumentVersionWire], error) {
 		of, path, err := in.DocumentInput.read()
 		return f.documentVersion(ctx, of, path, in.Version, err)
 	})
-	httpx.Register(f.Face, getRule, func(ctx context.Context, in *ruleVersionInput) (*output[wholeDocumentVersionWire], error) {
+	httpx.Register(f.Face, getRule, func(ctx context.Context, in *RuleVersionInput) (*output[wholeDocumentVersionWire], error) {
 		of, path, err := in.RuleInput.read()
 		return f.documentVersion(ctx, of, path, in.Version, err)
 	})
@@ -144,7 +146,7 @@ func (f *face) registerDocumentVersions() {
 // documentVersions, documentVersion and restoreDocument take what reading the path has brought, its error too.
 func (f *face) documentVersions(
 	ctx context.Context, of id.Agent, path agent.DocumentPath, req page.Request, err error,
-) (*output[httpx.List[documentVersionWire]], error) {
+) (*output[httpx.List[DocumentVersionWire]], error) {
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +167,7 @@ func (f *face) documentVersion(
 	if err != nil {
 		return nil, err
 	}
-	return ok(wholeDocumentVersionWire{documentVersionWire: showDocumentVersion(d), Content: d.Content}), nil
+	return ok(wholeDocumentVersionWire{DocumentVersionWire: showDocumentVersion(d), Content: d.Content}), nil
 }
 
 func (f *face) restoreDocument(

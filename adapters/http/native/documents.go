@@ -34,8 +34,8 @@ type workflowWire struct {
 	NeedsRestart *bool    `json:"needs_restart,omitempty" doc:"There after a change: whether the agent runs, and will use it once it was restarted."`
 }
 
-// ruleWire is a rule without its text.
-type ruleWire struct {
+// RuleWire is a rule without its text. It is exported because others embed it.
+type RuleWire struct {
 	Name      string `json:"name"`
 	Type      string `json:"type" enum:"rule"`
 	Size      int    `json:"size" doc:"Bytes."`
@@ -45,7 +45,7 @@ type ruleWire struct {
 
 // wholeRuleWire is a rule.
 type wholeRuleWire struct {
-	ruleWire
+	RuleWire
 	Content      string `json:"content"`
 	NeedsRestart *bool  `json:"needs_restart,omitempty" doc:"There after a change: whether the agent runs, and will use it once it was restarted."`
 }
@@ -56,9 +56,9 @@ type deletedRuleWire struct {
 	NeedsRestart bool   `json:"needs_restart"`
 }
 
-func showRule(d agent.Document) ruleWire {
+func showRule(d agent.Document) RuleWire {
 	name, _ := d.Path.Rule()
-	return ruleWire{Name: name, Type: "rule", Size: d.Size, Hash: d.Hash, UpdatedAt: stampOf(d.UpdatedAt)}
+	return RuleWire{Name: name, Type: "rule", Size: d.Size, Hash: d.Hash, UpdatedAt: stampOf(d.UpdatedAt)}
 }
 
 type putPersonalityInput struct {
@@ -155,7 +155,7 @@ func (f *face) registerRules() {
 		Summary: "List the rules of an agent", Permission: account.AgentsRead,
 		Description: "All of them, by name. A rule is a procedure that the agent reads when it needs it, by the tool `read_rule`; its prompt has the " +
 			"names only.",
-	}, func(ctx context.Context, in *AgentInput) (*output[httpx.List[ruleWire]], error) {
+	}, func(ctx context.Context, in *AgentInput) (*output[httpx.List[RuleWire]], error) {
 		of, err := id.Parse[id.AgentKind](in.AgentID)
 		if err != nil {
 			return nil, err
@@ -179,7 +179,7 @@ func (f *face) registerRules() {
 		if err != nil {
 			return nil, err
 		}
-		return ok(wholeRuleWire{ruleWire: showRule(d), Content: d.Content}), nil
+		return ok(wholeRuleWire{RuleWire: showRule(d), Content: d.Content}), nil
 	})
 
 	for method, op := range map[string]string{http.MethodPut: "putRule", http.MethodPatch: "patchRule"} {
