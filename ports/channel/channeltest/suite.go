@@ -150,9 +150,7 @@ func restart(t *testing.T, b *bench) {
 	b.Write(a, chat, "One.")
 	in.Next(t)
 	stop()
-	if n := b.Unconfirmed(a); n != 0 {
-		t.Errorf("%d messages are not confirmed", n)
-	}
+	b.Wait(t, "the message is confirmed", func() bool { return b.Unconfirmed(a) == 0 })
 	stop = b.run(t, a, in)
 	b.Write(a, chat, "Two.")
 	if m := in.Next(t); m.Text != "Two." {
