@@ -160,9 +160,12 @@ type runLab struct {
 	bus   *testBus
 	cfg   run.Config
 	tools testTools
+	more  []run.ToolSource
 	trail policy.Trail
-	logs  slog.Handler
-	dying *dyingTx // the transactions of the nodes that are started from now on; nil are the store's own
+	// stores are the memory stores that sessions may be given; nil: none.
+	stores session.MemoryStores
+	logs   slog.Handler
+	dying  *dyingTx // the transactions of the nodes that are started from now on; nil are the store's own
 }
 
 func newRunLab(t *testing.T, s *Store, answers ...llmtest.Answer) *runLab {
@@ -222,6 +225,7 @@ func (l *runLab) node(s *Store) *runNode {
 	n.sessions, err = session.NewService(session.Deps{
 		TX: over, Clock: real, IDs: l.IDs, Logger: quiet, Repository: s.Sessions(), Log: s.Sessions(), Uses: s.ToolUses(), Turns: s.SessionTurns(),
 		Journal: n.journal, Hub: n.hub, Agents: agents, Gate: n.gate, Spendings: s.Spendings(), Policies: l.Policies,
+		Eraser: s.Sessions(), Stores: l.stores,
 	})
 	l.must(err)
 	n.tasks = l.newTasks(n, over, agents)
@@ -231,7 +235,7 @@ func (l *runLab) node(s *Store) *runNode {
 	l.must(err)
 	n.run, err = run.NewService(run.Deps{
 		Clock: real, IDs: l.IDs, Logger: slog.New(l.logs), Journal: n.journal, Sessions: s.Sessions(), Agents: agents, Gate: n.gate, Models: models,
-		Meter: l.meter, Sources: []run.ToolSource{l.tools},
+		Meter: l.meter, Sources: append([]run.ToolSource{l.tools}, l.more...),
 	}, l.cfg)
 	l.must(err)
 	l.must(n.hub.Start(context.Background()))
