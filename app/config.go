@@ -46,6 +46,9 @@ type Config struct {
 	// OAuth holds the credentials of Slack, GitHub, and whoever people sign in with; default none.
 	OAuth OAuthConfig
 
+	// Channels says where the services are in which people write to agents; default their own addresses.
+	Channels ChannelConfig
+
 	// TrustedProxies are the peers whose X-Forwarded-For counts; default none.
 	TrustedProxies []netip.Prefix
 	// EgressAllow lists private addresses, "host:port", that URLs chosen by tenants may reach; default none.
@@ -100,6 +103,12 @@ type PaymentConfig struct {
 	X402    X402Config
 }
 
+// ChannelConfig says where the services are in which people write to agents. Their addresses may be private ones.
+type ChannelConfig struct {
+	TelegramURL string // of the Bot API; default Telegram's own
+	SlackURL    string // without /api; default Slack's own
+}
+
 // StripeConfig names the Stripe account that pays for what agents buy; see adapters/payment/stripe.
 type StripeConfig struct {
 	SecretKey     string            // sk_... or rk_...; "" is no Stripe
@@ -125,8 +134,8 @@ type X402Config struct {
 
 // RuntimeConfig chooses where the programs that agents choose are run, and what they may use.
 type RuntimeConfig struct {
-	// Provider is "process" (default): sandboxes and hosted agents on this machine, below DataDir; "docker": agents are hosted in
-	// containers, sandboxes are as with process; or "none": agents run no programs and cannot be hosted.
+	// Provider is "process" (default): sandboxes and hosted agents on this machine, below DataDir; "docker" and "kubernetes": agents are
+	// hosted in containers and pods, sandboxes are as with process; or "none": agents run no programs and cannot be hosted.
 	Provider string
 	// Limits of a sandbox; zero fields are the defaults of runtime.Limits.
 	Limits runtime.Limits
@@ -155,6 +164,7 @@ type HostingConfig struct {
 	// StartTimeout is how long a program may take until it answers; default 1 min.
 	StartTimeout time.Duration
 	Docker       DockerConfig
+	Kubernetes   KubernetesConfig
 }
 
 // DockerConfig says where the Engine of the provider "docker" is.
@@ -162,6 +172,19 @@ type DockerConfig struct {
 	Host        string // default "unix:///var/run/docker.sock"
 	CertDir     string // ca.pem, cert.pem and key.pem of an engine that is reached over TLS; "" none
 	RequireDisk bool   // refuses agents where the Engine's storage cannot bound what they write
+}
+
+// KubernetesConfig says which cluster the provider "kubernetes" uses. Everything that it makes is in one namespace.
+type KubernetesConfig struct {
+	Kubeconfig   string            // the file that says where the cluster is; "" is the cluster that the server runs in
+	Context      string            // of the file; "" is its current one
+	Namespace    string            // "" is the kubeconfig's, or the server's own
+	Server       string            // tells servers in one namespace apart; "" is this data directory, or with a DatabaseURL "bureau"
+	Image        string            // required: of Bureau itself, which the cluster pulls
+	PullSecrets  []string          // Secrets that images are pulled with
+	StorageClass string            // of agents' files; "" is the cluster's default, "none" keeps none
+	RuntimeClass string            // of agents' pods; "" is the cluster's default
+	DialPods     map[string]string // labels of the server's own pods: agents are connected to directly; empty: through the cluster's API
 }
 
 // WithDefaults returns c with its defaults filled in.
@@ -243,8 +266,12 @@ func (c Config) validate() error {
 	}
 	switch c.Runtime.Provider {
 	case "process", "docker", "none":
+	case "kubernetes":
+		if c.Hosting.Kubernetes.Image == "" {
+			bad("Hosting.Kubernetes.Image", "is required: the reference of an image with this server's own binary, which the cluster pulls")
+		}
 	default:
-		bad("Runtime.Provider", "%q is none of process, docker, none", c.Runtime.Provider)
+		bad("Runtime.Provider", "%q is none of process, docker, kubernetes, none", c.Runtime.Provider)
 	}
 	if l := c.Hosting.Limits; l.Memory < 0 || l.Processes < 0 || l.Disk < 0 || l.CPU < 0 || l.OpenFiles < 0 || c.Hosting.Grace < 0 || c.Hosting.StartTimeout < 0 {
 		bad("Hosting", "limits and times must not be negative")

@@ -93,6 +93,12 @@ func provideAgentHost(cfg Config, o options, lc fx.Lifecycle, cl *closers) (agen
 			return agentHost{}, err
 		}
 		h.Host, made = d, d
+	case "kubernetes":
+		k, err := kubernetesHost(cfg, own)
+		if err != nil {
+			return agentHost{}, err
+		}
+		h.Host, made, h.site, h.exclusive = k, k, k.Site(), cfg.DatabaseURL == ""
 	default:
 		p, err := process.NewHost(process.HostConfig{
 			Dir: filepath.Join(cfg.DataDir, "agents"), Limits: cfg.Hosting.Limits, EgressAllow: cfg.EgressAllow, Paths: cfg.Runtime.Paths,

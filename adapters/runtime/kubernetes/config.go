@@ -11,6 +11,8 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
 // NoStorage is the StorageClass that keeps no files.
@@ -40,6 +42,8 @@ type Config struct {
 	DialPods bool
 	// ServerLabels are labels of the server's own pods, which DialPods lets in; required with it.
 	ServerLabels map[string]string
+	// Limits are those of instances that say none; zero fields are the port's defaults.
+	Limits runtime.InstanceLimits
 	// StartTimeout is how long a pod may take until its program runs: to be placed, to get its volume, to pull its image. 0 is 2 minutes.
 	StartTimeout time.Duration
 	// Logger gets what the cluster warns of; nil is slog's default.
@@ -57,6 +61,8 @@ const inClusterNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namesp
 func (c Config) resolve() (Config, *rest.Config, error) {
 	c.Server = cmp.Or(c.Server, "bureau")
 	c.StartTimeout = cmp.Or(c.StartTimeout, 2*time.Minute)
+	c.Limits.Limits = c.Limits.WithDefaults(runtime.Limits{Memory: runtime.DefaultInstanceMemory})
+	c.Limits.CPU = cmp.Or(c.Limits.CPU, runtime.DefaultCPU)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	switch {
 	case c.Image == "":
@@ -65,8 +71,8 @@ func (c Config) resolve() (Config, *rest.Config, error) {
 		return c, nil, fmt.Errorf("kubernetes: Config.Server %q is not [a-z0-9-]{1,40}", c.Server)
 	case c.DialPods && len(c.ServerLabels) == 0:
 		return c, nil, errors.New("kubernetes: Config.ServerLabels are required with DialPods")
-	case c.StartTimeout < 0:
-		return c, nil, errors.New("kubernetes: Config.StartTimeout is negative")
+	case c.StartTimeout < 0 || c.Limits.Memory < 0 || c.Limits.Disk < 0 || c.Limits.CPU < 0:
+		return c, nil, errors.New("kubernetes: Config.StartTimeout or Limits are negative")
 	}
 	namespace := "default"
 	api := c.REST

@@ -50,6 +50,21 @@ func New(cfg Config) (*Host, error) {
 // Name implements runtime.Host.
 func (h *Host) Name() string { return "kubernetes" }
 
+// Site names the instances that the host has: hosts of one cluster, namespace and Config.Server have the same.
+func (h *Host) Site() string { return "kubernetes:" + h.cfg.Namespace + "/" + h.cfg.Server }
+
+// Check says whether the cluster answers, and lets this server see its instances.
+func (h *Host) Check(ctx context.Context) error {
+	_, err := h.List(ctx)
+	return err
+}
+
+// Close lets go of connections. Instances go on.
+func (h *Host) Close() error {
+	h.api.core.Client.CloseIdleConnections()
+	return nil
+}
+
 // Start implements runtime.Host. It waits until the pod's program runs, at most Config.StartTimeout; an error after that leaves the pod
 // to the cluster, which may still start it. One whose image cannot be started is ended.
 func (h *Host) Start(ctx context.Context, s runtime.InstanceSpec) (runtime.Instance, error) {

@@ -40,7 +40,7 @@ const (
 	user           = 65532                // nobody of any image
 	filesMemory    = 128 << 20            // what writes the files is Bureau's binary, which the memory of a small program need not hold
 	maxSecret      = corev1.MaxSecretSize // of names and values together
-	claimMarginTop = 64 << 20             // what a file system takes for itself
+	fileSystem     = 64 << 20             // what a file system takes for itself
 	dns            = "kube-dns"           // as the DNS of every cluster is labelled
 	systemSpace    = "kube-system"        // where it is
 	spaceNameLabel = corev1.LabelMetadataName
@@ -156,7 +156,7 @@ func (h *Host) claim(s runtime.InstanceSpec, owner *corev1.ConfigMap) *corev1.Pe
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 			Resources: corev1.VolumeResourceRequirements{
-				Requests: corev1.ResourceList{corev1.ResourceStorage: *amount(s.Limits.WithDefaults(runtime.Limits{}).Disk + claimMarginTop)},
+				Requests: corev1.ResourceList{corev1.ResourceStorage: *amount(s.Limits.WithDefaults(h.cfg.Limits.Limits).Disk + fileSystem)},
 			},
 		},
 	}
@@ -217,8 +217,8 @@ func (h *Host) policy(s runtime.InstanceSpec, owner *corev1.ConfigMap) *networki
 
 // pod runs the instance's program.
 func (h *Host) pod(s runtime.InstanceSpec, owner *corev1.ConfigMap) *corev1.Pod {
-	limits := s.Limits.WithDefaults(runtime.Limits{Memory: runtime.DefaultInstanceMemory})
-	cpu := cmp.Or(s.Limits.CPU, runtime.DefaultCPU)
+	limits := s.Limits.WithDefaults(h.cfg.Limits.Limits)
+	cpu := cmp.Or(s.Limits.CPU, h.cfg.Limits.CPU)
 	meta := h.meta(s.ID, objectName(s.ID), owner)
 	meta.Labels[generationLabel] = strconv.FormatInt(s.Generation, 10)
 	meta.Annotations = map[string]string{}

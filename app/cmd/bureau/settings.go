@@ -180,6 +180,14 @@ var table = []setting{
 		return nil
 	}},
 	{"x402_rpc", "", "", "comma-separated network=URL: JSON-RPC endpoints that tell whether a payment was taken", pairs(func(s *settings) *map[string]string { return &s.Payments.X402.RPC })},
+	{"telegram_base_url", "", "https://api.telegram.org", "another Telegram Bot API, to which agents with a bot token connect", func(s *settings, v string) error {
+		s.Channels.TelegramURL = v
+		return checkURL(v)
+	}},
+	{"slack_base_url", "", "https://slack.com", "another Slack, to which agents with a bot token and an app token connect", func(s *settings, v string) error {
+		s.Channels.SlackURL = v
+		return checkURL(v)
+	}},
 	{"trusted_proxies", "", "", "comma-separated addresses or prefixes whose X-Forwarded-For counts", func(s *settings, v string) error {
 		for _, part := range list(v) {
 			prefix, err := parsePrefix(part)
@@ -198,8 +206,8 @@ var table = []setting{
 		}
 		return err
 	}},
-	{"runtime", "", "process", "where hosted agents run: process (on this machine), docker, none; sandboxes are on this machine with each but none", oneOf(
-		text(func(s *settings) *string { return &s.Runtime.Provider }), "process", "docker", "none")},
+	{"runtime", "", "process", "where hosted agents run: process (on this machine), docker, kubernetes, none; sandboxes are on this machine with each but none", oneOf(
+		text(func(s *settings) *string { return &s.Runtime.Provider }), "process", "docker", "kubernetes", "none")},
 	{"agent_memory", "", "512MiB", "memory of a hosted agent's program", size(func(s *settings, n int64) { s.Hosting.Limits.Memory = n })},
 	{"agent_disk", "", "1GiB", "files of a hosted agent's program", size(func(s *settings, n int64) { s.Hosting.Limits.Disk = n })},
 	{"agent_processes", "", "64", "processes of a hosted agent's program at a time", count(func(s *settings) *int { return &s.Hosting.Limits.Processes })},
@@ -216,6 +224,28 @@ var table = []setting{
 	}},
 	{"docker_host", "", "unix:///var/run/docker.sock", "where the Engine of runtime docker listens", text(func(s *settings) *string { return &s.Hosting.Docker.Host })},
 	{"docker_certs", "", "", "directory with ca.pem, cert.pem and key.pem of an Engine that is reached over TLS", text(func(s *settings) *string { return &s.Hosting.Docker.CertDir })},
+	{"kubernetes_image", "", "", "reference of an image with this binary, which the cluster of runtime kubernetes pulls", text(func(s *settings) *string { return &s.Hosting.Kubernetes.Image })},
+	{"kubernetes_config", "", "", "kubeconfig file of the cluster; without one it is the cluster that the server runs in", text(func(s *settings) *string { return &s.Hosting.Kubernetes.Kubeconfig })},
+	{"kubernetes_context", "", "", "context of the kubeconfig; its current one when left out", text(func(s *settings) *string { return &s.Hosting.Kubernetes.Context })},
+	{"kubernetes_namespace", "", "", "namespace of hosted agents; the kubeconfig's or the server's own when left out", text(func(s *settings) *string { return &s.Hosting.Kubernetes.Namespace })},
+	{"kubernetes_server", "", "", "name that tells servers in one namespace apart, the same for all replicas", text(func(s *settings) *string { return &s.Hosting.Kubernetes.Server })},
+	{"kubernetes_pull_secrets", "", "", "comma-separated Secrets of the namespace that images are pulled with", func(s *settings, v string) error {
+		s.Hosting.Kubernetes.PullSecrets = list(v)
+		return nil
+	}},
+	{"kubernetes_storage", "", "", "storage class of agents' files; the cluster's default when left out, none keeps no files", text(func(s *settings) *string { return &s.Hosting.Kubernetes.StorageClass })},
+	{"kubernetes_runtime_class", "", "", "runtime class of agents' pods; the cluster's default when left out", text(func(s *settings) *string { return &s.Hosting.Kubernetes.RuntimeClass })},
+	{"kubernetes_dial_pods", "", "", "comma-separated label=value of the server's own pods, where it runs in the cluster and shall connect to agents directly", func(s *settings, v string) error {
+		s.Hosting.Kubernetes.DialPods = map[string]string{}
+		for _, pair := range list(v) {
+			name, value, ok := strings.Cut(pair, "=")
+			if !ok || name == "" {
+				return fmt.Errorf("%q must be label=value", pair)
+			}
+			s.Hosting.Kubernetes.DialPods[name] = value
+		}
+		return nil
+	}},
 	{"sandbox_memory", "", "1GiB", "memory of all programs of a sandbox together", size(func(s *settings, n int64) { s.Runtime.Limits.Memory = n })},
 	{"sandbox_disk", "", "1GiB", "files of a sandbox", size(func(s *settings, n int64) { s.Runtime.Limits.Disk = n })},
 	{"sandbox_processes", "", "64", "processes of a sandbox at a time", count(func(s *settings) *int { return &s.Runtime.Limits.Processes })},

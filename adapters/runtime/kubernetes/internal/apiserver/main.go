@@ -29,7 +29,7 @@ import (
 )
 
 func main() {
-	dir := flag.String("dir", "", "where the data is kept and the kubeconfig files are written")
+	dir := flag.String("dir", "", "where the data is kept and the kubeconfig file is written")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
@@ -52,11 +52,9 @@ func run(ctx context.Context, dir string) error {
 	if err := writeKey(signer); err != nil {
 		return err
 	}
-	// Two users: one that may do everything, and one that may do what RBAC gives it, as the server in a cluster.
-	admin, bureau := token(), token()
+	admin := token()
 	tokens := filepath.Join(dir, "tokens.csv")
-	users := admin + ",admin,admin,system:masters\n" + bureau + ",bureau,bureau\n"
-	if err := os.WriteFile(tokens, []byte(users), 0o600); err != nil {
+	if err := os.WriteFile(tokens, []byte(admin+",admin,admin,system:masters\n"), 0o600); err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -98,10 +96,8 @@ func run(ctx context.Context, dir string) error {
 		return errors.Join(errs...)
 	}
 	address := "https://" + listener.Addr().String()
-	for name, secret := range map[string]string{"admin": admin, "bureau": bureau} {
-		if err := writeConfig(filepath.Join(dir, name+".kubeconfig"), address, name, secret, filepath.Join(dir, "certs")); err != nil {
-			return err
-		}
+	if err := writeConfig(filepath.Join(dir, "admin.kubeconfig"), address, admin, filepath.Join(dir, "certs")); err != nil {
+		return err
 	}
 	return app.Run(ctx, completed)
 }
@@ -144,8 +140,8 @@ func token() string {
 	return hex.EncodeToString(b)
 }
 
-// writeConfig trusts the certificate that the API server has made for itself.
-func writeConfig(name, address, user, token, certs string) error {
+// writeConfig writes a kubeconfig that trusts the certificate that the API server has made for itself.
+func writeConfig(name, address, token, certs string) error {
 	ca, err := os.ReadFile(filepath.Join(certs, "apiserver.crt"))
 	if err != nil {
 		return err
@@ -157,11 +153,11 @@ clusters:
 - name: test
   cluster: {server: %q, certificate-authority-data: %s}
 users:
-- name: %s
+- name: admin
   user: {token: %q}
 contexts:
 - name: test
-  context: {cluster: test, user: %s, namespace: bureau}
-`, address, base64.StdEncoding.EncodeToString(ca), user, token, user)
+  context: {cluster: test, user: admin, namespace: bureau}
+`, address, base64.StdEncoding.EncodeToString(ca), token)
 	return os.WriteFile(name, []byte(text), 0o600)
 }
