@@ -104,8 +104,18 @@ const providerTimeout = 15 * time.Second
 
 // providerClient reaches providers like every address that tenants may have a say in, and what the operator has named besides.
 func providerClient(cfg Config) (*http.Client, error) {
-	allow := append([]string(nil), cfg.EgressAllow...)
-	for _, address := range []string{cfg.OAuth.Slack.BaseURL, cfg.OAuth.GitHub.BaseURL, cfg.OAuth.Google.Issuer, cfg.OAuth.OIDC.Issuer} {
+	allow := withHosts(cfg.EgressAllow, cfg.OAuth.Slack.BaseURL, cfg.OAuth.GitHub.BaseURL, cfg.OAuth.Google.Issuer, cfg.OAuth.OIDC.Issuer)
+	c, err := egress.New(egress.Config{Allow: allow, Timeout: providerTimeout, MaxBody: 4 << 20, MaxRedirects: -1})
+	if err != nil {
+		return nil, err
+	}
+	return c.HTTPClient(), nil
+}
+
+// withHosts returns allow with the hosts of addresses that the operator has named, which may be private.
+func withHosts(allow []string, addresses ...string) []string {
+	allow = append([]string(nil), allow...)
+	for _, address := range addresses {
 		u, err := url.Parse(address)
 		if err != nil || u.Host == "" {
 			continue
@@ -120,11 +130,7 @@ func providerClient(cfg Config) (*http.Client, error) {
 		}
 		allow = append(allow, net.JoinHostPort(u.Hostname(), port))
 	}
-	c, err := egress.New(egress.Config{Allow: allow, Timeout: providerTimeout, MaxBody: 4 << 20, MaxRedirects: -1})
-	if err != nil {
-		return nil, err
-	}
-	return c.HTTPClient(), nil
+	return allow
 }
 
 func integrationModule() fx.Option {

@@ -198,6 +198,7 @@ var foreign = []struct {
 	{"github.com/riverqueue/river", []string{"adapters/jobs/river"}, "the queue is behind ports/jobs"},
 	{"github.com/spf13/cobra", []string{"app/cmd"}, "only the binary has a command line"},
 	{"cel.dev/cel-go", []string{"plugins/rules/cel"}, "expressions are judged outside of the server's process"},
+	{"github.com/slack-go/slack", []string{"adapters/channel/slack"}, "vendor types stop at the adapter's door"},
 	{"github.com/prometheus/client_golang", []string{"adapters", "app"}, "core is measured by decorators"},
 }
 
