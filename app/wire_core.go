@@ -30,7 +30,6 @@ import (
 	"github.com/bureau-agents/bureau/core/webhook"
 	"github.com/bureau-agents/bureau/ports/blob"
 	"github.com/bureau-agents/bureau/ports/bus"
-	"github.com/bureau-agents/bureau/ports/embedding"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/keeper"
 	"github.com/bureau-agents/bureau/ports/llm"
@@ -43,9 +42,9 @@ func coreModule() fx.Option {
 	return fx.Module("core",
 		fx.Provide(
 			provideAudit, provideAccounts, provideAgents, provideDirectory, provideLibrary, provideWallets, provideUsage, providePolicies, provideGate,
-			provideEnvironments, provideEvals, provideFiles, provideKnowledge, provideHub, provideJournal, provideSessions, provideRun, newOwners,
+			provideEnvironments, provideEvals, provideFiles, provideHub, provideJournal, provideSessions, provideRun, newOwners,
 		),
-		documentsModule(), sandboxModule(), memoryModule(), swarmModule(), knowledgeFilesModule(), marketModule(), reportsModule(), exchangeModule(), spansModule(), budgetsModule(), quarantineModule(), pricesModule(),
+		documentsModule(), sandboxModule(), memoryModule(), swarmModule(), knowledgeModule(), knowledgeFilesModule(), marketModule(), reportsModule(), exchangeModule(), spansModule(), budgetsModule(), quarantineModule(), pricesModule(),
 		fx.Invoke(func(lc fx.Lifecycle, accounts *account.Service, trail *audit.Service, hub *session.Hub, loop *run.Service) {
 			background(lc, func(ctx context.Context) { _ = accounts.Run(ctx) })
 			background(lc, trail.Run)
@@ -208,14 +207,6 @@ func provideGate(b base, p gateParts) (*gate.Gate, error) {
 	}
 	g.Connect(p.Journal, p.Journal)
 	return g, nil
-}
-
-func provideKnowledge(b base, s *bunstore.Store, e embedding.Embedder, agents *agent.Service) (*knowledge.Service, error) {
-	store := s.Knowledge()
-	return knowledge.NewService(knowledge.Deps{
-		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Ingestion: store, Repository: store, Embedder: e, Agents: agents,
-		Swarms: swarmCheck{s.Swarms()},
-	}, knowledge.Config{})
 }
 
 func provideHub(b base, cfg Config, s *bunstore.Store, bus bus.Bus) (*session.Hub, error) {

@@ -9,11 +9,13 @@ import (
 
 	"github.com/bureau-agents/bureau/adapters/jobs/river"
 	"github.com/bureau-agents/bureau/adapters/otel"
+	"github.com/bureau-agents/bureau/adapters/store/bunstore"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/chat"
 	"github.com/bureau-agents/bureau/core/eval"
 	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/core/gate"
+	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/telemetry"
@@ -33,9 +35,9 @@ func jobModule() fx.Option {
 		func(
 			lc fx.Lifecycle, cfg Config, q *river.Queue, accounts *account.Service, g *gate.Gate, wallets *wallet.Service, files *file.Service,
 			evals *eval.Service, signIns *account.SignIns, retired *retire.Service, payments *payment.Service, books *bookkeeper, chats *chat.Service, keeping *telemetry.Keeping,
-			t *otel.Telemetry,
+			t *otel.Telemetry, knows *knowledge.Service, store *bunstore.KnowledgeRepo,
 		) error {
-			for _, c := range []chore{
+			for _, c := range append(knowledgeUpkeep(knows, store), []chore{
 				{"expire_approvals", 10 * time.Second, g.ExpireDue},
 				{"expire_holds", time.Minute, wallets.ExpireDue},
 				{"expire_counters", time.Hour, g.ExpireCounters},
@@ -48,7 +50,7 @@ func jobModule() fx.Option {
 				{"prune_chats", time.Hour, chats.Prune},
 				{"expire_sign_ins", 5 * time.Minute, signIns.Expire},
 				{"expire_idempotency", 5 * time.Minute, accounts.ExpireIdempotency},
-			} {
+			}...) {
 				do := func(ctx context.Context, _ json.RawMessage) error {
 					_, err := c.do(ctx)
 					return err

@@ -7,9 +7,6 @@ import "github.com/bureau-agents/bureau/ports/fault"
 var (
 	// ErrInvalid is returned for a request that breaks a rule; its Fields name each place.
 	ErrInvalid = fault.New(fault.Invalid, "knowledge_invalid", "the request is not valid")
-	// ErrEmbedderChanged is returned when the entries of a space come from another embedder than the server's.
-	ErrEmbedderChanged = fault.New(fault.Conflict, "knowledge_embedder_changed",
-		"the entries were embedded by another model; delete and ingest them again, or configure that model")
 	// ErrBusy is returned when deletions kept getting in the way of an ingestion.
 	ErrBusy = fault.New(fault.Unavailable, "knowledge_busy", "the knowledge base is being changed; try again")
 	// ErrEmbedder is returned when the embedder breaks its contract.

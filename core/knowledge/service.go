@@ -1,13 +1,12 @@
 package knowledge
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
-	"slices"
+	"sync"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
@@ -41,28 +40,33 @@ func (NoSwarms) CheckSwarm(_ context.Context, _ account.Scope, swarm id.Swarm) e
 
 // Deps is what a Service needs. All fields are required.
 type Deps struct {
-	TX         tx.Runner
-	Clock      clock.Clock
-	IDs        id.Generator
-	Logger     *slog.Logger
-	Ingestion  Ingestion
-	Repository Repository
-	Embedder   embedding.Embedder
-	Agents     Agents
-	Swarms     Swarms
+	TX          tx.Runner
+	Clock       clock.Clock
+	IDs         id.Generator
+	Logger      *slog.Logger
+	Ingestion   Ingestion
+	Repository  Repository
+	Reembedding Reembedding
+	Embedder    embedding.Embedder
+	Agents      Agents
+	Swarms      Swarms
 }
 
 // Config of a Service.
 type Config struct {
 	// Threshold is the cosine similarity from which on two texts are twins, in (0, 1]; 0 is DefaultThreshold.
 	Threshold float64
+	// KeepNumericVariants is that of requests which do not say.
+	KeepNumericVariants bool
 }
 
 // Service stores, lists, removes and finds knowledge. It is safe for concurrent use.
 type Service struct {
-	d         Deps
-	threshold float64
-	embedder  embedding.Info
+	d            Deps
+	threshold    float64
+	keepVariants bool
+	embedder     embedding.Info
+	reembedding  sync.Mutex // held while this process re-embeds
 }
 
 // NewService returns a Service, or an error that names what is missing or wrong.
@@ -80,6 +84,8 @@ func NewService(d Deps, cfg Config) (*Service, error) {
 		return nil, errors.New("knowledge: Deps.Ingestion is required")
 	case d.Repository == nil:
 		return nil, errors.New("knowledge: Deps.Repository is required")
+	case d.Reembedding == nil:
+		return nil, errors.New("knowledge: Deps.Reembedding is required")
 	case d.Embedder == nil:
 		return nil, errors.New("knowledge: Deps.Embedder is required")
 	case d.Agents == nil:
@@ -93,7 +99,7 @@ func NewService(d Deps, cfg Config) (*Service, error) {
 	if !(cfg.Threshold > 0 && cfg.Threshold <= 1) {
 		return nil, errors.New("knowledge: Config.Threshold must be above 0 and at most 1")
 	}
-	return &Service{d: d, threshold: cfg.Threshold, embedder: d.Embedder.Info()}, nil
+	return &Service{d: d, threshold: cfg.Threshold, keepVariants: cfg.KeepNumericVariants, embedder: d.Embedder.Info()}, nil
 }
 
 // resolve returns the spaces that of stands for: first the one that entries are stored in and listed from, then, for a member of a
@@ -164,70 +170,6 @@ func (s *Service) Delete(ctx context.Context, sc account.Scope, req DeleteReques
 		return 0, id.NotFound[id.KnowledgeKind](req.ID.String())
 	}
 	return n, nil
-}
-
-// Search returns the entries that are most like the query, best first. Nothing stored, nothing found: that is no error. It returns
-// ErrEmbedderChanged when the entries come from another embedder.
-func (s *Service) Search(ctx context.Context, sc account.Scope, req SearchRequest) ([]Hit, error) {
-	k := &checker{}
-	k.Given("query", req.Query, MaxText)
-	if req.Limit < 0 || req.Limit > MaxHits {
-		k.Addf("limit", "must be 1 to %d", MaxHits)
-	}
-	if err := k.Err(ErrInvalid); err != nil {
-		return nil, err
-	}
-	if req.Limit == 0 {
-		req.Limit = DefaultHits
-	}
-	spaces, err := s.resolve(ctx, sc, req.In, false)
-	if err != nil {
-		return nil, err
-	}
-	var full []Space
-	for _, space := range spaces {
-		st, err := s.state(ctx, sc, space)
-		if err != nil {
-			return nil, err
-		}
-		if st.Entries > 0 {
-			full = append(full, space)
-		}
-	}
-	if len(full) == 0 {
-		return nil, nil
-	}
-	v, err := s.embed(ctx, []string{req.Query})
-	if err != nil {
-		return nil, err
-	}
-	var hits []Hit
-	for _, space := range full {
-		found, err := s.d.Repository.Nearest(ctx, sc, space, s.embedder.Name, v[0], req.Limit)
-		if err != nil {
-			return nil, err
-		}
-		hits = append(hits, found...)
-	}
-	slices.SortStableFunc(hits, func(a, b Hit) int { return cmp.Compare(b.Score, a.Score) })
-	return hits[:min(len(hits), req.Limit)], nil
-}
-
-// state returns the State of a space whose entries can be compared with what the server embeds.
-func (s *Service) state(ctx context.Context, sc account.Scope, space Space) (State, error) {
-	st, err := s.d.Ingestion.State(ctx, sc, space)
-	if err != nil {
-		return State{}, err
-	}
-	return st, s.comparable(st)
-}
-
-func (s *Service) comparable(st State) error {
-	if st.Entries > 0 && st.Embedder != s.embedder.Name {
-		return ErrEmbedderChanged.Withf("the entries were embedded by %q, and the server has %q: delete and ingest them again, or configure that one",
-			st.Embedder, s.embedder.Name)
-	}
-	return nil
 }
 
 // embed calls the embedder and holds it to its contract: what goes wrong here would be found out much later, as knowledge that

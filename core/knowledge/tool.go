@@ -27,7 +27,7 @@ type searchTool struct {
 var _ tool.Tool = searchTool{}
 
 // SearchTool returns the tool by which an agent searches its own knowledge and that of its swarm. It answers with a JSON object
-// {"results": [{"text", "source", "score"}]}, best first, and says so in "message" when there is no knowledge at all.
+// {"results": [{"id", "text", "source", "similarity"}]}, best first, and says so in "message" when there is no knowledge at all.
 func (s *Service) SearchTool(sc account.Scope, agent id.Agent) tool.Tool {
 	return searchTool{s, sc, agent}
 }
@@ -37,7 +37,7 @@ func (searchTool) Spec() tool.Spec {
 	return tool.Spec{
 		Name: ToolName,
 		Description: "Search the knowledge base for texts that answer a question. Use it for every question about facts that the user's " +
-			"organisation may have written down. Quote the source of what you use.",
+			"organisation may have written down. Cite the source of every text that you use in your answer, and its id when asked where it is from.",
 		InputSchema: json.RawMessage(fmt.Sprintf(`{"type":"object","properties":{`+
 			`"query":{"type":"string","description":"The question, or words to look for.","minLength":1,"maxLength":%d},`+
 			`"limit":{"type":"integer","description":"How many texts to return.","minimum":1,"maximum":20,"default":%d}},`+
@@ -47,9 +47,10 @@ func (searchTool) Spec() tool.Spec {
 }
 
 type toolResult struct {
-	Text   string  `json:"text"`
-	Source string  `json:"source"`
-	Score  float64 `json:"score"`
+	ID         string   `json:"id"`
+	Text       string   `json:"text"`
+	Source     string   `json:"source"`
+	Similarity *float64 `json:"similarity,omitempty"`
 }
 
 // Call implements tool.Tool.
@@ -64,7 +65,7 @@ func (t searchTool) Call(ctx context.Context, call tool.Call) (tool.Result, erro
 	if in.Limit == 0 {
 		in.Limit = toolHits
 	}
-	hits, err := t.s.Search(ctx, t.sc, SearchRequest{In: Space{Agent: t.agent}, Query: in.Query, Limit: in.Limit})
+	found, err := t.s.Search(ctx, t.sc, SearchRequest{In: Space{Agent: t.agent}, Query: in.Query, Limit: in.Limit, Mode: Hybrid})
 	if err != nil {
 		if f, ok := fault.As(err); ok && (f.Kind == fault.Invalid || f.Kind == fault.Conflict) {
 			return tool.Result{Text: f.Message, IsError: true}, nil
@@ -75,10 +76,13 @@ func (t searchTool) Call(ctx context.Context, call tool.Call) (tool.Result, erro
 		Results []toolResult `json:"results"`
 		Message string       `json:"message,omitempty"`
 	}{Results: []toolResult{}}
-	for _, h := range hits {
-		out.Results = append(out.Results, toolResult{h.Text, h.Source, h.Score})
+	for _, h := range found.Hits {
+		out.Results = append(out.Results, toolResult{h.ID.String(), h.Text, h.Source, h.Similarity})
 	}
-	if len(hits) == 0 {
+	switch {
+	case found.Reembedding && found.Mode == Lexical:
+		out.Message = "The knowledge base is being indexed anew: these are the texts that share words with the query."
+	case len(found.Hits) == 0:
 		out.Message = "The knowledge base is empty."
 	}
 	b, err := json.Marshal(out)

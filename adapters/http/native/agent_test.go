@@ -59,7 +59,7 @@ func (f *fixture) addAgents(d *Deps) {
 	}
 	repo := f.store.Knowledge()
 	d.Knowledge, err = knowledge.NewService(knowledge.Deps{
-		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Ingestion: repo, Repository: repo, Embedder: hashing.New(), Agents: d.Agents,
+		TX: f.store, Clock: f.clock, IDs: ids, Logger: log, Ingestion: repo, Repository: repo, Reembedding: repo, Embedder: hashing.New(), Agents: d.Agents,
 		Swarms: knowledge.NoSwarms{},
 	}, knowledge.Config{})
 	if err != nil {

@@ -53,8 +53,8 @@ func TestKnowledge(t *testing.T) {
 		{"text":"THE WAREHOUSE in Lisbon opens at half past seven in the morning!","source":"hours.md"}]}`, me))
 	list := f.want(200, http.MethodGet, "/v1/knowledge?agent_id="+me, "")
 	first := list.get("data").([]any)[1].(map[string]any)
-	want := decode(t, fmt.Sprintf(`{"id":%q,"type":"knowledge_entry","agent_id":%q,"swarm_id":null,
-		"text":"The warehouse in Lisbon opens at half past seven in the morning.","source":"hours.md","metadata":{"type":"faq"},
+	want := decode(t, fmt.Sprintf(`{"id":%[1]q,"type":"knowledge_entry","agent_id":%[2]q,"swarm_id":null,
+		"text":"The warehouse in Lisbon opens at half past seven in the morning.","source":"hours.md","entry_type":"faq","metadata":{"type":"faq"},"ingested_by":%[2]q,
 		"embedder":"hashing-384","created_at":"2026-07-15T12:30:00.000Z","updated_at":"2026-07-15T12:30:00.000Z"}`, first["id"], me))
 	if d := cmp.Diff(want, first); d != "" {
 		t.Errorf("entry (-want +got):\n%s", d)
@@ -73,7 +73,7 @@ func TestKnowledge(t *testing.T) {
 		t.Errorf("%s", found.body)
 	}
 	empty := f.want(200, http.MethodPost, "/v1/knowledge/search", fmt.Sprintf(`{"agent_id":%q,"query":"x"}`, f.newAgent()))
-	if strings.TrimSpace(string(empty.body)) != `{"data":[]}` {
+	if strings.TrimSpace(string(empty.body)) != `{"data":[],"mode":"semantic","reembedding":false}` {
 		t.Errorf("%s", empty.body)
 	}
 }

@@ -4,18 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"runtime"
 	"slices"
 	"sync"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/knowledge"
-	"github.com/bureau-agents/bureau/ports/embedding"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
-// slabCacheFloats is how many components the slabs of all spaces hold together before the least recently used go: 256 MiB.
-const slabCacheFloats = 64 << 20
+// slabCacheFloats is how many components the slabs of all spaces hold together before the least recently used go: 512 MiB. A space that
+// is larger by itself is read from the database at every use, a block at a time.
+const slabCacheFloats = 128 << 20
 
 // slabCache keeps the vectors of the spaces that were used last in memory. Slabs are checked against the database at every use;
 // what was added since is appended, what was deleted is taken out, and nothing else is read again.
@@ -29,11 +28,12 @@ type slabCache struct {
 }
 
 type slabKey struct {
-	tenant id.Tenant
-	space  knowledge.Space
+	tenant   id.Tenant
+	space    knowledge.Space
+	embedder string
 }
 
-// slab holds the vectors of one space, one after the other in order of Seq.
+// slab holds the vectors of one space by one embedder, in order of their places.
 type slab struct {
 	used int64 // guarded by slabCache.mu, as is size
 	size int   // floats, and some for the slab itself
@@ -41,24 +41,22 @@ type slab struct {
 	mu        sync.Mutex
 	loaded    bool
 	deletions int64
-	last      int64
+	last      int64 // place
 	view      slabView
 }
 
-// slabView is a slab at one moment. Its slices are never written to within their length.
+// slabView is a slab at one moment. Its blocks are never written to within their length.
 type slabView struct {
-	embedder string
-	dims     int
-	seqs     []int64
-	data     []float32
+	dims, rows int
+	blocks     []block
 }
 
-// row returns the i-th vector.
-func (v slabView) row(i int) []float32 { return v.data[i*v.dims : (i+1)*v.dims] }
+// fits reports whether a slab of some entries may be kept.
+func (c *slabCache) fits(entries, dims int) bool { return entries <= c.limit/(dims+rowOverhead) }
 
 // view returns the vectors of a space as they are committed now.
-func (c *slabCache) view(ctx context.Context, r *KnowledgeRepo, sc account.Scope, space knowledge.Space) (slabView, error) {
-	key := slabKey{sc.Tenant, space}
+func (c *slabCache) view(ctx context.Context, r *KnowledgeRepo, sc account.Scope, space knowledge.Space, embedder string) (slabView, error) {
+	key := slabKey{sc.Tenant, space, embedder}
 	c.mu.Lock()
 	sl := c.slabs[key]
 	if sl == nil {
@@ -74,10 +72,10 @@ func (c *slabCache) view(ctx context.Context, r *KnowledgeRepo, sc account.Scope
 
 	sl.mu.Lock()
 	defer sl.mu.Unlock()
-	if err := sl.refresh(ctx, r, sc, space); err != nil {
+	if err := sl.refresh(ctx, r, sc, key); err != nil {
 		return slabView{}, err
 	}
-	c.account(key, sl, len(sl.view.data))
+	c.account(key, sl, sl.view.rows*(sl.view.dims+rowOverhead))
 	return sl.view, nil
 }
 
@@ -108,21 +106,21 @@ func (c *slabCache) account(key slabKey, sl *slab, floats int) {
 
 // refresh brings the slab up to what is committed. The state of the space and its rows come from one statement, hence from one
 // snapshot.
-func (sl *slab) refresh(ctx context.Context, r *KnowledgeRepo, sc account.Scope, space knowledge.Space) error {
-	st, err := r.state(ctx, r.s.reader, sc, space, "")
+func (sl *slab) refresh(ctx context.Context, r *KnowledgeRepo, sc account.Scope, key slabKey) error {
+	st, err := r.state(ctx, r.committed(), sc, key.space, "")
 	if err != nil {
 		return err
 	}
 	switch {
-	case sl.loaded && st.Deletions == sl.deletions && st.LastSeq == sl.last:
+	case sl.loaded && st.Deletions == sl.deletions && st.LastPlace == sl.last:
 		return nil
 	case sl.loaded && st.Deletions == sl.deletions:
-		ok, err := sl.read(ctx, r, sc, space, false)
+		ok, err := sl.read(ctx, r, sc, key, false)
 		if ok || err != nil {
 			return err
 		}
 	}
-	_, err = sl.read(ctx, r, sc, space, true)
+	_, err = sl.read(ctx, r, sc, key, true)
 	return err
 }
 
@@ -131,56 +129,51 @@ var errSlab = errors.New("bunstore: the knowledge in memory is not that of the d
 
 // read reads what the slab lacks: the rows after its last one, or, with everything, the places of all rows and the vectors of
 // those that it lacks. It reports false, and changes nothing, when there were deletions and it was not asked for everything.
-func (sl *slab) read(ctx context.Context, r *KnowledgeRepo, sc account.Scope, space knowledge.Space, everything bool) (bool, error) {
+func (sl *slab) read(ctx context.Context, r *KnowledgeRepo, sc account.Scope, key slabKey, everything bool) (bool, error) {
 	from, have := sl.last, sl.last
 	if everything {
 		from = 0
 	}
-	rows, err := r.s.reader.QueryContext(ctx, `
-		SELECT s.embedder, s.deletions, s.last_seq, e.seq, CASE WHEN e.seq > ? THEN e.embedding END
-		FROM knowledge_spaces AS s LEFT JOIN knowledge_entries AS e
-			ON e.tenant_id = s.tenant_id AND e.space_id = s.space_id AND e.seq > ? AND e.embedder = s.embedder
-		WHERE s.tenant_id = ? AND s.space_id = ? ORDER BY e.seq`, have, from, sc.Tenant, spaceID(space))
+	rows, err := r.committed().QueryContext(ctx, `
+		SELECT s.deletions, s.last_place, v.place, v.seq, v.numbers, CASE WHEN v.place > ? THEN `+r.vectorColumn("v.embedding")+` END
+		FROM knowledge_spaces AS s LEFT JOIN knowledge_vectors AS v
+			ON v.tenant_id = s.tenant_id AND v.space_id = s.space_id AND v.embedder = ? AND v.place > ?
+		WHERE s.tenant_id = ? AND s.space_id = ? ORDER BY v.place`, have, key.embedder, from, sc.Tenant, spaceID(key.space))
 	if err != nil {
 		return false, mapErr(err)
 	}
 	defer rows.Close()
-	next := sl.view
-	old := sl.view
+	old := slabCursor{view: sl.view}
+	next := slabView{dims: sl.view.dims, rows: sl.view.rows, blocks: slices.Clone(sl.view.blocks)}
 	if everything {
 		next = slabView{}
 	}
-	deletions, last, at := sl.deletions, sl.last, 0
+	deletions, last := sl.deletions, sl.last
 	var raw sql.RawBytes
+	var v []float32
 	for rows.Next() {
-		var seq sql.NullInt64
-		if err := rows.Scan(&next.embedder, &deletions, &last, &seq, &raw); err != nil {
+		var place, seq, numbers sql.NullInt64
+		if err := rows.Scan(&deletions, &last, &place, &seq, &numbers, &raw); err != nil {
 			return false, mapErr(err)
 		}
-		if !everything && (deletions != sl.deletions || next.embedder != old.embedder && len(old.seqs) > 0) {
+		if !everything && deletions != sl.deletions {
 			return false, nil
 		}
-		if !seq.Valid {
-			break // a space without rows
+		if !place.Valid {
+			break // a space without vectors
 		}
+		row := v[:0]
 		if raw == nil { // one that the slab has
-			for at < len(old.seqs) && old.seqs[at] != seq.Int64 {
-				at++
-			}
-			if at == len(old.seqs) {
+			if row = old.find(place.Int64); row == nil {
 				sl.view, sl.last, sl.loaded = slabView{}, 0, false
 				return false, errSlab
 			}
-			next.data = append(next.data, old.row(at)...)
+		} else if row, err = r.appendVector(row, raw); err != nil {
+			return false, err
 		} else {
-			if next.data, err = appendVector(next.data, raw); err != nil {
-				return false, err
-			}
+			v = row
 		}
-		next.seqs = append(next.seqs, seq.Int64)
-		if next.dims == 0 {
-			next.dims = len(next.data)
-		}
+		next.add(place.Int64, seq.Int64, numbers.Int64, row)
 	}
 	if err := rows.Err(); err != nil {
 		return false, mapErr(err)
@@ -189,84 +182,34 @@ func (sl *slab) read(ctx context.Context, r *KnowledgeRepo, sc account.Scope, sp
 	return true, nil
 }
 
-// parallel splits the rows of v between the processors.
-func (v slabView) parallel(fn func(part, from, to int)) (parts int) {
-	const least = 2048 // rows: below, starting a goroutine costs more than it saves
-	n := len(v.seqs)
-	parts = max(1, min(runtime.GOMAXPROCS(0), n/least))
-	var wg sync.WaitGroup
-	for p := range parts {
-		wg.Go(func() { fn(p, n*p/parts, n*(p+1)/parts) })
+func (v *slabView) add(place, seq, numbers int64, row []float32) {
+	if v.dims == 0 {
+		v.dims = len(row)
 	}
-	wg.Wait()
-	return parts
+	if n := len(v.blocks); n == 0 || len(v.blocks[n-1].seqs) == blockRows {
+		v.blocks = append(v.blocks, block{})
+	}
+	v.blocks[len(v.blocks)-1].add(place, seq, numbers, row)
+	v.rows++
 }
 
-// twins offers to t every row that may be a twin of one of its vectors.
-func (v slabView) twins(t *twins) {
-	border := float32(t.threshold - similarityError)
-	found := make([]*twins, runtime.GOMAXPROCS(0)+1)
-	parts := v.parallel(func(part, from, to int) {
-		mine := newTwins(t.vectors, t.threshold)
-		found[part] = mine
-		for row := from; row < to; row++ {
-			have := v.row(row)
-			for i, want := range t.vectors {
-				if len(want) == v.dims && dot(want, have) >= border {
-					mine.offerTo(i, v.seqs[row], have)
-				}
+// slabCursor finds rows by ascending places.
+type slabCursor struct {
+	view      slabView
+	block, at int
+}
+
+func (c *slabCursor) find(place int64) []float32 {
+	for ; c.block < len(c.view.blocks); c.block, c.at = c.block+1, 0 {
+		b := &c.view.blocks[c.block]
+		for ; c.at < len(b.places) && b.places[c.at] <= place; c.at++ {
+			if b.places[c.at] == place {
+				return b.row(c.at, c.view.dims)
 			}
 		}
-	})
-	for _, f := range found[:parts] {
-		for i := range f.seq {
-			t.take(i, f.seq[i], f.sim[i])
+		if c.at < len(b.places) {
+			return nil
 		}
 	}
-}
-
-// nearest offers the limit rows nearest to want, and whatever is as near as the last of them.
-func (v slabView) nearest(want embedding.Vector, limit int, offer func(seq int64, v embedding.Vector)) {
-	if len(want) != v.dims || len(v.seqs) == 0 {
-		return
-	}
-	dots := make([]float32, len(v.seqs))
-	v.parallel(func(_, from, to int) {
-		for row := from; row < to; row++ {
-			dots[row] = dot(want, v.row(row))
-		}
-	})
-	border := float32(-2)
-	if limit < len(dots) {
-		sorted := slices.Clone(dots)
-		slices.Sort(sorted)
-		border = sorted[len(sorted)-limit] - similarityError
-	}
-	for row, d := range dots {
-		if d >= border {
-			offer(v.seqs[row], v.row(row))
-		}
-	}
-}
-
-// dot is the scalar product in float32, of two vectors of one length. Eight sums keep the processor's adders busy.
-func dot(a, b []float32) float32 {
-	b = b[:len(a)]
-	var s0, s1, s2, s3, s4, s5, s6, s7 float32
-	for len(a) >= 8 {
-		x, y := (*[8]float32)(a), (*[8]float32)(b)
-		s0 += x[0] * y[0]
-		s1 += x[1] * y[1]
-		s2 += x[2] * y[2]
-		s3 += x[3] * y[3]
-		s4 += x[4] * y[4]
-		s5 += x[5] * y[5]
-		s6 += x[6] * y[6]
-		s7 += x[7] * y[7]
-		a, b = a[8:], b[8:]
-	}
-	for i := range a {
-		s0 += a[i] * b[i]
-	}
-	return (s0 + s1) + (s2 + s3) + (s4 + s5) + (s6 + s7)
+	return nil
 }

@@ -41,7 +41,7 @@ func TestSlabsAreDropped(t *testing.T) {
 	sc := account.System(id.New[id.TenantKind](ids))
 	for range 50 {
 		space := knowledge.Space{Agent: id.New[id.AgentKind](ids)}
-		if _, err := r.slabs.view(t.Context(), r, sc, space); err != nil {
+		if _, err := r.slabs.view(t.Context(), r, sc, space, "e"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -90,7 +90,7 @@ func BenchmarkKnowledge(b *testing.B) {
 			}
 			r := s.Knowledge()
 			svc, err := knowledge.NewService(knowledge.Deps{
-				TX: s, Clock: clock.Func(time.Now), IDs: ids, Logger: slog.New(slog.DiscardHandler), Ingestion: r, Repository: r,
+				TX: s, Clock: clock.Func(time.Now), IDs: ids, Logger: slog.New(slog.DiscardHandler), Ingestion: r, Repository: r, Reembedding: r,
 				Embedder: randomEmbedder{rand.New(rand.NewPCG(1, 2))}, Agents: anyAgent{}, Swarms: knowledge.NoSwarms{},
 			}, knowledge.Config{})
 			if err != nil {

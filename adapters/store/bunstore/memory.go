@@ -293,7 +293,7 @@ func (r *MemoryRepo) SetVectors(ctx context.Context, sc account.Scope, m memory.
 		for i, part := range v.Parts {
 			_, err := db.ExecContext(ctx, `INSERT INTO memory_vectors (tenant_id, store_id, memory_id, part, digest, embedder, embedding)
 				VALUES (?, ?, ?, ?, ?, ?, ?)`,
-				sc.Tenant, m.Store, m.ID, i, m.Digest.String(), v.Embedder, (&KnowledgeRepo{s: r.s}).encodeVector(part))
+				sc.Tenant, m.Store, m.ID, i, m.Digest.String(), v.Embedder, r.s.encodeVector(part))
 			if err != nil {
 				return mapErr(err)
 			}
@@ -508,7 +508,7 @@ func (r *MemoryRepo) nearestSQLite(
 		if err := rows.Scan(&of, &digest, &raw); err != nil {
 			return mapErr(err)
 		}
-		if v, err = appendVector(v[:0], raw); err != nil {
+		if v, err = appendLittleEndian(v[:0], raw); err != nil {
 			return err
 		}
 		offer(of, digest, v)

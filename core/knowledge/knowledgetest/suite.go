@@ -35,6 +35,7 @@ import (
 type Store interface {
 	knowledge.Ingestion
 	knowledge.Repository
+	knowledge.Reembedding
 }
 
 // Config of the suite.
@@ -78,7 +79,18 @@ func Run(t *testing.T, cfg Config) {
 		"service deletes mid": serviceDeletesMeanwhile,
 		"service searches":    serviceSearches,
 		"service swarm":       serviceSwarm,
-		"service embedder":    serviceEmbedder,
+		"numbers":             numbersApart,
+		"among":               among,
+		"matching":            matching,
+		"having":              having,
+		"service modes":       serviceModes,
+		"service filters":     serviceFilters,
+		"service numbers":     serviceNumbers,
+		"service provenance":  serviceProvenance,
+		"service re-embeds":   serviceReembeds,
+		"service interrupted": serviceInterrupted,
+		"service turns back":  serviceTurnsBack,
+		"service embedder":    serviceEmbedderFails,
 		"tool":                serviceTool,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -115,6 +127,9 @@ func is(t *testing.T, err, want error) {
 
 const model = "test-8"
 
+// noNumbers are those of the texts of these tests.
+var noNumbers = knowledge.NumbersOf("")
+
 // unit returns a random vector of norm 1.
 func unit(rng *rand.Rand, dims int) embedding.Vector {
 	v := make([]float64, dims)
@@ -147,7 +162,7 @@ func (e *env) entry(seq int64, text string, v embedding.Vector) knowledge.Stored
 	return knowledge.Stored{Vector: v, Entry: knowledge.Entry{
 		ID: id.New[id.KnowledgeKind](ids), Space: e.space, Seq: seq, Text: text, Source: "s", Hash: knowledge.HashOf(text), Embedder: model,
 		CreatedAt: clock.Stored(time.Now()),
-	}}
+	}, Numbers: noNumbers, Words: knowledge.WordsOf(text)}
 }
 
 // add stores vectors as entries after what is there.
@@ -169,16 +184,40 @@ func (e *env) add(t *testing.T, vectors ...embedding.Vector) []knowledge.Stored 
 	return out
 }
 
+// twins returns what the vectors are most like, whatever their numbers.
 func (e *env) twins(t *testing.T, c float64, after int64, vectors ...embedding.Vector) []knowledge.Match {
 	t.Helper()
-	got, err := e.Twins(e.ctx, e.sc, e.space, model, vectors, c, after)
+	var out []knowledge.Match
+	for _, m := range e.twinsBy(t, model, c, after, vectors...) {
+		equal(t, m.Any, m.Same)
+		out = append(out, m.Any)
+	}
+	return out
+}
+
+func (e *env) twinsBy(t *testing.T, embedder string, c float64, after int64, vectors ...embedding.Vector) []knowledge.Twins {
+	t.Helper()
+	var probes []knowledge.Probe
+	for _, v := range vectors {
+		probes = append(probes, knowledge.Probe{Vector: v, Numbers: noNumbers})
+	}
+	got, err := e.Twins(e.ctx, e.sc, e.space, embedder, probes, c, after)
 	noError(t, err)
 	return got
 }
 
 func (e *env) near(t *testing.T, v embedding.Vector, limit int) []knowledge.Hit {
 	t.Helper()
-	got, err := e.Nearest(e.ctx, e.sc, e.space, model, v, limit)
+	return e.nearest(t, knowledge.NearestRequest{Vector: v, Limit: limit})
+}
+
+func (e *env) nearest(t *testing.T, req knowledge.NearestRequest) []knowledge.Hit {
+	t.Helper()
+	req.Space = e.space
+	if req.Embedder == "" {
+		req.Embedder = model
+	}
+	got, err := e.Nearest(e.ctx, e.sc, req)
 	noError(t, err)
 	return got
 }
@@ -205,6 +244,7 @@ func empty(t *testing.T, e *env) {
 func roundTrip(t *testing.T, e *env) {
 	want := e.entry(1, "It's a \\ ? \U0001f600 text\n", axis(1, 8))
 	want.Source, want.Metadata = "a/b 'c'.md", []byte(`{"type":"faq","n":[1,2]}`)
+	want.Type, want.By = "faq", id.New[id.AgentKind](ids)
 	noError(t, e.tx.Do(e.ctx, func(ctx context.Context) error {
 		if _, err := e.Lock(ctx, e.sc, e.space); err != nil {
 			return err
@@ -217,7 +257,7 @@ func roundTrip(t *testing.T, e *env) {
 	equal(t, []knowledge.Hit{{Entry: want.Entry, Score: 1}}, e.near(t, axis(1, 8), 1))
 	st, err := e.State(e.ctx, e.sc, e.space)
 	noError(t, err)
-	equal(t, knowledge.State{Embedder: model, Entries: 1, LastSeq: 1}, st)
+	equal(t, knowledge.State{Embedder: model, Entries: 1, LastSeq: 1, LastPlace: 1}, st)
 }
 
 func foreign(t *testing.T, e *env) {
@@ -407,7 +447,7 @@ func remove(t *testing.T, e *env) {
 	del(4, knowledge.DeleteRequest{Source: "s"})
 	st, err := e.State(e.ctx, e.sc, e.space)
 	noError(t, err)
-	equal(t, knowledge.State{Embedder: model, LastSeq: 5, Deletions: 2}, st)
+	equal(t, knowledge.State{Embedder: model, LastSeq: 5, LastPlace: 5, Deletions: 2}, st)
 	equal(t, 0, len(e.near(t, axis(0, 8), 5)))
 	e.add(t, axis(6, 8))
 	del(1, knowledge.DeleteRequest{All: true})
@@ -426,13 +466,9 @@ func remove(t *testing.T, e *env) {
 func embedderChanges(t *testing.T, e *env) {
 	e.add(t, axis(0, 8), axis(1, 8))
 	e.near(t, axis(0, 8), 1)
-	got, err := e.Nearest(e.ctx, e.sc, e.space, "other", axis(0, 3), 5)
-	noError(t, err)
-	equal(t, 0, len(got))
-	twins, err := e.Twins(e.ctx, e.sc, e.space, "other", []embedding.Vector{axis(0, 3)}, 0.5, 0)
-	noError(t, err)
-	equal(t, []knowledge.Match{{}}, twins)
-	_, err = e.Delete(e.ctx, e.sc, knowledge.DeleteRequest{In: e.space, All: true})
+	equal(t, 0, len(e.nearest(t, knowledge.NearestRequest{Embedder: "other", Vector: axis(0, 3), Limit: 5})))
+	equal(t, []knowledge.Twins{{}}, e.twinsBy(t, "other", 0.5, 0, axis(0, 3)))
+	_, err := e.Delete(e.ctx, e.sc, knowledge.DeleteRequest{In: e.space, All: true})
 	noError(t, err)
 	other := e.entry(3, "other", axis(0, 3))
 	other.Embedder = "other"
@@ -442,9 +478,8 @@ func embedderChanges(t *testing.T, e *env) {
 		}
 		return e.Insert(ctx, e.sc, e.space, []knowledge.Stored{other})
 	}))
-	got, err = e.Nearest(e.ctx, e.sc, e.space, "other", axis(0, 3), 5)
-	noError(t, err)
-	equal(t, []knowledge.Hit{{Entry: other.Entry, Score: 1}}, got)
+	equal(t, []knowledge.Hit{{Entry: other.Entry, Score: 1}},
+		e.nearest(t, knowledge.NearestRequest{Embedder: "other", Vector: axis(0, 3), Limit: 5}))
 	equal(t, 0, len(e.near(t, axis(0, 8), 1)))
 }
 
@@ -456,7 +491,7 @@ func twoLockers(t *testing.T, e *env) {
 	wg.Wait()
 	st, err := e.State(e.ctx, e.sc, e.space)
 	noError(t, err)
-	equal(t, knowledge.State{Embedder: model, Entries: 8, LastSeq: 8}, st)
+	equal(t, knowledge.State{Embedder: model, Entries: 8, LastSeq: 8, LastPlace: 8}, st)
 	for k, m := range e.twins(t, 0.9, 0, axis(0, 8), axis(1, 8), axis(2, 8), axis(3, 8), axis(4, 8), axis(5, 8), axis(6, 8), axis(7, 8)) {
 		if m.Entry.IsZero() {
 			t.Errorf("vector %d is not there", k)
@@ -468,7 +503,7 @@ func cancelled(t *testing.T, e *env) {
 	e.add(t, axis(0, 8))
 	ctx, cancel := context.WithCancel(e.ctx)
 	cancel()
-	_, err := e.Nearest(ctx, e.sc, e.space, model, axis(0, 8), 1)
+	_, err := e.Nearest(ctx, e.sc, knowledge.NearestRequest{Space: e.space, Embedder: model, Vector: axis(0, 8), Limit: 1})
 	is(t, err, context.Canceled)
 	_, err = e.List(ctx, e.sc, knowledge.ListRequest{In: e.space})
 	is(t, err, context.Canceled)
@@ -507,6 +542,8 @@ type fakeEmbedder struct {
 	name   string
 	texts  int
 	before func()
+	twins  map[string]string // texts that it embeds as if they were others
+	err    error
 }
 
 const fakeDims = 64
@@ -524,8 +561,14 @@ func (f *fakeEmbedder) Embed(_ context.Context, texts []string) ([]embedding.Vec
 	if before != nil {
 		before()
 	}
+	if f.err != nil {
+		return nil, f.err
+	}
 	out := make([]embedding.Vector, len(texts))
 	for i, text := range texts {
+		if other, ok := f.twins[text]; ok {
+			text = other
+		}
 		out[i] = direction(text)
 	}
 	return out, nil
@@ -569,12 +612,16 @@ func newWorld(t *testing.T, e *env) *world {
 
 func (w *world) service(t *testing.T, e embedding.Embedder) *knowledge.Service {
 	t.Helper()
-	s, err := knowledge.NewService(knowledge.Deps{
-		TX: w.tx, Clock: clock.Func(time.Now), IDs: ids, Logger: slog.New(slog.DiscardHandler), Ingestion: w.Store, Repository: w.Store,
-		Embedder: e, Agents: w, Swarms: w,
-	}, knowledge.Config{})
+	s, err := knowledge.NewService(w.deps(e), knowledge.Config{})
 	noError(t, err)
 	return s
+}
+
+func (w *world) deps(e embedding.Embedder) knowledge.Deps {
+	return knowledge.Deps{
+		TX: w.tx, Clock: clock.Func(time.Now), IDs: ids, Logger: slog.New(slog.DiscardHandler), Ingestion: w.Store, Repository: w.Store,
+		Reembedding: own{w.Store, w.sc.Tenant}, Embedder: e, Agents: w, Swarms: w,
+	}
 }
 
 func (w *world) agent(swarm id.Swarm) agent.Agent {
@@ -822,18 +869,21 @@ func serviceDeletesMeanwhile(t *testing.T, e *env) {
 
 func serviceSearches(t *testing.T, e *env) {
 	w := newWorld(t, e)
-	hits, err := w.Search(w.ctx, w.sc, knowledge.SearchRequest{In: w.mine(), Query: "x"})
+	found, err := w.Search(w.ctx, w.sc, knowledge.SearchRequest{In: w.mine(), Query: "x"})
 	noError(t, err)
-	equal(t, 0, len(hits))
+	equal(t, 0, len(found.Hits))
 	equal(t, 0, w.embedder.texts) // nothing to compare with: nothing to pay for
 	w.ingest(t, "one", "far one:x", "two", "three")
-	hits, err = w.Search(w.ctx, w.sc, knowledge.SearchRequest{In: w.mine(), Query: "one", Limit: 2})
+	found, err = w.Search(w.ctx, w.sc, knowledge.SearchRequest{In: w.mine(), Query: "one", Limit: 2})
 	noError(t, err)
+	hits := found.Hits
+	equal(t, knowledge.Semantic, found.Mode)
 	equal(t, []string{"one", "far one:x"}, []string{hits[0].Text, hits[1].Text})
 	equal(t, []float64{1, 0.94}, []float64{hits[0].Score, hits[1].Score})
 	equal(t, 2, len(hits))
 	for _, req := range []knowledge.SearchRequest{
 		{Query: " "}, {Query: strings.Repeat("x", 4001)}, {Query: "x", Limit: -1}, {Query: "x", Limit: 101},
+		{Query: "x", Mode: "guess"}, {Query: "x", MinScore: 1.1}, {Query: "x", MinScore: 0.5, Mode: knowledge.Hybrid}, {Query: "x", MinScore: math.NaN()},
 	} {
 		req.In = w.mine()
 		_, err := w.Search(w.ctx, w.sc, req)
@@ -857,10 +907,10 @@ func serviceSwarm(t *testing.T, e *env) {
 		equal(t, []string{"shared", "two's"}, w.texts(t, in))
 	}
 	texts := func(in knowledge.Space) []string {
-		hits, err := w.Search(w.ctx, w.sc, knowledge.SearchRequest{In: in, Query: "mine", Limit: 3})
+		found, err := w.Search(w.ctx, w.sc, knowledge.SearchRequest{In: in, Query: "mine", Limit: 3})
 		noError(t, err)
 		var out []string
-		for _, h := range hits {
+		for _, h := range found.Hits {
 			out = append(out, h.Text)
 		}
 		return out
@@ -870,21 +920,4 @@ func serviceSwarm(t *testing.T, e *env) {
 	equal(t, false, slices.Contains(texts(knowledge.Space{Agent: two.ID}), "mine"))
 	w.agents[w.me.ID] = w.me // leaves
 	equal(t, []string{"mine"}, w.texts(t, w.mine()))
-}
-
-func serviceEmbedder(t *testing.T, e *env) {
-	w := newWorld(t, e)
-	w.ingest(t, "one")
-	s := w.service(t, &fakeEmbedder{name: "newer"})
-	_, err := s.Search(w.ctx, w.sc, knowledge.SearchRequest{In: w.mine(), Query: "one"})
-	is(t, err, knowledge.ErrEmbedderChanged)
-	_, err = s.Ingest(w.ctx, w.sc, knowledge.IngestRequest{Into: w.mine(), Chunks: chunks("two")})
-	is(t, err, knowledge.ErrEmbedderChanged)
-	_, err = s.Delete(w.ctx, w.sc, knowledge.DeleteRequest{In: w.mine(), All: true, Confirm: true})
-	noError(t, err)
-	_, err = s.Ingest(w.ctx, w.sc, knowledge.IngestRequest{Into: w.mine(), Chunks: chunks("two")})
-	noError(t, err)
-	hits, err := s.Search(w.ctx, w.sc, knowledge.SearchRequest{In: w.mine(), Query: "two"})
-	noError(t, err)
-	equal(t, 1, len(hits))
 }

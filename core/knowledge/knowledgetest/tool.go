@@ -23,7 +23,8 @@ func serviceTool(t *testing.T, e *env) {
 	}
 	equal(t, tool.Result{Text: `{"results":[],"message":"The knowledge base is empty."}`}, call(`{"query":"one"}`))
 	w.ingest(t, "one", "two")
-	equal(t, tool.Result{Text: `{"results":[{"text":"one","source":"s","score":1}]}`}, call(`{"query":"one","limit":1}`))
+	equal(t, tool.Result{Text: `{"results":[{"id":"` + w.idOf(t, "one").String() + `","text":"one","source":"s","similarity":1}]}`},
+		call(`{"query":"one","limit":1}`))
 	for _, bad := range []string{`{}`, `{"query":" "}`, `{"query":"x","limit":-1}`, `[]`} {
 		if res := call(bad); !res.IsError || res.Text == "" {
 			t.Errorf("%s: %+v; want an error that the model can read", bad, res)
