@@ -194,6 +194,7 @@ var plain = map[string]string{
 	"skill":    "calculator", // of the catalogue: the server's own
 	"filename": "SKILL.md",
 	"document": "soul", "rule_name": "new-request",
+	"peer_id":  "somebody",             // of an agent: clients name them
 	"trace_id": "a-trace-of-everybody", // tenants choose them, and may choose the same
 }
 
@@ -243,6 +244,7 @@ func (w *world) body(t *testing.T, op operation) any {
 		"slackWebhook":         m{"type": "url_verification", "challenge": w.name}, "githubWebhook": m{"action": "created"},
 		"createAPIKey":    m{"name": w.name, "scopes": []string{"chat"}, "expires_at": "2100-01-01T00:00:00Z"},
 		"createTenant":    m{"name": w.name, "plan": "free"},
+		"sendChatMessage": m{"message": w.name, "peer_id": w.name, "context": m{"name": w.name}}, "createChatSession": m{"peer_id": w.name, "name": w.name},
 		"createAgent":     w.memberBody(),
 		"createSwarm":     m{"name": w.name + " again", "slug": w.name + "-2", "description": w.name, "icon": "🐝"},
 		"updateSwarm":     w.swarmPatch(),
