@@ -495,6 +495,9 @@ func (s *Supervisor) forgetAll(ctx context.Context) {
 	}
 }
 
+// measuring is how many instances are measured at a time: a Docker engine measures once a second, and whoever asks waits for it.
+const measuring = 64
+
 // measure keeps what running instances use where other servers can read it.
 func (s *Supervisor) measure(ctx context.Context) {
 	s.mu.Lock()
@@ -504,11 +507,21 @@ func (s *Supervisor) measure(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	var measured []Measured
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	free := make(chan struct{}, measuring)
 	for _, a := range all {
-		if st, err := s.d.Host.Stats(ctx, InstanceID(a)); err == nil {
-			measured = append(measured, Measured{a, st})
-		}
+		free <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-free }()
+			if st, err := s.d.Host.Stats(ctx, InstanceID(a)); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				measured = append(measured, Measured{a, st})
+			}
+		})
 	}
+	wg.Wait()
 	if err := s.d.Sites.Measure(ctx, s.cfg.Site, measured); err != nil && ctx.Err() == nil {
 		s.d.Logger.WarnContext(ctx, "what hosted agents use could not be kept", "error", err)
 	}
