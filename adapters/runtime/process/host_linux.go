@@ -669,8 +669,8 @@ func (h *Host) spawn(ctx context.Context, keep child.Keep, setup *child.Setup, g
 	_ = conn.SetDeadline(time.Now().Add(setupTimeout))
 	cmd := &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{child.NameKeeper}, Dir: "/",
-		Env:         []string{"GOMAXPROCS=1", "GOTRACEBACK=none"}, // nothing of the server's
-		ExtraFiles:  []*os.File{theirs, lock, listener},           // child.SocketFD and so on
+		Env:         []string{"GOMAXPROCS=1", "GOGC=25", "GOTRACEBACK=none"}, // nothing of the server's; it lives long and does little
+		ExtraFiles:  []*os.File{theirs, lock, listener},                      // child.SocketFD and so on
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Pgid: 0},
 	}
 	switch {

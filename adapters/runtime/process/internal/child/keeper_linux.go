@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"runtime/debug"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,7 +73,6 @@ type keeper struct {
 
 // keep is the life of a keeper.
 func keep() {
-	debug.SetGCPercent(25) // it lives long and does little
 	_ = unix.CloseRange(SocketFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	for fd := SocketFD; fd <= ListenerFD; fd++ {
 		unix.CloseOnExec(fd)
@@ -145,7 +144,7 @@ func (k *keeper) work() {
 	_ = Send(socket{}, Status{})
 	_ = unix.Close(SocketFD)
 	go k.listen()
-	debug.FreeOSMemory()
+	trim()
 	<-k.ended
 	k.told.Wait()
 	syscall.Exit(0)
@@ -291,6 +290,7 @@ func (k *keeper) run() {
 	if k.CPU > 0 {
 		go k.throttle()
 	}
+	trim()
 	code := k.hear()
 	if !k.Root { // the launcher ends when everything has
 		_ = unix.Shutdown(k.helper, unix.SHUT_RDWR)
@@ -512,6 +512,31 @@ func (k *keeper) throttle() {
 			stopped = true
 			k.ask(Ask{Op: AskSignalAll, Signal: int(unix.SIGSTOP)})
 			wait = min(max(debt*1000/time.Duration(k.CPU), slice/10), time.Second)
+		}
+	}
+}
+
+// trim gives back what the start has taken: pages of the program's file that were read on the way. They are clean and come back when they
+// are needed; a mapping in which anything was ever written to is left alone.
+func trim() {
+	runtime.GC()
+	raw, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		return
+	}
+	var from, to uint64
+	for line := range strings.Lines(string(raw)) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) >= 6 && len(f[1]) == 4 && !strings.HasSuffix(f[0], ":"): // proc(5): address, rights, offset, device, inode, path
+			from, to = 0, 0
+			if a, b, ok := strings.Cut(f[0], "-"); ok && f[1][1] == '-' && strings.HasPrefix(f[5], "/") {
+				from, _ = strconv.ParseUint(a, 16, 64)
+				to, _ = strconv.ParseUint(b, 16, 64)
+			}
+		case len(f) == 3 && f[0] == "Anonymous:" && f[1] == "0" && to > from:
+			_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED)
+			from, to = 0, 0
 		}
 	}
 }

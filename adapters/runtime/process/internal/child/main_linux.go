@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path"
 	"runtime"
 	"strings"
 	"sync"
@@ -273,7 +272,7 @@ func lookup(p Program) (string, error) {
 		if dir == "" || dir[0] != '/' {
 			continue
 		}
-		file := path.Join(dir, name)
+		file := dir + "/" + name
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && unix.Access(file, unix.X_OK) == nil {
 			return file, nil
 		}
