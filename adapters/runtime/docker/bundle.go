@@ -36,12 +36,21 @@ func (b *bundle) tag() string { return "bureau-program:" + b.digest }
 // volume names the volume that shows the binary to images that are not ours.
 func (b *bundle) volume() string { return "bureau-program-" + b.digest }
 
-// command returns what starts one of the names of the binary.
-func (b *bundle) command(name string, args ...string) []string {
-	if b.loader == "" {
-		return append([]string{name}, args...)
+// command returns what starts one of the names of a binary that has such a loader, "" for none.
+func command(loader, name string) []string {
+	if loader == "" {
+		return []string{name}
 	}
-	return append([]string{inside.Libraries + "/" + b.loader, "--library-path", inside.Libraries, name}, args...)
+	return []string{inside.Libraries + "/" + loader, "--library-path", inside.Libraries, name}
+}
+
+// machineOf says which processor a binary is for.
+func machineOf(binary string) (elf.Machine, error) {
+	f, err := elf.Open(binary)
+	if err != nil {
+		return elf.EM_NONE, err
+	}
+	return f.Machine, f.Close()
 }
 
 // newBundle reads a binary and finds what it is linked with.

@@ -78,12 +78,8 @@ func (h *Host) relay(ctx context.Context, id string) (*relay, error) {
 	if r != nil && r.container == c.ID && r.take() {
 		return r, nil
 	}
-	b, _, err := h.prepare(ctx)
-	if err != nil {
-		return nil, err
-	}
 	made, err := h.engine.ExecCreate(ctx, c.ID, client.ExecCreateOptions{
-		User: relayUser, WorkingDir: "/", Cmd: b.command(inside.RelayPath), AttachStdin: true, AttachStdout: true,
+		User: relayUser, WorkingDir: "/", Cmd: command(c.Config.Labels[labelLoader], inside.RelayPath), AttachStdin: true, AttachStdout: true,
 	})
 	if errdefs.IsConflict(err) || errdefs.IsNotFound(err) {
 		return nil, runtime.ErrNotRunning.Wrap(err) // it has ended meanwhile

@@ -41,7 +41,7 @@ func (h *Host) startGateway(ctx context.Context, spec runtime.InstanceSpec, b *b
 	host.Mounts = []mount.Mount{{Type: mount.TypeVolume, Source: h.gatewayVolume(spec.ID), Target: inside.GatewayDir}}
 	config := &container.Config{
 		User: programUser, Image: b.tag(), Labels: h.labels(spec.ID, "gateway"), Env: []string{gateway.Variable + "=" + string(rules)},
-		Entrypoint: b.command(inside.GatewayPath), Cmd: []string{}, WorkingDir: "/", StopSignal: "SIGTERM",
+		Entrypoint: command(b.loader, inside.GatewayPath), Cmd: []string{}, WorkingDir: "/", StopSignal: "SIGTERM",
 	}
 	made, err := h.engine.ContainerCreate(ctx, client.ContainerCreateOptions{Name: h.gatewayName(spec.ID), Config: config, HostConfig: host})
 	if err == nil {

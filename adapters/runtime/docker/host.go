@@ -286,7 +286,9 @@ func (h *Host) create(ctx context.Context, spec runtime.InstanceSpec, b *bundle,
 	if _, err := h.engine.VolumeCreate(ctx, volume); err != nil && !errdefs.IsConflict(err) { // one of another size is as good
 		return in, fmt.Errorf("make an instance's volume: %w", err)
 	}
-	furnished := slices.ContainsFunc(earlier, func(c container.Summary) bool { return c.Labels[labelProgram] == b.digest })
+	furnished := slices.ContainsFunc(earlier, func(c container.Summary) bool {
+		return c.Labels[labelProgram] == b.digest && c.Image != b.tag()
+	})
 	if im.foreign && !furnished {
 		if err := h.furnish(ctx, spec, b); err != nil {
 			return in, err

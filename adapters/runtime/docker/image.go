@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	goruntime "runtime"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -59,12 +60,12 @@ func (h *Host) check(ctx context.Context) (*facts, error) {
 		}
 	}
 	if want := architectures[info.Architecture]; want != 0 {
-		b, err := h.ours()
+		binary, err := h.binary()
 		if err != nil {
 			return nil, err
 		}
-		if b.machine != want {
-			return nil, runtime.ErrIsolation.Withf("Bureau's binary is for %s, the Docker engine runs on %s", b.machine, info.Architecture)
+		if is, err := machineOf(binary); err != nil || is != want {
+			return nil, runtime.ErrIsolation.Withf("%s is no binary for Linux on %s, which the Docker engine runs on", binary, info.Architecture)
 		}
 	}
 	f := &facts{}
@@ -88,17 +89,25 @@ var architectures = map[string]elf.Machine{
 	"x86_64": elf.EM_X86_64, "amd64": elf.EM_X86_64, "aarch64": elf.EM_AARCH64, "arm64": elf.EM_AARCH64,
 }
 
-// ours returns the bundle of Bureau's binary. The caller holds h.making.
+// binary returns the path of Bureau's binary.
+func (h *Host) binary() (string, error) {
+	if h.cfg.Binary != "" {
+		return h.cfg.Binary, nil
+	}
+	if goruntime.GOOS == "linux" {
+		return "/proc/self/exe", nil // also when the file has been replaced by a newer one since
+	}
+	return os.Executable()
+}
+
+// ours returns the bundle of Bureau's binary, which is read as a whole for it. The caller holds h.making.
 func (h *Host) ours() (*bundle, error) {
 	if h.bundle != nil {
 		return h.bundle, nil
 	}
-	binary := h.cfg.Binary
-	if binary == "" {
-		var err error
-		if binary, err = os.Executable(); err != nil {
-			return nil, runtime.ErrImage.Withf("Bureau's own binary is not found").Wrap(err)
-		}
+	binary, err := h.binary()
+	if err != nil {
+		return nil, err
 	}
 	b, err := newBundle(binary)
 	if err != nil {

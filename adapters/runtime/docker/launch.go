@@ -114,7 +114,7 @@ func answer(r io.Reader) (string, error) {
 
 // forward has the proxy's address in a container lead to its gateway. It has the relay's user, so that the program cannot end it.
 func (h *Host) forward(ctx context.Context, id string, b *bundle) error {
-	made, err := h.engine.ExecCreate(ctx, id, client.ExecCreateOptions{User: relayUser, WorkingDir: "/", Cmd: b.command(inside.ForwardPath)})
+	made, err := h.engine.ExecCreate(ctx, id, client.ExecCreateOptions{User: relayUser, WorkingDir: "/", Cmd: command(b.loader, inside.ForwardPath)})
 	if err != nil {
 		return fmt.Errorf("connect an instance to its network: %w", err)
 	}

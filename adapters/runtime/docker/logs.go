@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
@@ -188,6 +189,9 @@ func (h *Host) read(ctx context.Context, id string, tail int, follow bool, emit 
 		o.Tail = strconv.Itoa(tail + 1) // one may be the launcher's
 	}
 	body, err := h.engine.ContainerLogs(ctx, id, o)
+	if errdefs.IsConflict(err) { // it is being removed
+		return nil
+	}
 	if err != nil {
 		return gone(err)
 	}

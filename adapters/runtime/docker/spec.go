@@ -24,7 +24,8 @@ const (
 	labelGeneration = "bureau.generation"
 	labelPort       = "bureau.port"
 	labelFiles      = "bureau.files"   // those that the generation was given, as a JSON list
-	labelProgram    = "bureau.program" // the digest of Bureau's binary: of its image, and of containers that have it mounted
+	labelProgram    = "bureau.program" // the digest of Bureau's binary: of its image, and of containers that have it
+	labelLoader     = "bureau.loader"  // the base name of the loader that it needs in a container
 	labelOther      = "bureau.label."  // and the name of one of InstanceSpec.Labels
 )
 
@@ -138,6 +139,7 @@ func (h *Host) build(spec runtime.InstanceSpec, b *bundle, im image, remove []st
 	limits := h.limits(spec.Limits)
 	labels := h.labels(spec.ID, "program")
 	labels[labelGeneration] = strconv.FormatInt(spec.Generation, 10)
+	labels[labelProgram], labels[labelLoader] = b.digest, b.loader
 	labels[labelPort] = strconv.Itoa(spec.Port)
 	labels[labelFiles] = listed(slices.Sorted(maps.Keys(spec.Files)))
 	for name, value := range spec.Labels {
@@ -148,7 +150,6 @@ func (h *Host) build(spec runtime.InstanceSpec, b *bundle, im image, remove []st
 		Type: mount.TypeVolume, Source: h.name(spec.ID), Target: runtime.WorkDir, VolumeOptions: &mount.VolumeOptions{NoCopy: im.foreign},
 	}}
 	if im.foreign {
-		labels[labelProgram] = b.digest // which keeps the volume, too
 		host.Mounts = append(host.Mounts, mount.Mount{
 			Type: mount.TypeVolume, Source: b.volume(), Target: inside.Dir, ReadOnly: true, VolumeOptions: &mount.VolumeOptions{NoCopy: true},
 		})
@@ -174,7 +175,7 @@ func (h *Host) build(spec runtime.InstanceSpec, b *bundle, im image, remove []st
 	return made{
 		config: &container.Config{
 			Hostname: strings.Trim(spec.ID, "-"), User: programUser, Image: im.ref, Labels: labels,
-			Entrypoint: b.command(inside.LaunchPath), Cmd: []string{}, WorkingDir: "/",
+			Entrypoint: command(b.loader, inside.LaunchPath), Cmd: []string{}, WorkingDir: "/",
 			OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
 			StopSignal: "SIGTERM", Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 		},

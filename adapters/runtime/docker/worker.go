@@ -11,7 +11,7 @@ import (
 const workerPath = inside.Dir + "/" + workerd.Name
 
 // worker is what runs where an instance has neither image nor command.
-func worker(b *bundle) []string { return b.command(workerPath) }
+func worker(b *bundle) []string { return command(b.loader, workerPath) }
 
 // portOf returns the port that an instance's program listens on.
 func portOf(labels map[string]string) int {
