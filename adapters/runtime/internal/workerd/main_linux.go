@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
+	"path"
 	"sync"
 	"syscall"
 
@@ -14,7 +14,7 @@ import (
 
 // A container that shall be a worker has the server's own binary under another name; this takes over before the rest comes to life.
 func init() { //nolint:gochecknoinits // see above
-	if len(os.Args) == 0 || os.Args[0][strings.LastIndexByte(os.Args[0], '/')+1:] != Name {
+	if len(os.Args) == 0 || path.Base(os.Args[0]) != Name {
 		return
 	}
 	if err := serve(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ type Worker struct {
 
 // New returns a worker for a work directory. Without a token it answers nobody. print writes a line to the instance's log.
 func New(dir, token string, print func(string)) *Worker {
-	return &Worker{rules: dir + "/rules", token: token, print: print, began: time.Now()}
+	return &Worker{rules: path.Join(dir, "rules"), token: token, print: print, began: time.Now()}
 }
 
 // Serve answers the one request of a connection, which stays the caller's to close.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 
@@ -86,7 +87,7 @@ func tmpfs(target, options string, flags uintptr) error {
 // builder builds below a directory that becomes the root.
 type builder struct{ root string }
 
-func (b builder) in(name string) string { return b.root + "/" + name }
+func (b builder) in(name string) string { return path.Join(b.root, name) }
 
 // bind shows what stands at source, with all that is mounted below it.
 func (b builder) bind(source, target string, flags uint64) error {
@@ -111,16 +112,12 @@ func (b builder) bind(source, target string, flags uint64) error {
 	return nil
 }
 
-// above returns the directory that a file with an absolute name lies in. The packages path and path/filepath are not imported: they come
-// to life late, and what imports them later still.
-func above(name string) string { return name[:max(strings.LastIndexByte(name, '/'), 0)] }
-
 // point makes what something of the kind of info can be mounted on.
 func point(target string, dir bool) error {
 	if dir {
 		return os.MkdirAll(target, 0o755) //nolint:gosec // the sandbox has another user
 	}
-	if err := os.MkdirAll(above(target), 0o755); err != nil { //nolint:gosec // the sandbox has another user
+	if err := os.MkdirAll(path.Dir(target), 0o755); err != nil { //nolint:gosec // the sandbox has another user
 		return err
 	}
 	f, err := os.OpenFile(target, os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // the sandbox has another user
@@ -143,7 +140,7 @@ func (b builder) system(paths []string) error {
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			if to, err := os.Readlink(p); err == nil {
-				_ = os.MkdirAll(above(target), 0o755) //nolint:gosec // the sandbox has another user
+				_ = os.MkdirAll(path.Dir(target), 0o755) //nolint:gosec // the sandbox has another user
 				_ = os.Symlink(to, target)
 			}
 			continue
@@ -175,7 +172,7 @@ func (b builder) hide(dirs []string) error {
 func (b builder) files(files map[string]string) error {
 	for name, text := range files {
 		target := b.in(name)
-		if err := os.MkdirAll(above(target), 0o755); err != nil { //nolint:gosec // the sandbox has another user
+		if err := os.MkdirAll(path.Dir(target), 0o755); err != nil { //nolint:gosec // the sandbox has another user
 			return err
 		}
 		if err := os.WriteFile(target, []byte(text), 0o644); err != nil { //nolint:gosec // the sandbox has another user
@@ -228,7 +225,7 @@ func (b builder) processes() error {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
 	for _, name := range hidden {
-		file := target + "/" + name
+		file := path.Join(target, name)
 		if _, err := os.Lstat(file); err == nil {
 			if err := unix.Mount("/dev/null", file, "", unix.MS_BIND, ""); err != nil {
 				return fmt.Errorf("hide /proc/%s: %w", name, err)
@@ -236,7 +233,7 @@ func (b builder) processes() error {
 		}
 	}
 	for _, name := range []string{"sys", "irq", "bus", "fs"} {
-		dir := target + "/" + name
+		dir := path.Join(target, name)
 		if _, err := os.Lstat(dir); err == nil {
 			if err := b.bind(dir, dir, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC); err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path"
 	"runtime"
 	"strings"
 	"sync"
@@ -272,7 +273,7 @@ func lookup(p Program) (string, error) {
 		if dir == "" || dir[0] != '/' {
 			continue
 		}
-		file := dir + "/" + name
+		file := path.Join(dir, name)
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && unix.Access(file, unix.X_OK) == nil {
 			return file, nil
 		}
