@@ -305,6 +305,7 @@ func wireActivity(b base, lc fx.Lifecycle, cfg Config, bus bus.Bus, s *hosting.S
 		return err
 	}
 	j.Listen(a.Heard)
+	s.Watch(a)
 	background(lc, a.Run)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/bus"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -72,9 +73,11 @@ func NewActivity(d ActivityDeps, shared bool) (*Activity, error) {
 	return a, nil
 }
 
+var _ Watcher = (*Activity)(nil)
+
 // Heard takes what a turn has written. It is a session.Listener.
 func (a *Activity) Heard(t session.Turn, events []session.Event) {
-	live := a.d.Supervisor.supervises(t.Agent)
+	live := a.d.Supervisor.writes(t.Agent)
 	if !live && !a.shared {
 		return
 	}
@@ -89,6 +92,14 @@ func (a *Activity) Heard(t session.Turn, events []session.Event) {
 		}
 	}
 }
+
+// Started implements Watcher.
+func (a *Activity) Started(_ context.Context, _ account.Scope, of id.Agent) {
+	a.put(entry{of, "info", "the agent is running"})
+}
+
+// Stopped implements Watcher: what ends an instance ends its log.
+func (*Activity) Stopped(context.Context, account.Scope, id.Agent) {}
 
 // put queues a line, or leaves it out.
 func (a *Activity) put(e entry) {
@@ -125,7 +136,7 @@ func (a *Activity) hear(payload []byte) {
 	if json.Unmarshal(payload, &m) != nil {
 		return
 	}
-	if of, ok := agentOf(m.Agent); ok && a.d.Supervisor.supervises(of) {
+	if of, ok := agentOf(m.Agent); ok && a.d.Supervisor.writes(of) {
 		a.put(entry{of, m.Level, m.Text})
 	}
 }
@@ -167,7 +178,7 @@ func (a *Activity) Run(ctx context.Context) {
 }
 
 func (a *Activity) write(ctx context.Context, e entry) {
-	if !a.d.Supervisor.supervises(e.agent) {
+	if !a.d.Supervisor.writes(e.agent) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, diaryTimeout)
@@ -178,12 +189,12 @@ func (a *Activity) write(ctx context.Context, e entry) {
 	}
 }
 
-// supervises reports whether the agent runs here.
-func (s *Supervisor) supervises(a id.Agent) bool {
+// writes reports whether the agent runs here by Bureau's worker, which can be told what to write.
+func (s *Supervisor) writes(a id.Agent) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, ok := s.live[a]
-	return ok
+	r, ok := s.live[a]
+	return ok && !r.own
 }
 
 // lineFor is what the log says of an event; false: nothing. It says that something happened and not what was said: conversations are in the

@@ -50,6 +50,7 @@ type Placed struct {
 	Status     Status
 	Generation int64
 	RetryAt    time.Time
+	Own        bool // it has a program of its own
 	// Held says that the agent may not run whatever is desired: it is archived, or it is frozen and has a program of its own.
 	Held bool
 }

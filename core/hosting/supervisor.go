@@ -125,6 +125,7 @@ type driver struct{ again bool }
 type running struct {
 	tenant     id.Tenant
 	generation int64
+	own        bool // a program of the agent's own
 }
 
 // NewSupervisor returns a Supervisor, or an error that names the missing dependency.
@@ -150,6 +151,9 @@ func NewSupervisor(d SupervisorDeps, cfg SupervisorConfig) (*Supervisor, error) 
 		drivers: map[id.Agent]*driver{}, live: map[id.Agent]running{}, waiters: map[id.Agent]map[chan struct{}]struct{}{},
 	}, nil
 }
+
+// Watch adds a watcher. It is called before Run.
+func (s *Supervisor) Watch(w Watcher) { s.d.Watchers = append(s.d.Watchers, w) }
 
 // Site is the place whose instances it supervises.
 func (s *Supervisor) Site() string { return s.cfg.Site }
@@ -455,7 +459,7 @@ func (s *Supervisor) drive(ctx context.Context, a id.Agent) {
 func (s *Supervisor) setLive(ctx context.Context, p Placed) {
 	s.mu.Lock()
 	was, ok := s.live[p.Agent]
-	s.live[p.Agent] = running{p.Tenant, p.Generation}
+	s.live[p.Agent] = running{p.Tenant, p.Generation, p.Own}
 	s.mu.Unlock()
 	if ok && was.generation == p.Generation {
 		return

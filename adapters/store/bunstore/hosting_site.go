@@ -43,17 +43,17 @@ func (r *HostingRepo) Claimed(ctx context.Context, site string, now time.Time) (
 
 // At implements hosting.Sites.
 func (r *HostingRepo) At(ctx context.Context, site string, only id.Agent) ([]hosting.Placed, error) {
-	w := newWhere("d.site = ?", site)
+	w := newWhere("d.site = ? AND a.destroyed_at IS NULL", site)
 	if !only.IsZero() {
 		w.and("d.agent_id = ?", only)
 	}
 	return queryAll(ctx, r.s.read(ctx), func(row scanner) (p hosting.Placed, err error) {
 		var desired, status string
 		var retry stamp
-		err = row.Scan(&p.Tenant, &p.Agent, &desired, &status, &p.Generation, &retry, &p.Held)
+		err = row.Scan(&p.Tenant, &p.Agent, &desired, &status, &p.Generation, &retry, &p.Own, &p.Held)
 		p.Desired, p.Status, p.RetryAt = hosting.Desired(desired), hosting.Status(status), retry.Time()
 		return p, err
-	}, `SELECT d.tenant_id, d.agent_id, d.desired, d.status, d.generation, d.retry_at,
+	}, `SELECT d.tenant_id, d.agent_id, d.desired, d.status, d.generation, d.retry_at, d.program IS NOT NULL,
 			(a.archived_at IS NOT NULL OR d.program IS NOT NULL AND (a.standing = 'frozen' OR a.swarm_frozen))
 		FROM deployments AS d JOIN agents AS a ON a.tenant_id = d.tenant_id AND a.id = d.agent_id WHERE `+w.sql(), w.args...)
 }
