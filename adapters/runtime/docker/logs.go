@@ -195,7 +195,7 @@ func (h *Host) read(ctx context.Context, id string, tail int, follow bool, emit 
 	if err != nil {
 		return gone(err)
 	}
-	defer body.Close() //nolint:errcheck // it was only read
+	defer body.Close()
 	if tail > 0 && !follow {
 		return newest(body, tail, emit)
 	}

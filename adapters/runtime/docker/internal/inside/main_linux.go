@@ -95,7 +95,7 @@ func begin(p Program) error {
 	_ = unix.Close(null)
 	say(Ready)
 	slices.Sort(env)
-	return syscall.Exec(file, p.Args, env) //nolint:gosec // this is what launchers do
+	return syscall.Exec(file, p.Args, env)
 }
 
 // await returns once something listens.
