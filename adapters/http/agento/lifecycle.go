@@ -3,6 +3,7 @@ package agento
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -57,7 +58,7 @@ func size(n int64) string {
 		}
 		v, unit = v/1024, larger
 	}
-	return strconv.FormatFloat(v, 'g', 4, 64) + unit
+	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64) + unit
 }
 
 func showStatus(r hosting.Report) statusWire {
