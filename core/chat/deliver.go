@@ -20,6 +20,9 @@ import (
 // NewCommand is what somebody says on a channel to begin a new session.
 const NewCommand = "/new"
 
+// beforeLog is Request.AfterSeq of a NewCommand.
+const beforeLog = -1
+
 // newAnswer is what they are told.
 const newAnswer = "A new conversation begins."
 
@@ -149,7 +152,8 @@ func (s *Service) anew(ctx context.Context, sc account.Scope, r Request) (Reques
 		if err != nil {
 			return err
 		}
-		r.Session, r.CreatedAt = made.ID, clock.Stored(s.d.Clock.Now())
+		// It became no event: it stands before the session's log.
+		r.Session, r.Event, r.AfterSeq, r.CreatedAt = made.ID, id.Of[id.EventKind](made.ID.UUID()), beforeLog, clock.Stored(s.d.Clock.Now())
 		out = r
 		_, err = s.d.Requests.Insert(ctx, sc, r)
 		return err
@@ -240,7 +244,7 @@ func rest(ctx context.Context, d time.Duration) bool {
 
 // deliver says what of an answer was not said yet. over: nothing more will come.
 func (d *Desk) deliver(ctx context.Context, r *Request) (over bool, err error) {
-	if r.Event.IsZero() {
+	if r.AfterSeq == beforeLog {
 		if err := d.tell(ctx, r, 0, newAnswer); err != nil {
 			return false, err
 		}

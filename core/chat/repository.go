@@ -106,7 +106,7 @@ type Request struct {
 	ReplyTo   string // where the answer goes; channels only
 	Session   id.Session
 	Event     id.Event // what the message became
-	AfterSeq  int64    // the log's length before
+	AfterSeq  int64    // the log's length before; -1 for a NewCommand, whose Event is none
 	Told      int      // pieces of the answer that were delivered; channels only
 	CreatedAt time.Time
 	DoneAt    *time.Time // nil: something is left to deliver. Of requests by the API nothing ever is, and it stays nil

@@ -382,7 +382,7 @@ func TestChatCut(t *testing.T) {
 func TestChatWaits(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, s *Store) {
-		l := newChatLab(t, s, func(all run.ToolSource) run.ToolSource { return confirmed{all} })
+		l := newChatLab(t, s, confirmAll)
 		asks := llmtest.Call("c1", "memory_list", `{}`)
 		asks.Blocks = slices.Insert(asks.Blocks, 0, llm.Block{Text: "Let me see."})
 		l.model.Push(asks, llmtest.Text("Nothing is there."), llmtest.Text("Hello."))
@@ -398,6 +398,8 @@ func TestChatWaits(t *testing.T) {
 		}, l.history(chat.History{}))
 	})
 }
+
+func confirmAll(all run.ToolSource) run.ToolSource { return confirmed{all} }
 
 // confirmed wants a person's word for every tool.
 type confirmed struct{ run.ToolSource }
