@@ -105,17 +105,25 @@ func (k *cluster) create(ctx context.Context, resource string, object, into runt
 	return err == nil, clusterError(err)
 }
 
-// replace writes an object over the one of its name, which must be as it was read where object has a version.
-func (k *cluster) replace(ctx context.Context, resource, name string, object, into runtime.Object) error {
-	return clusterError(k.client(resource).Put().Namespace(k.namespace).Resource(resource).Name(name).Body(object).Do(ctx).Into(into))
+// replace writes an object over the one of its name. It says false when that is not the version that object was read as, or has gone.
+func (k *cluster) replace(ctx context.Context, resource, name string, object, into runtime.Object) (bool, error) {
+	err := k.client(resource).Put().Namespace(k.namespace).Resource(resource).Name(name).Body(object).Do(ctx).Into(into)
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, clusterError(err)
 }
 
 // put makes an object or replaces the one of its name.
 func (k *cluster) put(ctx context.Context, resource, name string, object, into runtime.Object) error {
-	if made, err := k.create(ctx, resource, object, into); made || err != nil {
-		return err
+	for {
+		if made, err := k.create(ctx, resource, object, into); made || err != nil {
+			return err
+		}
+		if done, err := k.replace(ctx, resource, name, object, into); done || err != nil {
+			return err
+		}
 	}
-	return k.replace(ctx, resource, name, object, into)
 }
 
 // remove deletes an object, or nothing where it is not there. A pod gets grace to end by itself; uid "" is any.

@@ -114,15 +114,19 @@ func (h *Host) begin(ctx context.Context, s runtime.InstanceSpec) (*corev1.Pod, 
 		} else {
 			before = read(owner)
 		}
-		if err := h.note(ctx, owner, record{Generation: s.Generation, Begun: time.Now()}); err != nil {
+		noted, err := h.note(ctx, owner, record{Generation: s.Generation, Begun: time.Now()})
+		if err != nil {
 			return nil, err
+		}
+		if !noted {
+			continue
 		}
 		made, err := h.make(ctx, s, before.Generation, owner)
 		if err != nil {
 			return nil, err
 		}
 		if made != nil {
-			return made, nil
+			return made, h.update(ctx, s.ID, func(r *record) { r.Made = r.Made || r.Generation == s.Generation })
 		}
 	}
 }
@@ -229,9 +233,7 @@ func (h *Host) give(ctx context.Context, id string, p *corev1.Pod, why error) er
 	if f, ok := fault.As(why); ok {
 		e.Code, e.Reason = -1, f.Message
 	}
-	r := read(owner)
-	r.Ended = e
-	return h.note(ctx, owner, r)
+	return h.update(ctx, id, func(r *record) { r.Ended = e })
 }
 
 // podOf reads an instance's pod; nil when it has none.
@@ -295,9 +297,8 @@ func (h *Host) Stop(ctx context.Context, id string, grace time.Duration) error {
 	if err != nil {
 		return err
 	}
-	r := read(owner)
-	r.Ended = endOf(last, time.Now())
-	return h.note(ctx, owner, r)
+	e := endOf(last, time.Now())
+	return h.update(ctx, id, func(r *record) { r.Ended = e })
 }
 
 // Remove implements runtime.Host.

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -43,6 +44,8 @@ type kubelet struct {
 	images map[string]string // the directory with an image's programs
 	server *httptest.Server
 
+	unmeasured atomic.Bool // it says nothing of what pods use
+
 	mu   sync.Mutex
 	pods map[types.UID]*running
 	wg   sync.WaitGroup
@@ -50,6 +53,9 @@ type kubelet struct {
 
 // nodeLog is how much of a container's output the node keeps.
 const nodeLog = 7 << 19
+
+// slowImage is one that is never there yet.
+const slowImage = "registry.example.com/slow:1"
 
 // running is a pod on the node.
 type running struct {
@@ -179,7 +185,7 @@ func (k *kubelet) run(ctx context.Context, r *running) {
 // containers runs a pod's containers one after the other and returns its last status.
 func (k *kubelet) containers(ctx context.Context, r *running) corev1.PodStatus {
 	p := r.pod
-	s := corev1.PodStatus{Phase: corev1.PodPending, HostIP: "127.0.0.1", StartTime: new(metav1.Now())}
+	s := corev1.PodStatus{Phase: corev1.PodPending, HostIP: "127.0.0.1", PodIP: "127.0.0.1", PodIPs: []corev1.PodIP{{IP: "127.0.0.1"}}, StartTime: new(metav1.Now())}
 	mounts, err := k.volumes(ctx, p)
 	if err != nil {
 		s.Phase, s.Reason, s.Message = corev1.PodFailed, "FailedMount", err.Error()
@@ -304,6 +310,9 @@ func (k *kubelet) container(
 ) (corev1.ContainerState, bool) {
 	wait := func(reason, message string) (corev1.ContainerState, bool) {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}, false
+	}
+	if c.Image == slowImage {
+		return wait("ContainerCreating", "")
 	}
 	programs, ok := k.images[c.Image]
 	if !ok {
@@ -733,7 +742,7 @@ func (r *running) dial(port string) (net.Conn, error) {
 // metrics is what a metrics server says of a pod.
 func (k *kubelet) metrics(w http.ResponseWriter, req *http.Request) {
 	r := k.find(req)
-	if r == nil {
+	if r == nil || k.unmeasured.Load() {
 		http.Error(w, "there is no such pod", http.StatusNotFound)
 		return
 	}

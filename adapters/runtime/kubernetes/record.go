@@ -14,6 +14,8 @@ import (
 type record struct {
 	Generation int64     `json:"generation"` // the one that was started last
 	Begun      time.Time `json:"begun"`      // when that was, by this machine's clock
+	// Made says that its pod was made: one that is not there now has gone.
+	Made bool `json:"made,omitempty"`
 	// Ended has how the last pod ended, once it is gone.
 	Ended *ended `json:"ended,omitempty"`
 }
@@ -55,21 +57,43 @@ func (h *Host) owner(ctx context.Context, id string) (*corev1.ConfigMap, error) 
 	return &m, nil
 }
 
-// note writes a record; m is as it was read, or new.
-func (h *Host) note(ctx context.Context, m *corev1.ConfigMap, r record) error {
+// note writes a record; m is as it was read, or new. It says false when another server has changed it meanwhile.
+func (h *Host) note(ctx context.Context, m *corev1.ConfigMap, r record) (bool, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
-		return err
+		return false, err
 	}
 	m.Data = map[string]string{recordKey: string(text)}
 	if m.UID != "" {
 		return h.api.replace(ctx, records, m.Name, m, m)
 	}
 	made, err := h.api.create(ctx, records, m, m)
-	if err == nil && !made {
-		return errForeign.Withf("the cluster has a ConfigMap %s that is not this server's", m.Name)
+	if made || err != nil {
+		return made, err
 	}
-	return err
+	var other corev1.ConfigMap
+	if found, err := h.api.get(ctx, records, m.Name, &other); err != nil || !found {
+		return false, err
+	}
+	if other.Labels[serverLabel] != h.cfg.Server || other.Labels[instanceLabel] != m.Labels[instanceLabel] {
+		return false, errForeign.Withf("the cluster has a ConfigMap %s that is not this server's", m.Name)
+	}
+	return false, nil
+}
+
+// update changes a record.
+func (h *Host) update(ctx context.Context, id string, change func(*record)) error {
+	for {
+		m, err := h.owner(ctx, id)
+		if err != nil {
+			return err
+		}
+		r := read(m)
+		change(&r)
+		if done, err := h.note(ctx, m, r); done || err != nil {
+			return err
+		}
+	}
 }
 
 // instance says how an instance is. p is nil when it has no pod.
@@ -83,7 +107,7 @@ func instance(id string, r record, p *corev1.Pod) runtime.Instance {
 			ID: id, Generation: e.Generation, State: runtime.InstanceExited, StartedAt: e.StartedAt, ExitedAt: e.ExitedAt, Code: e.Code,
 			Memory: e.Memory, Reason: e.Reason,
 		}
-	case time.Since(r.Begun) < makingTakes:
+	case !r.Made && time.Since(r.Begun) < makingTakes:
 		return runtime.Instance{ID: id, Generation: r.Generation, State: runtime.InstanceStarting}
 	default:
 		return runtime.Instance{
