@@ -106,7 +106,7 @@ func TestBadSettings(t *testing.T) {
 		{"BUREAU_TRUSTED_PROXIES", "10.0.0.0/8, x", `"x" is neither`},
 		{"BUREAU_EGRESS_ALLOW", "a:b:c", "host:port"},
 		{"BUREAU_DEFAULT_POLICY", "maybe", "none of deny, allow"},
-		{"BUREAU_RUNTIME", "podman", "none of process, docker, none"},
+		{"BUREAU_RUNTIME", "podman", "none of process, docker, kubernetes, none"},
 		{"BUREAU_SANDBOX_MEMORY", "1GB", "like 512MiB"},
 		{"BUREAU_SANDBOX_MEMORY", "0", "like 512MiB"},
 		{"BUREAU_SANDBOX_DISK", "9999999999TiB", "like 512MiB"},
