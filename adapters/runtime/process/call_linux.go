@@ -21,7 +21,7 @@ import (
 // setup describes the sandbox to its helper.
 func (s *sandbox) setup(set settings, full bool) child.Setup {
 	u := child.Setup{
-		Base: filepath.Join(s.base, "root"), UID: s.owner.uid, GID: s.owner.gid, Proxy: set.proxy != nil, Shm: shmSize, Nice: niceness,
+		Base: filepath.Join(s.base, "root"), UID: s.owner.uid, GID: s.owner.gid, Proxy: set.proxy != nil, Shm: shmSize, Nice: niceness, OOM: sandboxOOM,
 		System: slices.Concat(system, s.runtime.cfg.Paths), Files: etc(s.owner.uid, s.owner.gid),
 		Hidden: s.runtime.cfg.Hidden,
 	}

@@ -17,7 +17,7 @@ func give(base string, owner owner, before []string, now map[string][]byte) ([]s
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // files are closed by themselves
 	for _, name := range before {
 		if _, ok := now[name]; !ok {
 			_ = root.Remove(name) // where a program has put something else it may stay

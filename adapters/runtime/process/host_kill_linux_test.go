@@ -53,7 +53,7 @@ func programSpec(file, id string, generation int64, args ...string) runtime.Inst
 // How many workers a server that is killed has, and how many instances one that is killed while it starts them.
 const (
 	workers  = 20
-	starting = 12
+	starting = 8
 )
 
 // playHost plays a server.
@@ -162,7 +162,7 @@ func TestHostKilled(t *testing.T) {
 	t.Cleanup(web.Close)
 	address := web.Listener.Addr().String()
 	dir := t.TempDir()
-	t.Cleanup(func() { clear(t, process.HostConfig{Dir: dir}) })
+	t.Cleanup(func() { clearHost(t, process.HostConfig{Dir: dir}) })
 	cmd, out := server(t, dir, "all", address)
 	raw, err := out.ReadBytes('\n')
 	if err != nil {
@@ -244,7 +244,7 @@ func TestHostKilled(t *testing.T) {
 // A server that is killed while it starts instances leaves each whole or not at all, and the next one can start all of them.
 func TestHostKilledStarting(t *testing.T) {
 	dir := t.TempDir()
-	t.Cleanup(func() { clear(t, process.HostConfig{Dir: dir}) })
+	t.Cleanup(func() { clearHost(t, process.HostConfig{Dir: dir}) })
 	h := openHost(t, process.HostConfig{Dir: dir})
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -278,7 +278,7 @@ func TestHostKilledStarting(t *testing.T) {
 				t.Errorf("%s is kept by %d processes", id, held[id])
 			}
 		}
-		clear(t, process.HostConfig{Dir: dir})
+		clearHost(t, process.HostConfig{Dir: dir})
 	}
 }
 

@@ -56,6 +56,9 @@ func NewHost(cfg HostConfig) (*Host, error) {
 		return nil, err
 	}
 	for _, l := range left {
+		if info, err := os.Lstat(l); err != nil || time.Since(info.ModTime()) < trashAge {
+			continue
+		}
 		if err := discard(l); err != nil {
 			cfg.Logger.Warn("the files of a removed instance cannot be deleted", "path", l, "error", err)
 		}
@@ -71,6 +74,9 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	}
 	return h, nil
 }
+
+// trashAge is how old what is to be deleted is when nobody else can be at it: another server, which has just been told to end, may.
+const trashAge = time.Minute
 
 // Name implements runtime.Host.
 func (h *Host) Name() string { return "process" }
@@ -285,7 +291,7 @@ func (h *Host) load(id string) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // nothing was written
 	if info, err := root.Lstat(child.StateFile); err == nil && info.Mode().IsRegular() && info.Size() <= maxState {
 		e.seen = info.ModTime().UTC()
 		if raw, err := root.ReadFile(child.StateFile); err == nil {
@@ -406,7 +412,7 @@ func (h *Host) Start(ctx context.Context, spec runtime.InstanceSpec) (runtime.In
 	}
 	if err := h.begin(ctx, spec, before); err != nil {
 		if before == nil {
-			h.discard(spec.ID)
+			err = errors.Join(err, h.undo(spec.ID))
 		}
 		return runtime.Instance{}, err
 	}
@@ -416,6 +422,16 @@ func (h *Host) Start(ctx context.Context, spec runtime.InstanceSpec) (runtime.In
 	}
 	h.serveProxy(e)
 	return e.instance(), nil
+}
+
+// undo deletes what is left of a first start that failed, unless the instance runs all the same: whoever waited for it may have gone in
+// the moment in which its keeper had been told everything.
+func (h *Host) undo(id string) error {
+	e, err := h.settled(context.Background(), id)
+	if err != nil && !errors.Is(err, runtime.ErrNoInstance) || e != nil && e.state() == runtime.InstanceRunning {
+		return err
+	}
+	return h.discard(id)
 }
 
 // begin starts an instance of which nothing runs.
@@ -557,15 +573,14 @@ func listenAt(base string) (*os.File, error) {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), socketFile)
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: through(dir, socketFile)}); err == nil {
+	err = unix.Bind(fd, &unix.SockaddrUnix{Name: through(dir, socketFile)})
+	if err == nil {
 		err = errors.Join(os.Chmod(filepath.Join(base, socketFile), 0o600), unix.Listen(fd, unix.SOMAXCONN))
-		if err == nil {
-			return f, nil
-		}
-	} else {
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return nil, errors.Join(err, f.Close())
+	return f, nil
 }
 
 // keep says what the keeper is to do, and, for one that is the worker, where it is to do it.
@@ -595,6 +610,7 @@ func (h *Host) keep(spec runtime.InstanceSpec, st start, owner owner, g *group) 
 		return k, &setup
 	}
 	setup.System, setup.Files, setup.Proxy = slices.Concat(system, h.cfg.Paths), etc(setup.UID, setup.GID), st.Network.Mode != runtime.NetworkNone
+	setup.OOM = instanceOOM
 	k.Setup = setup
 	set := settings{spec: runtime.Spec{Env: spec.Env}}
 	if setup.Proxy {
@@ -624,12 +640,16 @@ func (h *Host) keep(spec runtime.InstanceSpec, st start, owner owner, g *group) 
 // looks at it; it must not be so little that programs fail, and nobody knows why, before they use what they may.
 func dataLimit(memory int64) uint64 { return 4*uint64(memory) + 256<<20 }
 
+// instanceOOM has programs go before the server where the machine runs out of memory, and after those of sandboxes. Workers are too small
+// to be worth it.
+const instanceOOM = 500
+
 // files returns what the files of directories take.
 func files(dirs []string) int64 {
 	var roots []*os.Root
 	for _, dir := range dirs {
 		if root, err := os.OpenRoot(dir); err == nil {
-			defer root.Close()
+			defer root.Close() //nolint:errcheck // nothing was written
 			roots = append(roots, root)
 		}
 	}
@@ -663,7 +683,7 @@ func (h *Host) spawn(ctx context.Context, keep child.Keep, setup *child.Setup, g
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer conn.Close()                                          //nolint:errcheck // what was sent is answered
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // the keeper ends, unless it knows all it needs
 	defer stop()
 	_ = conn.SetDeadline(time.Now().Add(setupTimeout))
@@ -775,7 +795,7 @@ func (h *Host) ask(ctx context.Context, e *entry, grace time.Duration) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // what was sent is answered
 	_ = conn.SetDeadline(time.Now().Add(max(grace, 0) + lastBreath))
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()

@@ -65,13 +65,13 @@ func newHost(t testing.TB, cfg process.HostConfig) *process.Host {
 		cfg.Dir = t.TempDir()
 	}
 	h := openHost(t, cfg)
-	t.Cleanup(func() { clear(t, cfg) })
+	t.Cleanup(func() { clearHost(t, cfg) })
 	t.Cleanup(func() { _ = h.Close() })
 	return h
 }
 
-// clear removes what a test has left.
-func clear(t testing.TB, cfg process.HostConfig) {
+// clearHost removes what a test has left.
+func clearHost(t testing.TB, cfg process.HostConfig) {
 	t.Helper()
 	h := openHost(t, cfg)
 	list, err := h.List(context.Background())

@@ -45,7 +45,7 @@ func (h *Host) logs(ctx context.Context, id string, q runtime.LogQuery, found fu
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	defer dir.Close() //nolint:errcheck // nothing is written
 	lines, at, err := history(dir, q)
 	if err != nil {
 		return err
@@ -118,7 +118,7 @@ func readLines(f *os.File, offset int64) ([]runtime.LogLine, int64, error) {
 	for {
 		raw, err := r.ReadSlice('\n')
 		if err != nil { // the end, or a line that no writer of ours has written
-			return lines, offset, nil
+			return lines, offset, nil //nolint:nilerr // the rest is read when there is more of it
 		}
 		offset += int64(len(raw))
 		if l, ok := parse(bytes.TrimSuffix(raw, []byte("\n"))); ok {

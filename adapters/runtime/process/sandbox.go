@@ -165,6 +165,8 @@ const (
 	shmSize = 64 << 20
 	// niceness lets the server go first.
 	niceness = 5
+	// sandboxOOM has programs go first where the machine runs out of memory.
+	sandboxOOM = 1000
 	// openFiles bounds the descriptors of a process.
 	openFiles = 4096
 )

@@ -28,7 +28,7 @@ type HostConfig struct {
 	Allowing func(t *testing.T, allow ...string) runtime.Host
 	// Reopen returns another host over the instances of h, as a server that was started after h's was killed has it; h is not used after.
 	Reopen func(t *testing.T, h runtime.Host) runtime.Host
-	// Image and Program are how an instance runs hostprogram (see HostProgram); its arguments are added to Program.
+	// Image and Program are how an instance runs what HostProgram builds; its arguments are added to Program.
 	Image   string
 	Program []string
 	// Worker has the cases run that need Bureau's own worker, which runs where an InstanceSpec has neither image nor command.
@@ -47,7 +47,7 @@ type HostConfig struct {
 // HostProgram builds the program that instances of the suite run, as one static file, and returns its path.
 func HostProgram(dir string) (string, error) {
 	file := filepath.Join(dir, "hostprogram")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", file, "github.com/bureau-agents/bureau/ports/runtime/runtimetest/hostprogram")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", file, "github.com/bureau-agents/bureau/ports/runtime/runtimetest/hostprogramtest")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)

@@ -17,16 +17,14 @@ func init() { //nolint:gochecknoinits // see above
 	if len(os.Args) == 0 || path.Base(os.Args[0]) != Name {
 		return
 	}
-	if err := serve(); err != nil {
-		fmt.Fprintln(os.Stderr, "[error]", err)
-	}
+	fmt.Fprintln(os.Stderr, "[error]", serve())
 	syscall.Exit(1)
 }
 
 // connections is how many are answered at a time.
 const connections = 16
 
-// serve answers until the process is told to end, which it does at once. A container's first process is only told so if it asks to be.
+// serve answers until the process is told to end, which it does at once, or until it cannot. A container's first process is only told so if it asks to be.
 func serve() error {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -23,9 +23,9 @@ type Worker struct {
 	began time.Time
 }
 
-// New returns a worker for a work directory. Without a token it answers nobody. print writes a line to the instance's log.
-func New(dir, token string, print func(string)) *Worker {
-	return &Worker{rules: path.Join(dir, "rules"), token: token, print: print, began: time.Now()}
+// New returns a worker for a work directory. Without a token it answers nobody. say writes a line to the instance's log.
+func New(dir, token string, say func(string)) *Worker {
+	return &Worker{rules: path.Join(dir, "rules"), token: token, print: say, began: time.Now()}
 }
 
 // Serve answers the one request of a connection, which stays the caller's to close.
@@ -93,7 +93,7 @@ func (w *Worker) rule(name string) Answer {
 	if err != nil {
 		return missing
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // nothing is written
 	info, err := root.Lstat(name + ".md")
 	if err != nil || !info.Mode().IsRegular() {
 		return missing

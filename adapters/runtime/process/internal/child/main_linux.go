@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -156,7 +157,7 @@ func limit(s Setup) error {
 	}
 	// Courtesies to the server: it goes first, and it stays when the machine runs out of memory.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, s.Nice)
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
+	_ = os.WriteFile("/proc/self/oom_score_adj", strconv.AppendInt(nil, int64(s.OOM), 10), 0)
 	return nil
 }
 

@@ -34,6 +34,7 @@ type Setup struct {
 	Shm      int64             // bytes of /dev/shm
 	Limits   []Limit
 	Nice     int
+	OOM      int // how much sooner than others it is ended where the machine runs out of memory: oom_score_adj of proc(5)
 }
 
 // Mount is a directory of the host and where it stands in the sandbox.

@@ -16,9 +16,10 @@ import (
 const (
 	// MaxLine is runtime.MaxLogLine, which this package cannot import: it is linked into what starts before everything else.
 	MaxLine = 16 << 10
-	// Files is how many files are kept, and Size when the next one is begun, in bytes.
+	// Files is how many files are kept.
 	Files = 5
-	Size  = 2 << 20
+	// Size is what a file does not grow beyond, in bytes.
+	Size = 2 << 20
 	// Stamp begins each line; a space, the stream ("o" or "e"), and another space follow, then the text.
 	Stamp = "2006-01-02T15:04:05.000000000Z"
 	// cut ends a line that was longer than MaxLine.

@@ -1,4 +1,4 @@
-// Command hostprogram is what the instances of the suite for hosts run: it does what its arguments say, one after the other. It links
+// Command hostprogramtest is what the instances of the suite for hosts run: it does what its arguments say, one after the other. It links
 // nothing but the standard library, so that built with CGO_ENABLED=0 it needs nothing of the machine or the image that it runs on.
 //
 //	out TEXT, err TEXT       print a line
@@ -44,7 +44,7 @@ func main() {
 	args := os.Args[1:]
 	next := func() string {
 		if len(args) == 0 {
-			fmt.Fprintln(os.Stderr, "hostprogram: an argument is missing")
+			fmt.Fprintln(os.Stderr, "hostprogramtest: an argument is missing")
 			os.Exit(64)
 		}
 		arg := args[0]
@@ -54,7 +54,7 @@ func main() {
 	number := func() int {
 		n, err := strconv.Atoi(next())
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "hostprogram:", err)
+			fmt.Fprintln(os.Stderr, "hostprogramtest:", err)
 			os.Exit(64)
 		}
 		return n
@@ -129,7 +129,7 @@ func main() {
 		case "spin":
 			for range number() {
 				go func() {
-					for { //nolint:revive // it is to be busy
+					for n := uint64(1); n != 0; n *= 3 { // which never is
 					}
 				}()
 			}
@@ -146,7 +146,7 @@ func main() {
 				time.Sleep(time.Hour)
 			}
 		default:
-			fmt.Fprintln(os.Stderr, "hostprogram: what is", op)
+			fmt.Fprintln(os.Stderr, "hostprogramtest: what is", op)
 			os.Exit(64)
 		}
 	}
