@@ -75,15 +75,7 @@ func (r *KnowledgeRepo) nearIndexed(ctx context.Context, sc account.Scope, req k
 		return false, mapErr(err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	// Statements with the values in their text, because a partial index is chosen by them.
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("SET LOCAL hnsw.ef_search = %d; SET LOCAL hnsw.iterative_scan = relaxed_order; "+
-		"SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off", min(1000, max(100, want)))); err != nil {
-		return false, mapErr(err)
-	}
-	expression, _, kind := indexed(len(req.Vector))
-	rows, err := tx.QueryContext(ctx, "SELECT place, seq, numbers, vector_send(embedding) FROM knowledge_vectors"+
-		" WHERE tenant_id = ? AND space_id = ? AND embedder = ? ORDER BY "+expression+" <=> ?::"+kind+" LIMIT ?",
-		sc.Tenant, spaceID(req.Space), req.Embedder, pgvector.NewVector(req.Vector), want)
+	rows, err := r.searchIndex(ctx, tx, "", sc, req, want)
 	if err != nil {
 		return false, mapErr(err)
 	}
@@ -95,6 +87,25 @@ func (r *KnowledgeRepo) nearIndexed(ctx context.Context, sc account.Scope, req k
 		return false, nil
 	}
 	return true, nil
+}
+
+// searchIndex asks the index of a space for the entries nearest to a vector. Values stand in the statement's text, because a partial index is
+// chosen by them; prefix may be "EXPLAIN ".
+func (r *KnowledgeRepo) searchIndex(
+	ctx context.Context, tx bun.Tx, prefix string, sc account.Scope, req knowledge.NearestRequest, want int,
+) (*sql.Rows, error) {
+	for _, setting := range []string{
+		fmt.Sprintf("hnsw.ef_search = %d", min(1000, max(100, want))), "hnsw.iterative_scan = relaxed_order", "enable_seqscan = off",
+		"enable_bitmapscan = off", "enable_sort = off",
+	} {
+		if _, err := tx.ExecContext(ctx, "SET LOCAL "+setting); err != nil {
+			return nil, err
+		}
+	}
+	expression, _, kind := indexed(len(req.Vector))
+	return tx.QueryContext(ctx, prefix+"SELECT place, seq, numbers, vector_send(embedding) FROM knowledge_vectors"+
+		" WHERE tenant_id = ? AND space_id = ? AND embedder = ? ORDER BY "+expression+" <=> ?::"+kind+" LIMIT ?",
+		sc.Tenant, spaceID(req.Space), req.Embedder, pgvector.NewVector(req.Vector), want)
 }
 
 // nearAmong compares the vectors that a filter left.

@@ -2,10 +2,7 @@ package bunstore
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"math"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -50,81 +47,20 @@ func TestSlabsAreDropped(t *testing.T) {
 	}
 }
 
-type randomEmbedder struct{ rng *rand.Rand }
-
-func (randomEmbedder) Info() embedding.Info { return embedding.Info{Name: "random", Dimensions: 384} }
-
-func (e randomEmbedder) Embed(_ context.Context, texts []string) ([]embedding.Vector, error) {
-	out := make([]embedding.Vector, len(texts))
-	for i := range out {
-		v := make(embedding.Vector, 384)
-		var square float64
-		for j := range v {
-			v[j] = float32(e.rng.NormFloat64())
-			square += float64(v[j]) * float64(v[j])
-		}
-		out[i] = v
-		scale := float32(1 / math.Sqrt(square))
-		for j := range v {
-			v[j] *= scale
-		}
-	}
-	return out, nil
-}
-
 type anyAgent struct{}
 
 func (anyAgent) Get(_ context.Context, sc account.Scope, a id.Agent) (agent.Agent, error) {
 	return agent.Agent{ID: a, Tenant: sc.Tenant, Standing: agent.Active}, nil
 }
 
-// BenchmarkKnowledge is the ingestion of 100 chunks into, and the search of, a space of 20,000 entries.
-func BenchmarkKnowledge(b *testing.B) {
-	for _, database := range []string{"sqlite", "postgres"} {
-		b.Run(database, func(b *testing.B) {
-			var s *Store
-			if database == "sqlite" {
-				s = openSQLiteStore(b)
-			} else {
-				s = openStore(b, Config{URL: postgresURL(b)})
-			}
-			r := s.Knowledge()
-			svc, err := knowledge.NewService(knowledge.Deps{
-				TX: s, Clock: clock.Func(time.Now), IDs: ids, Logger: slog.New(slog.DiscardHandler), Ingestion: r, Repository: r, Reembedding: r,
-				Embedder: randomEmbedder{rand.New(rand.NewPCG(1, 2))}, Agents: anyAgent{}, Swarms: knowledge.NoSwarms{},
-			}, knowledge.Config{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			sc := account.System(id.New[id.TenantKind](ids))
-			space := knowledge.Space{Agent: id.New[id.AgentKind](ids)}
-			n := 0
-			ingest := func() {
-				var chunks []knowledge.Chunk
-				for range knowledge.MaxChunks {
-					n++
-					chunks = append(chunks, knowledge.Chunk{Text: fmt.Sprint("text ", n), Source: "s"})
-				}
-				res, err := svc.Ingest(b.Context(), sc, knowledge.IngestRequest{Into: space, Chunks: chunks})
-				if err != nil || res.Stored != len(chunks) {
-					b.Fatal(res, err)
-				}
-			}
-			for n < 20_000 {
-				ingest()
-			}
-			b.Run("ingest 100", func(b *testing.B) {
-				for b.Loop() {
-					ingest()
-				}
-			})
-			b.Run("search", func(b *testing.B) {
-				for b.Loop() {
-					if _, err := svc.Search(b.Context(), sc, knowledge.SearchRequest{In: space, Query: "q"}); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		})
+func knowledgeService(tb testing.TB, r *KnowledgeRepo, s *Store, e embedding.Embedder) *knowledge.Service {
+	tb.Helper()
+	svc, err := knowledge.NewService(knowledge.Deps{
+		TX: s, Clock: clock.Func(time.Now), IDs: ids, Logger: slog.New(slog.DiscardHandler), Ingestion: r, Repository: r, Reembedding: r,
+		Embedder: e, Agents: anyAgent{}, Swarms: knowledge.NoSwarms{},
+	}, knowledge.Config{})
+	if err != nil {
+		tb.Fatal(err)
 	}
+	return svc
 }
