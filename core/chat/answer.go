@@ -20,8 +20,8 @@ type PieceKind string
 const (
 	// PieceText goes on with what the agent says.
 	PieceText PieceKind = "text"
-	// PieceVoid takes back the last Piece.Void characters that were shown: the model was cut off and begins anew with other words, or not at
-	// all.
+	// PieceVoid takes back the last Piece.Void characters that were shown: the model was cut off and begins anew with other words, or not
+	// at all.
 	PieceVoid PieceKind = "void"
 	// PieceProblem says why there is no answer, or none yet.
 	PieceProblem PieceKind = "error"
@@ -81,8 +81,8 @@ func (s *Service) follow(sc account.Scope, of id.Session, sent id.Event, after i
 // Close ends the following. The turn goes on.
 func (a *Answer) Close() { a.st.Close() }
 
-// Pieces yields the answer as it is given. It ends with the turn, or with the first PieceProblem, or early when ctx ends; an error is one of
-// the store. What was shown, less what was taken back, is what the turn's messages say in the history, parted by an empty line.
+// Pieces yields the answer as it is given. It ends with the turn, or with the first PieceProblem, or early when ctx ends; an error is one
+// of the store. What was shown, less what was taken back, is what the turn's messages say in the history, parted by an empty line.
 func (a *Answer) Pieces(ctx context.Context) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
 		for pieces, err := range a.steps(ctx) {

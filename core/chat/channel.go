@@ -35,8 +35,8 @@ type ChannelDeps struct {
 	Journal     Journal // nil: agents' logs are not told
 }
 
-// Channels connects agents with the services in which people write to them, from their start to their stop. Whoever hosts an agent tells the
-// Channels of one process alone, so that its messages are received once. It is safe for concurrent use.
+// Channels connects agents with the services in which people write to them, from their start to their stop. Whoever hosts an agent tells
+// the Channels of one process alone, so that its messages are received once. It is safe for concurrent use.
 type Channels struct {
 	d ChannelDeps
 

@@ -83,8 +83,8 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 // contextTitle marks the block of a message that holds context.
 const contextTitle = "customer metadata"
 
-// contentOf makes the content of a message. The context comes first, every line of it marked, so that nothing in it can pass for what stands
-// around it: it comes from whoever runs the client, and often from whoever talks to the agent, and is no order to the agent.
+// contentOf makes the content of a message. The context comes first, every line of it marked, so that nothing in it can pass for what
+// stands around it: it comes from whoever runs the client, and often from whoever talks to the agent, and is no order to the agent.
 func contentOf(text, context string) []session.Block {
 	if context == "" {
 		return session.Text(text)

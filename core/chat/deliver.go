@@ -70,9 +70,9 @@ type line struct {
 }
 
 // NewDesk returns the desk of an agent's channel. Answers are delivered by say, a whole message at a time and in order in each chat,
-// until ctx ends; what is not delivered by then is by the next desk, after its Resume. An answer during whose delivery the process dies may
-// be delivered twice. say returns a fault of kind Invalid, Forbidden or NotFound for what can never be delivered; after any other error it is
-// tried again.
+// until ctx ends; what is not delivered by then is by the next desk, after its Resume. An answer during whose delivery the process dies
+// may be delivered twice. say returns a fault of kind Invalid, Forbidden or NotFound for what can never be delivered; after any other
+// error it is tried again.
 func (s *Service) NewDesk(
 	ctx context.Context, sc account.Scope, of id.Agent, channel Channel, say func(ctx context.Context, chat, text string) error,
 ) *Desk {
@@ -97,8 +97,8 @@ func (d *Desk) Resume(ctx context.Context) error {
 }
 
 // Deliver takes what somebody said: once it returns nil the message is stored, and its turn and the delivery of the answer go on whatever
-// happens. What was taken before is not taken again. It returns ErrInvalid, why the agent cannot be talked to, or session.ErrQueueFull; then
-// nothing was stored.
+// happens. What was taken before is not taken again. It returns ErrInvalid, why the agent cannot be talked to, or session.ErrQueueFull;
+// then nothing was stored.
 func (d *Desk) Deliver(ctx context.Context, in Incoming) error {
 	var f check.Faults
 	checkPeer(&f, "peer", in.Peer)

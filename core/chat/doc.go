@@ -9,9 +9,9 @@
 //
 // # What is stored
 //
-// The session's log is the one place where messages are. This package adds which session belongs to whom, and, for messages that come with a
-// name of their own (an update of a channel, an Idempotency-Key), which turn they became. Sessions that were not begun as chats, natively
-// made ones, are no part of it: they are missing here.
+// The session's log is the one place where messages are. This package adds which session belongs to whom, and, for messages that come
+// with a name of their own (an update of a channel, an Idempotency-Key), which turn they became. Sessions that were not begun as chats,
+// natively made ones, are no part of it: they are missing here.
 //
 // # Answers
 //

@@ -15,8 +15,8 @@ import (
 const KeepRequests = 7 * 24 * time.Hour
 
 // Forget removes a peer of an agent: their sessions with logs, and what the agent remembers of them. The files of the sessions are out of
-// reach at once and are swept like those of other deleted sessions. What the gate decided, the audit trail, the ledger and usage stay. A frozen or a stopped agent forgets, too. It returns id.NotFound of the
-// agent, ErrNoPeer, or ErrInvalid.
+// reach at once and are swept like those of other deleted sessions. What the gate decided, the audit trail, the ledger and usage stay. A
+// frozen or a stopped agent forgets, too. It returns id.NotFound of the agent, ErrNoPeer, or ErrInvalid.
 func (s *Service) Forget(ctx context.Context, sc account.Scope, of id.Agent, channel Channel, peer string) error {
 	var f check.Faults
 	f.Given("peer", peer, MaxPeer)
@@ -91,8 +91,8 @@ func (s *Service) dropStore(ctx context.Context, sc account.Scope, store id.Memo
 	return err
 }
 
-// ForgetAgent removes everybody whom an agent that is being destroyed has talked to, in the transaction of ctx, with what it remembers of them.
-// Its sessions go by themselves.
+// ForgetAgent removes everybody whom an agent that is being destroyed has talked to, in the transaction of ctx, with what it remembers of
+// them. Its sessions go by themselves.
 func (s *Service) ForgetAgent(ctx context.Context, sc account.Scope, of id.Agent) error {
 	return s.d.TX.Do(ctx, func(ctx context.Context) error {
 		stores, err := s.d.Peers.RemoveAll(ctx, sc, of)

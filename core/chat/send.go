@@ -39,8 +39,8 @@ func (m Message) check() error {
 
 // Send says something to an agent and returns its answer, which the caller must Close. The turn goes on whether or not anybody follows it.
 //
-// It returns ErrInvalid, id.NotFound for the agent, or for a session that is not the peer's, agent.ErrFrozen, ErrRepeated, what Hosting says
-// of an agent that does not run, session.ErrArchived, session.ErrQueueFull or session.ErrTooManyStreams; then nothing was said.
+// It returns ErrInvalid, id.NotFound for the agent, or for a session that is not the peer's, agent.ErrFrozen, ErrRepeated, what Hosting
+// says of an agent that does not run, session.ErrArchived, session.ErrQueueFull or session.ErrTooManyStreams; then nothing was said.
 func (s *Service) Send(ctx context.Context, sc account.Scope, m Message) (*Answer, error) {
 	if err := m.check(); err != nil {
 		return nil, err
