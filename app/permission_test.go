@@ -20,7 +20,7 @@ var publicRoutes = []string{
 }
 
 // anyKeyRoutes are those that every valid key may call.
-var anyKeyRoutes = []string{"GET /compat/valta/account", "GET /v1/account", "GET /v1/prices", "GET /v1/prices/{price_id}"}
+var anyKeyRoutes = []string{"GET /compat/agento/v1/account", "GET /compat/valta/account", "GET /v1/account", "GET /v1/prices", "GET /v1/prices/{price_id}"}
 
 // secondScopes are what operations need besides the scope that the document names, by their ids.
 var secondScopes = map[string]account.Permission{"listQuarantinedPayments": account.WalletsRead, "ingestKnowledgeFile": account.FilesRead}
