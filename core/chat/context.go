@@ -72,7 +72,7 @@ func value(raw json.RawMessage) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if e.Encode(v) != nil { // what was decoded can be encoded
+	if e.Encode(v) != nil { //nolint:errchkjson // what was decoded can be encoded
 		return ""
 	}
 	return strings.TrimSpace(b.String())
