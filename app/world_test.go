@@ -529,7 +529,7 @@ func (w *world) snapshot(t *testing.T, d document) map[string]string {
 	t.Helper()
 	shown := map[string]string{}
 	for _, op := range d.ops {
-		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.ID == "installIntegration" || op.ID == "getModelCardKey" || op.ID == "createAuditCheckpoint" || op.Stream && op.ID != "listSessionEvents" {
+		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.ID == "agento.getWorkflow" || op.ID == "installIntegration" || op.ID == "getModelCardKey" || op.ID == "createAuditCheckpoint" || op.Stream && op.ID != "listSessionEvents" {
 			continue
 		}
 		path := w.path(t, op)
