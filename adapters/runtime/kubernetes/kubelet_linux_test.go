@@ -48,6 +48,7 @@ type kubelet struct {
 
 	mu   sync.Mutex
 	pods map[types.UID]*running
+	gone map[types.UID]bool // those whose last events may be yet to come
 	wg   sync.WaitGroup
 }
 
@@ -74,7 +75,7 @@ type running struct {
 
 func startKubelet(t *testing.T, api *cluster, node string, images map[string]string) *kubelet {
 	t.Helper()
-	k := &kubelet{t: t, api: api, node: node, dir: t.TempDir(), images: images, pods: map[types.UID]*running{}}
+	k := &kubelet{t: t, api: api, node: node, dir: t.TempDir(), images: images, pods: map[types.UID]*running{}, gone: map[types.UID]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", k.logs)
 	mux.HandleFunc("/portForward/{namespace}/{pod}", k.portForward)
@@ -145,6 +146,9 @@ func (k *kubelet) release(ctx context.Context) {
 func (k *kubelet) see(ctx context.Context, p *corev1.Pod) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.gone[p.UID] {
+		return
+	}
 	r := k.pods[p.UID]
 	if r == nil {
 		r = &running{pod: p, deleted: make(chan time.Duration, 1)}
@@ -180,6 +184,7 @@ func (k *kubelet) run(ctx context.Context, r *running) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.pods, p.UID)
+	k.gone[p.UID] = true
 }
 
 // containers runs a pod's containers one after the other and returns its last status.
@@ -356,6 +361,13 @@ func (k *kubelet) container(
 	cmd := exec.Command(self)
 	cmd.Args, cmd.Env = []string{jailName}, []string{"JAIL=" + string(text)}
 	cmd.Stdout, cmd.Stderr = in, in
+	// Whatever the container starts holds this too, so that its end is the end of them all.
+	ends, held, err := os.Pipe()
+	if err != nil {
+		return wait("CreateContainerError", err.Error())
+	}
+	defer func() { _ = ends.Close() }()
+	cmd.ExtraFiles = []*os.File{held}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: os.Getuid(), Size: 1}},
@@ -366,7 +378,9 @@ func (k *kubelet) container(
 	runtime.LockOSThread() // the parent of Pdeathsig is a thread
 	defer runtime.UnlockOSThread()
 	began := metav1.Now()
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	_ = held.Close()
+	if err != nil {
 		_ = in.Close()
 		_ = out.Close()
 		return wait("CreateContainerError", err.Error())
@@ -420,6 +434,7 @@ func (k *kubelet) container(
 		}
 	}()
 	_ = cmd.Wait()
+	_, _ = io.Copy(io.Discard, ends)
 	close(exited)
 	<-waited
 	last := <-read

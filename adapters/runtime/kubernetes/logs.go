@@ -90,10 +90,11 @@ func (h *Host) logs(ctx context.Context, id string, uid types.UID, q runtime.Log
 	if p != nil {
 		of = p.UID
 	}
-	if err := h.followLogs(follow, id, p, of, &at, send); err != nil && follow.Err() == nil {
-		return err
+	err = h.followLogs(follow, id, p, of, &at, send)
+	if follow.Err() != nil { // its end is what ended it
+		return nil
 	}
-	return nil
+	return err
 }
 
 // backlog sends the lines that there are, and skips those that are not asked for.
@@ -127,7 +128,7 @@ func (h *Host) backlog(
 }
 
 // followLogs sends the lines of one pod after the other. p is the one whose lines have been sent until now, nil where it is gone; last is
-// the one that they were of.
+// the one that they were of. It ends with an error, of ctx at the latest.
 func (h *Host) followLogs(
 	ctx context.Context, id string, p *corev1.Pod, last types.UID, at *position, send func(runtime.LogLine) error,
 ) error {

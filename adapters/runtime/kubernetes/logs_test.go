@@ -80,11 +80,10 @@ func TestPack(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var text bytes.Buffer
 	for text.Len() < 2*maxKept {
-		line := make([]byte, 60)
-		for i := range line {
-			line[i] = byte(' ' + random.IntN(95))
+		for range 60 {
+			text.WriteByte(byte(' ' + random.IntN(95)))
 		}
-		text.Write(append(line, '\n'))
+		text.WriteByte('\n')
 	}
 	packed := pack(text.Bytes())
 	got := unpack(packed)

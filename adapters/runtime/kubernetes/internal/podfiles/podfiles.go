@@ -39,7 +39,7 @@ func init() { //nolint:gochecknoinits // see above
 
 // Write does what the manifest in the directory from says to the directory to. What a program has left there leads nowhere else.
 func Write(from, to string) error {
-	text, err := os.ReadFile(filepath.Join(from, ManifestName))
+	text, err := os.ReadFile(filepath.Join(from, ManifestName)) //nolint:gosec // the pod of this host says where from
 	if err != nil {
 		return err
 	}
@@ -51,14 +51,14 @@ func Write(from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	for _, name := range m.Delete {
 		if err := root.RemoveAll(name); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			return err
 		}
 	}
 	for name, source := range m.Files {
-		data, err := os.ReadFile(filepath.Join(from, filepath.Base(source)))
+		data, err := os.ReadFile(filepath.Join(from, filepath.Base(source))) //nolint:gosec // a name without directories, in the pod's own mount
 		if err != nil {
 			return err
 		}
