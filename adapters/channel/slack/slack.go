@@ -21,8 +21,8 @@ const (
 	// DefaultBaseURL is Slack's own.
 	DefaultBaseURL = "https://slack.com"
 	// BotToken (xoxb-) and AppToken (xapp-) are the names of the tokens.
-	BotToken = "slack_bot_token"
-	AppToken = "slack_app_token"
+	BotToken = "slack_bot_token" //nolint:gosec // the name of one
+	AppToken = "slack_app_token" //nolint:gosec // likewise
 	// MaxText is how long a message is at most, in characters. Slack takes ten times that, and shows it badly.
 	MaxText = 4000
 
@@ -82,23 +82,23 @@ var (
 )
 
 // explain turns an error of the client into one of the port, and says how long to wait at least. It never has a token.
-func explain(err error) (error, time.Duration) {
+func explain(err error) (after time.Duration, why error) {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // connections have a ticket in their URL
 	}
 	if limited, ok := errors.AsType[*slack.RateLimitedError](err); ok {
-		return channel.ErrUnreachable.Withf("Slack asks for a pause"), limited.RetryAfter
+		return limited.RetryAfter, channel.ErrUnreachable.Withf("Slack asks for a pause")
 	}
 	said, ok := errors.AsType[slack.SlackErrorResponse](err)
 	switch {
 	case errors.Is(err, channel.ErrTokens), errors.Is(err, channel.ErrUnreachable):
-		return err, 0
+		return 0, err
 	case !ok || slices.Contains(passing, said.Err):
-		return channel.ErrUnreachable.Withf("Slack cannot be reached, or does not answer as it should").Wrap(err), 0
+		return 0, channel.ErrUnreachable.Withf("Slack cannot be reached, or does not answer as it should").Wrap(err)
 	case slices.Contains(badToken, said.Err):
-		return channel.ErrTokens.Withf("Slack does not take the tokens: %s", said.Err), 0
+		return 0, channel.ErrTokens.Withf("Slack does not take the tokens: %s", said.Err)
 	}
-	return channel.ErrChat.Withf("Slack does not deliver to this chat: %s", said.Err), 0
+	return 0, channel.ErrChat.Withf("Slack does not deliver to this chat: %s", said.Err)
 }
 
 // Send implements channel.Channel. What Slack would take for a mention of people or for a link stays text.
@@ -133,7 +133,7 @@ func (c *Channel) send(ctx context.Context, api *slack.Client, at place, text st
 		if err == nil {
 			return nil
 		}
-		err, after := explain(err)
+		after, err := explain(err)
 		if try == sendTries || after > longestWait || !errors.Is(err, channel.ErrUnreachable) {
 			return err
 		}

@@ -63,15 +63,15 @@ func (c *Channel) Run(ctx context.Context, a channel.Account, in channel.Inbox) 
 				err = nil
 			}
 		}
-		err, after := explain(err)
+		after, err := explain(err)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // that is how it ends
+			return nil // that is how it ends
 		}
 		if errors.Is(err, channel.ErrTokens) {
 			return err
 		}
 		if l.loop.Failed(ctx, err, after) != nil {
-			return nil //nolint:nilerr // likewise
+			return nil
 		}
 	}
 }

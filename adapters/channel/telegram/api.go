@@ -80,21 +80,21 @@ func (c *Channel) call(ctx context.Context, token, method string, params, result
 }
 
 // explain turns an error of call into one of the port, and says how long to wait at least.
-func explain(err error) (error, time.Duration) {
+func explain(err error) (after time.Duration, why error) {
 	f, ok := errors.AsType[*failure](err)
 	switch {
 	case errors.Is(err, errNotTaken):
-		return channel.ErrUnreachable.Withf("a message could not be stored; Telegram is asked for it again"), 0
+		return 0, channel.ErrUnreachable.Withf("a message could not be stored; Telegram is asked for it again")
 	case !ok:
-		return channel.ErrUnreachable.Withf("Telegram cannot be reached").Wrap(err), 0
+		return 0, channel.ErrUnreachable.Withf("Telegram cannot be reached").Wrap(err)
 	case f.status == http.StatusUnauthorized, f.status == http.StatusNotFound:
-		return channel.ErrTokens.Withf("Telegram does not know the bot token"), 0
+		return 0, channel.ErrTokens.Withf("Telegram does not know the bot token")
 	case f.status == http.StatusConflict:
-		return channel.ErrConflict.Withf("another program receives this Telegram bot's messages").Wrap(err), 0
+		return 0, channel.ErrConflict.Withf("another program receives this Telegram bot's messages").Wrap(err)
 	case f.status == http.StatusForbidden, f.status == http.StatusBadRequest:
-		return channel.ErrChat.Withf("Telegram does not deliver to this chat: %s", f.text), 0
+		return 0, channel.ErrChat.Withf("Telegram does not deliver to this chat: %s", f.text)
 	}
-	return channel.ErrUnreachable.Withf("Telegram does not answer as it should: %d", f.status).Wrap(err), f.after
+	return f.after, channel.ErrUnreachable.Withf("Telegram does not answer as it should: %d", f.status).Wrap(err)
 }
 
 // The objects of the API, as far as they are needed.

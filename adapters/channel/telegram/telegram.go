@@ -17,7 +17,7 @@ const (
 	// DefaultBaseURL is Telegram's own.
 	DefaultBaseURL = "https://api.telegram.org"
 	// Token is the name of the one token, that of the bot.
-	Token = "telegram_bot_token"
+	Token = "telegram_bot_token" //nolint:gosec // the name of one
 	// MaxText is how long a message may be, in UTF-16 units.
 	MaxText = 4096
 
@@ -88,15 +88,15 @@ func (c *Channel) Run(ctx context.Context, a channel.Account, in channel.Inbox) 
 		for err == nil {
 			err = p.poll(ctx)
 		}
-		err, after := explain(err)
+		after, err := explain(err)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // that is how it ends
+			return nil // that is how it ends
 		}
 		if errors.Is(err, channel.ErrTokens) {
 			return err
 		}
 		if p.loop.Failed(ctx, err, after) != nil {
-			return nil //nolint:nilerr // likewise
+			return nil
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (c *Channel) send(ctx context.Context, token string, at *place, text string
 			at.chat = f.moved
 			continue
 		}
-		err, after := explain(err)
+		after, err := explain(err)
 		if try == sendTries || after > longestWait || !errors.Is(err, channel.ErrUnreachable) {
 			return err
 		}
@@ -218,7 +218,7 @@ func (c *Channel) Typing(ctx context.Context, a channel.Account, to string) erro
 		return err
 	}
 	if err := c.ask(ctx, token, "sendChatAction", at.params(map[string]any{"action": "typing"})); err != nil {
-		err, _ = explain(err)
+		_, err = explain(err)
 		return err
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 // fence begins and ends a block of code in Markdown.
 const fence = "```"
 
-// Text returns the text in parts of at most most units, as size counts those of a rune. It cuts between paragraphs where that leaves no part
+// Text returns the text in parts that have no more than most units, as size counts those of a rune. It cuts between paragraphs where that leaves no part
 // less than half full, else between lines, sentences or words, and in the middle of a word only when there is nothing else. Never inside of a
 // rune, nor between one and the marks that belong to it where that can be helped. A block of code that is cut is closed and opened again.
 // White space at a cut goes; a blank text has no parts. most must have room for a few lines.

@@ -25,7 +25,7 @@ func (p Pauses) After(failures int) time.Duration {
 	if failures < 20 {
 		d = min(p.Least<<max(failures-1, 0), p.Most)
 	}
-	return d + rand.N(d/4+1) //nolint:gosec // not a secret
+	return d + rand.N(d/4+1)
 }
 
 // Loop counts the failures of one account. It is used by one goroutine.
