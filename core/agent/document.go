@@ -107,7 +107,7 @@ func defaultDocument(a Agent, path DocumentPath) (Document, bool) {
 
 // checkDocument checks a text that is to be written to path; errors name the path.
 func checkDocument(path DocumentPath, content string) error {
-	what := ""
+	var what string
 	switch {
 	case !path.known():
 		what = "is not the path of a document"
