@@ -79,11 +79,13 @@ func (h *Host) Stats(ctx context.Context, id string) (runtime.Stats, error) {
 // maxSamples bounds how many containers are remembered; those that are gone are not told of.
 const maxSamples = 10_000
 
-// used is a container's memory without the files that the kernel keeps for speed. Both versions of control groups name these differently.
+// used is a container's memory without the files that the kernel keeps for speed, which are the program's own text, too. Both versions of
+// control groups name these differently; neither counts files in memory (/tmp) among them.
 func used(m container.MemoryStats) int64 {
-	for _, name := range []string{"total_inactive_file", "inactive_file"} {
-		if cache, ok := m.Stats[name]; ok && cache < m.Usage {
-			return int64(m.Usage - cache)
+	for _, of := range []string{"total_", ""} { // version 1 with all below, version 2
+		inactive, ok := m.Stats[of+"inactive_file"]
+		if files := inactive + m.Stats[of+"active_file"]; ok && files < m.Usage {
+			return int64(m.Usage - files)
 		}
 	}
 	return int64(m.Usage)
