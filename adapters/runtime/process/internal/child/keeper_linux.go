@@ -144,6 +144,7 @@ func (k *keeper) work() {
 	_ = Send(socket{}, Status{})
 	_ = unix.Close(SocketFD)
 	go k.listen()
+	go k.mind()
 	trim()
 	<-k.ended
 	k.told.Wait()
@@ -155,6 +156,33 @@ const connections = 32
 
 func (k *keeper) listen() {
 	_ = workerd.Accept(ListenerFD, connections, k.serve)
+}
+
+// mindEvery is how often a keeper looks whether its directory is still there.
+const mindEvery = 10 * time.Second
+
+// mind ends an instance whose directory was deleted: no server will ever find it.
+func (k *keeper) mind() {
+	ticker := time.NewTicker(mindEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-k.ended:
+			return
+		case <-ticker.C:
+		}
+		f, err := k.dir.Open(".")
+		if err != nil {
+			continue
+		}
+		var st unix.Stat_t
+		err = unix.Fstat(int(f.Fd()), &st)
+		_ = f.Close()
+		if err == nil && st.Nlink == 0 {
+			k.stop(0)
+			return
+		}
+	}
 }
 
 // serve answers a server.
@@ -286,6 +314,7 @@ func (k *keeper) run() {
 		pumps.Go(func() { pump(out, k.log.Stream(i == 1)) })
 	}
 	go k.listen()
+	go k.mind()
 	go k.watch(roots)
 	if k.CPU > 0 {
 		go k.throttle()
