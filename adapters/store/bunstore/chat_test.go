@@ -560,3 +560,28 @@ func TestChatPeers(t *testing.T) {
 		l.same("peers", 0, len(peers.Items))
 	})
 }
+
+// TestChatReplicas has two processes take messages for one session at once: each answers what it was asked, whichever runs the turns.
+func TestChatReplicas(t *testing.T) {
+	t.Parallel()
+	url := postgresURL(t)
+	l := newChatLab(t, openStore(t, Config{URL: url, PoolSize: 8}))
+	l.model.AnswerFunc = echo
+	replicas := []*chat.Service{l.chat, l.newChat(l.node(openStore(t, Config{URL: url, PoolSize: 8})))}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			text := fmt.Sprintf("number %d", i)
+			a, err := replicas[i%2].Send(l.ctx, l.Scope, chat.Message{Agent: l.agent, Peer: "ada", Text: text})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if h := l.listen(a); h.text != "You said: "+text || len(h.problems) > 0 {
+				t.Errorf("%s is answered %+v", text, h)
+			}
+		})
+	}
+	wg.Wait()
+	l.same("messages", 16, len(l.history(chat.History{Peer: "ada"})))
+}
