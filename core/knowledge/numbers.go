@@ -41,7 +41,7 @@ func NumbersOf(text string) Numbers {
 		all.WriteByte(' ')
 	}
 	sum := sha256.Sum256([]byte(all.String()))
-	return Numbers(binary.BigEndian.Uint64(sum[:])>>1 | 1) //nolint:gosec // 63 bits fit
+	return Numbers(binary.BigEndian.Uint64(sum[:])>>1 | 1)
 }
 
 // digitsFrom counts the digits that follow one another from place i on.

@@ -47,7 +47,7 @@ type Repository interface {
 	// Nearest returns the entries that are most like a vector, best first, with embedding.Cosine as their Score; equal ones are in order
 	// of Seq. In spaces that the store does not call large these are exactly the nearest; in larger ones some may be missing.
 	Nearest(ctx context.Context, sc account.Scope, req NearestRequest) ([]Hit, error)
-	// Having returns for each term the Seqs of the entries that have a word of it, at most most of them, the newest.
+	// Having returns for each term the Seqs of the entries that have a word of it, no more than most of each, the newest.
 	Having(ctx context.Context, sc account.Scope, space Space, terms []Term, most int) ([][]int64, error)
 	// Matching returns the Seqs, in ascending order, of the entries that a filter leaves.
 	Matching(ctx context.Context, sc account.Scope, space Space, f Filter) ([]int64, error)

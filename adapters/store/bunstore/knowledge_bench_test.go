@@ -227,6 +227,9 @@ func benchPlain(b *testing.B, d *benchData) {
 					}
 					out = append(out, n)
 				}
+				if err := rows.Err(); err != nil {
+					b.Fatal(err)
+				}
 				return out
 			})
 		}

@@ -151,5 +151,8 @@ func searchPlan(t *testing.T, s *Store, r *KnowledgeRepo, sc account.Scope, spac
 		}
 		plan.WriteString(line + "\n")
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return plan.String()
 }

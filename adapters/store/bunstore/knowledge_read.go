@@ -125,7 +125,8 @@ func (r *KnowledgeRepo) Having(
 	ctx context.Context, sc account.Scope, space knowledge.Space, terms []knowledge.Term, most int,
 ) ([][]int64, error) {
 	db := r.s.read(ctx)
-	number, err := int64(0), error(nil)
+	var number int64
+	var err error
 	if !r.s.postgres() {
 		if number, err = r.number(ctx, db, sc, space); err != nil {
 			return nil, err

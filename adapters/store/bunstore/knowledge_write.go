@@ -157,7 +157,7 @@ func (r *KnowledgeRepo) insertVectors(
 // appendVectorRow appends a row as COPY takes it.
 func appendVectorRow(buf []byte, sc account.Scope, space knowledge.Space, embedder string, place int64, v knowledge.Stored) []byte {
 	be := binary.BigEndian
-	number := func(n int64) { buf = be.AppendUint64(be.AppendUint32(buf, 8), uint64(n)) } //nolint:gosec // two's complement is the format
+	number := func(n int64) { buf = be.AppendUint64(be.AppendUint32(buf, 8), uint64(n)) }
 	tenant, of := sc.Tenant.UUID(), space.Swarm.UUID()
 	if space.Swarm.IsZero() {
 		of = space.Agent.UUID()
@@ -166,11 +166,11 @@ func appendVectorRow(buf []byte, sc account.Scope, space knowledge.Space, embedd
 	buf = append(be.AppendUint32(buf, 16), tenant[:]...)
 	buf = append(be.AppendUint32(buf, 16), of[:]...)
 	number(v.Seq)
-	buf = append(be.AppendUint32(buf, uint32(len(embedder))), embedder...) //nolint:gosec // short
+	buf = append(be.AppendUint32(buf, uint32(len(embedder))), embedder...)
 	number(place)
 	number(int64(v.Numbers))
-	buf = be.AppendUint32(buf, uint32(vectorHeader+4*len(v.Vector)))      //nolint:gosec // at most 16,000 components
-	buf = be.AppendUint16(be.AppendUint16(buf, uint16(len(v.Vector))), 0) //nolint:gosec // at most 16,000 components
+	buf = be.AppendUint32(buf, uint32(vectorHeader+4*len(v.Vector)))
+	buf = be.AppendUint16(be.AppendUint16(buf, uint16(len(v.Vector))), 0)
 	for _, x := range v.Vector {
 		buf = be.AppendUint32(buf, math.Float32bits(x))
 	}
