@@ -106,6 +106,13 @@ func (a Answer) Error() (code, message string, err error) {
 	if json.Unmarshal(a.Body, &rpc) == nil && rpc.Code > 0 && rpc.Message != "" {
 		return NoCode, rpc.Message, nil
 	}
+	var nested struct { // of the agento face, whose codes say no more than the status does
+		Type  *string
+		Error struct{ Code, Message string }
+	}
+	if json.Unmarshal(a.Body, &nested) == nil && nested.Type == nil && nested.Error.Code != "" && nested.Error.Message != "" {
+		return NoCode, nested.Error.Message, nil
+	}
 	var e struct {
 		Type  string
 		Error struct {
