@@ -93,14 +93,16 @@ func (k keyring) Chosen(ctx context.Context, sc account.Scope, of id.Agent) (str
 }
 
 func provideAgentModels(
-	cfg Config, s *bunstore.Store, registry *model.Registry, secrets *secret.AgentSecrets, t *otel.Telemetry,
+	cfg Config, s *bunstore.Store, registry *model.Registry, secrets *secret.AgentSecrets, host agentHost, t *otel.Telemetry,
 ) (*model.Agents, error) {
 	guarded, err := modelTransport(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return model.NewAgents(model.AgentDeps{Registry: registry, Keyring: keyring{secrets, s.Hosting()}, Factory: cardFactory{guarded, t}},
-		model.AgentConfig{BaseURLs: cfg.ProviderURLs})
+	return model.NewAgents(model.AgentDeps{
+		Registry: registry, Keyring: keyring{secrets, s.Hosting()}, Factory: cardFactory{guarded, t},
+		Programs: &programs{host: host, deployments: s.Hosting(), secrets: secrets, telemetry: t, open: map[id.Agent]openProgram{}},
+	}, model.AgentConfig{BaseURLs: cfg.ProviderURLs})
 }
 
 // documentPrompt tells agents what their documents say.

@@ -211,11 +211,7 @@ func (p prober) Probe(ctx context.Context, d hosting.Deployment, instance string
 		_, err := p.host.worker.Status(ctx, instance)
 		return err
 	}
-	conn, err := p.host.Dial(ctx, instance)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
+	return probeProgram(ctx, p.host, d, instance)
 }
 
 // workerRules reads rules from the work directories of instances.

@@ -17,7 +17,17 @@ type Program struct {
 	Port       int      // where it listens, 1 to 65535
 	Protocol   Protocol // how it is spoken to; "" becomes ProtocolOpenAI
 	HealthPath string   // that answers 2xx by GET once it is ready; "": it is ready when it takes connections
+	Model      string   // as which it is asked by ProtocolOpenAI; "" is "agent"
+	TokenName  string   // of the agent's secret that is shown to it as a bearer token; "" is none
 	Network    runtime.Network
+}
+
+// AskedModel returns Model, or what stands in for it.
+func (p Program) AskedModel() string {
+	if p.Model == "" {
+		return "agent"
+	}
+	return p.Model
 }
 
 // Protocol is how an agent's own program is spoken to.
@@ -38,6 +48,8 @@ const (
 	MaxArgs      = 64 // of a Program's Command, of MaxArg characters each
 	MaxArg       = 4096
 	MaxHosts     = 64 // of a Program's Network
+	MaxModel     = 256
+	MaxTokenName = 128
 
 	MaxMemory    = int64(1) << 40 // bytes, of Limits
 	MaxCPU       = 256_000        // thousandths of a core
@@ -129,6 +141,8 @@ func (p Program) check(f *check.Faults) {
 	if p.HealthPath != "" && (!strings.HasPrefix(p.HealthPath, "/") || strings.ContainsAny(p.HealthPath, " \r\n\t#")) {
 		f.Addf("program.health_path", "must be a path that begins with /")
 	}
+	f.Text("program.model", p.Model, MaxModel)
+	f.Text("program.token_name", p.TokenName, MaxTokenName)
 	switch p.Network.Mode {
 	case runtime.NetworkNone, runtime.NetworkPublic:
 		if len(p.Network.Hosts) > 0 {

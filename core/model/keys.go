@@ -55,11 +55,18 @@ type Keyring interface {
 	Chosen(ctx context.Context, sc account.Scope, agent id.Agent) (string, error)
 }
 
+// Programs knows the agents that are programs of their own; app wires core/hosting.
+type Programs interface {
+	// Program returns the program that answers for an agent; false when Bureau's agent loop does. An error when it cannot be reached.
+	Program(ctx context.Context, sc account.Scope, agent id.Agent) (Resolved, bool, error)
+}
+
 // AgentDeps is what Agents needs.
 type AgentDeps struct {
 	Registry *Registry // required
 	Keyring  Keyring   // nil: no agent has keys of its own
 	Factory  Factory   // required with Keyring
+	Programs Programs  // nil: no agent is a program
 }
 
 // AgentConfig tunes Agents; the zero value is the default.
@@ -107,8 +114,13 @@ func keyProvider(name string) (KeyProvider, bool) {
 // names no model gets the default model of the provider that its hosting chose, and where nothing was chosen of the first that it has a key
 // for. Other names of models go to the provider chosen, or else to the one whose models are called so. In each case its own key counts
 // before its swarm's, and that before the server's; what is left over is Registry.Resolve's. A chosen provider that there is no key for is
-// answered offline, with a Warning.
+// answered offline, with a Warning. An agent that is a program answers by that, whatever the handle.
 func (a *Agents) Resolve(ctx context.Context, sc account.Scope, agent id.Agent, handle string) (Resolved, error) {
+	if a.d.Programs != nil && !agent.IsZero() {
+		if res, ok, err := a.d.Programs.Program(ctx, sc, agent); err != nil || ok {
+			return res, err
+		}
+	}
 	handle = strings.TrimSpace(handle)
 	if handle == Default {
 		handle = ""

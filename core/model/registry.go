@@ -59,6 +59,8 @@ type Resolved struct {
 	ProviderName string // the source's name, as prices and spans know it
 	Model        string // the provider's name of the model; "" is the provider's default
 	Warning      string // why another model than the one asked for runs, for the user; "" when it is the one
+	// Autonomous says that an agent answers which has tools of its own: it is offered none.
+	Autonomous bool
 }
 
 // Registry resolves handles. It is immutable, and so safe for concurrent use.

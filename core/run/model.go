@@ -45,11 +45,18 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	req := llm.Request{Model: resolved.Model, System: t.system, Messages: messages, MaxOutputTokens: t.s.cfg.MaxOutputTokens}
-	for _, b := range t.tools {
+	tools := t.tools
+	if resolved.Autonomous {
+		tools = nil
+	}
+	req := llm.Request{
+		Model: resolved.Model, System: t.system, Messages: messages, MaxOutputTokens: t.s.cfg.MaxOutputTokens,
+		Conversation: t.ref.Session.UUID().String(),
+	}
+	for _, b := range tools {
 		req.Tools = append(req.Tools, b.Spec)
 	}
-	m, err := t.measure(ctx, resolved, t.c.estimate(t.system, t.tools)+media)
+	m, err := t.measure(ctx, resolved, t.c.estimate(t.system, tools)+media)
 	if err != nil {
 		return false, err
 	}

@@ -61,6 +61,8 @@ type Request struct {
 	Messages        []Message   // alternating as the conversation went; never empty
 	Tools           []tool.Spec // what the model may call; order is kept
 	MaxOutputTokens int         // 0 is the provider's default
+	// Conversation is a stable name of the conversation, for what keeps a conversation's state by itself; "" is none.
+	Conversation string
 }
 
 // Message is one turn of the conversation.

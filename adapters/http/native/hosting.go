@@ -45,6 +45,8 @@ type programWire struct {
 	Port       int          `json:"port" minimum:"1" maximum:"65535" doc:"Where it listens."`
 	Protocol   string       `json:"protocol,omitempty" enum:"openai,a2a" doc:"How it is spoken to; openai when left out."`
 	HealthPath string       `json:"health_path,omitempty" maxLength:"2048" doc:"Answers 2xx once it is ready; it is ready when it takes connections when left out."`
+	Model      string       `json:"model,omitempty" maxLength:"256" doc:"As which it is asked by openai; agent when left out."`
+	TokenName  string       `json:"token_name,omitempty" maxLength:"128" doc:"The agent's secret that is shown to it as a bearer token."`
 	Network    *networkWire `json:"network,omitempty" doc:"How far it reaches; nowhere when left out."`
 }
 
@@ -73,6 +75,7 @@ func showProgram(p *hosting.Program) *programWire {
 	}
 	return &programWire{
 		Image: p.Image, Command: p.Command, Port: p.Port, Protocol: string(p.Protocol), HealthPath: p.HealthPath,
+		Model: p.Model, TokenName: p.TokenName,
 		Network: &networkWire{Mode: mode, Hosts: p.Network.Hosts},
 	}
 }
@@ -81,7 +84,10 @@ func (w *programWire) read() *hosting.Program {
 	if w == nil {
 		return nil
 	}
-	p := &hosting.Program{Image: w.Image, Command: w.Command, Port: w.Port, Protocol: hosting.Protocol(w.Protocol), HealthPath: w.HealthPath}
+	p := &hosting.Program{
+		Image: w.Image, Command: w.Command, Port: w.Port, Protocol: hosting.Protocol(w.Protocol), HealthPath: w.HealthPath, Model: w.Model,
+		TokenName: w.TokenName,
+	}
 	if w.Network != nil && w.Network.Mode != "none" {
 		p.Network.Mode = runtime.NetworkMode(w.Network.Mode)
 	}

@@ -37,6 +37,8 @@ type programJSON struct {
 	Port       int      `json:"port"`
 	Protocol   string   `json:"protocol"`
 	HealthPath string   `json:"health_path,omitempty"`
+	Model      string   `json:"model,omitempty"`
+	TokenName  string   `json:"token_name,omitempty"`
 	Network    string   `json:"network,omitempty"`
 	Hosts      []string `json:"hosts,omitempty"`
 }
@@ -54,7 +56,7 @@ func encodeProgram(p *hosting.Program) (sql.NullString, error) {
 		return sql.NullString{}, nil
 	}
 	b, err := json.Marshal(programJSON{
-		p.Image, p.Command, p.Port, string(p.Protocol), p.HealthPath, string(p.Network.Mode), p.Network.Hosts,
+		p.Image, p.Command, p.Port, string(p.Protocol), p.HealthPath, p.Model, p.TokenName, string(p.Network.Mode), p.Network.Hosts,
 	})
 	return sql.NullString{String: string(b), Valid: true}, err
 }
@@ -69,6 +71,7 @@ func decodeProgram(text sql.NullString) (*hosting.Program, error) {
 	}
 	return &hosting.Program{
 		Image: p.Image, Command: p.Command, Port: p.Port, Protocol: hosting.Protocol(p.Protocol), HealthPath: p.HealthPath,
+		Model: p.Model, TokenName: p.TokenName,
 		Network: runtime.Network{Mode: runtime.NetworkMode(p.Network), Hosts: p.Hosts},
 	}, nil
 }
