@@ -32,7 +32,8 @@ func provideDocuments(b base, s *bunstore.Store, trail *audit.Service) (*agent.D
 
 func provideAgentSecrets(b base, s *bunstore.Store, k keeper.Keeper, trail *audit.Service) (*secret.AgentSecrets, error) {
 	return secret.NewAgentSecrets(secret.OwnedDeps{
-		TX: b.TX, Clock: b.Clock, Keeper: k, Repository: s.OwnedSecrets(), Owners: secretOwners{s}, Audit: accountTrail{trail},
+		TX: b.TX, Clock: b.Clock, Keeper: k, Repository: s.OwnedSecrets(), Retired: s.OwnedSecrets(),
+		Owners: secretOwners{s}, Audit: accountTrail{trail},
 	})
 }
 

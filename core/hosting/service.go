@@ -59,7 +59,9 @@ type Secrets interface {
 	HasModelKey(values map[string]string) bool
 	// Environment returns what reaches the agent's own program, by variable.
 	Environment(ctx context.Context, sc account.Scope, agent id.Agent) (map[string]string, error)
-	// Redactor knows what must not be told of the agent; nil knows nothing.
+	// Starting is told that an instance is about to be started with that.
+	Starting(ctx context.Context, sc account.Scope, agent id.Agent) error
+	// Redactor knows what must not be told of the agent, and what its instance was started with; nil knows nothing.
 	Redactor(ctx context.Context, sc account.Scope, agent id.Agent) (*secret.Redactor, error)
 }
 

@@ -155,8 +155,8 @@ func (s *Supervisor) spec(ctx context.Context, sc account.Scope, d Deployment) (
 	if spec.Files, err = s.d.Documents.Files(ctx, sc, d.Agent); err != nil {
 		return spec, err
 	}
-	if d.Program == nil {
-		return spec, nil
+	if err := s.d.Secrets.Starting(ctx, sc, d.Agent); err != nil || d.Program == nil {
+		return spec, err
 	}
 	spec.Image, spec.Command, spec.Port, spec.Network = d.Program.Image, d.Program.Command, d.Program.Port, d.Program.Network
 	spec.Env, err = s.d.Secrets.Environment(ctx, sc, d.Agent)

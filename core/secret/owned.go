@@ -115,7 +115,7 @@ type OwnedRepository interface {
 	DeleteOwned(ctx context.Context, sc account.Scope, o Owner, names []string) error
 	// Owned returns every secret of an owner, by name.
 	Owned(ctx context.Context, sc account.Scope, o Owner) ([]OwnedRecord, error)
-	// ForgetOwned removes every secret of an owner.
+	// ForgetOwned removes every secret of an owner, also what RetiredRepository keeps of it.
 	ForgetOwned(ctx context.Context, sc account.Scope, o Owner) error
 }
 
@@ -143,6 +143,7 @@ type OwnedDeps struct {
 	Clock      clock.Clock
 	Keeper     keeper.Keeper
 	Repository OwnedRepository
+	Retired    RetiredRepository
 	Owners     Owners
 	Audit      Auditor
 }
@@ -161,7 +162,7 @@ func NewAgentSecrets(d OwnedDeps) (*AgentSecrets, error) {
 		missing bool
 	}{
 		{"TX", d.TX == nil}, {"Clock", d.Clock == nil}, {"Keeper", d.Keeper == nil}, {"Repository", d.Repository == nil},
-		{"Owners", d.Owners == nil}, {"Audit", d.Audit == nil},
+		{"Retired", d.Retired == nil}, {"Owners", d.Owners == nil}, {"Audit", d.Audit == nil},
 	} {
 		if f.missing {
 			return nil, fmt.Errorf("secret: OwnedDeps.%s is required", f.name)
@@ -175,7 +176,7 @@ func NewAgentSecrets(d OwnedDeps) (*AgentSecrets, error) {
 func (s *AgentSecrets) Connect(r Restarts) { s.restarts = r }
 
 // Change sets and deletes secrets of one owner. One that is set has 1 to MaxOwnedValue characters and a name of 1 to MaxOwnedName letters,
-// digits and _ that does not begin with a digit. Deleting what is not there is no error.
+// digits and _ that does not begin with a digit. Deleting what is not there is no error. An empty Change changes nothing.
 type Change struct {
 	Set    map[string]Value
 	Delete []string
@@ -211,6 +212,9 @@ func (s *AgentSecrets) change(
 		}
 		return err
 	}
+	if len(c.Set) == 0 && len(c.Delete) == 0 {
+		return s.d.Owners.Exists(ctx, sc, o)
+	}
 	records := make([]OwnedRecord, 0, len(c.Set))
 	now := clock.Stored(s.d.Clock.Now())
 	for _, name := range slices.Sorted(maps.Keys(c.Set)) {
@@ -226,6 +230,12 @@ func (s *AgentSecrets) change(
 		}
 		if err := s.d.Repository.LockOwned(ctx, sc, o); err != nil {
 			return err
+		}
+		if o.Swarm.IsZero() { // what swarms have reaches no program
+			gone := slices.AppendSeq(slices.Clone(c.Delete), maps.Keys(c.Set))
+			if err := s.d.Retired.RetireOwned(ctx, sc, o, gone, now, MaxRetired); err != nil {
+				return err
+			}
 		}
 		if len(c.Delete) > 0 {
 			if err := s.d.Repository.DeleteOwned(ctx, sc, o, c.Delete); err != nil {
@@ -284,9 +294,6 @@ func (c Change) checked(o Owner) (Change, error) {
 		case !slices.Contains(out.Delete, kept):
 			out.Delete = append(out.Delete, kept)
 		}
-	}
-	if len(c.Set) == 0 && len(c.Delete) == 0 {
-		k.Addf("secrets", "nothing is set and nothing deleted")
 	}
 	slices.Sort(out.Delete)
 	return out, k.Err(ErrOwnedInvalid)

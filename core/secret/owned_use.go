@@ -79,7 +79,8 @@ func (s *AgentSecrets) ProviderKeys(ctx context.Context, sc account.Scope, agent
 	return keys, nil
 }
 
-// Known returns the secrets of an agent and of its swarm under the names that a Redactor shows instead.
+// Known returns the secrets of an agent and of its swarm under the names that a Redactor shows instead, and those that the agent had, as
+// long as they are kept.
 func (s *AgentSecrets) Known(ctx context.Context, sc account.Scope, agent id.Agent) ([]Known, error) {
 	var known []Known
 	for o, err := range s.owners(ctx, sc, agent) {
@@ -94,7 +95,8 @@ func (s *AgentSecrets) Known(ctx context.Context, sc account.Scope, agent id.Age
 			known = append(known, Known{Name: name, Value: v})
 		}
 	}
-	return known, nil
+	had, err := s.retired(ctx, sc, Owner{Agent: agent})
+	return append(known, had...), err
 }
 
 // owners ranges over whose secrets count for an agent: itself and its swarm.

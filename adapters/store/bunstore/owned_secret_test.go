@@ -21,7 +21,7 @@ func TestOwnedSecrets(t *testing.T) {
 	}
 	eachStore(t, func(t *testing.T, s *Store) {
 		secrettest.RunOwned(t, secrettest.OwnedConfig{
-			Keeper: k, New: func(*testing.T) (secret.OwnedRepository, tx.Runner) { return s.OwnedSecrets(), s },
+			Keeper: k, New: func(*testing.T) (secrettest.OwnedRepository, tx.Runner) { return s.OwnedSecrets(), s },
 		})
 	})
 }
@@ -38,7 +38,8 @@ func TestOwnedSecretsUnderAnotherRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 		secrets, err := secret.NewAgentSecrets(secret.OwnedDeps{
-			TX: s, Clock: clocktest.New(), Keeper: k, Repository: s.OwnedSecrets(), Owners: anyOwners{}, Audit: silent{},
+			TX: s, Clock: clocktest.New(), Keeper: k, Repository: s.OwnedSecrets(), Retired: s.OwnedSecrets(), Owners: anyOwners{},
+			Audit: silent{},
 		})
 		if err != nil {
 			t.Fatal(err)

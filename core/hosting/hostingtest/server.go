@@ -40,7 +40,8 @@ type world struct {
 	first   hosting.FirstDocuments
 	notes   []string
 	told    []string
-	broken  error // what a probe returns
+	broken  error                                             // what a probe returns
+	probe   func(d hosting.Deployment, instance string) error // answers probes in its place; set before it is used
 }
 
 // patience bounds everything that a test waits for.
@@ -160,7 +161,10 @@ func (w *world) Stopped(_ context.Context, _ account.Scope, a id.Agent) {
 }
 
 // Probe implements hosting.Prober.
-func (w *world) Probe(context.Context, hosting.Deployment, string) error {
+func (w *world) Probe(_ context.Context, d hosting.Deployment, instance string) error {
+	if w.probe != nil {
+		return w.probe(d, instance)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.broken
@@ -188,6 +192,9 @@ func (w *world) Environment(context.Context, account.Scope, id.Agent) (map[strin
 	defer w.mu.Unlock()
 	return maps.Clone(w.secrets), nil
 }
+
+// Starting implements hosting.Secrets.
+func (*world) Starting(context.Context, account.Scope, id.Agent) error { return nil }
 
 // Redactor implements hosting.Secrets.
 func (w *world) Redactor(context.Context, account.Scope, id.Agent) (*secret.Redactor, error) {

@@ -24,18 +24,25 @@ import (
 // OwnedConfig of RunOwned.
 type OwnedConfig struct {
 	// New returns a store; tests use tenants of their own.
-	New func(t *testing.T) (secret.OwnedRepository, tx.Runner)
+	New func(t *testing.T) (OwnedRepository, tx.Runner)
 	// Keeper seals.
 	Keeper keeper.Keeper
 }
 
-// RunOwned is the conformance suite of secret.OwnedRepository, with secret.AgentSecrets on top of it.
+// OwnedRepository keeps secrets while they are in force, and afterwards.
+type OwnedRepository interface {
+	secret.OwnedRepository
+	secret.RetiredRepository
+}
+
+// RunOwned is the conformance suite of secret.OwnedRepository and secret.RetiredRepository, with secret.AgentSecrets on top of it.
 func RunOwned(t *testing.T, cfg OwnedConfig) {
 	t.Helper()
 	for name, fn := range map[string]func(*testing.T, *ownedEnv){
 		"set and delete": ownedSet, "spellings": ownedSpellings, "bad input": ownedBad, "limit": ownedLimit, "limit at once": ownedLimitAtOnce,
 		"environment": ownedEnvironment, "keys": ownedKeys, "swarm": ownedSwarm, "redaction": ownedRedaction, "sealed": ownedSealed,
 		"foreign tenant": ownedForeign, "rollback": ownedRollback, "forget": ownedForget, "trail": ownedTrail, "restarts": ownedRestarts,
+		"nothing to change": ownedNothing, "retired": ownedRetired, "retired bound": ownedRetiredBound,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -47,7 +54,8 @@ func RunOwned(t *testing.T, cfg OwnedConfig) {
 			e.owners.tenant = e.sc.Tenant
 			var err error
 			e.secrets, err = secret.NewAgentSecrets(secret.OwnedDeps{
-				TX: runner, Clock: e.clock, Keeper: cfg.Keeper, Repository: repo, Owners: &e.owners, Audit: e.trail,
+				TX: runner, Clock: e.clock, Keeper: cfg.Keeper, Repository: repo, Retired: repo, Owners: &e.owners,
+				Audit: e.trail,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -59,7 +67,7 @@ func RunOwned(t *testing.T, cfg OwnedConfig) {
 }
 
 type ownedEnv struct {
-	repo     secret.OwnedRepository
+	repo     OwnedRepository
 	tx       tx.Runner
 	keeper   keeper.Keeper
 	ctx      context.Context
@@ -243,7 +251,6 @@ func ownedBad(t *testing.T, e *ownedEnv) {
 		"twice":            {secret.Change{Set: values("googleApiKey", "the-secret", "google_api_key", "the-secret")}, "secrets.google_api_key"},
 		"both":             {secret.Change{Set: values("googleApiKey", "the-secret"), Delete: []string{"google_api_key"}}, "delete_secrets"},
 		"bad delete":       {secret.Change{Delete: []string{"a b"}}, "delete_secrets"},
-		"nothing":          {secret.Change{}, "secrets"},
 	} {
 		tc.change.Delete = slices.Clone(tc.change.Delete)
 		_, err := e.secrets.Set(e.ctx, e.sc, e.agent, tc.change)
@@ -469,4 +476,91 @@ func ownedRestarts(t *testing.T, e *ownedEnv) {
 		alike(t, true, err == nil && restart == running)
 	}
 	alike(t, 4, e.restarts.calls)
+}
+
+// ownedNothing: a call that names nothing is no fault, and changes nothing.
+func ownedNothing(t *testing.T, e *ownedEnv) {
+	e.restarts.running = true
+	restart, err := e.secrets.Set(e.ctx, e.sc, e.agent, secret.Change{})
+	alike(t, true, err == nil && !restart)
+	alike(t, 0, e.restarts.calls+len(e.trail.notes))
+}
+
+// ownedRetired: what was replaced or deleted is masked until a start that comes long after.
+func ownedRetired(t *testing.T, e *ownedEnv) {
+	shown := func() string {
+		t.Helper()
+		r, err := e.secrets.Redactor(e.ctx, e.sc, e.agent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Redact("first-value second-value third-value")
+	}
+	starts := func() {
+		t.Helper()
+		if err := e.secrets.Starting(e.ctx, e.sc, e.agent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.set(t, "A", "first-value")
+	e.set(t, "A", "second-value", "B", "third-value")
+	alike(t, "[redacted:A] [redacted:A] [redacted:B]", shown())
+	if _, err := e.secrets.Set(e.ctx, e.sc, e.agent, secret.Change{Delete: []string{"B"}}); err != nil {
+		t.Fatal(err)
+	}
+	starts()
+	alike(t, "[redacted:A] [redacted:A] [redacted:B]", shown())
+	alike(t, map[string]string{"A": "second-value"}, e.environment(t))
+	e.clock.Advance(secret.KeepRetired + time.Second)
+	alike(t, "[redacted:A] [redacted:A] [redacted:B]", shown()) // the program that has them runs still
+	starts()
+	alike(t, "first-value [redacted:A] third-value", shown())
+	e.set(t, "A", "third-value")
+	if err := e.tx.Do(e.ctx, func(ctx context.Context) error { return e.secrets.Forget(ctx, e.sc, e.agent) }); err != nil {
+		t.Fatal(err)
+	}
+	alike(t, "first-value second-value third-value", shown())
+}
+
+// ownedRetiredBound: the newest stay, those that nothing opens any more do no harm, and nobody else is touched.
+func ownedRetiredBound(t *testing.T, e *ownedEnv) {
+	of, other := secret.Owner{Agent: e.agent}, secret.Owner{Agent: id.New[id.AgentKind](ids)}
+	when := e.clock.Now()
+	for _, o := range []secret.Owner{of, other} {
+		for i := range 5 {
+			if err := e.tx.Do(e.ctx, func(ctx context.Context) error {
+				for _, name := range []string{"A", "B"} {
+					rec := secret.OwnedRecord{Owned: secret.Owned{Name: name, UpdatedAt: when}, Sealed: []byte{byte(i)}}
+					if err := e.repo.PutOwned(ctx, e.sc, o, rec); err != nil {
+						return err
+					}
+				}
+				return e.repo.RetireOwned(ctx, e.sc, o, []string{"A", "none", "B"}, when, 3)
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := e.repo.ExpireRetired(e.ctx, e.sc, other, when.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for o, want := range map[secret.Owner]string{of: "B4 A4 B3", other: ""} {
+		all, err := e.repo.Retired(e.ctx, e.sc, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range all {
+			got = append(got, fmt.Sprint(r.Name, r.Sealed[0]))
+		}
+		alike(t, want, strings.Join(got, " "))
+	}
+	if known, err := e.secrets.Known(e.ctx, e.sc, e.agent); !errors.Is(err, keeper.ErrOpen) {
+		t.Errorf("what is in force does not open: %v, %v", known, err)
+	}
+	if err := e.repo.DeleteOwned(e.ctx, e.sc, of, []string{"A", "B"}); err != nil {
+		t.Fatal(err)
+	}
+	known, err := e.secrets.Known(e.ctx, e.sc, e.agent)
+	alike(t, true, err == nil && len(known) == 0)
 }
