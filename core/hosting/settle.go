@@ -46,6 +46,9 @@ func (s *Supervisor) close(ctx context.Context, p Placed, i runtime.Instance, th
 	case !p.wants():
 		return s.end(ctx, p, i, there)
 	case there && i.State == runtime.InstanceRunning:
+		if sick := s.sickness(p); sick != "" && p.Status == Running {
+			return s.cure(ctx, p, i, sick)
+		}
 		return s.adopt(ctx, p, i)
 	case there && i.State == runtime.InstanceExited && p.Status == Running:
 		s.setDead(ctx, p.Agent)
@@ -99,7 +102,7 @@ func (s *Supervisor) enter(ctx context.Context) (leave func(), err error) {
 // adopt takes an instance that runs as it should.
 func (s *Supervisor) adopt(ctx context.Context, p Placed, i runtime.Instance) error {
 	if p.Status == Running {
-		s.setLive(ctx, p)
+		s.setLive(ctx, p, nil)
 		return nil
 	}
 	return s.ready(ctx, p, i)
@@ -221,7 +224,7 @@ func (s *Supervisor) ready(ctx context.Context, p Placed, i runtime.Instance) er
 	}); err != nil {
 		return err
 	}
-	s.setLive(ctx, p)
+	s.setLive(ctx, p, &d)
 	s.d.Logger.InfoContext(ctx, "a hosted agent runs", "tenant_id", p.Tenant, "agent_id", p.Agent, "generation", p.Generation)
 	return nil
 }

@@ -65,6 +65,9 @@ type SupervisorConfig struct {
 	StartTimeout time.Duration
 	// Grace is what a program gets between being asked to end and being killed; 0 is 10 s.
 	Grace time.Duration
+	// HealthEvery is how often programs of agents' own that run are asked whether they still answer; 0 is 15 s. One that does not answer
+	// within HealthTimeout, 0 is 10 s, three times in a row is ended and started again.
+	HealthEvery, HealthTimeout time.Duration
 	// Backoff is the pause before what ended by itself is started again, doubled each time up to MaxBackoff; 0 is 1 s and 1 min.
 	Backoff, MaxBackoff time.Duration
 	// MaxFailures within Window end in Error; 0 is 5 within 10 min.
@@ -84,6 +87,7 @@ func (c SupervisorConfig) withDefaults() SupervisorConfig {
 		or    time.Duration
 	}{
 		{&c.Every, time.Second}, {&c.Lease, 10 * time.Second}, {&c.StartTimeout, time.Minute}, {&c.Grace, 10 * time.Second},
+		{&c.HealthEvery, 15 * time.Second}, {&c.HealthTimeout, 10 * time.Second},
 		{&c.Backoff, time.Second}, {&c.MaxBackoff, time.Minute}, {&c.Window, 10 * time.Minute},
 	} {
 		if *d.value <= 0 {
@@ -107,6 +111,8 @@ type Supervisor struct {
 	slots chan struct{}
 	pass  chan struct{} // holds a token while a pass is asked for
 
+	checks chan struct{} // holds a token for each program that is asked how it is
+
 	leads    atomic.Bool
 	restarts atomic.Int64
 
@@ -126,6 +132,7 @@ type running struct {
 	tenant     id.Tenant
 	generation int64
 	own        bool // a program of the agent's own
+	check      *checkup
 }
 
 // NewSupervisor returns a Supervisor, or an error that names the missing dependency.
@@ -148,6 +155,7 @@ func NewSupervisor(d SupervisorDeps, cfg SupervisorConfig) (*Supervisor, error) 
 	cfg = cfg.withDefaults()
 	return &Supervisor{
 		d: d, cfg: cfg, owner: d.IDs.NewUUID().String(), slots: make(chan struct{}, cfg.Parallel), pass: make(chan struct{}, 1),
+		checks:  make(chan struct{}, checking),
 		drivers: map[id.Agent]*driver{}, live: map[id.Agent]running{}, waiters: map[id.Agent]map[chan struct{}]struct{}{},
 	}, nil
 }
@@ -208,6 +216,7 @@ func (s *Supervisor) Run(ctx context.Context, grace time.Duration) {
 			if err := s.compare(ctx); err != nil && ctx.Err() == nil {
 				s.d.Logger.WarnContext(ctx, "hosted agents could not be looked after", "error", err)
 			}
+			s.examine(ctx, now)
 			if s.cfg.Measure > 0 && now.Sub(measured) >= s.cfg.Measure {
 				s.measure(ctx)
 				measured = now
@@ -330,13 +339,13 @@ func (s *Supervisor) compare(ctx context.Context) error {
 // differs reports whether there is something to do about a deployment.
 func (s *Supervisor) differs(p Placed, i runtime.Instance, there bool, now time.Time) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	known, live := s.live[p.Agent]
-	s.mu.Unlock()
 	if !p.wants() {
 		return live || there && i.State != runtime.InstanceExited || p.Status != Stopped && p.Status != Error
 	}
 	if there && i.State == runtime.InstanceRunning && i.Generation == p.Generation && p.Status == Running {
-		return !live || known.generation != p.Generation
+		return !live || known.generation != p.Generation || known.check.sick != ""
 	}
 	return p.RetryAt.IsZero() || !now.Before(p.RetryAt)
 }
@@ -455,15 +464,20 @@ func (s *Supervisor) drive(ctx context.Context, a id.Agent) {
 	s.told(a)
 }
 
-// setLive tells the watchers that an agent runs.
-func (s *Supervisor) setLive(ctx context.Context, p Placed) {
+// setLive tells the watchers that an agent runs. as is the deployment that it was started by; nil when that is not known.
+func (s *Supervisor) setLive(ctx context.Context, p Placed, as *Deployment) {
 	s.mu.Lock()
 	was, ok := s.live[p.Agent]
-	s.live[p.Agent] = running{p.Tenant, p.Generation, p.Own}
-	s.mu.Unlock()
 	if ok && was.generation == p.Generation {
+		s.mu.Unlock()
 		return
 	}
+	check := &checkup{}
+	if as != nil {
+		check.keepProgram(*as)
+	}
+	s.live[p.Agent] = running{p.Tenant, p.Generation, p.Own, check}
+	s.mu.Unlock()
 	for _, w := range s.d.Watchers {
 		if ok {
 			w.Stopped(ctx, account.System(p.Tenant), p.Agent)

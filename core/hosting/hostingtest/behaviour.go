@@ -466,7 +466,7 @@ func stopAll(t *testing.T, e *env) {
 
 // shared has several servers reach the same instances.
 func shared(c *hosting.SupervisorConfig) {
-	c.Exclusive, c.Measure = false, time.Hour
+	c.Exclusive, c.Measure, c.Lease = false, time.Hour, 6*time.Second // a site without a server is noticed after a third of it
 }
 
 func oneLeads(t *testing.T, e *env) {

@@ -90,7 +90,7 @@ func Run(t *testing.T, cfg Config) {
 		"lifecycle": lifecycle, "created whole": createdWhole, "updates": updates, "refusals": refusals, "needs restart": needsRestart,
 		"crash": crash, "crash loop": crashLoop, "failed starts": failedStarts, "health": health, "adoption": adoption, "lost instance": lostInstance,
 		"orphans": orphans, "destroyed": destroyed, "standing": standing, "stop all": stopAll, "one leads": oneLeads, "lifecycle at once": atOnce,
-		"dead site": deadSite, "status": status, "logs": logs, "logs followed": logsFollowed,
+		"checkups": checkups, "slow checkup": slowCheckup, "dead site": deadSite, "status": status, "logs": logs, "logs followed": logsFollowed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
