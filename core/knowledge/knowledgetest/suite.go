@@ -383,20 +383,20 @@ func nearest(t *testing.T, e *env) {
 	}
 	for range 5 {
 		q := unit(rng, dims)
-		want := slices.Clone(es)
-		slices.SortFunc(want, func(a, b knowledge.Stored) int {
-			switch x, y := embedding.Cosine(q, a.Vector), embedding.Cosine(q, b.Vector); {
-			case x > y:
+		var hits []knowledge.Hit
+		for _, s := range es {
+			hits = append(hits, knowledge.Hit{Entry: s.Entry, Score: embedding.Cosine(q, s.Vector)})
+		}
+		slices.SortFunc(hits, func(a, b knowledge.Hit) int {
+			switch {
+			case a.Score > b.Score:
 				return -1
-			case x < y:
+			case a.Score < b.Score:
 				return 1
 			}
 			return int(a.Seq - b.Seq)
 		})
-		var hits []knowledge.Hit
-		for _, s := range want[:10] {
-			hits = append(hits, knowledge.Hit{Entry: s.Entry, Score: embedding.Cosine(q, s.Vector)})
-		}
+		hits = hits[:10]
 		equal(t, hits, e.near(t, q, 10))
 		best := e.twins(t, 0.5, 0, q)[0]
 		equal(t, knowledge.Match{Entry: hits[0].ID, Similarity: hits[0].Score}, best)
