@@ -3,8 +3,10 @@ package app_test
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,10 +15,14 @@ import (
 	"github.com/bureau-agents/bureau/core/audit"
 )
 
-// eachDatabase runs a test on SQLite and on Postgres. Under the race detector SQLite has to do: `task test` runs this package without it,
-// too, and what only Postgres has to do is raced by the suites of the store.
+// eachDatabase runs a test on SQLite and on Postgres. `task test` runs this package twice. Under the race detector SQLite has to do: what
+// only Postgres has to do is raced by the suites of the store. Without it, what SQLite has to do was tested already, says the environment.
 func eachDatabase(t *testing.T, test func(t *testing.T, cfg apptest.Config)) {
+	_, unraced := unracedTests.Load(t.Name())
 	t.Run("sqlite", func(t *testing.T) {
+		if os.Getenv("BUREAU_TEST_RACED") != "" && !unraced {
+			t.Skip("this was tested under the race detector")
+		}
 		t.Parallel()
 		test(t, apptest.Config{})
 	})
@@ -32,12 +38,16 @@ func eachDatabase(t *testing.T, test func(t *testing.T, cfg apptest.Config)) {
 	})
 }
 
+// unracedTests holds the names of the tests that called unraced.
+var unracedTests sync.Map
+
 // unraced skips a test of every operation under the race detector, where it takes minutes: `task test` runs it without it.
 func unraced(t *testing.T) {
 	t.Helper()
 	if raceDetector {
 		t.Skip("every operation takes minutes under the race detector: `task test` runs this one without it")
 	}
+	unracedTests.Store(t.Name(), nil)
 }
 
 // TestMainJob plays what Bureau is for, over HTTP alone: an agent with a wallet, a policy whose rule runs in a process of its own, a skill
