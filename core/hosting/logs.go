@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/secret"
@@ -28,9 +29,18 @@ func (l Line) String() string {
 	return l.Time.UTC().Format("2006-01-02T15:04:05.000Z") + " [" + l.Level + "] " + l.Text
 }
 
+// cutMark ends a line that was longer than runtime.MaxLogLine.
+const cutMark = "..."
+
 // lineOf reads the line of a program, and takes out of it what r knows. false: it is blank.
 func lineOf(from runtime.LogLine, r *secret.Redactor) (Line, bool) {
-	l := Line{Time: from.Time, Level: "info", Text: strings.TrimSpace(r.Redact(strings.ToValidUTF8(from.Text, "\uFFFD")))}
+	text := strings.ToValidUTF8(from.Text, "\uFFFD")
+	if kept, long := strings.CutSuffix(text, cutMark); long && len(from.Text) > runtime.MaxLogLine-2*len(cutMark) {
+		text = r.RedactCut(strings.TrimRight(kept, "\uFFFD")) + cutMark
+	} else {
+		text = r.Redact(text)
+	}
+	l := Line{Time: from.Time, Level: "info", Text: strings.TrimSpace(text)}
 	if from.Stderr {
 		l.Level = "stderr"
 	}
@@ -40,7 +50,7 @@ func lineOf(from runtime.LogLine, r *secret.Redactor) (Line, bool) {
 		}
 	}
 	l.Text = strings.Map(func(c rune) rune {
-		if c < ' ' && c != '\t' || c == 0x7f { // what moves a reader's terminal, or ends the line
+		if unicode.IsControl(c) && c != '\t' { // what moves a reader's terminal, or ends the line
 			return ' '
 		}
 		return c

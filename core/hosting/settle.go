@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -297,14 +298,13 @@ const maxReason = 2000
 
 // failed notes that an instance does not run, and when it is tried again, if at all.
 func (s *Supervisor) failed(ctx context.Context, p Placed, f failure) error {
-	if len(f.reason) > maxReason {
-		f.reason = f.reason[:maxReason] + "..."
-	}
 	redactor, err := s.d.Secrets.Redactor(ctx, account.System(p.Tenant), p.Agent)
 	if err != nil {
 		return err
 	}
-	f.reason = redactor.Redact(f.reason)
+	if f.reason = redactor.Redact(f.reason); len(f.reason) > maxReason { // cut before, a secret might not be known by what is left of it
+		f.reason = strings.ToValidUTF8(f.reason[:maxReason], "") + "..."
+	}
 	s.setDead(ctx, p.Agent)
 	given := false
 	var wait time.Duration

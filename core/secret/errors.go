@@ -19,7 +19,7 @@ var (
 			WithRetry(retryAfter)
 	// ErrOwnedInvalid is returned for secrets of an agent or a swarm that break a rule; its Fields name each place, and no value.
 	ErrOwnedInvalid = fault.New(fault.Invalid, "secrets_invalid", "the secrets are not valid")
-	// ErrTooManyOwned is returned for secrets beyond MaxOwned.
+	// ErrTooManyOwned is returned for secrets beyond MaxOwned or MaxOwnedBytes.
 	ErrTooManyOwned = fault.New(fault.Invalid, "too_many_secrets", "there is no room for another secret; delete one")
 	// ErrExpired is returned when an access token has expired and cannot be refreshed: somebody has to sign in again.
 	ErrExpired = fault.New(fault.Conflict, "vault_credential_expired", "the credential has expired; its owner must sign in again")

@@ -23,6 +23,9 @@ const (
 	MaxOwned      = 100  // secrets of one owner
 	MaxOwnedName  = 128  // characters of a name
 	MaxOwnedValue = 8192 // characters of a value
+
+	// MaxOwnedBytes is for all secrets of one owner together, as they are kept: every text that may show one is searched for each of them.
+	MaxOwnedBytes = 64 << 10
 )
 
 // The names of secrets that the server uses itself: they reach no program. Each may be written in camel case too ("anthropicApiKey").
@@ -253,6 +256,8 @@ func (s *AgentSecrets) change(
 			return err
 		case len(all) > MaxOwned && len(records) > 0:
 			return ErrTooManyOwned.Withf("there would be %d secrets; at most %d are allowed", len(all), MaxOwned)
+		case sizeOf(all) > MaxOwnedBytes && len(records) > 0:
+			return ErrTooManyOwned.Withf("the secrets would take %d bytes together; at most %d are allowed", sizeOf(all), MaxOwnedBytes)
 		}
 		metadata := map[string]any{o.Kind() + "_id": o.UUID()}
 		if len(records) > 0 {
@@ -266,6 +271,13 @@ func (s *AgentSecrets) change(
 		}
 		return then(ctx)
 	})
+}
+
+func sizeOf(records []OwnedRecord) (n int) {
+	for _, r := range records {
+		n += len(r.Sealed)
+	}
+	return n
 }
 
 // checked returns c with names as they are kept, sorted, or ErrOwnedInvalid.

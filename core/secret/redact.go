@@ -25,19 +25,17 @@ type Known struct {
 // It is immutable, and so safe for concurrent use.
 type Redactor struct {
 	// An Aho-Corasick automaton over all patterns. Node 0 is the root.
-	next  map[edge]int32
-	first [256]int32 // the root's edges
+	first [256]int32 // the root's children by their byte; 0 for none
 	nodes []node
 	shown []string // by pattern
 	known []Known  // all of the above, for Join
 }
 
-type edge struct {
-	from int32
-	b    byte
-}
-
+// node keeps its children in a list: nearly all have one, and few have more than two.
 type node struct {
+	b       byte  // by which one gets here
+	child   int32 // the first; 0 for none
+	sibling int32 // the next child of the node before; 0 for none
 	depth   int32
 	fail    int32
 	pattern int32 // which ends here; -1 for none
@@ -46,7 +44,7 @@ type node struct {
 
 // NewRedactor returns a Redactor of the given secrets; nil when there are none to redact.
 func NewRedactor(known []Known) *Redactor {
-	r := &Redactor{next: map[edge]int32{}, nodes: []node{{pattern: -1}}}
+	r := &Redactor{nodes: []node{{pattern: -1}}}
 	for _, k := range known {
 		text := strings.TrimSpace(k.Value.Reveal())
 		if utf8.RuneCountInString(text) < MinRedacted {
@@ -103,12 +101,15 @@ func plainName(name string) string {
 	return name
 }
 
+// minLine is how long a line of a secret is that counts as one by itself, in bytes: shorter ones stand in other texts, too.
+const minLine = 12
+
 // spellings returns the texts in which a secret is found.
 func spellings(text string) []string {
 	out := []string{text}
-	if strings.Contains(text, "-----BEGIN ") { // a key in PEM is often shown by lines
+	if strings.Contains(text, "\n") { // a key in PEM, and all else that has lines, is often shown by lines, which logs are read by
 		for line := range strings.Lines(text) {
-			if line = strings.TrimSpace(line); len(line) >= 16 && !strings.HasPrefix(line, "-----") {
+			if line = strings.TrimSpace(line); len(line) >= minLine && !strings.HasPrefix(line, "-----") {
 				out = append(out, line)
 			}
 		}
@@ -167,14 +168,14 @@ func (r *Redactor) add(pattern string, shown int32) {
 	}
 	at := int32(0)
 	for i := range len(pattern) {
-		e := edge{at, pattern[i]}
-		to, ok := r.next[e]
-		if !ok {
+		b := pattern[i]
+		to := r.child(at, b)
+		if to == 0 {
 			to = int32(len(r.nodes))
-			r.next[e] = to
-			r.nodes = append(r.nodes, node{depth: r.nodes[at].depth + 1, pattern: -1})
+			r.nodes = append(r.nodes, node{b: b, sibling: r.nodes[at].child, depth: r.nodes[at].depth + 1, pattern: -1})
+			r.nodes[at].child = to
 			if at == 0 {
-				r.first[e.b] = to
+				r.first[b] = to
 			}
 		}
 		at = to
@@ -184,20 +185,26 @@ func (r *Redactor) add(pattern string, shown int32) {
 	}
 }
 
+// child returns the child of a node by a byte, or 0.
+func (r *Redactor) child(at int32, b byte) int32 {
+	if at == 0 {
+		return r.first[b]
+	}
+	to := r.nodes[at].child
+	for to != 0 && r.nodes[to].b != b {
+		to = r.nodes[to].sibling
+	}
+	return to
+}
+
 // link makes the failure links, breadth first.
 func (r *Redactor) link() {
-	children := make([][]edge, len(r.nodes))
-	for e := range r.next {
-		children[e.from] = append(children[e.from], e)
-	}
-	queue := []int32{0}
-	for len(queue) > 0 {
-		at := queue[0]
-		queue = queue[1:]
-		for _, e := range children[at] {
-			to := r.next[e]
+	queue := make([]int32, 1, len(r.nodes)) // the root
+	for i := 0; i < len(queue); i++ {
+		at := queue[i]
+		for to := r.nodes[at].child; to != 0; to = r.nodes[to].sibling {
 			if at != 0 {
-				fail := r.step(r.nodes[at].fail, e.b)
+				fail := r.step(r.nodes[at].fail, r.nodes[to].b)
 				r.nodes[to].fail = fail
 				r.nodes[to].suffix = r.nodes[fail].suffix
 				if r.nodes[fail].pattern >= 0 {
@@ -212,7 +219,7 @@ func (r *Redactor) link() {
 // step follows an edge, or the failure links to a node that has one.
 func (r *Redactor) step(at int32, b byte) int32 {
 	for at != 0 {
-		if to, ok := r.next[edge{at, b}]; ok {
+		if to := r.child(at, b); to != 0 {
 			return to
 		}
 		at = r.nodes[at].fail
@@ -269,6 +276,25 @@ func (r *Redactor) Redact(text string) string {
 	_, spans := r.scan(0, text, 0, nil)
 	if len(spans) == 0 {
 		return text
+	}
+	return r.replace(text, 0, spans)
+}
+
+// minCut is how much of a secret's beginning tells something of it, in bytes.
+const minCut = 4
+
+// RedactCut is Redact for a text whose end was cut off: what it ends with may be the beginning of a secret, and is replaced like one.
+func (r *Redactor) RedactCut(text string) string {
+	if r == nil {
+		return text
+	}
+	at, spans := r.scan(0, text, 0, nil)
+	if depth := int(r.nodes[at].depth); depth >= minCut {
+		of := at
+		for r.nodes[of].pattern < 0 {
+			of = r.nodes[of].child
+		}
+		spans = cover(spans, span{len(text) - depth, len(text), r.nodes[of].pattern, depth})
 	}
 	return r.replace(text, 0, spans)
 }

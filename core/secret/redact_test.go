@@ -61,6 +61,10 @@ func TestRedact(t *testing.T) {
 		"path":            {redactor("A", odd), "/" + url.PathEscape(trimmed) + "/", "/[redacted:A]/"},
 		"hex":             {redactor("A", "secret-one"), strings.ToUpper(hex.EncodeToString([]byte("secret-one"))), "[redacted:A]"},
 		"pem by lines":    {redactor("A", pem), "1 MIIEvQIBADANBgkqhkiG9w0\n2 BAQEFAASCBKcwggSjAgEAAo", "1 [redacted:A]\n2 [redacted:A]"},
+		"lines": {
+			redactor("A", "user: root-admin-1\npassword: hunter2hunter2\nx: 1\n"), "o user: root-admin-1\r\no password: hunter2hunter2\r\no x: 1",
+			"o [redacted:A]\r\no [redacted:A]\r\no x: 1",
+		},
 	} {
 		if got := tt.r.Redact(tt.text); got != tt.want {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
@@ -182,5 +186,28 @@ func BenchmarkRedact(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		_ = r.Redact(text)
+	}
+}
+
+func TestRedactCut(t *testing.T) {
+	t.Parallel()
+	r := redactor("A", "secret-one", "B", "other")
+	for text, want := range map[string]string{
+		"":                      "",
+		"x secret-on":           "x [redacted:A]",
+		"x secr":                "x [redacted:A]",
+		"x sec":                 "x sec",
+		"x secret-one":          "x [redacted:A]",
+		"secret-one secret-":    "[redacted:A] [redacted:A]",
+		"secret-onx":            "secret-onx",
+		"x " + "c2VjcmV0LW9":    "x [redacted:A]", // base64
+		"plain secret-one text": "plain [redacted:A] text",
+	} {
+		if got := r.RedactCut(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if got := (*secret.Redactor)(nil).RedactCut("secret-on"); got != "secret-on" {
+		t.Errorf("without secrets: %q", got)
 	}
 }

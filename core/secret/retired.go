@@ -15,6 +15,8 @@ import (
 const (
 	// MaxRetired is how many of one agent are kept, the newest.
 	MaxRetired = 200
+	// MaxRetiredBytes is how much of them is redacted, the newest, as they are kept.
+	MaxRetiredBytes = 64 << 10
 	// KeepRetired is how old one is at least when a start of its agent forgets it: until then the agent's log may show it.
 	KeepRetired = 30 * 24 * time.Hour
 )
@@ -45,7 +47,11 @@ func (s *AgentSecrets) retired(ctx context.Context, sc account.Scope, o Owner) (
 		return nil, err
 	}
 	known := make([]Known, 0, len(all))
+	size := 0
 	for _, r := range all {
+		if size += len(r.Sealed); size > MaxRetiredBytes {
+			break
+		}
 		plain, err := s.d.Keeper.Open(ctx, ownedPlace(sc, o, r.Name), r.Sealed)
 		if errors.Is(err, keeper.ErrOpen) {
 			continue

@@ -40,7 +40,7 @@ func RunOwned(t *testing.T, cfg OwnedConfig) {
 	t.Helper()
 	for name, fn := range map[string]func(*testing.T, *ownedEnv){
 		"set and delete": ownedSet, "spellings": ownedSpellings, "bad input": ownedBad, "limit": ownedLimit, "limit at once": ownedLimitAtOnce,
-		"environment": ownedEnvironment, "keys": ownedKeys, "swarm": ownedSwarm, "redaction": ownedRedaction, "sealed": ownedSealed,
+		"environment": ownedEnvironment, "keys": ownedKeys, "swarm": ownedSwarm, "redaction": ownedRedaction, "size": ownedSize, "retired size": ownedRetiredSize, "sealed": ownedSealed,
 		"foreign tenant": ownedForeign, "rollback": ownedRollback, "forget": ownedForget, "trail": ownedTrail, "restarts": ownedRestarts,
 		"nothing to change": ownedNothing, "retired": ownedRetired, "retired bound": ownedRetiredBound,
 	} {
@@ -378,6 +378,35 @@ func ownedRedaction(t *testing.T, e *ownedEnv) {
 	}
 	alike(t, "[redacted:telegram_bot_token] [redacted:SHOP_TOKEN] [redacted:openai_api_key] [redacted:google_api_key]",
 		r.Redact("12345:telegram shop-token sk-own-key swarm-google-key"))
+}
+
+func ownedSize(t *testing.T, e *ownedEnv) {
+	big := map[string]secret.Value{}
+	for i := range secret.MaxOwnedBytes/secret.MaxOwnedValue + 1 {
+		big[fmt.Sprint("BIG", i)] = secret.NewValue(strings.Repeat("x", secret.MaxOwnedValue))
+	}
+	if _, err := e.secrets.Set(e.ctx, e.sc, e.agent, secret.Change{Set: big}); !errors.Is(err, secret.ErrTooManyOwned) {
+		t.Errorf("too large together: %v", err)
+	}
+	alike(t, 0, len(e.names(t, secret.Owner{Agent: e.agent})))
+}
+
+// ownedRetiredSize: what is searched for stays bounded however often secrets are replaced.
+func ownedRetiredSize(t *testing.T, e *ownedEnv) {
+	for i := range secret.MaxRetiredBytes/secret.MaxOwnedValue + 2 {
+		e.set(t, "BIG", strings.Repeat(fmt.Sprint(i%10), secret.MaxOwnedValue))
+	}
+	known, err := e.secrets.Known(e.ctx, e.sc, e.agent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for _, k := range known {
+		size += len(k.Value.Reveal())
+	}
+	if size < secret.MaxRetiredBytes/2 || size > secret.MaxRetiredBytes+secret.MaxOwnedValue {
+		t.Errorf("%d bytes are searched for", size)
+	}
 }
 
 func ownedSealed(t *testing.T, e *ownedEnv) {
