@@ -59,7 +59,10 @@ type DocumentRequest struct {
 	Metadata json.RawMessage // of every entry, a JSON object or nil; "part", "parts", "page" and "headings" are added
 	// Replace deletes what the space has from Source and the document no longer says, before anything is stored.
 	Replace bool
-	Target  int // characters of an entry, 200 to MaxText; 0 is extract.DefaultTarget
+	// KeepNumericVariants is as in IngestRequest.
+	KeepNumericVariants *bool
+
+	Target int // characters of an entry, 200 to MaxText; 0 is extract.DefaultTarget
 }
 
 // DocumentResult says what became of a document.
@@ -111,7 +114,9 @@ func (s *Documents) Ingest(ctx context.Context, sc account.Scope, req DocumentRe
 		}
 	}
 	for first := 0; first < len(chunks); first += MaxChunks {
-		res, err := s.d.Knowledge.Ingest(ctx, sc, IngestRequest{Into: req.Into, Chunks: chunks[first:min(first+MaxChunks, len(chunks))]})
+		res, err := s.d.Knowledge.Ingest(ctx, sc, IngestRequest{
+			Into: req.Into, KeepNumericVariants: req.KeepNumericVariants, Chunks: chunks[first:min(first+MaxChunks, len(chunks))],
+		})
 		if err != nil {
 			return out, err
 		}
@@ -120,6 +125,10 @@ func (s *Documents) Ingest(ctx context.Context, sc account.Scope, req DocumentRe
 		for _, skipped := range res.Skipped {
 			skipped.Index += first
 			out.Skipped = append(out.Skipped, skipped)
+		}
+		for _, kept := range res.Kept {
+			kept.Index += first
+			out.Kept = append(out.Kept, kept)
 		}
 	}
 	return out, nil

@@ -22,6 +22,7 @@ type ingestFileBody struct {
 	Source   string          `json:"source,omitempty" maxLength:"512" doc:"Of the entries; the file's name when left out."`
 	Metadata json.RawMessage `json:"metadata,omitempty" doc:"An object that every entry gets; part, parts, page and headings are added."`
 	Replace  bool            `json:"replace,omitempty" doc:"Delete what is there from the source and the file no longer says."`
+	Keep     *bool           `json:"keep_numeric_variants,omitempty" doc:"As in /v1/knowledge/ingest."`
 	Target   int             `json:"target_characters,omitempty" minimum:"200" maximum:"4000" default:"1200" doc:"How long an entry should be."`
 }
 
@@ -53,7 +54,8 @@ func (f *face) registerKnowledgeFiles() {
 			return nil, err
 		}
 		res, err := f.deps.KnowledgeFiles.Ingest(ctx, httpx.Scope(ctx), knowledge.DocumentRequest{
-			Into: space, File: file, Source: in.Body.Source, Metadata: in.Body.Metadata, Replace: in.Body.Replace, Target: in.Body.Target,
+			Into: space, File: file, Source: in.Body.Source, Metadata: in.Body.Metadata, Replace: in.Body.Replace,
+			KeepNumericVariants: in.Body.Keep, Target: in.Body.Target,
 		})
 		if err != nil {
 			return nil, err
