@@ -27,7 +27,9 @@ type ingestFileBody struct {
 }
 
 // TransformSchema implements huma.SchemaTransformer.
-func (ingestFileBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema { return oneSpace(s) }
+func (ingestFileBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return oneSpace(s)
+}
 
 type ingestFileWire struct {
 	IngestWire
