@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 
 	"go.uber.org/fx"
 
@@ -23,6 +24,7 @@ func chatModule() fx.Option {
 	return fx.Module("chat",
 		fx.Provide(
 			newRunningAgents,
+			newAgentLogs,
 			provideChat,
 			provideChannels,
 			fx.Annotate(func(c *chat.Channels) hosting.Watcher { return c }, fx.ResultTags(`group:"hosting_watchers"`)),
@@ -41,6 +43,18 @@ func (r *runningAgents) Running(ctx context.Context, sc account.Scope, of id.Age
 	return r.hosting.Running(ctx, sc, of)
 }
 
+// agentLogs are the logs of agents, once hosting is there to write them.
+type agentLogs struct{ activity *hosting.Activity }
+
+func newAgentLogs() *agentLogs { return &agentLogs{} }
+
+// Log implements chat.Journal.
+func (l *agentLogs) Log(ctx context.Context, sc account.Scope, of id.Agent, level slog.Level, text string) {
+	if l.activity != nil {
+		l.activity.Log(ctx, sc, of, level, text)
+	}
+}
+
 func provideChat(
 	b base, s *bunstore.Store, agents *agent.Service, hosts *runningAgents, sessions *session.Service, m *memory.Service,
 ) (*chat.Service, error) {
@@ -57,12 +71,14 @@ type channelParts struct {
 	Store    *bunstore.Store
 	Chat     *chat.Service
 	Secrets  *secret.AgentSecrets
+	Logs     *agentLogs
 	Services []channel.Channel `group:"channels"`
 }
 
 func provideChannels(b base, lc fx.Lifecycle, p channelParts) (*chat.Channels, error) {
 	c, err := chat.NewChannels(chat.ChannelDeps{
 		Logger: b.Logger, Chat: p.Chat, Connections: p.Store.ChatRequests(), Tokens: channelTokens{p.Secrets}, Services: p.Services,
+		Journal: p.Logs,
 	})
 	if err == nil {
 		lc.Append(fx.StopHook(c.Stop))

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/fx"
 
+	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/adapters/runtime/docker"
 	"github.com/bureau-agents/bureau/adapters/runtime/process"
 	"github.com/bureau-agents/bureau/adapters/runtime/worker"
@@ -70,14 +71,14 @@ type checker interface {
 
 // provideAgentHost makes the host that Config.Runtime names. It starts nothing, so that a server whose host does not answer starts, says so,
 // and has its agents in error.
-func provideAgentHost(cfg Config, o options, lc fx.Lifecycle, cl *closers) (agentHost, error) {
+func provideAgentHost(cfg Config, o options, lc fx.Lifecycle, cl *closers, t *otel.Telemetry) (agentHost, error) {
 	own, err := siteOf(cfg.DataDir)
 	if err != nil {
 		return agentHost{}, err
 	}
 	h := agentHost{site: cfg.Runtime.Provider + ":" + own, exclusive: true}
 	if o.host != nil {
-		h.Host, h.site = o.host, o.host.Name()+":"+own
+		h.Host, h.site = otel.WrapHost(o.host, t), o.host.Name()+":"+own
 		return h, nil
 	}
 	var made checker
@@ -125,7 +126,7 @@ func provideAgentHost(cfg Config, o options, lc fx.Lifecycle, cl *closers) (agen
 	}
 	token := func(instance string) string { return worker.Token(key, instance) }
 	h.worker = worker.NewClient(h.Host, token)
-	h.Host = workerHost{h.Host, token}
+	h.Host = workerHost{otel.WrapHost(h.Host, t), token}
 	return h, nil
 }
 
@@ -258,7 +259,7 @@ func provideSupervisor(b base, p supervisorParts) (*hosting.Supervisor, error) {
 	}
 	cfg := hosting.SupervisorConfig{
 		Site: p.Host.site, Exclusive: p.Host.exclusive, StopAll: p.Host.stopAll, Grace: p.Config.Hosting.Grace,
-		StartTimeout: p.Config.Hosting.StartTimeout,
+		StartTimeout: p.Config.Hosting.StartTimeout, HealthEvery: p.Config.Hosting.HealthEvery,
 	}
 	if p.Config.DatabaseURL != "" {
 		cfg.Measure = 15 * time.Second
@@ -292,7 +293,9 @@ func provideHosting(b base, p hostingParts) (*hosting.Service, error) {
 }
 
 // wireActivity has turns noted in the logs of instances.
-func wireActivity(b base, lc fx.Lifecycle, cfg Config, bus bus.Bus, s *hosting.Supervisor, at agentHost, j *session.Journal) error {
+func wireActivity(
+	b base, lc fx.Lifecycle, cfg Config, bus bus.Bus, s *hosting.Supervisor, at agentHost, j *session.Journal, logs *agentLogs,
+) error {
 	if at.worker == nil {
 		return nil
 	}
@@ -301,6 +304,7 @@ func wireActivity(b base, lc fx.Lifecycle, cfg Config, bus bus.Bus, s *hosting.S
 		return err
 	}
 	j.Listen(a.Heard)
+	logs.activity = a
 	s.Watch(a)
 	background(lc, a.Run)
 	return nil

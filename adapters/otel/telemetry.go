@@ -46,6 +46,7 @@ type Telemetry struct {
 	jobs      meter
 	egress    meter
 	runtime   meter
+	host      meter
 	payment   meter
 	tx        *prometheus.HistogramVec
 
@@ -74,6 +75,8 @@ func New(cfg Config) (*Telemetry, error) {
 			callBuckets, "method"),
 		runtime: newMeter(r, "bureau_sandbox_calls_total", "bureau_sandbox_duration_seconds",
 			"Programs run and started in sandboxes, and sandboxes opened and removed.", callBuckets, "operation"),
+		host: newMeter(r, "bureau_host_calls_total", "bureau_host_duration_seconds",
+			"Instances of hosted agents that are started, stopped, removed and measured.", callBuckets, "host", "operation"),
 		payment: newMeter(r, "bureau_payment_rail_calls_total", "bureau_payment_rail_duration_seconds",
 			"Calls of payment rails; one that is declined is payment_required.", callBuckets, "rail", "operation"),
 		tx:     newTxMetric(r),

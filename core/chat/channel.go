@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -133,16 +134,25 @@ func (c *Channels) run(ctx context.Context, in *inbox, service channel.Channel) 
 	if err != nil {
 		return err
 	}
+	var missing []string
 	for _, name := range service.Tokens() {
 		if tokens[name] == "" {
-			return nil
+			missing = append(missing, name)
 		}
+	}
+	switch len(missing) {
+	case 0:
+	case len(service.Tokens()):
+		return in.unused(ctx)
+	default:
+		return channel.ErrTokens.Withf("the secret %s is missing", strings.Join(missing, " and "))
 	}
 	with := channel.Account{Tokens: tokens}
 	ctx, end := context.WithCancel(ctx)
 	desk := c.d.Chat.NewDesk(ctx, in.sc, in.agent, in.name, func(ctx context.Context, chat, text string) error {
 		return service.Send(ctx, with, chat, text)
 	})
+	desk.ShowTyping(func(ctx context.Context, chat string) error { return service.Typing(ctx, with, chat) })
 	defer func() {
 		end()
 		desk.Wait()
@@ -187,6 +197,15 @@ func (in *inbox) Trouble(ctx context.Context, err error) {
 	if err := in.c.d.Connections.SetProblem(ctx, in.sc, in.agent, in.name, text); err != nil && ctx.Err() == nil {
 		in.c.d.Logger.WarnContext(ctx, "channel's problem not noted", "agent_id", in.agent, "channel", in.name, "error", err)
 	}
+}
+
+// unused forgets what was wrong with a channel that the agent has no tokens for any more.
+func (in *inbox) unused(ctx context.Context) error {
+	was, err := in.c.Problems(ctx, in.sc, in.agent)
+	if err != nil || was[in.name] == "" {
+		return err
+	}
+	return in.c.d.Connections.SetProblem(ctx, in.sc, in.agent, in.name, "")
 }
 
 func (in *inbox) log(ctx context.Context, level slog.Level, text string) {

@@ -55,8 +55,11 @@ type Desk struct {
 	agent   id.Agent
 	channel Channel
 	say     func(ctx context.Context, chat, text string) error
-	ctx     context.Context //nolint:containedctx // answers are delivered after the call that brought the message has returned
-	done    sync.WaitGroup
+	typing  func(ctx context.Context, chat string) error // nil: nothing is shown
+	// ctx ends the desk: answers are delivered after the call that brought the message has returned.
+	ctx context.Context //nolint:containedctx // see above
+
+	done sync.WaitGroup
 
 	mu    sync.Mutex
 	lines map[string]*line // by peer
@@ -78,6 +81,10 @@ func (s *Service) NewDesk(
 ) *Desk {
 	return &Desk{s: s, sc: sc, agent: of, channel: channel, say: say, ctx: ctx, lines: map[string]*line{}}
 }
+
+// ShowTyping has f called while an answer is being made, again every few seconds, so that whoever waits sees it. It is called before Resume
+// and Deliver.
+func (d *Desk) ShowTyping(f func(ctx context.Context, chat string) error) { d.typing = f }
 
 // Wait waits until nothing is delivered any more, after the desk's context has ended.
 func (d *Desk) Wait() { d.done.Wait() }
@@ -260,6 +267,8 @@ func (d *Desk) deliver(ctx context.Context, r *Request) (over bool, err error) {
 	a := d.s.follow(d.sc, r.Session, r.Event, r.AfterSeq, st)
 	a.tell.stay = true
 	defer a.Close()
+	quiet := d.showTyping(ctx, r.ReplyTo)
+	defer quiet()
 	said := 0
 	for pieces, err := range a.steps(ctx) {
 		if err != nil {
@@ -273,6 +282,7 @@ func (d *Desk) deliver(ctx context.Context, r *Request) (over bool, err error) {
 			case p.Kind == PieceText:
 				text += p.Text
 			case p.Kind == PieceProblem:
+				quiet()
 				// How often it waited depends on when one looks, so problems are not counted.
 				if err := d.utter(ctx, r, "("+p.Message+")"); err != nil {
 					return false, err
@@ -291,6 +301,25 @@ func (d *Desk) deliver(ctx context.Context, r *Request) (over bool, err error) {
 		return false, ctx.Err()
 	}
 	return true, d.finish(ctx, r)
+}
+
+// How often typing is shown, which services show for five seconds and more, and for how long at most.
+const (
+	typingAgain = 4 * time.Second
+	typingMost  = 10 * time.Minute
+)
+
+// showTyping shows in a chat that an answer is being made, until the function returned is called. What cannot be shown is not tried again.
+func (d *Desk) showTyping(ctx context.Context, chat string) (quiet func()) {
+	if d.typing == nil {
+		return func() {}
+	}
+	ctx, quiet = context.WithTimeout(ctx, typingMost)
+	d.done.Go(func() {
+		for d.typing(ctx, chat) == nil && rest(ctx, typingAgain) {
+		}
+	})
+	return quiet
 }
 
 // tell says one message of an answer, unless it was said before.

@@ -101,6 +101,13 @@ func (a *Activity) Started(_ context.Context, _ account.Scope, of id.Agent) {
 // Stopped implements Watcher: what ends an instance ends its log.
 func (*Activity) Stopped(context.Context, account.Scope, id.Agent) {}
 
+// Log writes a line into the log of an agent that runs here. One of an agent that does not, or has a program of its own, is lost.
+func (a *Activity) Log(_ context.Context, _ account.Scope, of id.Agent, level slog.Level, text string) {
+	if a.d.Supervisor.writes(of) {
+		a.put(entry{of, strings.ToLower(level.String()), short(text)})
+	}
+}
+
 // put queues a line, or leaves it out.
 func (a *Activity) put(e entry) {
 	u := e.agent.UUID()

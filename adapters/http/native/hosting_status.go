@@ -3,10 +3,13 @@ package native
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/chat"
 	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/ports/id"
 )
@@ -20,6 +23,18 @@ type hostingStatusWire struct {
 	Live      bool           `json:"live" doc:"The program runs, and that is known and not remembered from long ago."`
 	Resources *resourcesWire `json:"resources" doc:"Null where nothing was measured."`
 	Source    string         `json:"source" enum:"runtime,cache" doc:"runtime: observed now; cache: what was kept last, since another server reaches the instance."`
+	Channels  []channelWire  `json:"channels" nullable:"false" doc:"Services in which people write to the agent, by name: those that it was ever connected with."`
+}
+
+// channelWire is a service in which people write to an agent.
+type channelWire struct {
+	Name    string  `json:"name" enum:"telegram,slack"`
+	Problem *string `json:"problem" doc:"Why nothing comes in at the moment; null when nothing is known to be wrong."`
+}
+
+// ChannelProblems knows what is wrong with the channels of agents; *chat.Channels does.
+type ChannelProblems interface {
+	Problems(ctx context.Context, sc account.Scope, of id.Agent) (map[chat.Channel]string, error)
 }
 
 type resourcesWire struct {
@@ -30,10 +45,13 @@ type resourcesWire struct {
 	MeasuredAt  stamp   `json:"measured_at"`
 }
 
-func showReport(r hosting.Report) hostingStatusWire {
+func showReport(r hosting.Report, problems map[chat.Channel]string) hostingStatusWire {
 	w := hostingStatusWire{
 		AgentID: r.Deployment.Agent.String(), Type: "hosting_status", Status: string(r.Deployment.Status), Instance: string(r.Instance), Live: r.Live,
-		Source: string(r.Source),
+		Source: string(r.Source), Channels: []channelWire{},
+	}
+	for _, name := range slices.Sorted(maps.Keys(problems)) {
+		w.Channels = append(w.Channels, channelWire{string(name), textOrNull(problems[name])})
 	}
 	if r.Stats != nil {
 		w.Resources = &resourcesWire{r.Stats.Memory, r.Stats.MemoryLimit, r.Stats.CPUPercent, r.Stats.Processes, stampOf(r.Stats.At)}
@@ -78,7 +96,11 @@ func (f *face) registerHostingStatus() {
 		if err != nil {
 			return nil, err
 		}
-		return ok(showReport(r)), nil
+		problems, err := f.deps.Channels.Problems(ctx, httpx.Scope(ctx), agentID)
+		if err != nil {
+			return nil, err
+		}
+		return ok(showReport(r, problems)), nil
 	})
 
 	httpx.Register(f.Face, httpx.Op{

@@ -54,6 +54,7 @@ type Deps struct {
 	Books        *reconciliation.Service
 	Budgets      *usage.Budgets
 	Cards        *model.Cards
+	Channels     ChannelProblems
 	Chat         *chat.Service
 	Dashboard    *usage.Board
 	Documents    *agent.Documents
@@ -282,6 +283,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Files is required")
 	case d.Cards == nil:
 		return errors.New("native: Deps.Cards is required")
+	case d.Channels == nil:
+		return errors.New("native: Deps.Channels is required")
 	case d.Chat == nil:
 		return errors.New("native: Deps.Chat is required")
 	case d.Gate == nil:

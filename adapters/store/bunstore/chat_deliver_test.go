@@ -191,6 +191,35 @@ func TestChatDeskWaits(t *testing.T) {
 	}
 }
 
+// TestChatDeskTypes shows that an answer is being made, from its beginning to its end.
+func TestChatDeskTypes(t *testing.T) {
+	t.Parallel()
+	l := newChatLab(t, openSQLiteStore(t))
+	hold := make(chan struct{})
+	slow := llmtest.Text("the answer")
+	slow.Hold = hold
+	l.model.Push(slow)
+	p := newPhone()
+	d, end := l.desk(p)
+	defer end()
+	shown := make(chan context.Context, 1)
+	d.ShowTyping(func(ctx context.Context, chat string) error {
+		l.same("chat", "to 1", chat)
+		shown <- ctx
+		return nil
+	})
+	l.must(d.Deliver(l.ctx, from("1", "question", "a")))
+	during := <-shown
+	l.same("before the answer", nil, during.Err())
+	close(hold)
+	l.same("heard", []string{"to 1: the answer"}, p.wait(t, 1))
+	l.settled()
+	<-during.Done()
+	l.must(d.Deliver(l.ctx, from("1", "/new", "b")))
+	p.wait(t, 1)
+	l.same("shown for a command", 0, len(shown))
+}
+
 // service is a channel whose messages a test writes.
 type service struct {
 	*phone
@@ -273,6 +302,13 @@ func TestChannels(t *testing.T) {
 	for problems()[chat.Telegram] != channel.ErrTokens.Message {
 		if l.ctx.Err() != nil {
 			t.Fatal("the tokens' trouble is not noted")
+		}
+	}
+	delete(have, "telegram_bot_token")
+	c.Started(l.ctx, l.Scope, l.agent) // what was wrong with tokens that are gone is of no interest
+	for problems()[chat.Telegram] != "" {
+		if l.ctx.Err() != nil {
+			t.Fatal("the trouble of tokens that are gone is not forgotten")
 		}
 	}
 	l.must(c.Stop(l.ctx))
