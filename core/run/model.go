@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -226,7 +227,7 @@ func (t *turn) attempt(ctx context.Context, p llm.Provider, req llm.Request) (re
 			t.chunk(session.Chunk{Kind: kind, Phase: session.PhaseDelta, ID: *e, Tool: tool, Delta: delta})
 		}
 	}
-	for ev, err := range p.Generate(ctx, req) {
+	for ev, err := range bounded(p.Generate(ctx, req), maxAnswer) {
 		switch {
 		case err != nil:
 			return nil, ids, err
@@ -249,6 +250,35 @@ func (t *turn) attempt(ctx context.Context, p llm.Provider, req llm.Request) (re
 		piece(session.ChunkMessage, &ids.message, "", text) // a provider that does not stream
 	}
 	return resp, ids, nil
+}
+
+// maxAnswer is how long one answer of a model may be, in bytes, with what it thinks and what it gives to tools: far more than models say,
+// and little enough for what talks without end, such as an agent's own program that is broken.
+const maxAnswer = 4 << 20
+
+// bounded ends an answer that is longer than most bytes.
+func bounded(answer iter.Seq2[llm.Event, error], most int) iter.Seq2[llm.Event, error] {
+	return func(yield func(llm.Event, error) bool) {
+		size := 0
+		for ev, err := range answer {
+			if size += bytesOf(ev); err == nil && size > most {
+				yield(llm.Event{}, llm.ErrRefusedRequest.Withf("the model's answer is longer than %d bytes", most))
+				return
+			}
+			if !yield(ev, err) {
+				return
+			}
+		}
+	}
+}
+
+// bytesOf returns what a piece of an answer adds to it.
+func bytesOf(ev llm.Event) int {
+	n := len(ev.Text) + len(ev.Thinking)
+	if ev.ToolInput != nil {
+		n += len(ev.ToolInput.ID) + len(ev.ToolInput.Name) + len(ev.ToolInput.Delta)
+	}
+	return n
 }
 
 func answerText(resp *llm.Response) string {
