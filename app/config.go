@@ -163,8 +163,11 @@ type HostingConfig struct {
 	Grace time.Duration
 	// StartTimeout is how long a program may take until it answers; default 1 min.
 	StartTimeout time.Duration
-	Docker       DockerConfig
-	Kubernetes   KubernetesConfig
+	// HealthEvery is how often a running program of an agent's own is asked whether it still answers; default 15 s. One that fails to do
+	// so three times in a row is started again.
+	HealthEvery time.Duration
+	Docker      DockerConfig
+	Kubernetes  KubernetesConfig
 }
 
 // DockerConfig says where the Engine of the provider "docker" is.
@@ -273,7 +276,8 @@ func (c Config) validate() error {
 	default:
 		bad("Runtime.Provider", "%q is none of process, docker, kubernetes, none", c.Runtime.Provider)
 	}
-	if l := c.Hosting.Limits; l.Memory < 0 || l.Processes < 0 || l.Disk < 0 || l.CPU < 0 || l.OpenFiles < 0 || c.Hosting.Grace < 0 || c.Hosting.StartTimeout < 0 {
+	if l := c.Hosting.Limits; l.Memory < 0 || l.Processes < 0 || l.Disk < 0 || l.CPU < 0 || l.OpenFiles < 0 || c.Hosting.Grace < 0 || c.Hosting.StartTimeout < 0 ||
+		c.Hosting.HealthEvery < 0 {
 		bad("Hosting", "limits and times must not be negative")
 	}
 	if l := c.Runtime.Limits; l.Memory < 0 || l.Processes < 0 || l.Disk < 0 || c.Runtime.Timeout < 0 || c.Runtime.MaxOutput < 0 {

@@ -212,6 +212,10 @@ var table = []setting{
 	{"agent_disk", "", "1GiB", "files of a hosted agent's program", size(func(s *settings, n int64) { s.Hosting.Limits.Disk = n })},
 	{"agent_processes", "", "64", "processes of a hosted agent's program at a time", count(func(s *settings) *int { return &s.Hosting.Limits.Processes })},
 	{"agent_cpu", "", "1000", "thousandths of a core that a hosted agent's program may use", count(func(s *settings) *int { return &s.Hosting.Limits.CPU })},
+	{"agent_start", "", "1m", "how long a hosted agent's program may take until it answers", span(
+		func(s *settings, d time.Duration) { s.Hosting.StartTimeout = d })},
+	{"agent_health", "", "15s", "how often an agent's own program is asked whether it still answers; after three failures it is started again", span(
+		func(s *settings, d time.Duration) { s.Hosting.HealthEvery = d })},
 	{"keep_agents", "", "", "1 leaves hosted agents running when the server stops, 0 stops them; 0 with runtime process and 1 with others when left out", func(s *settings, v string) error {
 		switch v {
 		case "0", "1":
@@ -319,6 +323,18 @@ func count(field func(*settings) *int) func(*settings, string) error {
 			return errors.New("must be a whole number above zero")
 		}
 		*field(s) = n
+		return nil
+	}
+}
+
+// span reads a time of at least a second.
+func span(set func(*settings, time.Duration)) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < time.Second {
+			return errors.New("must be a time like 15s or 2m, at least 1s")
+		}
+		set(s, d)
 		return nil
 	}
 }

@@ -107,6 +107,7 @@ func TestBadSettings(t *testing.T) {
 		{"BUREAU_EGRESS_ALLOW", "a:b:c", "host:port"},
 		{"BUREAU_DEFAULT_POLICY", "maybe", "none of deny, allow"},
 		{"BUREAU_RUNTIME", "podman", "none of process, docker, kubernetes, none"},
+		{"BUREAU_AGENT_HEALTH", "500ms", "at least 1s"},
 		{"BUREAU_SANDBOX_MEMORY", "1GB", "like 512MiB"},
 		{"BUREAU_SANDBOX_MEMORY", "0", "like 512MiB"},
 		{"BUREAU_SANDBOX_DISK", "9999999999TiB", "like 512MiB"},
@@ -137,6 +138,18 @@ func TestBadSettings(t *testing.T) {
 		if _, err := loaded(t, "--config", file); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
+	}
+}
+
+func TestAgentTimes(t *testing.T) {
+	t.Setenv("BUREAU_AGENT_START", "3m")
+	t.Setenv("BUREAU_AGENT_HEALTH", "5s")
+	s, err := loaded(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := s.WithDefaults().Hosting; h.StartTimeout != 3*time.Minute || h.HealthEvery != 5*time.Second {
+		t.Errorf("%+v", h)
 	}
 }
 
