@@ -33,6 +33,7 @@ type Config struct {
 type Provider struct {
 	config Config
 	client *http.Client
+	cards  *http.Client // of cards, which are small
 
 	mu      sync.Mutex
 	waiting map[string]vendor.TaskID // by conversation: the task that asked for more
@@ -56,9 +57,27 @@ func New(config Config) (*Provider, error) {
 	if config.Token != "" {
 		header.Set("Authorization", "Bearer "+config.Token)
 	}
-	return &Provider{config: config, waiting: map[string]vendor.TaskID{}, client: wire.Client(&wire.Transport{
+	transport := &wire.Transport{
 		Base: config.Transport, FirstByte: config.FirstByteTimeout, Idle: config.IdleTimeout, Header: header,
-	})}, nil
+	}
+	return &Provider{
+		config: config, waiting: map[string]vendor.TaskID{}, client: wire.Client(transport), cards: wire.Client(small{transport}),
+	}, nil
+}
+
+// maxCard is how large a card may be, in bytes: it is read as a whole.
+const maxCard = 1 << 20
+
+// small cuts answers off that are larger than a card.
+type small struct{ base http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (s small) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := s.base.RoundTrip(req)
+	if err == nil {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxCard)
+	}
+	return resp, err
 }
 
 // Name returns the configured name.
@@ -105,7 +124,7 @@ func (p *Provider) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.
 
 // card reads what the agent says of itself. It is read for each message: agents are started anew, and their cards change.
 func (p *Provider) card(ctx context.Context) (*vendor.AgentCard, error) {
-	resolver := agentcard.NewResolver(p.client)
+	resolver := agentcard.NewResolver(p.cards)
 	var first error
 	for _, path := range cardPaths {
 		card, err := resolver.Resolve(ctx, p.config.BaseURL, agentcard.WithPath(path))
@@ -174,6 +193,9 @@ func (p *Provider) abandon(ctx context.Context, client *a2aclient.Client, a *ans
 
 // failure tells what an error means.
 func failure(ctx context.Context, err error, x *wire.Exchange, began bool) error {
+	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+		return llm.ErrRefusedRequest.Withf("the agent's card is larger than %d bytes", large.Limit)
+	}
 	if status := (*agentcard.ErrStatusNotOK)(nil); errors.As(err, &status) {
 		return wire.Status(status.StatusCode, "its card cannot be read", http.Header{})
 	}

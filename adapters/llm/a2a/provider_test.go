@@ -245,3 +245,30 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("given up: %v", err)
 	}
 }
+
+// TestLargeCard: a card is read as a whole, so that one without end must not be.
+func TestLargeCard(t *testing.T) {
+	t.Parallel()
+	sent := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		blanks := []byte(strings.Repeat(" ", 64<<10))
+		for sent < 32*maxCard {
+			n, err := w.Write(blanks)
+			if sent += n; err != nil {
+				return
+			}
+		}
+	}))
+	p, err := New(Config{BaseURL: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = ask(t.Context(), p, "", "hello")
+	if !errors.Is(err, llm.ErrRefusedRequest) || !strings.Contains(err.Error(), "card is larger") {
+		t.Errorf("got %v", err)
+	}
+	s.Close()
+	if sent >= 32*maxCard {
+		t.Error("all of it was read")
+	}
+}
