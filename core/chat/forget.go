@@ -16,15 +16,15 @@ const KeepRequests = 7 * 24 * time.Hour
 
 // Forget removes a peer of an agent: their sessions with logs, and what the agent remembers of them. The files of the sessions are out of
 // reach at once and are swept like those of other deleted sessions. What the gate decided, the audit trail, the ledger and usage stay. A
-// frozen or a stopped agent forgets, too. It returns id.NotFound of the agent, ErrNoPeer, or ErrInvalid.
+// frozen or a stopped agent forgets, too. It returns id.NotFound of the agent, or ErrNoPeer.
 func (s *Service) Forget(ctx context.Context, sc account.Scope, of id.Agent, channel Channel, peer string) error {
-	var f check.Faults
-	f.Given("peer", peer, MaxPeer)
-	if err := f.Err(ErrInvalid); err != nil {
-		return err
-	}
 	if _, err := s.d.Agents.Get(ctx, sc, of); err != nil {
 		return err
+	}
+	var f check.Faults
+	f.Given("peer", peer, MaxPeer)
+	if f.Err(ErrInvalid) != nil {
+		return ErrNoPeer // nobody can have this name
 	}
 	who := Who{of, channel, KindPeer, peer}
 	if _, there, err := s.d.Peers.Find(ctx, sc, who); err != nil {

@@ -37,12 +37,16 @@ func showDocumentVersion(d agent.Document) DocumentVersionWire {
 // DocumentInput names one of the documents that every agent has. Its type is exported because others embed it.
 type DocumentInput struct {
 	AgentID  string `path:"agent_id" doc:"The agent's id."`
-	Document string `path:"document" enum:"soul,identity,workflow"`
+	Document string `path:"document" doc:"soul, identity or workflow."`
 }
 
 func (in *DocumentInput) read() (id.Agent, agent.DocumentPath, error) {
 	of, err := id.Parse[id.AgentKind](in.AgentID)
-	return of, map[string]agent.DocumentPath{"soul": agent.Soul, "identity": agent.IdentityCard, "workflow": agent.Workflow}[in.Document], err
+	path, known := map[string]agent.DocumentPath{"soul": agent.Soul, "identity": agent.IdentityCard, "workflow": agent.Workflow}[in.Document]
+	if err == nil && !known {
+		err = agent.ErrDocumentNotFound
+	}
+	return of, path, err
 }
 
 type listDocumentVersionsInput struct {
@@ -57,7 +61,7 @@ type listRuleVersionsInput struct {
 
 // VersionInput chooses a version. Its type is exported because others embed it.
 type VersionInput struct {
-	Version int `path:"version" minimum:"1" doc:"The version's number."`
+	Version string `path:"version" doc:"The version's number."`
 }
 
 // DocumentVersionInput names a version of a document. It is exported because others embed it.
@@ -118,11 +122,11 @@ func (f *face) registerDocumentVersions() {
 	getRule.ID, getRule.Path, getRule.Summary = "getRuleVersion", rule+"/{version}", "Read a version of a rule"
 	httpx.Register(f.Face, getDocument, func(ctx context.Context, in *DocumentVersionInput) (*output[wholeDocumentVersionWire], error) {
 		of, path, err := in.DocumentInput.read()
-		return f.documentVersion(ctx, of, path, in.Version, err)
+		return f.documentVersion(ctx, of, path, versionNumber(in.Version), err)
 	})
 	httpx.Register(f.Face, getRule, func(ctx context.Context, in *RuleVersionInput) (*output[wholeDocumentVersionWire], error) {
 		of, path, err := in.RuleInput.read()
-		return f.documentVersion(ctx, of, path, in.Version, err)
+		return f.documentVersion(ctx, of, path, versionNumber(in.Version), err)
 	})
 
 	restore := httpx.Op{
@@ -135,11 +139,11 @@ func (f *face) registerDocumentVersions() {
 	restoreRule.ID, restoreRule.Path, restoreRule.Summary = "restoreRuleVersion", rule+"/{version}/restore", "Restore a version of a rule"
 	httpx.Register(f.Face, restoreDocument, func(ctx context.Context, in *restoreDocumentInput) (*output[wholeDocumentVersionWire], error) {
 		of, path, err := in.DocumentInput.read()
-		return f.restoreDocument(ctx, of, path, in.Version, in.Body.expected(), err)
+		return f.restoreDocument(ctx, of, path, versionNumber(in.Version), in.Body.expected(), err)
 	})
 	httpx.Register(f.Face, restoreRule, func(ctx context.Context, in *restoreRuleInput) (*output[wholeDocumentVersionWire], error) {
 		of, path, err := in.RuleInput.read()
-		return f.restoreDocument(ctx, of, path, in.Version, in.Body.expected(), err)
+		return f.restoreDocument(ctx, of, path, versionNumber(in.Version), in.Body.expected(), err)
 	})
 }
 

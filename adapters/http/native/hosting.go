@@ -10,6 +10,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/hosting"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
@@ -190,7 +191,7 @@ type hostingInput struct {
 	}
 }
 
-func (in *hostingInput) change() hosting.Change {
+func (in *hostingInput) change() (hosting.Change, error) {
 	c := hosting.Change{Config: in.Body.Config}
 	if in.Body.Region.set {
 		region := hosting.Region(in.Body.Region.value)
@@ -203,11 +204,14 @@ func (in *hostingInput) change() hosting.Change {
 		p := in.Body.Program.value.read()
 		c.Program = &p
 	}
+	if in.Body.Limits.null {
+		return c, fault.Invalidf("limits", "must not be null")
+	}
 	if in.Body.Limits.set {
 		l := in.Body.Limits.value.read()
 		c.Limits = &l
 	}
-	return c
+	return c, nil
 }
 
 func (f *face) registerHosting() {
@@ -231,7 +235,11 @@ func (f *face) registerHosting() {
 			if err != nil {
 				return nil, err
 			}
-			h, err := f.deps.Hosting.Update(ctx, httpx.Scope(ctx), agentID, in.change())
+			change, err := in.change()
+			if err != nil {
+				return nil, err
+			}
+			h, err := f.deps.Hosting.Update(ctx, httpx.Scope(ctx), agentID, change)
 			if err != nil {
 				return nil, err
 			}
