@@ -3,8 +3,6 @@ package native
 import (
 	"context"
 	"net/http"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
@@ -112,17 +110,7 @@ func (f *face) registerEvents() {
 			return nil, err
 		}
 		return ok(showEventReport(e)), nil
-	}, func(ctx context.Context, body, buf []byte) ([]byte, bool, error) {
-		n, plain := reports.One(body)
-		if !plain {
-			return nil, false, nil
-		}
-		e, err := f.deps.Events.ReportOne(ctx, httpx.Scope(ctx), n)
-		if err != nil {
-			return nil, true, err
-		}
-		return append(eventSpelling.Append(buf, &e), '\n'), true, nil
-	})
+	}, eventSpelling.TakeOne(f.deps.Events))
 
 	httpx.RegisterFast(f.Face, httpx.Op{
 		ID: "reportEvents", Method: http.MethodPost, Path: "/v1/events/batch", Tag: "telemetry", Status: http.StatusCreated,
@@ -143,20 +131,7 @@ func (f *face) registerEvents() {
 			out.Data[i] = showEventReport(e)
 		}
 		return ok(out), nil
-	}, func(ctx context.Context, body, buf []byte) ([]byte, bool, error) {
-		news, plain := reports.Batch(body)
-		if !plain {
-			return nil, false, nil
-		}
-		events, err := f.deps.Events.Report(ctx, httpx.Scope(ctx), news)
-		if err != nil {
-			return nil, true, err
-		}
-		out := append(slices.Grow(buf, len(body)+200*len(events)), `{"created":`...)
-		out = strconv.AppendInt(out, int64(len(events)), 10)
-		out = eventSpelling.AppendAll(append(out, `,"data":[`...), events)
-		return append(out, "]}\n"...), true, nil
-	})
+	}, eventSpelling.TakeBatch(f.deps.Events, "data"))
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "listEventReports", Method: http.MethodGet, Path: "/v1/events", Tag: "telemetry",
