@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/bureau-agents/bureau/app/apptest"
+	"github.com/bureau-agents/bureau/core/agent"
 )
 
 // TestBadInput sends nonsense to every operation of the document: broken JSON, values of every wrong kind in every place of a good
@@ -21,7 +22,7 @@ func TestBadInput(t *testing.T) {
 	t.Parallel()
 	unraced(t)
 	eachDatabase(t, func(t *testing.T, cfg apptest.Config) {
-		s := apptest.Start(t, cfg)
+		s := startUnhosted(t, cfg)
 		d := readDocument(t, s.Admin)
 		w := newWorld(t, s, "fomalhaut")
 		counted := countsOf(t, w)
@@ -108,6 +109,10 @@ func countsOf(t *testing.T, w *world) map[string]int {
 		"/v1/policies", "/v1/memory_stores?archived=true", "/v1/memory_stores/" + w.store + "/entries", "/v1/memory_stores/" + w.store + "/memory_versions", "/v1/skills", "/v1/skills/" + w.skill + "/versions", "/v1/sessions?archived=true", "/v1/sessions/" + w.session + "/events", "/v1/sessions/" + w.session + "/resources", "/v1/sessions/" + w.session + "/threads",
 		"/v1/integrations/slack/publications", "/v1/usage", "/v1/events", "/v1/agent_messages", "/v1/feedback",
 		"/v1/budgets?include_archived=true", "/v1/agent_links", "/v1/skills/review", "/v1/webhooks",
+		"/v1/agents/" + w.agent + "/chat/messages", "/v1/agents/" + w.agent + "/chat/sessions", "/v1/agents/" + w.agent + "/chat/peers",
+		"/v1/agents/" + w.agent + "/documents/soul/versions", "/v1/agents/" + w.agent + "/documents/workflow/versions",
+		"/v1/agents/" + w.agent + "/rules/" + plain["rule_name"] + "/versions", "/v1/swarms", "/v1/swarms/" + w.swarm + "/members",
+		"/v1/swarms/" + w.swarm + "/agents", "/v1/agents/" + w.agent + "/secrets", "/v1/swarms/" + w.swarm + "/credentials",
 		"/v1/model_cards", "/v1/vaults?archived=true", "/v1/vaults/" + w.vault + "/credentials?archived=true",
 	} {
 		n[list] = len(apptest.All[json.RawMessage](api, list))
@@ -356,6 +361,15 @@ func (b *badInput) badIDs() {
 				}
 				return plain[name]
 			})
+			if name, err := url.PathUnescape(value); param == "rule_name" && err == nil {
+				if _, err := agent.RulePath(name); err == nil && (b.op.Method == "PUT" || b.op.Method == "PATCH") {
+					continue // makes a rule of this name
+				}
+				if !b.send(param+" = "+value[:min(len(value), 50)], path, body) {
+					b.t.Errorf("%s = %.50q is accepted", param, value)
+				}
+				continue
+			}
 			a := b.api.Do(b.op.Method, path, body)
 			if a.Status != 404 {
 				b.t.Errorf("%s = %.50q: %d %s", param, value, a.Status, short(a.Body))

@@ -19,7 +19,7 @@ func TestIsolation(t *testing.T) {
 	t.Parallel()
 	unraced(t)
 	eachDatabase(t, func(t *testing.T, cfg apptest.Config) {
-		s := apptest.Start(t, cfg)
+		s := startUnhosted(t, cfg)
 		s.WaitForPlugins() // the catalogue changes meanwhile
 		d := readDocument(t, s.Admin)
 		owner, stranger := newWorld(t, s, "aldebaran"), newWorld(t, s, "betelgeuse")
@@ -142,6 +142,9 @@ func foreignQuery(t *testing.T, api *apptest.Client, op operation, owner, strang
 		"agento.deleteKnowledge swarmId": "all=true&confirm=true",
 	}
 	native := map[string]string{"agentId": "agent_id", "swarmId": "swarm_id"} // parameters of the agento face
+	if strings.Contains(op.Path, "/chat/") {
+		native["session_id"], native["sessionId"] = "chat_id", "chat_id" // others are not of chats
+	}
 	path := stranger.path(t, op)
 	queries := map[string]string{} // to the foreign id in it
 	if slices.Contains(op.named("query"), "limit") {
@@ -152,6 +155,11 @@ func foreignQuery(t *testing.T, api *apptest.Client, op operation, owner, strang
 			for _, spelled := range []string{foreign, uuidOf(t, foreign)} {
 				queries[name+"="+spelled+"&"+beside[op.ID+" "+name]] = foreign
 			}
+		}
+	}
+	for _, name := range []string{"peer_id", "peerId"} {
+		if slices.Contains(op.named("query"), name) {
+			queries[name+"="+plain["peer_id"]] = "" // both have one of this name
 		}
 	}
 	for query, foreign := range queries {

@@ -31,7 +31,7 @@ func (o operation) route() string { return o.Method + " " + o.Path }
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	unraced(t)
-	s := apptest.Start(t, apptest.Config{})
+	s := startUnhosted(t, apptest.Config{})
 	w := newWorld(t, s, "canopus")
 	d := readDocument(t, s.Admin)
 
@@ -80,7 +80,7 @@ func TestKeys(t *testing.T) {
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	unraced(t)
-	s := apptest.Start(t, apptest.Config{})
+	s := startUnhosted(t, apptest.Config{})
 	s.WaitForPlugins() // the catalogue changes meanwhile
 	w := newWorld(t, s, "deneb")
 	d := readDocument(t, s.Admin)
@@ -167,7 +167,7 @@ func TestPermissions(t *testing.T) {
 // TestKeyCannotGrow proves that a key makes no key that may do more, and that only admin makes keys.
 func TestKeyCannotGrow(t *testing.T) {
 	t.Parallel()
-	s := apptest.Start(t, apptest.Config{})
+	s := startUnhosted(t, apptest.Config{})
 	w := newWorld(t, s, "electra")
 	var made struct {
 		ID, Key string
@@ -186,7 +186,7 @@ func TestKeyCannotGrow(t *testing.T) {
 // TestPermissionsWithin tries what one permission opens only in part: another one guards the rest.
 func TestPermissionsWithin(t *testing.T) {
 	t.Parallel()
-	s := apptest.Start(t, apptest.Config{})
+	s := startUnhosted(t, apptest.Config{})
 	w := newWorld(t, s, "vega")
 	key := func(scopes ...account.Permission) *apptest.Client {
 		t.Helper()

@@ -18,7 +18,7 @@ func (w *world) agentoBody(t *testing.T, op operation) any {
 		"updateSwarm":     m{"name": "Growth Team"},
 		"ingestKnowledge": m{"agentId": w.agent, "chunks": []m{{"text": "Penguins cannot fly.", "source": "birds.md"}}},
 	}
-	bodies["sendChatMessage"] = m{"message": w.name, "peerId": w.name, "context": m{"name": w.name}}
+	bodies["sendChatMessage"] = m{"message": w.name, "peerId": plain["peer_id"], "sessionId": w.chat, "context": m{"name": w.name}}
 	bodies["createChatSession"] = m{"peerId": w.name, "name": w.name}
 	maps.Copy(bodies, w.agentoDocumentBodies())
 	maps.Copy(bodies, w.hostingAgentoBodies())

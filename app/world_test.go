@@ -26,7 +26,7 @@ type world struct {
 
 	webhook, delivery, notice, budget, price, rerate string
 
-	submission, link, member string
+	submission, link, member, chat string
 
 	event, message, tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
 }
@@ -107,6 +107,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.swarm = create("/v1/swarms", m{"name": name, "description": name, "icon": name})
 	w.api.Call("POST", "/v1/swarms/"+w.swarm+"/agents", m{"agent_id": w.helper}, nil)
 	w.documents(create)
+	w.hosts(t)
 	w.run = create("/v1/agents/"+w.agent+"/runs", m{"task": "Tell me your name, " + name + ".", "context": name, "wait": 60})
 	w.tellsOutside(t, create, first)
 	w.entry = first("/v1/audit")
@@ -176,7 +177,7 @@ func (w *world) ids() map[string]string {
 	ids := w.valtaIDs()
 	maps.Copy(ids, map[string]string{
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
-		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm, "member_id": w.member,
+		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm, "member_id": w.member, "chat_id": w.chat,
 		"event_id": w.event, "parent_event_id": w.event, "agent_message_id": w.message, "sender_id": w.agent, "receiver_id": w.helper, "target_id": w.message,
 		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
 		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice, "budget_id": w.budget, "price_id": w.price, "rerate_id": w.rerate, "submission_id": w.submission, "link_id": w.link,
@@ -194,7 +195,7 @@ var plain = map[string]string{
 	"skill":    "calculator", // of the catalogue: the server's own
 	"filename": "SKILL.md",
 	"document": "soul", "rule_name": "new-request",
-	"peer_id":  "somebody",             // of an agent: clients name them
+	"peer_id":  "somebody",             // of an agent: clients name them, and every world's agent has talked to one of this name
 	"trace_id": "a-trace-of-everybody", // tenants choose them, and may choose the same
 }
 
@@ -244,8 +245,8 @@ func (w *world) body(t *testing.T, op operation) any {
 		"slackWebhook":         m{"type": "url_verification", "challenge": w.name}, "githubWebhook": m{"action": "created"},
 		"createAPIKey":    m{"name": w.name, "scopes": []string{"chat"}, "expires_at": "2100-01-01T00:00:00Z"},
 		"createTenant":    m{"name": w.name, "plan": "free"},
-		"sendChatMessage": m{"message": w.name, "peer_id": w.name, "context": m{"name": w.name}}, "createChatSession": m{"peer_id": w.name, "name": w.name},
-		"createAgent":     w.memberBody(),
+		"sendChatMessage": m{"message": w.name, "peer_id": plain["peer_id"], "session_id": w.chat, "context": m{"name": w.name}}, "createChatSession": m{"peer_id": w.name, "name": w.name},
+		"createAgent":     w.hostedBody(),
 		"createSwarm":     m{"name": w.name + " again", "slug": w.name + "-2", "description": w.name, "icon": "🐝"},
 		"updateSwarm":     w.swarmPatch(),
 		"patchSwarm":      w.swarmPatch(),
@@ -304,6 +305,7 @@ func (w *world) body(t *testing.T, op operation) any {
 		"exportTraces":  m{"resourceSpans": []m{}}, "exportLogs": m{"resourceLogs": []m{}},
 		"ingestKnowledgeFile": m{"agent_id": w.agent, "file_id": w.file, "source": w.name, "metadata": m{"of": w.name}, "target_characters": 300},
 		"ingestKnowledge":     m{"agent_id": w.agent, "chunks": []m{{"text": "Another text of " + w.name, "source": "b.md", "metadata": m{"a": 1}}}},
+		"reembedKnowledge":    m{"agent_id": w.agent},
 		"searchKnowledge":     m{"agent_id": w.agent, "query": "the secret", "limit": 3},
 		"reportUsage":         m{"agent_id": w.agent, "model": "gpt-4o", "provider": "openai", "tokens_input": 10, "tokens_output": 3, "cost": "0.01"},
 		"reportUsages": m{"reports": []m{{
@@ -401,18 +403,11 @@ func (w *world) publicationPatch() m {
 	return m{"environment_id": w.environment, "session_granularity": "per_event", "persona": m{"name": w.name}, "channels": []string{"C2"}}
 }
 
-// agentBody names every kind of thing that an agent's configuration can.
 func (w *world) swarmPatch() m {
 	return m{"name": w.name, "slug": w.name, "description": w.name, "icon": nil}
 }
 
-// memberBody is agentBody of an agent that is to be in the swarm.
-func (w *world) memberBody() m {
-	body := w.agentBody()
-	body["swarm_id"] = w.swarm
-	return body
-}
-
+// agentBody names every kind of thing that an agent's configuration can.
 func (w *world) agentBody() m {
 	return m{
 		"name": w.name + " twin", "model": "offline", "description": w.name, "system": w.name, "metadata": m{"of": w.name},
@@ -529,13 +524,15 @@ func (w *world) snapshot(t *testing.T, d document) map[string]string {
 	t.Helper()
 	shown := map[string]string{}
 	for _, op := range d.ops {
-		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.ID == "agento.getWorkflow" || op.ID == "installIntegration" || op.ID == "getModelCardKey" || op.ID == "createAuditCheckpoint" || op.Stream && op.ID != "listSessionEvents" {
+		if op.Method != "GET" || op.Scope == "operator" || op.Public || op.ID == "installIntegration" || op.ID == "getModelCardKey" || op.ID == "createAuditCheckpoint" || op.Stream && op.ID != "listSessionEvents" {
 			continue
 		}
 		path := w.path(t, op)
 		switch op.ID {
 		case "listKnowledge":
 			path += "?agent_id=" + w.agent
+		case "agento.listKnowledge":
+			path += "?agentId=" + w.agent
 		case "reconcile":
 			path += "?from=2026-01-01T00:00:00Z&to=2026-01-31T00:00:00Z" // now goes on
 		case "compareEvals", "compareEvalRuns":
@@ -561,7 +558,7 @@ func timeless(body []byte) string {
 		switch v := v.(type) {
 		case map[string]any:
 			for k, sub := range v {
-				if k == "last_used_at" || k == "duration_seconds" {
+				if k == "last_used_at" || k == "duration_seconds" || k == "measured_at" {
 					v[k] = nil
 					continue
 				}
