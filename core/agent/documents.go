@@ -280,7 +280,8 @@ func (s *Documents) rules(ctx context.Context, sc account.Scope, agent id.Agent,
 	return rules, err
 }
 
-// Versions lists the versions of a document that are kept, newest first, without their Content. A document that was never written has none.
+// Versions lists the versions of a document that are kept, newest first, without their Content. A document that was never written has none;
+// of a rule that was never written it is ErrDocumentNotFound.
 func (s *Documents) Versions(
 	ctx context.Context, sc account.Scope, agent id.Agent, path DocumentPath, req page.Request,
 ) (page.Page[Document], error) {
@@ -290,7 +291,11 @@ func (s *Documents) Versions(
 	if _, err := s.d.Agents.Get(ctx, sc, agent); err != nil {
 		return page.Page[Document]{}, err
 	}
-	return s.d.Repository.DocumentVersions(ctx, sc, agent, path, req)
+	found, err := s.d.Repository.DocumentVersions(ctx, sc, agent, path, req)
+	if name, rule := path.Rule(); err == nil && rule && len(found.Items) == 0 && req.Cursor == "" {
+		return found, ErrDocumentNotFound.Withf("the agent has no rule %q", name)
+	}
+	return found, err
 }
 
 // Version returns one version of a document; ErrDocumentNotFound when it is not kept.

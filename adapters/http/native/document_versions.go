@@ -102,7 +102,7 @@ func (f *face) registerDocumentVersions() {
 	const document, rule = "/v1/agents/{agent_id}/documents/{document}/versions", "/v1/agents/{agent_id}/rules/{rule_name}/versions"
 	list := httpx.Op{
 		Method: http.MethodGet, Tag: "documents", Permission: account.AgentsRead,
-		Description: "The last 100 are kept, the newest included. A document that was never written has none.",
+		Description: "The last 100 are kept, the newest included. A document that was never written has none; a rule that was never written is not found.",
 	}
 	listDocument, listRule := list, list
 	listDocument.ID, listDocument.Path, listDocument.Summary = "listDocumentVersions", document, "List the versions of a document, newest first"

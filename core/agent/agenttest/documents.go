@@ -336,6 +336,8 @@ func documentVersions(t *testing.T, e *documentEnv) {
 	is(t, err, agent.ErrDocumentNotFound)
 	_, err = e.docs.Versions(e.ctx, e.sc, e.agent.ID, rule, page.Request{Cursor: "nonsense"})
 	equal(t, fault.Invalid, fault.KindOf(err))
+	_, err = e.docs.Versions(e.ctx, e.sc, e.agent.ID, "rules/never-written.md", page.Request{})
+	is(t, err, agent.ErrDocumentNotFound)
 	_, err = e.docs.Versions(e.ctx, e.sc, e.agent.ID, "README.md", page.Request{})
 	is(t, err, agent.ErrDocumentInvalid)
 }
