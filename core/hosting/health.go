@@ -110,7 +110,7 @@ func (s *Supervisor) ask(ctx context.Context, a id.Agent, r running) (answered b
 	if i, there := s.d.Host.Inspect(ctx, InstanceID(a)); there != nil || i.State != runtime.InstanceRunning || i.Generation != r.generation {
 		return false, ""
 	}
-	return false, messageOf(err)
+	return false, answerOf(err)
 }
 
 // sickness returns why an agent's program, which runs, has to be started again; "" when it has not.

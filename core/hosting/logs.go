@@ -72,7 +72,7 @@ type LogQuery struct {
 	Follow bool // go on with new lines until ctx ends or the agent is destroyed; also over restarts, and before the first start
 }
 
-// redactAgain is how long a stream of lines goes by what it knew of an agent's secrets.
+// redactAgain is how long a stream of lines goes by what it knew of an agent's secrets, unless a program is started that may have others.
 const redactAgain = 2 * time.Second
 
 // Logs returns the lines of an agent's log, oldest first, without its secrets. An agent that was never started has none. id.NotFound, and
@@ -99,6 +99,9 @@ func (s *Service) Logs(ctx context.Context, sc account.Scope, a id.Agent, q LogQ
 			defer cancel()
 			defer context.AfterFunc(s.streams, cancel)()
 		}
+		if s.d.Supervisor.catchUp != nil {
+			s.d.Supervisor.catchUp(ctx, a)
+		}
 		s.read(ctx, sc, a, q, yield)
 	}, nil
 }
@@ -110,14 +113,19 @@ func (s *Service) CloseStreams() { s.close() }
 func (s *Service) read(ctx context.Context, sc account.Scope, a id.Agent, q LogQuery, yield func(Line, error) bool) {
 	var redactor *secret.Redactor
 	var known time.Time
+	var starts int64
 	for {
 		for from, err := range s.d.Host.Logs(ctx, InstanceID(a), runtime.LogQuery{Tail: q.Tail, Follow: q.Follow}) {
 			if errors.Is(err, runtime.ErrNoInstance) {
 				break
 			}
-			if now := s.d.Clock.Now(); err == nil && now.Sub(known) >= redactAgain {
-				redactor, err = s.d.Secrets.Redactor(ctx, sc, a)
-				known = now
+			if err == nil {
+				now := s.d.Clock.Now()
+				n, here := s.d.Supervisor.started(a)
+				if redactor == nil || !here || n != starts || now.Sub(known) >= redactAgain {
+					redactor, err = s.d.Secrets.Redactor(ctx, sc, a)
+					known, starts = now, n
+				}
 			}
 			if err != nil {
 				if ctx.Err() == nil {

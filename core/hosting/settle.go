@@ -26,6 +26,9 @@ func (s *Supervisor) settle(ctx context.Context, a id.Agent) error {
 	}
 	if len(found) == 0 { // destroyed, or at another site by now
 		s.setDead(ctx, a)
+		s.mu.Lock()
+		delete(s.starts, a)
+		s.mu.Unlock()
 		return s.d.Host.Remove(ctx, InstanceID(a))
 	}
 	p := found[0]
@@ -129,6 +132,9 @@ func (s *Supervisor) start(ctx context.Context, p Placed) error {
 	if err != nil {
 		return s.failed(ctx, p, failure{category: CategoryRuntime, reason: "its files could not be read: " + err.Error()})
 	}
+	s.mu.Lock()
+	s.starts[p.Agent]++ // after its secrets were read, and before it can tell them
+	s.mu.Unlock()
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -208,7 +214,7 @@ func (s *Supervisor) ready(ctx context.Context, p Placed, i runtime.Instance) er
 				return err
 			}
 			return s.failed(ctx, p, failure{
-				category: CategoryHealth, reason: fmt.Sprintf("its program does not answer within %s: %s", s.cfg.StartTimeout, messageOf(probed)),
+				category: CategoryHealth, reason: fmt.Sprintf("its program does not answer within %s: %s", s.cfg.StartTimeout, answerOf(probed)),
 			})
 		}
 		if found, err := s.d.Sites.At(ctx, s.cfg.Site, p.Agent); err == nil && (len(found) == 0 || found[0].Generation != p.Generation || !found[0].wants()) {
@@ -282,15 +288,24 @@ func failureOf(err error) failure {
 	return f
 }
 
-// messageOf is what of an error may be told.
+// messageOf is what of a host's error may be told.
 func messageOf(err error) string {
+	text := answerOf(err)
+	if f, ok := fault.As(err); (!ok || f.Kind == fault.Internal) && text == err.Error() {
+		return "the host said: " + text
+	}
+	return text
+}
+
+// answerOf is what may be told of the error of a probe.
+func answerOf(err error) string {
 	if f, ok := fault.As(err); ok && f.Kind != fault.Internal {
 		return f.Message
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "it took too long"
 	}
-	return "the host said: " + err.Error()
+	return err.Error()
 }
 
 // maxReason bounds what is kept of a reason, in bytes.

@@ -113,6 +113,8 @@ type Supervisor struct {
 
 	checks chan struct{} // holds a token for each program that is asked how it is
 
+	catchUp func(ctx context.Context, a id.Agent) // of the Activity that writes the logs of instances; nil: there is none
+
 	leads    atomic.Bool
 	restarts atomic.Int64
 
@@ -120,6 +122,7 @@ type Supervisor struct {
 	ctx     context.Context //nolint:containedctx // of the work that it supervises; nil while it does not run
 	drivers map[id.Agent]*driver
 	live    map[id.Agent]running
+	starts  map[id.Agent]int64 // how often each was given its secrets
 	waiters map[id.Agent]map[chan struct{}]struct{}
 	work    sync.WaitGroup
 }
@@ -156,7 +159,7 @@ func NewSupervisor(d SupervisorDeps, cfg SupervisorConfig) (*Supervisor, error) 
 	return &Supervisor{
 		d: d, cfg: cfg, owner: d.IDs.NewUUID().String(), slots: make(chan struct{}, cfg.Parallel), pass: make(chan struct{}, 1),
 		checks:  make(chan struct{}, checking),
-		drivers: map[id.Agent]*driver{}, live: map[id.Agent]running{}, waiters: map[id.Agent]map[chan struct{}]struct{}{},
+		drivers: map[id.Agent]*driver{}, live: map[id.Agent]running{}, starts: map[id.Agent]int64{}, waiters: map[id.Agent]map[chan struct{}]struct{}{},
 	}, nil
 }
 
@@ -462,6 +465,14 @@ func (s *Supervisor) drive(ctx context.Context, a id.Agent) {
 		s.d.Logger.WarnContext(ctx, "a hosted agent could not be looked after", "agent_id", a, "error", err)
 	}
 	s.told(a)
+}
+
+// started returns how often it has had an agent started. What a program says that was started later may hold secrets that were not read
+// before. false: another server may have started it.
+func (s *Supervisor) started(a id.Agent) (n int64, here bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.starts[a], s.leads.Load()
 }
 
 // setLive tells the watchers that an agent runs. as is the deployment that it was started by; nil when that is not known.

@@ -681,9 +681,12 @@ func logsFollowed(t *testing.T, e *env) {
 	both("started, generation 1")
 	s.host.Say(instance, runtime.LogLine{Time: time.Now(), Text: "hello"})
 	both("hello")
+	s.world.locked(func() { s.world.secrets = map[string]string{"WORD": "swordfish"} })
 	_, err := s.Restart(e.ctx, e.sc, a)
 	noError(t, err)
 	both("started, generation 2")
+	s.host.Say(instance, runtime.LogLine{Time: time.Now(), Text: "the word is swordfish"})
+	both("the word is [redacted:WORD]") // although the streams are older than it
 	s.CloseStreams()
 	for range 2 {
 		if err := <-ended; !errors.Is(err, hosting.ErrStopping) {
