@@ -51,6 +51,7 @@ const (
 type entry struct {
 	agent       id.Agent
 	level, text string
+	passed      chan<- struct{} // closed when its turn comes, in place of writing anything; nil: a line
 }
 
 // NewActivity returns Activity, or an error that names what is missing. shared says that other servers may supervise the instances of
@@ -70,6 +71,7 @@ func NewActivity(d ActivityDeps, shared bool) (*Activity, error) {
 	for i := range a.lanes {
 		a.lanes[i] = make(chan entry, activityRoom)
 	}
+	d.Supervisor.catchUp = a.catchUp
 	return a, nil
 }
 
@@ -86,16 +88,16 @@ func (a *Activity) Heard(t session.Turn, events []session.Event) {
 		switch {
 		case !ok:
 		case live:
-			a.put(entry{t.Agent, level, text})
+			a.put(entry{agent: t.Agent, level: level, text: text})
 		default:
-			a.send(entry{t.Agent, level, text})
+			a.send(entry{agent: t.Agent, level: level, text: text})
 		}
 	}
 }
 
 // Started implements Watcher.
 func (a *Activity) Started(_ context.Context, _ account.Scope, of id.Agent) {
-	a.put(entry{of, "info", "the agent is running"})
+	a.put(entry{agent: of, level: "info", text: "the agent is running"})
 }
 
 // Stopped implements Watcher: what ends an instance ends its log.
@@ -104,17 +106,44 @@ func (*Activity) Stopped(context.Context, account.Scope, id.Agent) {}
 // Log writes a line into the log of an agent that runs here. One of an agent that does not, or has a program of its own, is lost.
 func (a *Activity) Log(_ context.Context, _ account.Scope, of id.Agent, level slog.Level, text string) {
 	if a.d.Supervisor.writes(of) {
-		a.put(entry{of, strings.ToLower(level.String()), short(text)})
+		a.put(entry{agent: of, level: strings.ToLower(level.String()), text: short(text)})
 	}
 }
 
 // put queues a line, or leaves it out.
 func (a *Activity) put(e entry) {
-	u := e.agent.UUID()
 	select {
-	case a.lanes[int(u[len(u)-1])%activityLanes] <- e:
+	case a.lane(e.agent) <- e:
 	default:
 		a.lost.Add(1)
+	}
+}
+
+func (a *Activity) lane(of id.Agent) chan entry {
+	u := of.UUID()
+	return a.lanes[int(u[len(u)-1])%activityLanes]
+}
+
+// catchUpMost is how long a reader of a log waits for lines that are on their way into it.
+const catchUpMost = 500 * time.Millisecond
+
+// catchUp returns once what was queued for an agent before is written, so that who has read an answer finds its turn in the log.
+func (a *Activity) catchUp(ctx context.Context, of id.Agent) {
+	if !a.d.Supervisor.writes(of) {
+		return
+	}
+	passed := make(chan struct{})
+	select {
+	case a.lane(of) <- entry{agent: of, passed: passed}:
+	default:
+		return
+	}
+	late := time.NewTimer(catchUpMost)
+	defer late.Stop()
+	select {
+	case <-passed:
+	case <-late.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -144,7 +173,7 @@ func (a *Activity) hear(payload []byte) {
 		return
 	}
 	if of, ok := agentOf(m.Agent); ok && a.d.Supervisor.writes(of) {
-		a.put(entry{of, m.Level, m.Text})
+		a.put(entry{agent: of, level: m.Level, text: m.Text})
 	}
 }
 
@@ -185,6 +214,10 @@ func (a *Activity) Run(ctx context.Context) {
 }
 
 func (a *Activity) write(ctx context.Context, e entry) {
+	if e.passed != nil {
+		close(e.passed)
+		return
+	}
 	if !a.d.Supervisor.writes(e.agent) {
 		return
 	}

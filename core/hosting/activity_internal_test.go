@@ -1,11 +1,19 @@
 package hosting
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/bureau-agents/bureau/adapters/bus/memory"
+	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/id"
 )
 
 // TestLines: the log says that something happened, and nothing of what was said.
@@ -34,4 +42,53 @@ func TestLines(t *testing.T) {
 			t.Errorf("%s: %q %q %v", name, level, text, ok)
 		}
 	}
+}
+
+// slowDiary writes a line when it is let.
+type slowDiary struct {
+	let chan struct{}
+
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *slowDiary) Log(_ context.Context, _, level, text string) error {
+	<-d.let
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, level+" "+text)
+	return nil
+}
+
+// TestCatchUp: who reads a log waits for the lines that are on their way into it, and not for long.
+func TestCatchUp(t *testing.T) {
+	t.Parallel()
+	here, elsewhere := id.New[id.AgentKind](id.NewGenerator(time.Now)), id.New[id.AgentKind](id.NewGenerator(time.Now))
+	d := &slowDiary{let: make(chan struct{})}
+	s := &Supervisor{live: map[id.Agent]running{here: {}}}
+	a, err := NewActivity(ActivityDeps{Logger: slog.New(slog.DiscardHandler), Bus: memory.New(), Supervisor: s, Diary: d}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		for _, of := range []id.Agent{here, elsewhere} {
+			a.Log(t.Context(), account.Scope{}, of, slog.LevelWarn, fmt.Sprint("line ", i))
+		}
+	}
+	s.catchUp(t.Context(), elsewhere) // does not run here: nothing to wait for
+	given, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.catchUp(given, here)
+	running, end := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); a.Run(running) }()
+	close(d.let)
+	s.catchUp(t.Context(), here)
+	d.mu.Lock()
+	if got := strings.Join(d.lines, ", "); got != "warn line 0, warn line 1, warn line 2" {
+		t.Errorf("the log: %s", got)
+	}
+	d.mu.Unlock()
+	end()
+	<-done
 }
