@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bureau-agents/bureau/adapters/bus/memory"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/session"
+	"github.com/bureau-agents/bureau/ports/bus"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
@@ -66,7 +66,7 @@ func TestCatchUp(t *testing.T) {
 	here, elsewhere := id.New[id.AgentKind](id.NewGenerator(time.Now)), id.New[id.AgentKind](id.NewGenerator(time.Now))
 	d := &slowDiary{let: make(chan struct{})}
 	s := &Supervisor{live: map[id.Agent]running{here: {}}}
-	a, err := NewActivity(ActivityDeps{Logger: slog.New(slog.DiscardHandler), Bus: memory.New(), Supervisor: s, Diary: d}, false)
+	a, err := NewActivity(ActivityDeps{Logger: slog.New(slog.DiscardHandler), Bus: struct{ bus.Bus }{}, Supervisor: s, Diary: d}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
