@@ -287,6 +287,9 @@ func (f *face) updateAgent(ctx context.Context, in *updateAgentInput) (*output[u
 		c.Config = nil
 	}
 	if in.Body.SwarmID.set {
+		if in.Body.SwarmID.value == "" && !in.Body.SwarmID.null {
+			return nil, id.NotFound[id.SwarmKind]("") // null is what takes it out of its swarm
+		}
 		to, err := f.readSwarm(ctx, in.Body.SwarmID.value)
 		if err != nil {
 			return nil, err
