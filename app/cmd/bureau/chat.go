@@ -11,30 +11,36 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 )
 
 func chatCommand() *cobra.Command {
 	var session string
+	var chat hostedChat
 	cmd := &cobra.Command{
 		Use:   "chat AGENT [MESSAGE]",
 		Short: "Talk to an agent in the terminal",
 		Long: `Talk to an agent, given by its id or its name. Answers stream as they are made; tool calls and their results stand on lines of their own.
 When an act waits for an approval, you are asked; without an answer it keeps waiting. Without MESSAGE it is a conversation that ends
-with /quit, Ctrl-D or Ctrl-C. What the agent has begun goes on without you: --session comes back to it.`,
+with /quit, Ctrl-D or Ctrl-C. What the agent has begun goes on without you: --session comes back to it.
+
+A hosted agent goes on where you left, with what it remembers of you; --new, or the line /new, begins anew. --peer talks to it as somebody
+else, whose conversations and memory nobody else gets, and --context says who that is.`,
 		Example: `  bureau chat buyer
   bureau chat agent_01h... "What is 17 * 23?"
-  bureau chat buyer --session sesn_01h...`,
+  bureau chat buyer --session sesn_01h...
+  bureau chat atlas "Where is my order?" --peer customer-1 --context '{"name":"Alice","plan":"Pro"}'`,
 		Args: takes(1, "AGENT", "MESSAGE"),
 		RunE: working(func(cmd *cobra.Command, c *client, args []string) error {
 			ctx := cmd.Context()
 			in := cmd.InOrStdin()
 			talk := &conversation{c: c, out: cmd.OutOrStdout(), session: session, in: readInput(in), echo: !isTerminal(in)}
-			if err := talk.open(ctx, args[0]); err != nil {
+			err := talk.open(ctx, args[0], &chat)
+			if err != nil {
 				return err
 			}
-			var err error
 			if len(args) == 2 {
 				err = talk.say(ctx, args[1])
 			} else {
@@ -43,13 +49,14 @@ with /quit, Ctrl-D or Ctrl-C. What the agent has begun goes on without you: --se
 			if errors.Is(err, errQuit) {
 				return nil
 			}
-			if ctx.Err() != nil {
+			if ctx.Err() != nil && talk.chat == nil {
 				fmt.Fprintf(talk.out, "\n\nTo come back: bureau chat %s --session %s\n", args[0], talk.session)
 			}
 			return err
 		}),
 	}
 	cmd.Flags().StringVar(&session, "session", "", "go on with the session `ID`")
+	chat.flags(cmd)
 	return cmd
 }
 
@@ -64,6 +71,8 @@ func isTerminal(r io.Reader) bool {
 
 // input is a person's lines. They are read aside, so that Ctrl-C is heard while a line is awaited.
 type input struct {
+	r     io.Reader
+	begin sync.Once // reading begins when a line is wanted: what nobody asks for is left to whoever runs next
 	lines chan string
 	err   error // why lines was closed
 }
@@ -72,17 +81,17 @@ type input struct {
 const maxInput = 16 << 20
 
 func readInput(r io.Reader) *input {
-	in := &input{lines: make(chan string)}
-	go func() {
-		lines := bufio.NewScanner(r)
-		lines.Buffer(nil, maxInput)
-		for lines.Scan() {
-			in.lines <- lines.Text()
-		}
-		in.err = lines.Err()
-		close(in.lines)
-	}()
-	return in
+	return &input{r: r, lines: make(chan string)}
+}
+
+func (in *input) read() {
+	lines := bufio.NewScanner(in.r)
+	lines.Buffer(nil, maxInput)
+	for lines.Scan() {
+		in.lines <- lines.Text()
+	}
+	in.err = lines.Err()
+	close(in.lines)
 }
 
 // errQuit is returned when the person leaves.
@@ -90,6 +99,7 @@ var errQuit = errors.New("quit")
 
 // next returns the next line, without white space around it; errQuit for /quit, io.EOF at the end of the input.
 func (in *input) next(ctx context.Context) (string, error) {
+	in.begin.Do(func() { go in.read() })
 	select {
 	case line, ok := <-in.lines:
 		line = strings.TrimSpace(line)
@@ -113,7 +123,8 @@ type conversation struct {
 	in      *input
 	echo    bool // nobody sees the input being typed: show it
 	out     io.Writer
-	session string
+	session string      // of a chat, "" is the one where the peer goes on
+	chat    *hostedChat // nil: it is a session that is no chat
 	lastSeq int64
 	midLine bool // streamed text has not ended its line
 	chunked bool // the text of the message that ends next has been shown already
@@ -157,10 +168,15 @@ func (e event) text() string {
 	return strings.Join(parts, "\n")
 }
 
-// open makes a session of the agent, or goes on with the one that was given.
-func (t *conversation) open(ctx context.Context, agent string) error {
-	agent, err := t.c.agentID(ctx, agent)
+// open makes a session of the agent, or goes on with the one that was given, or joins a hosted agent's chat.
+func (t *conversation) open(ctx context.Context, ref string, chat *hostedChat) error {
+	agent, err := t.c.agentID(ctx, ref)
 	if err != nil {
+		return err
+	}
+	chat.agent, chat.ref = agent, ref
+	if joined, err := chat.join(ctx, t); joined || err != nil {
+		t.chat = chat
 		return err
 	}
 	if t.session != "" {
@@ -191,18 +207,24 @@ func (t *conversation) resume(ctx context.Context, agent string) error {
 	if known.AgentID != agent {
 		return fmt.Errorf("session %s belongs to the agent %s", t.session, known.AgentID)
 	}
-	var last struct {
-		Data []event `json:"data"`
-	}
-	if err := t.c.call(ctx, "GET", t.path("/events?order=desc&limit=1"), nil, &last); err != nil {
+	if err := t.toEnd(ctx); err != nil {
 		return err
-	}
-	if len(last.Data) > 0 {
-		t.lastSeq = last.Data[0].Seq
 	}
 	end := outcome{idle: known.Status == "idle" || known.Status == "terminated"}
 	end.waits = end.idle && known.StopReason != nil && known.StopReason.Type == "requires_action"
 	return t.finish(ctx, end)
+}
+
+// toEnd has what the log holds count as shown.
+func (t *conversation) toEnd(ctx context.Context) error {
+	var last struct {
+		Data []event `json:"data"`
+	}
+	err := t.c.call(ctx, "GET", t.path("/events?order=desc&limit=1"), nil, &last)
+	if err == nil && len(last.Data) > 0 {
+		t.lastSeq = last.Data[0].Seq
+	}
+	return err
 }
 
 func (t *conversation) path(rest string) string {
@@ -211,7 +233,11 @@ func (t *conversation) path(rest string) string {
 
 // converse is a conversation until the person leaves.
 func (t *conversation) converse(ctx context.Context) error {
-	fmt.Fprintf(t.out, "Session %s. /quit ends.\n", t.session)
+	if t.chat != nil {
+		fmt.Fprintf(t.out, "Chat with %s. /new begins anew, /quit ends.\n", t.chat.ref)
+	} else {
+		fmt.Fprintf(t.out, "Session %s. /quit ends.\n", t.session)
+	}
 	for {
 		fmt.Fprint(t.out, "\n> ")
 		line, err := t.in.next(ctx)
@@ -225,7 +251,12 @@ func (t *conversation) converse(ctx context.Context) error {
 			continue
 		}
 		t.repeat(line)
-		if err := t.say(ctx, line); err != nil {
+		if line == "/new" && t.chat != nil {
+			err = t.chat.begin(ctx, t)
+		} else {
+			err = t.say(ctx, line)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -239,6 +270,9 @@ type outcome struct {
 
 // say sends a message and shows the turn to its end, asking for approvals on the way.
 func (t *conversation) say(ctx context.Context, message string) error {
+	if t.chat != nil {
+		return t.chat.say(ctx, t, message)
+	}
 	end, err := t.show(ctx, "POST", t.path("/messages"), map[string]any{"content": message})
 	if err != nil {
 		return err

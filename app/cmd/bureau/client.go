@@ -27,6 +27,7 @@ type client struct {
 	key   string
 	http  *http.Client
 	close func()
+	alone bool // this process answers, and nobody does once it has ended
 }
 
 // connect finds who answers. The caller closes the client. With work, a process that has to answer by itself runs turns and plugins
@@ -36,6 +37,23 @@ func connect(cmd *cobra.Command, work bool) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c, err := reach(cmd, s); c != nil || err != nil {
+		return c, err
+	}
+	return inProcess(cmd, s, work)
+}
+
+// connectTo finds a server that is there already; nil where none is.
+func connectTo(cmd *cobra.Command) (*client, error) {
+	s, err := load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return reach(cmd, s)
+}
+
+// reach returns a client of the server that the settings name or that holds the data directory, or nil where none does.
+func reach(cmd *cobra.Command, s settings) (*client, error) {
 	from, base := "--url", cmd.Flag("url").Value.String()
 	if base == "" {
 		from, base = "BUREAU_URL", os.Getenv("BUREAU_URL")
@@ -53,7 +71,7 @@ func connect(cmd *cobra.Command, work bool) (*client, error) {
 		_ = probe.Close()
 		return over(func(ctx context.Context) (net.Conn, error) { return dialSocket(ctx, s.DataDir) }), nil
 	}
-	return inProcess(cmd, s, work)
+	return nil, nil
 }
 
 // over talks to whoever answers the operator: the connection itself is the proof, so that it needs no key.
@@ -86,6 +104,7 @@ func inProcess(cmd *cobra.Command, s settings, work bool) (*client, error) {
 	}
 	stopAnswering, dial := answer(a.OperatorHandler())
 	c := over(dial)
+	c.alone = true
 	closeIdle := c.close
 	c.close = func() {
 		closeIdle()

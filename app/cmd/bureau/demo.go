@@ -242,7 +242,7 @@ func (d *demo) converse(ctx context.Context) error {
 		d.note("> %s", l.message)
 		if d.talk == nil {
 			d.talk = &conversation{c: d.c, echo: true}
-			if err := d.talk.open(ctx, d.agent); err != nil {
+			if err := d.talk.open(ctx, d.agent, &hostedChat{}); err != nil {
 				return err
 			}
 		}

@@ -37,6 +37,7 @@ const (
 	exitBroken      = 2   // what was verified is not what it should be
 	exitUnsigned    = 3   // what vouches for it is not signed with the key that was given
 	exitWaiting     = 4   // what was begun waits for a person
+	exitStopped     = 5   // what was asked about does not run
 	exitInterrupted = 130 // as shells have it
 )
 
@@ -51,7 +52,9 @@ func root() *cobra.Command {
   bureau serve                 start the server (SQLite in ./data, offline model: nothing else is needed)
   bureau demo                  watch an agent use a skill, pay a vendor and be stopped by a policy
   bureau agent create NAME     make an agent
+  bureau agent start AGENT     host it: it runs until it is stopped
   bureau chat AGENT            talk to it
+  bureau knowledge add FILE    give it what it answers from
   bureau run AGENT TASK        give it a task
   bureau session log SESSION   read what happened
   bureau eval run FILE         see how well it does
@@ -69,7 +72,8 @@ With --url and BUREAU_API_KEY they talk to a server anywhere.`,
 	cmd.PersistentFlags().String("url", "", "server to talk to, at `URL`, with BUREAU_API_KEY (BUREAU_URL; default: the data directory's)")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	cmd.AddCommand(serveCommand(), keyCommand(), tenantCommand(), agentCommand(), swarmCommand(), walletCommand(), usageCommand(), budgetCommand(), eventsCommand(), policyCommand(), approvalCommand(), reconcileCommand(), chatCommand(), runCommand(), sessionCommand(),
-		fileCommand(), vaultCommand(), evalCommand(), auditCommand(), skillCommand(), pluginCommand(), webhookCommand(), demoCommand(), versionCommand(), settingsTopic())
+		knowledgeCommand(), fileCommand(), vaultCommand(), evalCommand(), auditCommand(), skillCommand(), pluginCommand(), webhookCommand(), demoCommand(), versionCommand(), settingsTopic())
+	complete(cmd)
 	return cmd
 }
 

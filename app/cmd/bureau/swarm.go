@@ -34,7 +34,7 @@ func swarmCommand() *cobra.Command {
 		}),
 		swarmMember("leave", "Take an agent out of a swarm", "DELETE", func(agent string) (string, any) {
 			return "/agents/" + url.PathEscape(agent), nil
-		}))
+		}), swarmAgents(), swarmPeople(), swarmCredential())
 }
 
 // swarmPath is where the swarm that a person means, by its id or its slug, stands in the API.
