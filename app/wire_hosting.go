@@ -284,12 +284,12 @@ type hostingParts struct {
 	Host       agentHost
 }
 
-func provideHosting(b base, p hostingParts) (*hosting.Service, error) {
+func provideHosting(b base, cfg Config, p hostingParts) (*hosting.Service, error) {
 	return hosting.NewService(hosting.Deps{
 		TX: b.TX, Clock: b.Clock, Logger: b.Logger, Repository: p.Store.Hosting(), Sites: p.Store.Hosting(), Agents: p.Agents,
 		Standings: p.Store.Agents(), Tenants: p.Store.Accounts(), Swarms: p.Swarms, Documents: p.Documents, Secrets: p.Secrets, Trail: p.Trail,
 		Supervisor: p.Supervisor, Host: p.Host.Host,
-	}, hosting.Config{})
+	}, hosting.Config{Limits: cfg.Hosting.Limits})
 }
 
 // wireActivity has turns noted in the logs of instances.

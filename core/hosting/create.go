@@ -59,6 +59,9 @@ func (s *Service) Create(ctx context.Context, sc account.Scope, req CreateReques
 	if err := settings.check(); err != nil {
 		return Hosted{}, err
 	}
+	if err := within(req.Limits, mostOf(s.cfg.Limits)); err != nil {
+		return Hosted{}, err
+	}
 	var out Hosted
 	create := func(ctx context.Context) (agent.Agent, error) {
 		a, err := s.d.Agents.Create(ctx, sc, req.Agent)
@@ -165,6 +168,11 @@ func (s *Service) amend(ctx context.Context, sc account.Scope, a id.Agent, c Cha
 		}
 		if err := d.check(); err != nil {
 			return err
+		}
+		if c.Limits != nil {
+			if err := within(d.Limits, mostOf(s.cfg.Limits)); err != nil {
+				return err
+			}
 		}
 		affects := renamed || string(was.Config) != string(d.Config) || c.Program != nil || c.Limits != nil
 		changed = affects || was.AvatarURL != d.AvatarURL || was.Region != d.Region

@@ -76,7 +76,7 @@ type LogQuery struct {
 const redactAgain = 2 * time.Second
 
 // Logs returns the lines of an agent's log, oldest first, without its secrets. An agent that was never started has none. id.NotFound, and
-// ErrElsewhere where another server has the instance; an error that comes later is yielded last.
+// ErrElsewhere where another server has the instance, ErrTooManyStreams; an error that comes later is yielded last.
 func (s *Service) Logs(ctx context.Context, sc account.Scope, a id.Agent, q LogQuery) (iter.Seq2[Line, error], error) {
 	d, err := s.Get(ctx, sc, a)
 	if err != nil {
@@ -88,12 +88,20 @@ func (s *Service) Logs(ctx context.Context, sc account.Scope, a id.Agent, q LogQ
 	if q.Follow && s.d.Host == nil {
 		return nil, ErrOff
 	}
+	if q.Follow && !s.room(sc.Tenant, 0) {
+		return nil, ErrTooManyStreams
+	}
 	q.Tail = max(0, min(q.Tail, MaxTail))
 	return func(yield func(Line, error) bool) {
 		if d.Site == "" && !q.Follow {
 			return
 		}
 		if q.Follow {
+			if !s.room(sc.Tenant, 1) {
+				yield(Line{}, ErrTooManyStreams)
+				return
+			}
+			defer s.room(sc.Tenant, -1)
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithCancel(ctx)
 			defer cancel()
@@ -104,6 +112,19 @@ func (s *Service) Logs(ctx context.Context, sc account.Scope, a id.Agent, q LogQ
 		}
 		s.read(ctx, sc, a, q, yield)
 	}, nil
+}
+
+// room counts a stream more or less of a tenant, and reports whether there is room: false for one more leaves the count.
+func (s *Service) room(of id.Tenant, more int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if more >= 0 && s.following[of] >= s.cfg.MaxStreams {
+		return false
+	}
+	if s.following[of] += more; s.following[of] == 0 {
+		delete(s.following, of)
+	}
+	return true
 }
 
 // CloseStreams ends every Logs that follows, of which the last thing yielded is ErrStopping, and those that come later.

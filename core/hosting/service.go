@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -93,6 +94,11 @@ type Deps struct {
 type Config struct {
 	// Wait is how long a start, a stop or a restart waits for what comes of it before it answers as far as it got; 0 is 25 s.
 	Wait time.Duration
+	// MaxStreams is how many logs of one tenant's agents a server follows at once; 0 is 200.
+	MaxStreams int
+	// Limits are what an instance gets whose agent has none of its own; zero fields are the runtime's defaults. An agent's own may be
+	// LimitShare times as large.
+	Limits Limits
 }
 
 // Service hosts agents. It is safe for concurrent use.
@@ -101,6 +107,9 @@ type Service struct {
 	cfg     Config
 	streams context.Context //nolint:containedctx // of the logs that are followed
 	close   context.CancelFunc
+
+	mu        sync.Mutex
+	following map[id.Tenant]int // logs
 }
 
 // NewService returns a Service, or an error that names the missing dependency.
@@ -124,7 +133,10 @@ func NewService(d Deps, cfg Config) (*Service, error) {
 	if cfg.Wait == 0 {
 		cfg.Wait = 25 * time.Second
 	}
-	s := &Service{d: d, cfg: cfg}
+	if cfg.MaxStreams <= 0 {
+		cfg.MaxStreams = 200
+	}
+	s := &Service{d: d, cfg: cfg, following: map[id.Tenant]int{}}
 	s.streams, s.close = context.WithCancel(context.Background())
 	return s, nil
 }

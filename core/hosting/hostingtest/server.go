@@ -67,7 +67,7 @@ func (e *env) serve(t *testing.T, h *runtimetest.FakeHost, w *world, change func
 	s, err := hosting.NewService(hosting.Deps{
 		TX: e.TX, Clock: now, Logger: log, Repository: e.Deployments, Sites: e.Sites, Agents: agents{e}, Standings: e.Agents, Tenants: w,
 		Swarms: swarms{e}, Documents: w, Secrets: secretsOf{w}, Trail: w, Supervisor: sup, Host: h,
-	}, hosting.Config{Wait: patience})
+	}, hosting.Config{Wait: patience, MaxStreams: maxStreams})
 	noError(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})

@@ -91,6 +91,7 @@ func Run(t *testing.T, cfg Config) {
 		"crash": crash, "crash loop": crashLoop, "failed starts": failedStarts, "health": health, "adoption": adoption, "lost instance": lostInstance,
 		"orphans": orphans, "destroyed": destroyed, "standing": standing, "stop all": stopAll, "one leads": oneLeads, "lifecycle at once": atOnce,
 		"checkups": checkups, "slow checkup": slowCheckup, "dead site": deadSite, "status": status, "logs": logs, "logs followed": logsFollowed,
+		"logs limited": logsLimited, "logs again": logsAgain,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
