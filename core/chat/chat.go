@@ -111,6 +111,8 @@ func invalid(path, message string) error {
 func checkPeer(f *check.Faults, path, peer string) {
 	switch {
 	case peer == "":
+	case peer == "." || peer == "..": // which paths are cleaned of, so that they could not be forgotten
+		f.Addf(path, "must not be . or ..")
 	case strings.TrimSpace(peer) != peer:
 		f.Addf(path, "must not begin or end with blanks")
 	case strings.ContainsFunc(peer, unicode.IsControl):
