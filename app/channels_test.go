@@ -118,4 +118,14 @@ func TestChannelTokens(t *testing.T) {
 			t.Fatal("nobody says that the token is wrong")
 		}
 	}
+	eventually(t, "the agent's own log says it", func() bool {
+		return strings.Contains(logText(s.Admin, made.Data.ID), "[warn] channel telegram: Telegram does not know the bot token")
+	})
+	var status struct {
+		Channels []struct{ Name, Problem string }
+	}
+	eventually(t, "its status says it", func() bool {
+		s.Admin.Call("GET", "/v1/agents/"+made.Data.ID+"/status", nil, &status)
+		return len(status.Channels) == 1 && status.Channels[0].Name == "telegram" && status.Channels[0].Problem != ""
+	})
 }

@@ -139,6 +139,10 @@ func TestOwnProgramTellsNoSecrets(t *testing.T) {
 	if strings.Contains(log, "the-token-of-the-shop") || !strings.Contains(log, "[info] token [redacted:") {
 		t.Errorf("the log:\n%s", log)
 	}
+	s.Admin.Call("PUT", of+"/secrets", m{"delete_secrets": []string{"SHOP_TOKEN"}}, nil)
+	if log = logText(s.Admin, made.ID); strings.Contains(log, "the-token-of-the-shop") || !strings.Contains(log, "[redacted:SHOP_TOKEN]") {
+		t.Errorf("the log once the secret was deleted:\n%s", log)
+	}
 	var h hostedAgent
 	eventually(t, "its end is noted", func() bool { s.Admin.Call("GET", of+"/hosting", nil, &h); return h.LastError != "" })
 	if s.Admin.Call("POST", of+"/stop", nil, &h); h.Status != "stopped" {
