@@ -255,15 +255,22 @@ the role.`,
 }
 
 func swarmAgents() *cobra.Command {
-	return &cobra.Command{
+	var raw bool
+	cmd := &cobra.Command{
 		Use: "agents SWARM", Short: "List the agents of a swarm", Args: takes(1, "SWARM"),
 		Long: "List the agents of a swarm, newest first. SWARM is an id or a slug.", Example: "  bureau swarm agents growth",
 		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
-			path, err := c.swarmPath(cmd.Context(), args[0], "/agents")
+			path, err := c.swarmPath(cmd.Context(), args[0], "")
 			if err != nil {
 				return err
 			}
-			return listAgents(cmd, c, path, false)
+			var swarm swarmView
+			if err := c.call(cmd.Context(), "GET", path, nil, &swarm); err != nil {
+				return err
+			}
+			return listAgents(cmd, c, "/v1/agents?swarm_id="+url.QueryEscape(swarm.ID), raw)
 		}),
 	}
+	cmd.Flags().BoolVar(&raw, "json", false, "write the list as JSON")
+	return cmd
 }
