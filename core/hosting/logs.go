@@ -96,21 +96,22 @@ func (s *Service) Logs(ctx context.Context, sc account.Scope, a id.Agent, q LogQ
 		if d.Site == "" && !q.Follow {
 			return
 		}
+		reading := ctx
 		if q.Follow {
 			if !s.room(sc.Tenant, 1) {
 				yield(Line{}, ErrTooManyStreams)
 				return
 			}
 			defer s.room(sc.Tenant, -1)
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithCancel(ctx)
+			following, cancel := context.WithCancel(ctx)
 			defer cancel()
 			defer context.AfterFunc(s.streams, cancel)()
+			reading = following
 		}
 		if s.d.Supervisor.catchUp != nil {
-			s.d.Supervisor.catchUp(ctx, a)
+			s.d.Supervisor.catchUp(reading, a)
 		}
-		s.read(ctx, sc, a, q, yield)
+		s.read(reading, sc, a, q, yield)
 	}, nil
 }
 
