@@ -29,9 +29,6 @@ type m = map[string]any
 // patience bounds each step: the gateway loads for long, and on a busy machine for longer.
 const patience = 5 * time.Minute
 
-// soul is who the agent is.
-const soul = "You are Claw, who keeps an orchard."
-
 // fruits are what people tell the model.
 var fruits = regexp.MustCompile(`quince|medlar`)
 
@@ -42,7 +39,6 @@ type fakeModel struct {
 	mu    sync.Mutex
 	asked int
 	keys  []string
-	souls int // requests whose instructions have the agent's soul
 }
 
 // serveModel starts one where sandboxes get to through their proxy only: programs are told to ask 127.0.0.1 themselves.
@@ -81,11 +77,6 @@ func (f *fakeModel) answer(w http.ResponseWriter, r *http.Request) {
 	told := []string{}
 	for _, one := range asked.Messages {
 		if one.Role == "system" || one.Role == "developer" {
-			if strings.Contains(string(one.Content), soul) {
-				f.mu.Lock()
-				f.souls++
-				f.mu.Unlock()
-			}
 			continue
 		}
 		for _, fruit := range fruits.FindAllString(string(one.Content), -1) {
@@ -191,7 +182,6 @@ func TestOpenClaw(t *testing.T) {
 	var made struct{ ID string }
 	api.Call("POST", "/v1/agents", m{"name": "Claw", "model": "offline"}, &made)
 	own, compat := "/v1/agents/"+made.ID, "/compat/agento/v1/agents/"+made.ID
-	api.Call("PUT", own+"/personality", m{"soul_md": soul}, nil)
 	api.Call("PUT", own+"/secrets", m{"secrets": m{"GATEWAY_TOKEN": "token-of-the-gateway", "MODEL_KEY": "key-of-the-model"}}, nil)
 	api.Call("PATCH", own+"/hosting", m{
 		"limits": m{"memory": 2 << 30, "cpu": 2000, "processes": 256, "open_files": 4096, "disk": 1 << 30},
@@ -261,9 +251,6 @@ func TestOpenClaw(t *testing.T) {
 	model.mu.Lock()
 	if model.asked < 4 || slices.ContainsFunc(model.keys, func(k string) bool { return k != "Bearer key-of-the-model" }) {
 		t.Errorf("the model was asked %d times, with %q", model.asked, model.keys)
-	}
-	if model.souls < 4 {
-		t.Errorf("the model was told %d times who it is", model.souls)
 	}
 	model.mu.Unlock()
 	var history struct {
