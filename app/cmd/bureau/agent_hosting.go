@@ -315,8 +315,8 @@ restarts of the agent. Secrets are masked. AGENT is an id or a name.`,
 					return failed == nil
 				})
 				switch {
-				case ctx.Err() != nil: // Ctrl-C is how it ends
-					return nil
+				case ctx.Err() != nil:
+					return nil //nolint:nilerr // Ctrl-C is how it ends
 				case failed != nil || err != nil:
 					return errors.Join(failed, err)
 				}
