@@ -130,7 +130,7 @@ func descriptor(conn *net.UnixConn) (int, error) {
 				fd = fds
 			}
 		}
-		raw = append(raw, buf[:n]...)
+		raw = append(raw, buf[:max(n, 0)]...) // with an error, n is -1
 		if err == nil && n == 0 {
 			err = io.ErrUnexpectedEOF
 		}
