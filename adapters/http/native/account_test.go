@@ -78,7 +78,7 @@ func TestTenants(t *testing.T) {
 	theirs := "x-api-key: " + made.get("api_key").(string)
 	acc := f.want(200, http.MethodGet, "/v1/account", "", theirs)
 	want := map[string]any{
-		"id": made.get("id"), "type": "account", "name": "Acme", "standing": "active", "usage": map[string]any{"agents": 0.0},
+		"id": made.get("id"), "type": "account", "name": "Acme", "standing": "active", "usage": map[string]any{"agents": 0.0, "running_agents": 0.0},
 		"credits_total": 500.0, "credits_remaining": 500.0, "credits_reset_at": "2026-08-01T00:00:00.000Z",
 		"features": map[string]any{"api_access": true, "swarms": true},
 		"plan": map[string]any{"id": "pro", "name": "Pro", "limits": map[string]any{

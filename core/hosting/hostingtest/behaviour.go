@@ -53,7 +53,9 @@ func lifecycle(t *testing.T, e *env) {
 		t.Errorf("a restart started at %s, after one at %s", third.StartedAt, second.StartedAt)
 	}
 	equal(t, 3, s.host.Starts(instance))
-	equal(t, []string{"started", "stopped", "started", "stopped", "started"}, s.world.heard(a))
+	until(t, "told", func() bool { // after the caller is
+		return slices.Equal(s.world.heard(a), []string{"started", "stopped", "started", "stopped", "started"})
+	})
 	for _, action := range []string{"agent_started", "agent_stopped", "agent_restarted"} {
 		equal(t, true, s.world.noted(action))
 	}
