@@ -71,6 +71,9 @@ func Write(from, to string) error {
 
 // write replaces whatever a program has put in the way of a file.
 func write(root *os.Root, name string, data []byte) error {
+	if !filepath.IsLocal(name) {
+		return fmt.Errorf("%q does not lie in the work directory", name)
+	}
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		if info, err := root.Lstat(dir); err == nil && !info.IsDir() {
 			if err := root.Remove(dir); err != nil {
