@@ -146,7 +146,7 @@ func probeProgram(ctx context.Context, host agentHost, d hosting.Deployment, ins
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()                                       //nolint:errcheck // it says no more
+	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection ends in order
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return fmt.Errorf("%s answers with status %d", d.Program.HealthPath, resp.StatusCode)

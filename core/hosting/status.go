@@ -19,7 +19,7 @@ const (
 	SourceCache   Source = "cache"   // what was kept last, because this server does not reach the instance
 )
 
-// The instance states of a Report beside those of runtime.InstanceState.
+// InstanceNone is the state in a Report of an instance that is not there.
 const InstanceNone runtime.InstanceState = "none"
 
 // Report is how an agent is at a moment.

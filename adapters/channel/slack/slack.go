@@ -20,8 +20,9 @@ import (
 const (
 	// DefaultBaseURL is Slack's own.
 	DefaultBaseURL = "https://slack.com"
-	// BotToken (xoxb-) and AppToken (xapp-) are the names of the tokens.
+	// BotToken is the name of the bot's token (xoxb-).
 	BotToken = "slack_bot_token" //nolint:gosec // the name of one
+	// AppToken is the name of the app's token (xapp-).
 	AppToken = "slack_app_token" //nolint:gosec // likewise
 	// MaxText is how long a message is at most, in characters. Slack takes ten times that, and shows it badly.
 	MaxText = 4000
