@@ -9,6 +9,7 @@ import (
 	"os"
 	goruntime "runtime"
 	"slices"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
@@ -218,9 +219,27 @@ func (h *Host) furnish(ctx context.Context, spec runtime.InstanceSpec, b *bundle
 		{Type: mount.TypeVolume, Source: h.name(spec.ID), Target: runtime.WorkDir},
 		{Type: mount.TypeVolume, Source: b.volume(), Target: inside.Dir},
 	}}
-	made, err := h.engine.ContainerCreate(ctx, client.ContainerCreateOptions{Config: config, HostConfig: host})
-	if err != nil {
-		return fmt.Errorf("furnish an instance: %w", err)
+	// The name is a lock, of all servers: an Engine that fills a new volume for two containers at once fails, or shows one of them half of it.
+	name := b.volume()
+	for since := time.Now(); ; {
+		made, err := h.engine.ContainerCreate(ctx, client.ContainerCreateOptions{Name: name, Config: config, HostConfig: host})
+		if err == nil {
+			return h.delete(ctx, made.ID)
+		}
+		if !errdefs.IsConflict(err) {
+			return fmt.Errorf("furnish an instance: %w", err)
+		}
+		if time.Since(since) > furnishMost { // whoever has it was killed
+			if err := h.delete(ctx, name); err != nil {
+				return err
+			}
+			since = time.Now()
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
 	}
-	return h.delete(ctx, made.ID)
 }
+
+// furnishMost is how long the making of one helper takes at most.
+const furnishMost = 30 * time.Second
