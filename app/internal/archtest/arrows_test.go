@@ -111,15 +111,16 @@ func under(path, folder string) bool { return path == folder || strings.HasPrefi
 
 // levels of the contexts of core: a context imports lower ones only.
 var levels = map[string]int{
-	"account": 0,
+	"account": 0, "card": 0,
 	"secret":  1, "model": 1, "file": 1, "audit": 1, "telemetry": 1, "wallet": 1,
-	"environment": 2, "integration": 2, "usage": 2, "policy": 2, "skill": 2, "webhook": 2,
+	"environment": 2, "integration": 2, "usage": 2, "policy": 2, "skill": 2, "webhook": 2, "validation": 2,
 	"agent": 3,
-	"gate":  4, "span": 4,
+	"gate":  4, "span": 4, "remote": 4,
 	"knowledge": 5, "payment": 5, "session": 5, "memory": 5,
 	"sandbox": 6, "swarm": 6, "retire": 6, "reconciliation": 6,
 	"run": 7, "hosting": 7,
 	"eval": 8, "task": 8, "chat": 8,
+	"a2a": 9,
 }
 
 func TestCoreLevels(t *testing.T) {
@@ -198,6 +199,7 @@ var foreign = []struct {
 	{"github.com/riverqueue/river", []string{"adapters/jobs/river"}, "the queue is behind ports/jobs"},
 	{"github.com/spf13/cobra", []string{"app/cmd"}, "only the binary has a command line"},
 	{"cel.dev/cel-go", []string{"plugins/rules/cel"}, "expressions are judged outside of the server's process"},
+	{"github.com/a2aproject/a2a-go", []string{"adapters/llm/a2a", "adapters/http/a2a", "adapters/internal/a2awire", "app"}, "vendor types stop at the adapter's door"},
 	{"github.com/slack-go/slack", []string{"adapters/channel/slack"}, "vendor types stop at the adapter's door"},
 	{"github.com/prometheus/client_golang", []string{"adapters", "app"}, "core is measured by decorators"},
 }
@@ -205,6 +207,7 @@ var foreign = []struct {
 // pure are the libraries that core may use beside the standard library: no I/O, no goroutines, no global state.
 var pure = []string{
 	"github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/net/idna", "golang.org/x/text", "go.yaml.in/yaml",
+	"github.com/go-jose/go-jose/v4", "github.com/gowebpki/jcs",
 }
 
 func TestForeignLibraries(t *testing.T) {
