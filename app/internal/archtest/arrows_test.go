@@ -112,7 +112,7 @@ func under(path, folder string) bool { return path == folder || strings.HasPrefi
 // levels of the contexts of core: a context imports lower ones only.
 var levels = map[string]int{
 	"account": 0, "card": 0,
-	"secret":  1, "model": 1, "file": 1, "audit": 1, "telemetry": 1, "wallet": 1,
+	"secret": 1, "model": 1, "file": 1, "audit": 1, "telemetry": 1, "wallet": 1,
 	"environment": 2, "integration": 2, "usage": 2, "policy": 2, "skill": 2, "webhook": 2, "validation": 2,
 	"agent": 3,
 	"gate":  4, "span": 4, "remote": 4,
