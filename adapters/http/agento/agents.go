@@ -125,19 +125,19 @@ type createAgentInput struct {
 		Region     string            `json:"region,omitempty" enum:"us,eu" doc:"eu when left out."`
 		Secrets    map[string]string `json:"secrets" doc:"At least one of anthropicApiKey, openaiApiKey and googleApiKey; others as you like: telegramBotToken, slackBotToken, slackAppToken."`
 		Config     json.RawMessage   `json:"config,omitempty" doc:"Your own object. llmProvider in it chooses among the providers: anthropic, openai, google, offline."`
-		SoulMD     opt[string]       `json:"soulMd,omitempty" maxLength:"65536" doc:"The first SOUL.md."`
-		WorkflowMD opt[string]       `json:"workflowMd,omitempty" maxLength:"65536" doc:"The first WORKFLOW.md."`
-		SwarmID    opt[string]       `json:"swarmId,omitempty" maxLength:"128" doc:"The swarm that the agent belongs to; needs the scope swarms:write, too."`
+		SoulMD     httpx.Opt[string] `json:"soulMd,omitempty" maxLength:"65536" doc:"The first SOUL.md."`
+		WorkflowMD httpx.Opt[string] `json:"workflowMd,omitempty" maxLength:"65536" doc:"The first WORKFLOW.md."`
+		SwarmID    httpx.Opt[string] `json:"swarmId,omitempty" maxLength:"128" doc:"The swarm that the agent belongs to; needs the scope swarms:write, too."`
 	}
 }
 
 type updateAgentInput struct {
 	AgentID string `path:"agent_id" doc:"The agent's id, in any spelling."`
 	Body    struct {
-		Name      opt[string]     `json:"name,omitempty" minLength:"1" maxLength:"100"`
-		AvatarURL opt[string]     `json:"avatarUrl,omitempty" maxLength:"2048" doc:"Null removes it."`
-		Config    json.RawMessage `json:"config,omitempty" doc:"Merged into what is there, member by member; null removes a member."`
-		SwarmID   opt[string]     `json:"swarmId,omitempty" maxLength:"128" doc:"Null takes the agent out of its swarm. Needs the scope swarms:write, too."`
+		Name      httpx.Opt[string] `json:"name,omitempty" minLength:"1" maxLength:"100"`
+		AvatarURL httpx.Opt[string] `json:"avatarUrl,omitempty" maxLength:"2048" doc:"Null removes it."`
+		Config    json.RawMessage   `json:"config,omitempty" doc:"Merged into what is there, member by member; null removes a member."`
+		SwarmID   httpx.Opt[string] `json:"swarmId,omitempty" maxLength:"128" doc:"Null takes the agent out of its swarm. Needs the scope swarms:write, too."`
 	}
 }
 
@@ -166,14 +166,14 @@ func (f *face) registerAgents() {
 		Description: "Answers once the agent runs or is in `error`, after 25 seconds in any case. config.llmProvider chooses the provider; without it the " +
 			"key that was given does.",
 	}, func(ctx context.Context, in *createAgentInput) (*output[createdWire], error) {
-		of, err := f.readSwarm(ctx, in.Body.SwarmID.value)
+		of, err := f.readSwarm(ctx, in.Body.SwarmID.Value)
 		if err != nil {
 			return nil, err
 		}
 		h, err := f.deps.Hosting.Create(ctx, httpx.Scope(ctx), hosting.CreateRequest{
 			Agent: agent.Config{Name: in.Body.Name}, Swarm: of, Secrets: in.Body.Secrets, NeedsKey: true,
 			Settings:  hosting.Settings{Region: hosting.Region(in.Body.Region), Config: in.Body.Config},
-			Documents: hosting.FirstDocuments{Soul: in.Body.SoulMD.value, Workflow: in.Body.WorkflowMD.value},
+			Documents: hosting.FirstDocuments{Soul: in.Body.SoulMD.Value, Workflow: in.Body.WorkflowMD.Value},
 		})
 		if err != nil {
 			return nil, err
@@ -279,18 +279,18 @@ func (f *face) updateAgent(ctx context.Context, in *updateAgentInput) (*output[u
 	if err != nil {
 		return nil, err
 	}
-	if in.Body.Name.null {
+	if in.Body.Name.Null {
 		return nil, fault.Invalidf("name", "cannot be removed")
 	}
-	c := hosting.Change{Name: in.Body.Name.change(), AvatarURL: in.Body.AvatarURL.change(), Config: in.Body.Config}
+	c := hosting.Change{Name: in.Body.Name.Change(), AvatarURL: in.Body.AvatarURL.Change(), Config: in.Body.Config}
 	if string(c.Config) == "null" {
 		c.Config = nil
 	}
-	if in.Body.SwarmID.set {
-		if in.Body.SwarmID.value == "" && !in.Body.SwarmID.null {
+	if in.Body.SwarmID.Set {
+		if in.Body.SwarmID.Value == "" && !in.Body.SwarmID.Null {
 			return nil, id.NotFound[id.SwarmKind]("") // null is what takes it out of its swarm
 		}
-		to, err := f.readSwarm(ctx, in.Body.SwarmID.value)
+		to, err := f.readSwarm(ctx, in.Body.SwarmID.Value)
 		if err != nil {
 			return nil, err
 		}

@@ -59,18 +59,18 @@ func (in swarmInput) read() (id.Swarm, error) { return id.Parse[id.SwarmKind](in
 
 type createSwarmInput struct {
 	Body struct {
-		Name        string      `json:"name" minLength:"1" maxLength:"100" pattern:"\\S" patternDescription:"more than blanks"`
-		Description opt[string] `json:"description,omitempty" maxLength:"2048"`
-		Icon        opt[string] `json:"icon,omitempty" maxLength:"64" doc:"An emoji, for example."`
+		Name        string            `json:"name" minLength:"1" maxLength:"100" pattern:"\\S" patternDescription:"more than blanks"`
+		Description httpx.Opt[string] `json:"description,omitempty" maxLength:"2048"`
+		Icon        httpx.Opt[string] `json:"icon,omitempty" maxLength:"64" doc:"An emoji, for example."`
 	}
 }
 
 type updateSwarmInput struct {
 	SwarmID string `path:"swarm_id" doc:"The swarm's id, in any spelling."`
 	Body    struct {
-		Name        opt[string] `json:"name,omitempty" minLength:"1" maxLength:"100"`
-		Description opt[string] `json:"description,omitempty" maxLength:"2048" doc:"Null clears it."`
-		Icon        opt[string] `json:"icon,omitempty" maxLength:"64" doc:"Null clears it."`
+		Name        httpx.Opt[string] `json:"name,omitempty" minLength:"1" maxLength:"100"`
+		Description httpx.Opt[string] `json:"description,omitempty" maxLength:"2048" doc:"Null clears it."`
+		Icon        httpx.Opt[string] `json:"icon,omitempty" maxLength:"64" doc:"Null clears it."`
 	}
 }
 
@@ -139,7 +139,7 @@ func (f *face) registerSwarms() {
 		Description: "Its slug is made from the name. Needs a plan with swarms.", Permission: account.SwarmsWrite,
 	}, func(ctx context.Context, in *createSwarmInput) (*output[SwarmWire], error) {
 		v, err := f.deps.Swarms.Create(ctx, httpx.Scope(ctx), swarm.New{
-			Name: in.Body.Name, Description: in.Body.Description.value, Icon: in.Body.Icon.value,
+			Name: in.Body.Name, Description: in.Body.Description.Value, Icon: in.Body.Icon.Value,
 		})
 		if err != nil {
 			return nil, err
@@ -175,11 +175,11 @@ func (f *face) registerSwarms() {
 		if err != nil {
 			return nil, err
 		}
-		if in.Body.Name.null {
+		if in.Body.Name.Null {
 			return nil, fault.Invalidf("name", "cannot be cleared")
 		}
 		v, err := f.deps.Swarms.Update(ctx, httpx.Scope(ctx), of, swarm.Patch{
-			Name: in.Body.Name.change(), Description: in.Body.Description.change(), Icon: in.Body.Icon.change(),
+			Name: in.Body.Name.Change(), Description: in.Body.Description.Change(), Icon: in.Body.Icon.Change(),
 		})
 		if err != nil {
 			return nil, err

@@ -452,62 +452,62 @@ func readMultiagent(members map[string]json.RawMessage) (*agent.Multiagent, erro
 
 // AgentFields are the fields of an agent that a creation and an update have in common.
 type AgentFields struct {
-	Description       opt[string]                     `json:"description,omitempty" maxLength:"2048"`
-	System            opt[string]                     `json:"system,omitempty" maxLength:"100000" doc:"The prompt."`
-	Tools             opt[[]toolParam]                `json:"tools,omitempty" maxItems:"256"`
-	MCPServers        opt[[]mcpServerParam]           `json:"mcp_servers,omitempty" maxItems:"20"`
-	Skills            opt[[]skillRefParam]            `json:"skills,omitempty" maxItems:"20"`
-	Multiagent        opt[map[string]json.RawMessage] `json:"multiagent,omitempty" doc:"Whom the agent may delegate to."`
-	CallableAgents    opt[[]json.RawMessage]          `json:"callable_agents,omitempty" doc:"Another way to write a multiagent of type coordinator."`
-	ExecutionIdentity opt[identityWire]               `json:"execution_identity,omitempty"`
-	SwarmID           opt[string]                     `json:"swarm_id,omitempty" maxLength:"128" doc:"The swarm that the agent belongs to; not a part of its versions. Another one needs the scope swarms:write, too."`
-	Metadata          opt[metadataPatch]              `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
+	Description       httpx.Opt[string]                     `json:"description,omitempty" maxLength:"2048"`
+	System            httpx.Opt[string]                     `json:"system,omitempty" maxLength:"100000" doc:"The prompt."`
+	Tools             httpx.Opt[[]toolParam]                `json:"tools,omitempty" maxItems:"256"`
+	MCPServers        httpx.Opt[[]mcpServerParam]           `json:"mcp_servers,omitempty" maxItems:"20"`
+	Skills            httpx.Opt[[]skillRefParam]            `json:"skills,omitempty" maxItems:"20"`
+	Multiagent        httpx.Opt[map[string]json.RawMessage] `json:"multiagent,omitempty" doc:"Whom the agent may delegate to."`
+	CallableAgents    httpx.Opt[[]json.RawMessage]          `json:"callable_agents,omitempty" doc:"Another way to write a multiagent of type coordinator."`
+	ExecutionIdentity httpx.Opt[identityWire]               `json:"execution_identity,omitempty"`
+	SwarmID           httpx.Opt[string]                     `json:"swarm_id,omitempty" maxLength:"128" doc:"The swarm that the agent belongs to; not a part of its versions. Another one needs the scope swarms:write, too."`
+	Metadata          httpx.Opt[metadataPatch]              `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null removes a key."`
 }
 
 // patch returns what the fields change.
 func (f AgentFields) patch() (agent.Patch, error) {
 	var p agent.Patch
-	if f.Description.set {
-		p.Description = agent.Set(f.Description.value)
+	if f.Description.Set {
+		p.Description = agent.Set(f.Description.Value)
 	}
-	if f.System.set {
-		p.System = agent.Set(f.System.value)
+	if f.System.Set {
+		p.System = agent.Set(f.System.Value)
 	}
-	if f.Tools.set {
-		p.Tools = agent.Set(readTools(f.Tools.value))
+	if f.Tools.Set {
+		p.Tools = agent.Set(readTools(f.Tools.Value))
 	}
-	if f.MCPServers.set {
-		servers, err := readServers(f.MCPServers.value)
+	if f.MCPServers.Set {
+		servers, err := readServers(f.MCPServers.Value)
 		if err != nil {
 			return agent.Patch{}, err
 		}
 		p.MCPServers = agent.Set(servers)
 	}
-	if f.Skills.set {
-		p.Skills = agent.Set(readSkills(f.Skills.value))
+	if f.Skills.Set {
+		p.Skills = agent.Set(readSkills(f.Skills.Value))
 	}
-	if f.ExecutionIdentity.set {
+	if f.ExecutionIdentity.Set {
 		var who *agent.Identity
-		if !f.ExecutionIdentity.null {
-			v := agent.Identity(f.ExecutionIdentity.value)
+		if !f.ExecutionIdentity.Null {
+			v := agent.Identity(f.ExecutionIdentity.Value)
 			who = &v
 		}
 		p.Identity = agent.Set(who)
 	}
-	p.ClearMetadata, p.Metadata = f.Metadata.null, f.Metadata.value
+	p.ClearMetadata, p.Metadata = f.Metadata.Null, f.Metadata.Value
 	multiagent := f.Multiagent
-	if !multiagent.set && f.CallableAgents.set {
-		multiagent.set = true
-		if len(f.CallableAgents.value) > 0 {
-			agents, err := json.Marshal(f.CallableAgents.value)
+	if !multiagent.Set && f.CallableAgents.Set {
+		multiagent.Set = true
+		if len(f.CallableAgents.Value) > 0 {
+			agents, err := json.Marshal(f.CallableAgents.Value)
 			if err != nil {
 				return agent.Patch{}, err
 			}
-			multiagent.value = map[string]json.RawMessage{"type": json.RawMessage(`"` + agent.Coordinator + `"`), "agents": agents}
+			multiagent.Value = map[string]json.RawMessage{"type": json.RawMessage(`"` + agent.Coordinator + `"`), "agents": agents}
 		}
 	}
-	if multiagent.set {
-		m, err := readMultiagent(multiagent.value)
+	if multiagent.Set {
+		m, err := readMultiagent(multiagent.Value)
 		if err != nil {
 			return agent.Patch{}, err
 		}
@@ -528,9 +528,9 @@ type createAgentInput struct {
 type updateAgentInput struct {
 	AgentID string `path:"agent_id" doc:"The agent's id."`
 	Body    struct {
-		Version int              `json:"version,omitempty" minimum:"1" doc:"The version that is to be changed; another one is a 409."`
-		Name    kept[string]     `json:"name,omitempty" minLength:"1" maxLength:"256"`
-		Model   kept[modelParam] `json:"model,omitempty" doc:"A model's handle, or an object; an effort that is left out stays."`
+		Version int                    `json:"version,omitempty" minimum:"1" doc:"The version that is to be changed; another one is a 409."`
+		Name    httpx.Kept[string]     `json:"name,omitempty" minLength:"1" maxLength:"256"`
+		Model   httpx.Kept[modelParam] `json:"model,omitempty" doc:"A model's handle, or an object; an effort that is left out stays."`
 		AgentFields
 	}
 }
@@ -541,17 +541,17 @@ func (in *updateAgentInput) patch() (agent.Patch, error) {
 		return agent.Patch{}, err
 	}
 	p.Version = in.Body.Version
-	if in.Body.Name.null {
+	if in.Body.Name.Null {
 		return agent.Patch{}, fault.Invalidf("name", "cannot be cleared")
 	}
-	if in.Body.Model.null {
+	if in.Body.Model.Null {
 		return agent.Patch{}, fault.Invalidf("model", "cannot be cleared")
 	}
-	if in.Body.Name.set {
-		p.Name = agent.Set(in.Body.Name.value)
+	if in.Body.Name.Set {
+		p.Name = agent.Set(in.Body.Name.Value)
 	}
-	if in.Body.Model.set {
-		p.Model = agent.Set(in.Body.Model.value.read())
+	if in.Body.Model.Set {
+		p.Model = agent.Set(in.Body.Model.Value.read())
 	}
 	return p, nil
 }
@@ -798,7 +798,7 @@ func (f *face) updateAgent(ctx context.Context, in *updateAgentInput) (*output[a
 		return f.deps.Agents.Update(ctx, httpx.Scope(ctx), agentID, p)
 	}
 	var a agent.Agent
-	if in.Body.SwarmID.set {
+	if in.Body.SwarmID.Set {
 		a, err = f.deps.Swarms.Place(ctx, httpx.Scope(ctx), agentID, swarm, change)
 	} else {
 		a, err = change(ctx)

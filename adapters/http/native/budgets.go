@@ -97,10 +97,10 @@ func (in BudgetInput) budget() (id.Budget, error) { return id.Parse[id.BudgetKin
 type updateBudgetInput struct {
 	BudgetInput
 	Body struct {
-		Name   kept[string]  `json:"name,omitempty" minLength:"1" maxLength:"200"`
-		Amount positiveInput `json:"amount,omitempty" doc:"For a period, in USD."`
-		Period kept[string]  `json:"period,omitempty" enum:"day,week,month,total"`
-		Alerts kept[[]int]   `json:"alerts,omitempty" maxItems:"10" doc:"Replaces all."`
+		Name   httpx.Kept[string] `json:"name,omitempty" minLength:"1" maxLength:"200"`
+		Amount positiveInput      `json:"amount,omitempty" doc:"For a period, in USD."`
+		Period httpx.Kept[string] `json:"period,omitempty" enum:"day,week,month,total"`
+		Alerts httpx.Kept[[]int]  `json:"alerts,omitempty" maxItems:"10" doc:"Replaces all."`
 	}
 }
 
@@ -207,11 +207,11 @@ func (f *face) updateBudget(ctx context.Context, in *updateBudgetInput) (*output
 	}
 	b := &in.Body
 	var p usage.BudgetPatch
-	if b.Name.set {
-		p.Name = &b.Name.value // null is "", which the service refuses; so it is with the period
+	if b.Name.Set {
+		p.Name = &b.Name.Value // null is "", which the service refuses; so it is with the period
 	}
-	if b.Period.set {
-		p.Period = ptr(usage.BudgetPeriod(b.Period.value))
+	if b.Period.Set {
+		p.Period = ptr(usage.BudgetPeriod(b.Period.Value))
 	}
 	if b.Amount.set {
 		amount, err := moneyInput(b.Amount).readIn("amount", money.USD)
@@ -220,11 +220,11 @@ func (f *face) updateBudget(ctx context.Context, in *updateBudgetInput) (*output
 		}
 		p.Amount = &amount
 	}
-	if b.Alerts.null {
+	if b.Alerts.Null {
 		return nil, fault.Invalidf("alerts", "must be a list; [] tells nobody")
 	}
-	if b.Alerts.set {
-		p.Alerts = &b.Alerts.value
+	if b.Alerts.Set {
+		p.Alerts = &b.Alerts.Value
 	}
 	changed, err := f.deps.Budgets.Update(ctx, httpx.Scope(ctx), of, p)
 	if err != nil {

@@ -91,36 +91,28 @@ func listed(l []string) []string {
 
 // environmentConfigParam is a config in a body. Null is the same as nothing, everywhere in it.
 type environmentConfigParam struct {
-	Type       string               `json:"type,omitempty" enum:"cloud,self_hosted" doc:"cloud when left out. It cannot be changed."`
-	Networking opt[networkingParam] `json:"networking,omitempty" doc:"Of cloud; unrestricted when left out of a creation."`
-	Packages   opt[packagesParam]   `json:"packages,omitempty" doc:"Of cloud: what is installed in the sandbox."`
+	Type       string                     `json:"type,omitempty" enum:"cloud,self_hosted" doc:"cloud when left out. It cannot be changed."`
+	Networking httpx.Opt[networkingParam] `json:"networking,omitempty" doc:"Of cloud; unrestricted when left out of a creation."`
+	Packages   httpx.Opt[packagesParam]   `json:"packages,omitempty" doc:"Of cloud: what is installed in the sandbox."`
 	// Dockerfile is known only to be refused.
 	Dockerfile json.RawMessage `json:"dockerfile,omitempty" doc:"Refused: this server's sandboxes are not built from images."`
 }
 
 type networkingParam struct {
-	Type                 string        `json:"type,omitempty" enum:"unrestricted,limited"`
-	AllowedHosts         opt[[]string] `json:"allowed_hosts,omitempty" maxItems:"256" doc:"Of limited: names, *.example.com, IP addresses."`
-	AllowMCPServers      opt[bool]     `json:"allow_mcp_servers,omitempty" doc:"Of limited: the hosts of the agent's MCP servers, too."`
-	AllowPackageManagers opt[bool]     `json:"allow_package_managers,omitempty" doc:"Of limited: the registries of packages, too."`
+	Type                 string              `json:"type,omitempty" enum:"unrestricted,limited"`
+	AllowedHosts         httpx.Opt[[]string] `json:"allowed_hosts,omitempty" maxItems:"256" doc:"Of limited: names, *.example.com, IP addresses."`
+	AllowMCPServers      httpx.Opt[bool]     `json:"allow_mcp_servers,omitempty" doc:"Of limited: the hosts of the agent's MCP servers, too."`
+	AllowPackageManagers httpx.Opt[bool]     `json:"allow_package_managers,omitempty" doc:"Of limited: the registries of packages, too."`
 }
 
 type packagesParam struct {
-	Type  string        `json:"type,omitempty" enum:"packages"`
-	Apt   opt[[]string] `json:"apt,omitempty" maxItems:"100" doc:"ffmpeg=7:6.1-1"`
-	Cargo opt[[]string] `json:"cargo,omitempty" maxItems:"100" doc:"ripgrep@14.1.0"`
-	Gem   opt[[]string] `json:"gem,omitempty" maxItems:"100" doc:"rails:7.1.0"`
-	Go    opt[[]string] `json:"go,omitempty" maxItems:"100" doc:"golang.org/x/tools/cmd/goimports@latest"`
-	Npm   opt[[]string] `json:"npm,omitempty" maxItems:"100" doc:"express@4.18.0"`
-	Pip   opt[[]string] `json:"pip,omitempty" maxItems:"100" doc:"requests==2.31.0"`
-}
-
-// given returns the value of a field that is there and not null, and nil otherwise.
-func (o opt[T]) given() *T {
-	if !o.set || o.null {
-		return nil
-	}
-	return &o.value
+	Type  string              `json:"type,omitempty" enum:"packages"`
+	Apt   httpx.Opt[[]string] `json:"apt,omitempty" maxItems:"100" doc:"ffmpeg=7:6.1-1"`
+	Cargo httpx.Opt[[]string] `json:"cargo,omitempty" maxItems:"100" doc:"ripgrep@14.1.0"`
+	Gem   httpx.Opt[[]string] `json:"gem,omitempty" maxItems:"100" doc:"rails:7.1.0"`
+	Go    httpx.Opt[[]string] `json:"go,omitempty" maxItems:"100" doc:"golang.org/x/tools/cmd/goimports@latest"`
+	Npm   httpx.Opt[[]string] `json:"npm,omitempty" maxItems:"100" doc:"express@4.18.0"`
+	Pip   httpx.Opt[[]string] `json:"pip,omitempty" maxItems:"100" doc:"requests==2.31.0"`
 }
 
 // unlessEmpty returns s, and nil for "".
@@ -136,15 +128,15 @@ func (p environmentConfigParam) patch() (*environment.ConfigPatch, error) {
 		return nil, fault.Invalidf("config.dockerfile", "is not offered: this server's sandboxes are not built from images; use config.packages")
 	}
 	out := &environment.ConfigPatch{Type: unlessEmpty(environment.Type(p.Type))}
-	if n := p.Networking.given(); n != nil {
+	if n := p.Networking.Given(); n != nil {
 		out.Networking = &environment.NetworkingPatch{
-			Type: unlessEmpty(environment.NetworkingType(n.Type)), AllowedHosts: n.AllowedHosts.given(),
-			AllowMCPServers: n.AllowMCPServers.given(), AllowPackageManagers: n.AllowPackageManagers.given(),
+			Type: unlessEmpty(environment.NetworkingType(n.Type)), AllowedHosts: n.AllowedHosts.Given(),
+			AllowMCPServers: n.AllowMCPServers.Given(), AllowPackageManagers: n.AllowPackageManagers.Given(),
 		}
 	}
-	if q := p.Packages.given(); q != nil {
+	if q := p.Packages.Given(); q != nil {
 		out.Packages = &environment.PackagesPatch{
-			Apt: q.Apt.given(), Cargo: q.Cargo.given(), Gem: q.Gem.given(), Go: q.Go.given(), Npm: q.Npm.given(), Pip: q.Pip.given(),
+			Apt: q.Apt.Given(), Cargo: q.Cargo.Given(), Gem: q.Gem.Given(), Go: q.Go.Given(), Npm: q.Npm.Given(), Pip: q.Pip.Given(),
 		}
 	}
 	return out, nil
@@ -152,20 +144,20 @@ func (p environmentConfigParam) patch() (*environment.ConfigPatch, error) {
 
 // EnvironmentFields are the fields of an environment that a creation and an update have in common.
 type EnvironmentFields struct {
-	Description opt[string]                 `json:"description,omitempty" maxLength:"2048"`
-	Config      opt[environmentConfigParam] `json:"config,omitempty" doc:"An open cloud environment without packages when left out of a creation."`
-	Metadata    opt[metadataPatch]          `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null or an empty text removes a key."`
-	Scope       string                      `json:"scope,omitempty" enum:"organization,account" doc:"A label; organization when left out."`
+	Description httpx.Opt[string]                 `json:"description,omitempty" maxLength:"2048"`
+	Config      httpx.Opt[environmentConfigParam] `json:"config,omitempty" doc:"An open cloud environment without packages when left out of a creation."`
+	Metadata    httpx.Opt[metadataPatch]          `json:"metadata,omitempty" doc:"At most 16 pairs. In an update a patch: null or an empty text removes a key."`
+	Scope       string                            `json:"scope,omitempty" enum:"organization,account" doc:"A label; organization when left out."`
 }
 
 func (f EnvironmentFields) patch() (environment.Patch, error) {
 	p := environment.Patch{
-		ClearMetadata: f.Metadata.null, Metadata: f.Metadata.value, Scope: unlessEmpty(environment.Scope(f.Scope)),
+		ClearMetadata: f.Metadata.Null, Metadata: f.Metadata.Value, Scope: unlessEmpty(environment.Scope(f.Scope)),
 	}
-	if f.Description.set {
-		p.Description = &f.Description.value
+	if f.Description.Set {
+		p.Description = &f.Description.Value
 	}
-	if c := f.Config.given(); c != nil {
+	if c := f.Config.Given(); c != nil {
 		var err error
 		if p.Config, err = c.patch(); err != nil {
 			return environment.Patch{}, err
@@ -184,7 +176,7 @@ type createEnvironmentInput struct {
 type updateEnvironmentInput struct {
 	EnvironmentID string `path:"environment_id" doc:"The environment's id."`
 	Body          struct {
-		Name opt[string] `json:"name,omitempty" minLength:"1" maxLength:"256" doc:"null leaves it."`
+		Name httpx.Opt[string] `json:"name,omitempty" minLength:"1" maxLength:"256" doc:"null leaves it."`
 		EnvironmentFields
 	}
 }
@@ -256,7 +248,7 @@ func (f *face) registerEnvironments() {
 			if err != nil {
 				return nil, err
 			}
-			p.Name = in.Body.Name.given()
+			p.Name = in.Body.Name.Given()
 			for key, value := range p.Metadata {
 				if n := utf8.RuneCountInString(key); n > 0 && n <= session.MaxMetadataKey && value != nil && *value == "" {
 					p.Metadata[key] = nil

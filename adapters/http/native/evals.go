@@ -452,15 +452,15 @@ func (scorerParam) Schema(huma.Registry) *huma.Schema {
 }
 
 type evalTaskParam struct {
-	ID          string             `json:"id" minLength:"1" maxLength:"128" doc:"Unique in the run; what runs are compared by."`
-	Messages    []string           `json:"messages" minItems:"1" maxItems:"50" nullable:"false" doc:"Sent one after the other, as turns end."`
-	SetupFiles  []evalSetupFile    `json:"setup_files,omitempty" maxItems:"50" doc:"Written into the sandbox before the first message."`
-	SetupScript string             `json:"setup_script,omitempty" maxLength:"65536" doc:"Run in the sandbox after that; a failure fails the trial."`
-	TimeoutMS   int64              `json:"timeout_ms,omitempty" minimum:"1000" maximum:"7200000" doc:"Of a trial; 600000 when left out."`
-	Trials      int                `json:"trials,omitempty" minimum:"1" maximum:"20" doc:"1 when left out."`
-	Scorer      scorerParam        `json:"scorer,omitempty"`
-	Reward      scorerParam        `json:"reward,omitempty"`
-	Scorers     opt[[]scorerParam] `json:"scorers,omitempty" maxItems:"20" doc:"Several scorers, all of which must pass."`
+	ID          string                   `json:"id" minLength:"1" maxLength:"128" doc:"Unique in the run; what runs are compared by."`
+	Messages    []string                 `json:"messages" minItems:"1" maxItems:"50" nullable:"false" doc:"Sent one after the other, as turns end."`
+	SetupFiles  []evalSetupFile          `json:"setup_files,omitempty" maxItems:"50" doc:"Written into the sandbox before the first message."`
+	SetupScript string                   `json:"setup_script,omitempty" maxLength:"65536" doc:"Run in the sandbox after that; a failure fails the trial."`
+	TimeoutMS   int64                    `json:"timeout_ms,omitempty" minimum:"1000" maximum:"7200000" doc:"Of a trial; 600000 when left out."`
+	Trials      int                      `json:"trials,omitempty" minimum:"1" maximum:"20" doc:"1 when left out."`
+	Scorer      scorerParam              `json:"scorer,omitempty"`
+	Reward      scorerParam              `json:"reward,omitempty"`
+	Scorers     httpx.Opt[[]scorerParam] `json:"scorers,omitempty" maxItems:"20" doc:"Several scorers, all of which must pass."`
 }
 
 type evalSetupFile struct {
@@ -488,7 +488,7 @@ func (p evalTaskParam) read(path string) (eval.Task, error) {
 		t.Files = append(t.Files, eval.SetupFile(f))
 	}
 	ways := 0
-	for _, is := range []bool{p.Scorer.isGiven(), p.Reward.isGiven(), len(p.Scorers.value) > 0} {
+	for _, is := range []bool{p.Scorer.isGiven(), p.Reward.isGiven(), len(p.Scorers.Value) > 0} {
 		if is {
 			ways++
 		}
@@ -506,9 +506,9 @@ func (p evalTaskParam) read(path string) (eval.Task, error) {
 		}
 		t.Scorer = &s
 	}
-	if len(p.Scorers.value) > 0 {
+	if len(p.Scorers.Value) > 0 {
 		all := eval.Scorer{Type: eval.All}
-		for i, raw := range p.Scorers.value {
+		for i, raw := range p.Scorers.Value {
 			s, err := readScorer(json.RawMessage(raw), fmt.Sprintf("%s.scorers[%d]", path, i), 2)
 			if err != nil {
 				return eval.Task{}, err

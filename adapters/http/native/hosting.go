@@ -183,32 +183,32 @@ func (p *hostParam) request(cfg agent.Config, swarm id.Swarm) hosting.CreateRequ
 type hostingInput struct {
 	AgentID string `path:"agent_id" doc:"The agent's id."`
 	Body    struct {
-		Region    kept[string]         `json:"region,omitempty" enum:"us,eu"`
-		Config    json.RawMessage      `json:"config,omitempty" doc:"Merged into what is there, member by member; null removes a member."`
-		AvatarURL opt[string]          `json:"avatar_url,omitempty" maxLength:"2048" doc:"Null removes it."`
-		Program   opt[*programWire]    `json:"program,omitempty" doc:"Null is Bureau's worker."`
-		Limits    kept[hostLimitsWire] `json:"limits,omitempty" doc:"All of them: those that are left out become the server's defaults."`
+		Region    httpx.Kept[string]         `json:"region,omitempty" enum:"us,eu"`
+		Config    json.RawMessage            `json:"config,omitempty" doc:"Merged into what is there, member by member; null removes a member."`
+		AvatarURL httpx.Opt[string]          `json:"avatar_url,omitempty" maxLength:"2048" doc:"Null removes it."`
+		Program   httpx.Opt[*programWire]    `json:"program,omitempty" doc:"Null is Bureau's worker."`
+		Limits    httpx.Kept[hostLimitsWire] `json:"limits,omitempty" doc:"All of them: those that are left out become the server's defaults."`
 	}
 }
 
 func (in *hostingInput) change() (hosting.Change, error) {
 	c := hosting.Change{Config: in.Body.Config}
-	if in.Body.Region.set {
-		region := hosting.Region(in.Body.Region.value)
+	if in.Body.Region.Set {
+		region := hosting.Region(in.Body.Region.Value)
 		c.Region = &region
 	}
-	if in.Body.AvatarURL.set {
-		c.AvatarURL = &in.Body.AvatarURL.value
+	if in.Body.AvatarURL.Set {
+		c.AvatarURL = &in.Body.AvatarURL.Value
 	}
-	if in.Body.Program.set {
-		p := in.Body.Program.value.read()
+	if in.Body.Program.Set {
+		p := in.Body.Program.Value.read()
 		c.Program = &p
 	}
-	if in.Body.Limits.null {
+	if in.Body.Limits.Null {
 		return c, fault.Invalidf("limits", "must not be null")
 	}
-	if in.Body.Limits.set {
-		l := in.Body.Limits.value.read()
+	if in.Body.Limits.Set {
+		l := in.Body.Limits.Value.read()
 		c.Limits = &l
 	}
 	return c, nil

@@ -203,14 +203,14 @@ type PublicationInput struct {
 
 // personaParam is a persona in a body.
 type personaParam struct {
-	Name opt[string] `json:"name,omitempty" maxLength:"80"`
+	Name httpx.Opt[string] `json:"name,omitempty" maxLength:"80"`
 	// AvatarURL and AvatarURLCamel are two spellings of one thing.
-	AvatarURL      opt[string] `json:"avatar_url,omitempty" maxLength:"2048" doc:"https://..."`
-	AvatarURLCamel opt[string] `json:"avatarUrl,omitempty" maxLength:"2048" doc:"Another name of avatar_url."`
+	AvatarURL      httpx.Opt[string] `json:"avatar_url,omitempty" maxLength:"2048" doc:"https://..."`
+	AvatarURLCamel httpx.Opt[string] `json:"avatarUrl,omitempty" maxLength:"2048" doc:"Another name of avatar_url."`
 }
 
-func (p personaParam) avatar() opt[string] {
-	if p.AvatarURL.set {
+func (p personaParam) avatar() httpx.Opt[string] {
+	if p.AvatarURL.Set {
 		return p.AvatarURL
 	}
 	return p.AvatarURLCamel
@@ -218,12 +218,12 @@ func (p personaParam) avatar() opt[string] {
 
 // PublicationFields are the fields that a creation and an update have in common.
 type PublicationFields struct {
-	EnvironmentID      opt[string]       `json:"environment_id,omitempty" doc:"Of the sessions; in a creation, the installation's when left out."`
-	SessionGranularity string            `json:"session_granularity,omitempty" enum:"per_thread,per_issue,per_channel,per_event" doc:"What shares a session: a thread or an issue, a channel or a repository, or one message. per_thread (slack) or per_issue (github) when left out."`
-	Mode               string            `json:"mode,omitempty" enum:"full"`
-	Persona            opt[personaParam] `json:"persona,omitempty" doc:"How the agent appears, where the provider lets it."`
-	Capabilities       opt[[]string]     `json:"capabilities,omitempty" maxItems:"32" doc:"Labels of your own; what an agent may do is for its tools and policies to say."`
-	Channels           opt[[]string]     `json:"channels,omitempty" maxItems:"100" doc:"Ids of channels, or owner/name of repositories, that it answers in; all when empty."`
+	EnvironmentID      httpx.Opt[string]       `json:"environment_id,omitempty" doc:"Of the sessions; in a creation, the installation's when left out."`
+	SessionGranularity string                  `json:"session_granularity,omitempty" enum:"per_thread,per_issue,per_channel,per_event" doc:"What shares a session: a thread or an issue, a channel or a repository, or one message. per_thread (slack) or per_issue (github) when left out."`
+	Mode               string                  `json:"mode,omitempty" enum:"full"`
+	Persona            httpx.Opt[personaParam] `json:"persona,omitempty" doc:"How the agent appears, where the provider lets it."`
+	Capabilities       httpx.Opt[[]string]     `json:"capabilities,omitempty" maxItems:"32" doc:"Labels of your own; what an agent may do is for its tools and policies to say."`
+	Channels           httpx.Opt[[]string]     `json:"channels,omitempty" maxItems:"100" doc:"Ids of channels, or owner/name of repositories, that it answers in; all when empty."`
 }
 
 type publishInput struct {
@@ -266,8 +266,8 @@ func readID[K id.Kind](spelled string) (id.ID[K], error) {
 
 func (b publishBody) request() (integration.PublishRequest, error) {
 	req := integration.PublishRequest{
-		Workspace: b.WorkspaceID, Granularity: integration.Granularity(b.SessionGranularity), Mode: b.Mode, Capabilities: b.Capabilities.value,
-		Channels: b.Channels.value, Persona: integration.Persona{Name: b.Persona.value.Name.value, AvatarURL: b.Persona.value.avatar().value},
+		Workspace: b.WorkspaceID, Granularity: integration.Granularity(b.SessionGranularity), Mode: b.Mode, Capabilities: b.Capabilities.Value,
+		Channels: b.Channels.Value, Persona: integration.Persona{Name: b.Persona.Value.Name.Value, AvatarURL: b.Persona.Value.avatar().Value},
 	}
 	var err error
 	if req.Agent, err = id.Parse[id.AgentKind](b.AgentID); err != nil {
@@ -276,39 +276,39 @@ func (b publishBody) request() (integration.PublishRequest, error) {
 	if req.Installation, err = readID[id.InstallationKind](b.InstallationID); err != nil {
 		return req, err
 	}
-	if b.EnvironmentID.given() != nil {
-		req.Environment, err = id.Parse[id.EnvironmentKind](b.EnvironmentID.value)
+	if b.EnvironmentID.Given() != nil {
+		req.Environment, err = id.Parse[id.EnvironmentKind](b.EnvironmentID.Value)
 	}
 	return req, err
 }
 
 func (b PublicationFields) patch() (integration.PublicationPatch, error) {
 	p := integration.PublicationPatch{Granularity: unlessEmpty(integration.Granularity(b.SessionGranularity)), Mode: unlessEmpty(b.Mode)}
-	if b.EnvironmentID.set {
+	if b.EnvironmentID.Set {
 		p.Environment = &id.Environment{}
-		if !b.EnvironmentID.null {
-			e, err := id.Parse[id.EnvironmentKind](b.EnvironmentID.value)
+		if !b.EnvironmentID.Null {
+			e, err := id.Parse[id.EnvironmentKind](b.EnvironmentID.Value)
 			if err != nil {
 				return p, err
 			}
 			p.Environment = &e
 		}
 	}
-	if b.Capabilities.set {
-		p.Capabilities = &b.Capabilities.value
+	if b.Capabilities.Set {
+		p.Capabilities = &b.Capabilities.Value
 	}
-	if b.Channels.set {
-		p.Channels = &b.Channels.value
+	if b.Channels.Set {
+		p.Channels = &b.Channels.Value
 	}
-	switch avatar := b.Persona.value.avatar(); {
-	case b.Persona.null:
+	switch avatar := b.Persona.Value.avatar(); {
+	case b.Persona.Null:
 		p.PersonaName, p.AvatarURL = new(string), new(string)
 	default:
-		if b.Persona.value.Name.set {
-			p.PersonaName = &b.Persona.value.Name.value
+		if b.Persona.Value.Name.Set {
+			p.PersonaName = &b.Persona.Value.Name.Value
 		}
-		if avatar.set {
-			p.AvatarURL = &avatar.value
+		if avatar.Set {
+			p.AvatarURL = &avatar.Value
 		}
 	}
 	return p, nil

@@ -219,20 +219,20 @@ func (r CreatedRange) bounds() (from, to time.Time) {
 
 type createMemoryStoreInput struct {
 	Body struct {
-		Name        string        `json:"name" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\x00-\\x20\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$" patternDescription:"one line with more than blanks" doc:"Its folder in sandboxes is called after it."`
-		Description opt[string]   `json:"description,omitempty" maxLength:"1024" doc:"What is in it, for the agents that are given it."`
-		AgentID     opt[string]   `json:"agent_id,omitempty" doc:"Offers it in all sessions of that agent."`
-		Metadata    metadataParam `json:"metadata,omitempty"`
+		Name        string            `json:"name" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\x00-\\x20\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$" patternDescription:"one line with more than blanks" doc:"Its folder in sandboxes is called after it."`
+		Description httpx.Opt[string] `json:"description,omitempty" maxLength:"1024" doc:"What is in it, for the agents that are given it."`
+		AgentID     httpx.Opt[string] `json:"agent_id,omitempty" doc:"Offers it in all sessions of that agent."`
+		Metadata    metadataParam     `json:"metadata,omitempty"`
 	}
 }
 
 type updateMemoryStoreInput struct {
 	MemoryStoreInput
 	Body struct {
-		Name        opt[string]        `json:"name,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\x00-\\x20\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$" patternDescription:"one line with more than blanks" doc:"null leaves it."`
-		Description opt[string]        `json:"description,omitempty" maxLength:"1024" doc:"An empty text clears it, null leaves it."`
-		AgentID     opt[string]        `json:"agent_id,omitempty" doc:"null makes it nobody's own."`
-		Metadata    opt[metadataPatch] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
+		Name        httpx.Opt[string]        `json:"name,omitempty" minLength:"1" maxLength:"255" pattern:"^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\x00-\\x20\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$" patternDescription:"one line with more than blanks" doc:"null leaves it."`
+		Description httpx.Opt[string]        `json:"description,omitempty" maxLength:"1024" doc:"An empty text clears it, null leaves it."`
+		AgentID     httpx.Opt[string]        `json:"agent_id,omitempty" doc:"null makes it nobody's own."`
+		Metadata    httpx.Opt[metadataPatch] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
 	}
 }
 
@@ -261,8 +261,8 @@ type createMemoryInput struct {
 	MemoryStoreInput
 	BriefView
 	Body struct {
-		Path    string      `json:"path" minLength:"1" maxLength:"1024" pattern:"^/[^\\x00]*$" patternDescription:"a path that begins with /" doc:"/notes/a.md: begins with / and has up to 20 segments and 1,024 bytes."`
-		Content opt[string] `json:"content" doc:"Up to 102,400 bytes; null is an empty text."`
+		Path    string            `json:"path" minLength:"1" maxLength:"1024" pattern:"^/[^\\x00]*$" patternDescription:"a path that begins with /" doc:"/notes/a.md: begins with / and has up to 20 segments and 1,024 bytes."`
+		Content httpx.Opt[string] `json:"content" doc:"Up to 102,400 bytes; null is an empty text."`
 	}
 }
 
@@ -283,9 +283,9 @@ type updateMemoryInput struct {
 	MemoryInput
 	BriefView
 	Body struct {
-		Content      opt[string]            `json:"content,omitempty" doc:"Up to 102,400 bytes; null leaves it."`
-		Path         opt[string]            `json:"path,omitempty" minLength:"1" maxLength:"1024" pattern:"^/[^\\x00]*$" patternDescription:"a path that begins with /" doc:"Moves the memory; null leaves it where it is."`
-		Precondition opt[preconditionParam] `json:"precondition,omitempty" doc:"What must hold for the memory; otherwise it is not changed."`
+		Content      httpx.Opt[string]            `json:"content,omitempty" doc:"Up to 102,400 bytes; null leaves it."`
+		Path         httpx.Opt[string]            `json:"path,omitempty" minLength:"1" maxLength:"1024" pattern:"^/[^\\x00]*$" patternDescription:"a path that begins with /" doc:"Moves the memory; null leaves it where it is."`
+		Precondition httpx.Opt[preconditionParam] `json:"precondition,omitempty" doc:"What must hold for the memory; otherwise it is not changed."`
 	}
 }
 
@@ -322,7 +322,7 @@ func (f *face) registerMemory() {
 		Example: `{"name":"Customers","description":"What we know of our customers."}`,
 		Summary: "Create a memory store", Permission: account.MemoryWrite,
 	}, func(ctx context.Context, in *createMemoryStoreInput) (*output[memoryStoreWire], error) {
-		n := memory.NewStore{Name: in.Body.Name, Description: in.Body.Description.value, Metadata: in.Body.Metadata}
+		n := memory.NewStore{Name: in.Body.Name, Description: in.Body.Description.Value, Metadata: in.Body.Metadata}
 		agent, err := readAgent(in.Body.AgentID)
 		if err != nil {
 			return nil, err
@@ -373,8 +373,8 @@ func (f *face) registerMemory() {
 			if err != nil {
 				return nil, err
 			}
-			p := memory.StorePatch{Name: in.Body.Name.given(), Description: in.Body.Description.given(), Metadata: in.Body.Metadata.value}
-			if in.Body.AgentID.set {
+			p := memory.StorePatch{Name: in.Body.Name.Given(), Description: in.Body.Description.Given(), Metadata: in.Body.Metadata.Value}
+			if in.Body.AgentID.Set {
 				agent, err := readAgent(in.Body.AgentID)
 				if err != nil {
 					return nil, err
@@ -462,7 +462,7 @@ func (f *face) registerMemories() {
 		if err != nil {
 			return nil, err
 		}
-		m, err := f.deps.Memory.Create(ctx, httpx.Scope(ctx), store, memory.NewMemory{Path: in.Body.Path, Content: in.Body.Content.value})
+		m, err := f.deps.Memory.Create(ctx, httpx.Scope(ctx), store, memory.NewMemory{Path: in.Body.Path, Content: in.Body.Content.Value})
 		if err != nil {
 			return nil, err
 		}
@@ -511,8 +511,8 @@ func (f *face) registerMemories() {
 			if err != nil {
 				return nil, err
 			}
-			p := memory.Patch{Content: in.Body.Content.given(), Path: in.Body.Path.given()}
-			if c := in.Body.Precondition.given(); c != nil {
+			p := memory.Patch{Content: in.Body.Content.Given(), Path: in.Body.Path.Given()}
+			if c := in.Body.Precondition.Given(); c != nil {
 				digest, valid := memory.ParseDigest(c.ContentSHA256)
 				if !valid {
 					return nil, fault.Invalidf("precondition.content_sha256", "must be 64 lower-case hexadecimal digits")
@@ -627,9 +627,9 @@ func (f *face) memoryStore(s memory.Store, err error) (*output[memoryStoreWire],
 }
 
 // readAgent reads an agent's id in a body; none, null and an empty text are nobody.
-func readAgent(o opt[string]) (id.Agent, error) {
-	if o.value == "" {
+func readAgent(o httpx.Opt[string]) (id.Agent, error) {
+	if o.Value == "" {
 		return id.Agent{}, nil
 	}
-	return id.Parse[id.AgentKind](o.value)
+	return id.Parse[id.AgentKind](o.Value)
 }

@@ -71,13 +71,13 @@ type createModelCardInput struct {
 type updateModelCardInput struct {
 	ModelCardInput
 	Body struct {
-		ModelID       *string                `json:"model_id,omitempty"`
-		Provider      *string                `json:"provider,omitempty" enum:"ant,ant-compatible,oai,oai-compatible"`
-		APIKey        *string                `json:"api_key,omitempty"`
-		Model         opt[string]            `json:"model,omitempty" doc:"null: the model is called as model_id says."`
-		BaseURL       opt[string]            `json:"base_url,omitempty" doc:"null: the provider's own."`
-		CustomHeaders opt[map[string]string] `json:"custom_headers,omitempty" doc:"Replaces them; null removes them. A value of [redacted] stays what it was."`
-		IsDefault     *bool                  `json:"is_default,omitempty"`
+		ModelID       *string                      `json:"model_id,omitempty"`
+		Provider      *string                      `json:"provider,omitempty" enum:"ant,ant-compatible,oai,oai-compatible"`
+		APIKey        *string                      `json:"api_key,omitempty"`
+		Model         httpx.Opt[string]            `json:"model,omitempty" doc:"null: the model is called as model_id says."`
+		BaseURL       httpx.Opt[string]            `json:"base_url,omitempty" doc:"null: the provider's own."`
+		CustomHeaders httpx.Opt[map[string]string] `json:"custom_headers,omitempty" doc:"Replaces them; null removes them. A value of [redacted] stays what it was."`
+		IsDefault     *bool                        `json:"is_default,omitempty"`
 	}
 }
 
@@ -184,14 +184,14 @@ func (f *face) updateModelCard(ctx context.Context, in *updateModelCardInput) (*
 	if b.Provider != nil {
 		p.Provider = ptr(model.CardProvider(*b.Provider))
 	}
-	if b.Model.set {
-		p.Model = &b.Model.value
+	if b.Model.Set {
+		p.Model = &b.Model.Value
 	}
-	if b.BaseURL.set {
-		p.BaseURL = &b.BaseURL.value
+	if b.BaseURL.Set {
+		p.BaseURL = &b.BaseURL.Value
 	}
-	if b.CustomHeaders.set {
-		p.Headers = &b.CustomHeaders.value
+	if b.CustomHeaders.Set {
+		p.Headers = &b.CustomHeaders.Value
 	}
 	c, probed, err := f.deps.Cards.Update(ctx, httpx.Scope(ctx), card, p)
 	if err != nil {

@@ -116,26 +116,26 @@ func list(items []string) []string {
 type limitsInput struct {
 	MoreLimitsInput
 
-	MaxPerTransaction    moneyInput    `json:"max_per_transaction,omitempty" doc:"The most that one payment or transfer may move. No approval lifts it."`
-	HourlyLimit          moneyInput    `json:"hourly_limit,omitempty" doc:"Per calendar hour, UTC."`
-	DailyLimit           moneyInput    `json:"daily_limit,omitempty" doc:"Per calendar day, UTC."`
-	WeeklyLimit          moneyInput    `json:"weekly_limit,omitempty" doc:"Per calendar week from Monday, UTC."`
-	MonthlyLimit         moneyInput    `json:"monthly_limit,omitempty" doc:"Per calendar month, UTC."`
-	AllTimeLimit         moneyInput    `json:"all_time_limit,omitempty" doc:"For ever."`
-	RequireApprovalAbove moneyInput    `json:"require_approval_above,omitempty" doc:"At or above this amount a person must approve. Not over max_per_transaction."`
-	ApprovalTTL          opt[int64]    `json:"approval_ttl,omitempty" minimum:"1" maximum:"2592000" doc:"Seconds until an approval expires into a denial; null is a day."`
-	RequiredApprovals    opt[int]      `json:"required_approvals,omitempty" minimum:"1" maximum:"10" doc:"How many different API keys must approve what this policy makes wait; null is 1. Of several policies the most counts."`
-	ApproverNotRequester opt[bool]     `json:"approver_not_requester,omitempty" doc:"The API key that asked for a payment may not approve it. So it is whenever more than one approval is required."`
-	BlockedCategories    opt[[]string] `json:"blocked_categories,omitempty" doc:"Of payments. Case does not matter, and '-', '_' and space are the same."`
-	AllowedCategories    opt[[]string] `json:"allowed_categories,omitempty" doc:"When not empty, payments of other categories are denied."`
-	AllowedPayees        opt[[]string] `json:"allowed_payees,omitempty" doc:"When not empty, other payees are denied; for transfers, ids of agents."`
-	BlockedPayees        opt[[]string] `json:"blocked_payees,omitempty"`
-	AllowedDomains       opt[[]string] `json:"allowed_domains,omitempty" doc:"Hosts of payees: example.com is that host, *.example.com its subdomains. When not empty, every other payee is denied."`
-	BlockedDomains       opt[[]string] `json:"blocked_domains,omitempty" doc:"Hosts with their subdomains. They beat allowed_domains."`
-	DailyCostLimit       moneyInput    `json:"daily_cost_limit,omitempty" doc:"What models and tools may cost in a day, in USD."`
-	MonthlyCostLimit     moneyInput    `json:"monthly_cost_limit,omitempty" doc:"What models and tools may cost in a month, in USD."`
-	DailyTokenLimit      opt[int64]    `json:"daily_token_limit,omitempty" minimum:"0" doc:"Tokens of model calls in a day."`
-	MonthlyTokenLimit    opt[int64]    `json:"monthly_token_limit,omitempty" minimum:"0" doc:"Tokens of model calls in a month."`
+	MaxPerTransaction    moneyInput          `json:"max_per_transaction,omitempty" doc:"The most that one payment or transfer may move. No approval lifts it."`
+	HourlyLimit          moneyInput          `json:"hourly_limit,omitempty" doc:"Per calendar hour, UTC."`
+	DailyLimit           moneyInput          `json:"daily_limit,omitempty" doc:"Per calendar day, UTC."`
+	WeeklyLimit          moneyInput          `json:"weekly_limit,omitempty" doc:"Per calendar week from Monday, UTC."`
+	MonthlyLimit         moneyInput          `json:"monthly_limit,omitempty" doc:"Per calendar month, UTC."`
+	AllTimeLimit         moneyInput          `json:"all_time_limit,omitempty" doc:"For ever."`
+	RequireApprovalAbove moneyInput          `json:"require_approval_above,omitempty" doc:"At or above this amount a person must approve. Not over max_per_transaction."`
+	ApprovalTTL          httpx.Opt[int64]    `json:"approval_ttl,omitempty" minimum:"1" maximum:"2592000" doc:"Seconds until an approval expires into a denial; null is a day."`
+	RequiredApprovals    httpx.Opt[int]      `json:"required_approvals,omitempty" minimum:"1" maximum:"10" doc:"How many different API keys must approve what this policy makes wait; null is 1. Of several policies the most counts."`
+	ApproverNotRequester httpx.Opt[bool]     `json:"approver_not_requester,omitempty" doc:"The API key that asked for a payment may not approve it. So it is whenever more than one approval is required."`
+	BlockedCategories    httpx.Opt[[]string] `json:"blocked_categories,omitempty" doc:"Of payments. Case does not matter, and '-', '_' and space are the same."`
+	AllowedCategories    httpx.Opt[[]string] `json:"allowed_categories,omitempty" doc:"When not empty, payments of other categories are denied."`
+	AllowedPayees        httpx.Opt[[]string] `json:"allowed_payees,omitempty" doc:"When not empty, other payees are denied; for transfers, ids of agents."`
+	BlockedPayees        httpx.Opt[[]string] `json:"blocked_payees,omitempty"`
+	AllowedDomains       httpx.Opt[[]string] `json:"allowed_domains,omitempty" doc:"Hosts of payees: example.com is that host, *.example.com its subdomains. When not empty, every other payee is denied."`
+	BlockedDomains       httpx.Opt[[]string] `json:"blocked_domains,omitempty" doc:"Hosts with their subdomains. They beat allowed_domains."`
+	DailyCostLimit       moneyInput          `json:"daily_cost_limit,omitempty" doc:"What models and tools may cost in a day, in USD."`
+	MonthlyCostLimit     moneyInput          `json:"monthly_cost_limit,omitempty" doc:"What models and tools may cost in a month, in USD."`
+	DailyTokenLimit      httpx.Opt[int64]    `json:"daily_token_limit,omitempty" minimum:"0" doc:"Tokens of model calls in a day."`
+	MonthlyTokenLimit    httpx.Opt[int64]    `json:"monthly_token_limit,omitempty" minimum:"0" doc:"Tokens of model calls in a month."`
 }
 
 // apply merges the request into limits: what it leaves out stays, null clears.
@@ -168,7 +168,7 @@ func (in limitsInput) apply(l *policy.Limits) error {
 		}
 	}
 	for _, m := range []struct {
-		in opt[[]string]
+		in httpx.Opt[[]string]
 		to *[]string
 	}{
 		{in.BlockedCategories, &l.BlockedCategories},
@@ -178,39 +178,39 @@ func (in limitsInput) apply(l *policy.Limits) error {
 		{in.AllowedDomains, &l.AllowedDomains},
 		{in.BlockedDomains, &l.BlockedDomains},
 	} {
-		if m.in.set {
-			*m.to = m.in.value // none for null
+		if m.in.Set {
+			*m.to = m.in.Value // none for null
 		}
 	}
 	for _, n := range []struct {
-		in opt[int64]
+		in httpx.Opt[int64]
 		to **int64
 	}{{in.DailyTokenLimit, &l.DailyTokenLimit}, {in.MonthlyTokenLimit, &l.MonthlyTokenLimit}} {
 		switch {
-		case n.in.null:
+		case n.in.Null:
 			*n.to = nil
-		case n.in.set:
-			*n.to = ptr(n.in.value)
+		case n.in.Set:
+			*n.to = ptr(n.in.Value)
 		}
 	}
-	if n := in.RequiredApprovals; n.set {
-		if !n.null && n.value < 1 {
+	if n := in.RequiredApprovals; n.Set {
+		if !n.Null && n.Value < 1 {
 			return fault.Invalidf("limits.required_approvals", "must be between 1 and %d", policy.MaxApprovals)
 		}
-		l.RequiredApprovals = n.value // 0 for null
+		l.RequiredApprovals = n.Value // 0 for null
 	}
-	if apart := in.ApproverNotRequester; apart.set {
-		l.ApproverNotRequester = apart.value
+	if apart := in.ApproverNotRequester; apart.Set {
+		l.ApproverNotRequester = apart.Value
 	}
 	if err := in.applyMore(l); err != nil {
 		return err
 	}
-	if ttl := in.ApprovalTTL; ttl.set {
+	if ttl := in.ApprovalTTL; ttl.Set {
 		const most = int64(1) << 31 // far over the service's bound, and safe to multiply
-		if !ttl.null && ttl.value < 1 {
+		if !ttl.Null && ttl.Value < 1 {
 			return fault.Invalidf("limits.approval_ttl", "must be at least 1 second")
 		}
-		l.ApprovalTTL = time.Duration(min(ttl.value, most)) * time.Second
+		l.ApprovalTTL = time.Duration(min(ttl.Value, most)) * time.Second
 	}
 	return nil
 }
@@ -261,10 +261,10 @@ type createPolicyInput struct {
 type updatePolicyInput struct {
 	PolicyInput
 	Body struct {
-		Limits  limitsInput           `json:"limits,omitempty" doc:"Merged: a limit that is left out stays, null removes it."`
-		Rules   opt[[]policyRuleWire] `json:"rules,omitempty" doc:"Replaces all rules."`
-		Mode    string                `json:"mode,omitempty" enum:"enforce,observe"`
-		Version *int                  `json:"version,omitempty" minimum:"1" doc:"The version that the caller has seen; another one is a conflict."`
+		Limits  limitsInput                 `json:"limits,omitempty" doc:"Merged: a limit that is left out stays, null removes it."`
+		Rules   httpx.Opt[[]policyRuleWire] `json:"rules,omitempty" doc:"Replaces all rules."`
+		Mode    string                      `json:"mode,omitempty" enum:"enforce,observe"`
+		Version *int                        `json:"version,omitempty" minimum:"1" doc:"The version that the caller has seen; another one is a conflict."`
 	}
 }
 
@@ -365,8 +365,8 @@ func (f *face) updatePolicy(ctx context.Context, in *updatePolicyInput) (*output
 		return nil, err
 	}
 	req := policy.UpdateRequest{Change: func(p *policy.Policy) error {
-		if in.Body.Rules.set {
-			rules, err := readRules(in.Body.Rules.value)
+		if in.Body.Rules.Set {
+			rules, err := readRules(in.Body.Rules.Value)
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/money"
@@ -66,11 +67,11 @@ func (w *limitsWire) showMore(l policy.Limits) {
 }
 
 type windowInput struct {
-	Measure  string     `json:"measure" enum:"amount,count,cost,tokens" doc:"amount: what payments and transfers move; count: how many there are; cost: what models and tools cost, in USD; tokens: those of model calls."`
-	Window   string     `json:"window" enum:"hour,day,week,month,all_time,run" doc:"A run is a session with its threads; an act by API outside of a session is a run of its own."`
-	Rolling  bool       `json:"rolling,omitempty" doc:"The last hour, 24 hours, 7 days or 30 days instead of the calendar's, in 60 buckets: an amount leaves when its whole bucket has left. Not for all_time and run."`
-	Max      moneyInput `json:"max,omitempty" doc:"For amount and cost."`
-	MaxCount opt[int64] `json:"max_count,omitempty" minimum:"0" doc:"For count and tokens."`
+	Measure  string           `json:"measure" enum:"amount,count,cost,tokens" doc:"amount: what payments and transfers move; count: how many there are; cost: what models and tools cost, in USD; tokens: those of model calls."`
+	Window   string           `json:"window" enum:"hour,day,week,month,all_time,run" doc:"A run is a session with its threads; an act by API outside of a session is a run of its own."`
+	Rolling  bool             `json:"rolling,omitempty" doc:"The last hour, 24 hours, 7 days or 30 days instead of the calendar's, in 60 buckets: an amount leaves when its whole bucket has left. Not for all_time and run."`
+	Max      moneyInput       `json:"max,omitempty" doc:"For amount and cost."`
+	MaxCount httpx.Opt[int64] `json:"max_count,omitempty" minimum:"0" doc:"For count and tokens."`
 }
 
 type structuringInput struct {
@@ -89,11 +90,11 @@ type timeRangeInput struct {
 
 // MoreLimitsInput are the limits that are not one amount, one number or one list of texts. Its type is exported because others embed it.
 type MoreLimitsInput struct {
-	PerRunLimit  moneyInput            `json:"per_run_limit,omitempty" doc:"Per run: a session with its threads. An act by API outside of a session is a run of its own."`
-	Windows      opt[[]windowInput]    `json:"windows,omitempty" doc:"Further window limits: rolling ones, of counts (velocity), of costs and tokens, per run. At most 20; replaced as a whole. An act counts in the window of its authorization, by the database's clock in UTC. Limits that differ in nothing but the currency hold side by side; an act in a currency that none of them names is denied."`
-	Structuring  opt[structuringInput] `json:"structuring,omitempty" doc:"Stops payments that are split to stay below a threshold: max_per_transaction and require_approval_above, each by itself. A payment is near a threshold when it is at least near_percent of it and the threshold does not stop it. When a payment is near, those allowed before it in the last window_minutes (rolling, 60 buckets) that were near the same threshold, to the same payee, by the policy's whole scope, are counted; if it would be number min_payments or more, action is taken, since together they pass the threshold. It is decided under the lock of the reserving transaction. Replaced as a whole; null removes it."`
-	NewPayee     opt[string]           `json:"new_payee,omitempty" enum:"allow,require_approval,deny" doc:"What happens to a payment or transfer to somebody whom nobody of the policy's scope has paid before; what was paid before there was a policy counts. Payees are the same by the host of a URL or host name, by a whole e-mail address, or by a name regardless of case and spaces. null is allow."`
-	AllowedTimes opt[[]timeRangeInput] `json:"allowed_times,omitempty" doc:"When payments and transfers are allowed; none: always. Replaced as a whole."`
+	PerRunLimit  moneyInput                  `json:"per_run_limit,omitempty" doc:"Per run: a session with its threads. An act by API outside of a session is a run of its own."`
+	Windows      httpx.Opt[[]windowInput]    `json:"windows,omitempty" doc:"Further window limits: rolling ones, of counts (velocity), of costs and tokens, per run. At most 20; replaced as a whole. An act counts in the window of its authorization, by the database's clock in UTC. Limits that differ in nothing but the currency hold side by side; an act in a currency that none of them names is denied."`
+	Structuring  httpx.Opt[structuringInput] `json:"structuring,omitempty" doc:"Stops payments that are split to stay below a threshold: max_per_transaction and require_approval_above, each by itself. A payment is near a threshold when it is at least near_percent of it and the threshold does not stop it. When a payment is near, those allowed before it in the last window_minutes (rolling, 60 buckets) that were near the same threshold, to the same payee, by the policy's whole scope, are counted; if it would be number min_payments or more, action is taken, since together they pass the threshold. It is decided under the lock of the reserving transaction. Replaced as a whole; null removes it."`
+	NewPayee     httpx.Opt[string]           `json:"new_payee,omitempty" enum:"allow,require_approval,deny" doc:"What happens to a payment or transfer to somebody whom nobody of the policy's scope has paid before; what was paid before there was a policy counts. Payees are the same by the host of a URL or host name, by a whole e-mail address, or by a name regardless of case and spaces. null is allow."`
+	AllowedTimes httpx.Opt[[]timeRangeInput] `json:"allowed_times,omitempty" doc:"When payments and transfers are allowed; none: always. Replaced as a whole."`
 }
 
 // applyMore merges the request into limits: what it leaves out stays, null clears.
@@ -108,9 +109,9 @@ func (in MoreLimitsInput) applyMore(l *policy.Limits) error {
 		}
 		l.PerRunLimit = &a
 	}
-	if in.Windows.set {
+	if in.Windows.Set {
 		l.Windows = nil
-		for i, w := range in.Windows.value {
+		for i, w := range in.Windows.Value {
 			read, err := w.read(fmt.Sprintf("limits.windows[%d]", i))
 			if err != nil {
 				return err
@@ -119,24 +120,24 @@ func (in MoreLimitsInput) applyMore(l *policy.Limits) error {
 		}
 	}
 	switch s := in.Structuring; {
-	case s.null:
+	case s.Null:
 		l.Structuring = nil
-	case s.set:
-		v := s.value
+	case s.Set:
+		v := s.Value
 		l.Structuring = &policy.Structuring{
 			Window:      time.Duration(min(max(v.WindowMinutes, -1), 1<<20)) * time.Minute, // far over the bound, and safe to multiply
 			MinPayments: v.MinPayments, NearPercent: v.NearPercent, Action: policy.Action(v.Action),
 		}
 	}
-	if in.NewPayee.set {
-		l.NewPayee = policy.Action(in.NewPayee.value)
+	if in.NewPayee.Set {
+		l.NewPayee = policy.Action(in.NewPayee.Value)
 		if l.NewPayee == policy.Allow {
 			l.NewPayee = "" // so that null and allow are one
 		}
 	}
-	if in.AllowedTimes.set {
+	if in.AllowedTimes.Set {
 		l.AllowedTimes = nil
-		for _, t := range in.AllowedTimes.value {
+		for _, t := range in.AllowedTimes.Value {
 			out := policy.TimeRange{From: t.From, To: t.To, Zone: t.Timezone}
 			for _, d := range t.Days {
 				out.Days = append(out.Days, policy.Weekday(d))
@@ -149,7 +150,7 @@ func (in MoreLimitsInput) applyMore(l *policy.Limits) error {
 
 func (in windowInput) read(path string) (policy.WindowLimit, error) {
 	w := policy.WindowLimit{Measure: policy.Measure(in.Measure), Window: rule.Window(in.Window), Rolling: in.Rolling}
-	amount, count := in.Max.set && !in.Max.null, in.MaxCount.set && !in.MaxCount.null
+	amount, count := in.Max.set && !in.Max.null, in.MaxCount.Set && !in.MaxCount.Null
 	counts := w.Measure == policy.MeasureCount || w.Measure == policy.MeasureTokens
 	switch {
 	case counts && amount:
@@ -157,7 +158,7 @@ func (in windowInput) read(path string) (policy.WindowLimit, error) {
 	case counts && !count:
 		return w, fault.Invalidf(path+".max_count", "is required for the measure %s", w.Measure)
 	case counts:
-		w.Max = in.MaxCount.value
+		w.Max = in.MaxCount.Value
 		if w.Max < 0 {
 			return w, fault.Invalidf(path+".max_count", "must not be negative")
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -20,11 +21,11 @@ type sessionAgentParam struct {
 	Version int    `json:"version,omitempty" minimum:"1" doc:"One of its versions; the current one when left out."`
 
 	// What agent_with_overrides may replace.
-	Model      *modelParam           `json:"model,omitempty" doc:"Of agent_with_overrides: another model."`
-	System     opt[string]           `json:"system,omitempty" maxLength:"100000" doc:"Of agent_with_overrides: another prompt; null is none."`
-	Tools      opt[[]toolParam]      `json:"tools,omitempty" maxItems:"256" doc:"Of agent_with_overrides: other tools; empty is none."`
-	MCPServers opt[[]mcpServerParam] `json:"mcp_servers,omitempty" maxItems:"20" doc:"Of agent_with_overrides: other servers; empty is none."`
-	Skills     opt[[]skillRefParam]  `json:"skills,omitempty" maxItems:"20" doc:"Of agent_with_overrides: other skills; empty is none."`
+	Model      *modelParam                 `json:"model,omitempty" doc:"Of agent_with_overrides: another model."`
+	System     httpx.Opt[string]           `json:"system,omitempty" maxLength:"100000" doc:"Of agent_with_overrides: another prompt; null is none."`
+	Tools      httpx.Opt[[]toolParam]      `json:"tools,omitempty" maxItems:"256" doc:"Of agent_with_overrides: other tools; empty is none."`
+	MCPServers httpx.Opt[[]mcpServerParam] `json:"mcp_servers,omitempty" maxItems:"20" doc:"Of agent_with_overrides: other servers; empty is none."`
+	Skills     httpx.Opt[[]skillRefParam]  `json:"skills,omitempty" maxItems:"20" doc:"Of agent_with_overrides: other skills; empty is none."`
 }
 
 // sessionAgentObject is sessionAgentParam without its methods.
@@ -56,22 +57,22 @@ func (p *sessionAgentParam) overrides() (*agent.Overrides, error) {
 		m := p.Model.read()
 		o.Model = &m
 	}
-	if p.System.set {
-		o.System = &p.System.value
+	if p.System.Set {
+		o.System = &p.System.Value
 	}
-	if p.Tools.set && !p.Tools.null {
-		tools := readTools(p.Tools.value)
+	if p.Tools.Set && !p.Tools.Null {
+		tools := readTools(p.Tools.Value)
 		o.Tools = &tools
 	}
-	if p.MCPServers.set && !p.MCPServers.null {
-		servers, err := readServers(p.MCPServers.value)
+	if p.MCPServers.Set && !p.MCPServers.Null {
+		servers, err := readServers(p.MCPServers.Value)
 		if err != nil {
 			return nil, err
 		}
 		o.MCPServers = &servers
 	}
-	if p.Skills.set && !p.Skills.null {
-		skills := readSkills(p.Skills.value)
+	if p.Skills.Set && !p.Skills.Null {
+		skills := readSkills(p.Skills.Value)
 		o.Skills = &skills
 	}
 	switch {
@@ -191,37 +192,37 @@ func readVaults(spelled []string) ([]id.Vault, error) {
 type updateSessionInput struct {
 	SessionID string `path:"session_id" doc:"The session's id."`
 	Body      struct {
-		Title    opt[string]             `json:"title,omitempty" maxLength:"512" doc:"null clears it."`
-		Metadata opt[metadataPatch]      `json:"metadata,omitempty" doc:"A patch: null removes a key."`
-		VaultIDs opt[[]string]           `json:"vault_ids,omitempty" maxItems:"20" doc:"Replaces them all; null is none."`
-		Budget   opt[budgetWire]         `json:"budget,omitempty" doc:"null removes it for good."`
-		Agent    *sessionAgentPatchParam `json:"agent,omitempty" doc:"Replaces parts of the agent's configuration for this session, while it is idle."`
+		Title    httpx.Opt[string]        `json:"title,omitempty" maxLength:"512" doc:"null clears it."`
+		Metadata httpx.Opt[metadataPatch] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
+		VaultIDs httpx.Opt[[]string]      `json:"vault_ids,omitempty" maxItems:"20" doc:"Replaces them all; null is none."`
+		Budget   httpx.Opt[budgetWire]    `json:"budget,omitempty" doc:"null removes it for good."`
+		Agent    *sessionAgentPatchParam  `json:"agent,omitempty" doc:"Replaces parts of the agent's configuration for this session, while it is idle."`
 	}
 }
 
 type sessionAgentPatchParam struct {
-	Tools      opt[[]toolParam]      `json:"tools,omitempty" maxItems:"256"`
-	MCPServers opt[[]mcpServerParam] `json:"mcp_servers,omitempty" maxItems:"20"`
+	Tools      httpx.Opt[[]toolParam]      `json:"tools,omitempty" maxItems:"256"`
+	MCPServers httpx.Opt[[]mcpServerParam] `json:"mcp_servers,omitempty" maxItems:"20"`
 }
 
 func (in *updateSessionInput) patch() (session.Patch, error) {
 	b := &in.Body
 	var p session.Patch
-	if b.Title.set {
-		p.Title = &b.Title.value
+	if b.Title.Set {
+		p.Title = &b.Title.Value
 	}
-	p.Metadata = b.Metadata.value
-	if b.VaultIDs.set {
-		vaults, err := readVaults(b.VaultIDs.value)
+	p.Metadata = b.Metadata.Value
+	if b.VaultIDs.Set {
+		vaults, err := readVaults(b.VaultIDs.Value)
 		if err != nil {
 			return session.Patch{}, err
 		}
 		p.Vaults = &vaults
 	}
-	if b.Budget.set {
-		if p.ClearBudget = b.Budget.null; !p.ClearBudget {
+	if b.Budget.Set {
+		if p.ClearBudget = b.Budget.Null; !p.ClearBudget {
 			var err error
-			if p.Budget, err = b.Budget.value.read(); err != nil {
+			if p.Budget, err = b.Budget.Value.read(); err != nil {
 				return session.Patch{}, err
 			}
 		}
@@ -229,12 +230,12 @@ func (in *updateSessionInput) patch() (session.Patch, error) {
 	if b.Agent == nil {
 		return p, nil
 	}
-	if b.Agent.Tools.set {
-		tools := readTools(b.Agent.Tools.value)
+	if b.Agent.Tools.Set {
+		tools := readTools(b.Agent.Tools.Value)
 		p.Tools = &tools
 	}
-	if b.Agent.MCPServers.set {
-		servers, err := readServers(b.Agent.MCPServers.value)
+	if b.Agent.MCPServers.Set {
+		servers, err := readServers(b.Agent.MCPServers.Value)
 		if err != nil {
 			return session.Patch{}, err
 		}

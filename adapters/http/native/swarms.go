@@ -35,10 +35,10 @@ func showSwarm(v swarm.Swarm) swarmWire {
 
 type createSwarmInput struct {
 	Body struct {
-		Name        string      `json:"name" minLength:"1" maxLength:"100"`
-		Slug        string      `json:"slug,omitempty" minLength:"1" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"Made from the name when left out."`
-		Description opt[string] `json:"description,omitempty" maxLength:"2048"`
-		Icon        opt[string] `json:"icon,omitempty" maxLength:"64" doc:"An emoji, for example."`
+		Name        string            `json:"name" minLength:"1" maxLength:"100"`
+		Slug        string            `json:"slug,omitempty" minLength:"1" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" doc:"Made from the name when left out."`
+		Description httpx.Opt[string] `json:"description,omitempty" maxLength:"2048"`
+		Icon        httpx.Opt[string] `json:"icon,omitempty" maxLength:"64" doc:"An emoji, for example."`
 	}
 }
 
@@ -49,10 +49,10 @@ type swarmInput struct {
 type updateSwarmInput struct {
 	SwarmID string `path:"swarm_id" doc:"The swarm's id."`
 	Body    struct {
-		Name        kept[string] `json:"name,omitempty" minLength:"1" maxLength:"100"`
-		Slug        kept[string] `json:"slug,omitempty" minLength:"1" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"`
-		Description opt[string]  `json:"description,omitempty" maxLength:"2048"`
-		Icon        opt[string]  `json:"icon,omitempty" maxLength:"64"`
+		Name        httpx.Kept[string] `json:"name,omitempty" minLength:"1" maxLength:"100"`
+		Slug        httpx.Kept[string] `json:"slug,omitempty" minLength:"1" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"`
+		Description httpx.Opt[string]  `json:"description,omitempty" maxLength:"2048"`
+		Icon        httpx.Opt[string]  `json:"icon,omitempty" maxLength:"64"`
 	}
 }
 
@@ -60,21 +60,21 @@ func (in *updateSwarmInput) patch() (swarm.Patch, error) {
 	var p swarm.Patch
 	b := &in.Body
 	for name, k := range map[string]struct {
-		from *kept[string]
+		from *httpx.Kept[string]
 		to   **string
 	}{"name": {&b.Name, &p.Name}, "slug": {&b.Slug, &p.Slug}} {
-		if k.from.null {
+		if k.from.Null {
 			return swarm.Patch{}, fault.Invalidf(name, "cannot be cleared")
 		}
-		if k.from.set {
-			*k.to = &k.from.value
+		if k.from.Set {
+			*k.to = &k.from.Value
 		}
 	}
-	if b.Description.set {
-		p.Description = &b.Description.value
+	if b.Description.Set {
+		p.Description = &b.Description.Value
 	}
-	if b.Icon.set {
-		p.Icon = &b.Icon.value
+	if b.Icon.Set {
+		p.Icon = &b.Icon.Value
 	}
 	return p, nil
 }
@@ -112,7 +112,7 @@ func (f *face) registerSwarms() {
 		Permission:  account.SwarmsWrite, Statuses: []int{http.StatusConflict},
 	}, func(ctx context.Context, in *createSwarmInput) (*output[swarmWire], error) {
 		v, err := f.deps.Swarms.Create(ctx, httpx.Scope(ctx), swarm.New{
-			Name: in.Body.Name, Slug: in.Body.Slug, Description: in.Body.Description.value, Icon: in.Body.Icon.value,
+			Name: in.Body.Name, Slug: in.Body.Slug, Description: in.Body.Description.Value, Icon: in.Body.Icon.Value,
 		})
 		if err != nil {
 			return nil, err
@@ -259,11 +259,11 @@ func (f *face) joinSwarm(ctx context.Context, in *joinSwarmInput) (*output[agent
 }
 
 // readSwarm reads the swarm that a body wants an agent in; null is none. It is looked for before the agent is touched.
-func (f *face) readSwarm(ctx context.Context, in opt[string]) (id.Swarm, error) {
-	if !in.set || in.null || in.value == "" {
+func (f *face) readSwarm(ctx context.Context, in httpx.Opt[string]) (id.Swarm, error) {
+	if !in.Set || in.Null || in.Value == "" {
 		return id.Swarm{}, nil
 	}
-	of, err := id.Parse[id.SwarmKind](in.value)
+	of, err := id.Parse[id.SwarmKind](in.Value)
 	if err != nil {
 		return id.Swarm{}, err
 	}

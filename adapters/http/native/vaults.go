@@ -160,39 +160,39 @@ func showValidation(v secret.Validation) validationWire {
 
 // authParam is the auth of a body. Which fields count depends on the type.
 type authParam struct {
-	Type              string                  `json:"type" enum:"static_bearer,mcp_oauth,environment_variable"`
-	MCPServerURL      *string                 `json:"mcp_server_url,omitempty" doc:"Of static_bearer and mcp_oauth. It cannot be changed later."`
-	Token             *string                 `json:"token,omitempty" doc:"Of static_bearer. It is never shown, like every secret here."`
-	AccessToken       *string                 `json:"access_token,omitempty" doc:"Of mcp_oauth."`
-	ExpiresAt         opt[time.Time]          `json:"expires_at,omitempty" doc:"Of mcp_oauth: when the access token expires. null: not known."`
-	Refresh           opt[authRefreshParam]   `json:"refresh,omitempty" doc:"Of mcp_oauth: how the access token is refreshed. null: not at all."`
-	SecretName        *string                 `json:"secret_name,omitempty" doc:"Of environment_variable. It cannot be changed later."`
-	SecretValue       *string                 `json:"secret_value,omitempty" doc:"Of environment_variable."`
-	Networking        *credentialNetworkParam `json:"networking,omitempty" doc:"Of environment_variable: where the value may be sent; anywhere when left out. Programs find the value itself: a session gets the variable only while its environment reaches no other host, and says when it is left out."`
-	InjectionLocation *injectionParam         `json:"injection_location,omitempty" doc:"Of environment_variable: in which part of a request the value is meant to stand; headers only, when left out. Kept and shown, and not enforced."`
+	Type              string                      `json:"type" enum:"static_bearer,mcp_oauth,environment_variable"`
+	MCPServerURL      *string                     `json:"mcp_server_url,omitempty" doc:"Of static_bearer and mcp_oauth. It cannot be changed later."`
+	Token             *string                     `json:"token,omitempty" doc:"Of static_bearer. It is never shown, like every secret here."`
+	AccessToken       *string                     `json:"access_token,omitempty" doc:"Of mcp_oauth."`
+	ExpiresAt         httpx.Opt[time.Time]        `json:"expires_at,omitempty" doc:"Of mcp_oauth: when the access token expires. null: not known."`
+	Refresh           httpx.Opt[authRefreshParam] `json:"refresh,omitempty" doc:"Of mcp_oauth: how the access token is refreshed. null: not at all."`
+	SecretName        *string                     `json:"secret_name,omitempty" doc:"Of environment_variable. It cannot be changed later."`
+	SecretValue       *string                     `json:"secret_value,omitempty" doc:"Of environment_variable."`
+	Networking        *credentialNetworkParam     `json:"networking,omitempty" doc:"Of environment_variable: where the value may be sent; anywhere when left out. Programs find the value itself: a session gets the variable only while its environment reaches no other host, and says when it is left out."`
+	InjectionLocation *injectionParam             `json:"injection_location,omitempty" doc:"Of environment_variable: in which part of a request the value is meant to stand; headers only, when left out. Kept and shown, and not enforced."`
 }
 
 // authPatch is authParam in an update: the type may be left out.
 type authPatch struct {
-	Type              *string                 `json:"type,omitempty" enum:"static_bearer,mcp_oauth,environment_variable" doc:"The credential's own; it cannot be changed."`
-	MCPServerURL      *string                 `json:"mcp_server_url,omitempty" doc:"The credential's own; it cannot be changed."`
-	Token             *string                 `json:"token,omitempty"`
-	AccessToken       *string                 `json:"access_token,omitempty"`
-	ExpiresAt         opt[time.Time]          `json:"expires_at,omitempty"`
-	Refresh           opt[authRefreshParam]   `json:"refresh,omitempty"`
-	SecretName        *string                 `json:"secret_name,omitempty" doc:"The credential's own; it cannot be changed."`
-	SecretValue       *string                 `json:"secret_value,omitempty"`
-	Networking        *credentialNetworkParam `json:"networking,omitempty" doc:"Replaces it."`
-	InjectionLocation *injectionParam         `json:"injection_location,omitempty" doc:"A part that is left out keeps its setting."`
+	Type              *string                     `json:"type,omitempty" enum:"static_bearer,mcp_oauth,environment_variable" doc:"The credential's own; it cannot be changed."`
+	MCPServerURL      *string                     `json:"mcp_server_url,omitempty" doc:"The credential's own; it cannot be changed."`
+	Token             *string                     `json:"token,omitempty"`
+	AccessToken       *string                     `json:"access_token,omitempty"`
+	ExpiresAt         httpx.Opt[time.Time]        `json:"expires_at,omitempty"`
+	Refresh           httpx.Opt[authRefreshParam] `json:"refresh,omitempty"`
+	SecretName        *string                     `json:"secret_name,omitempty" doc:"The credential's own; it cannot be changed."`
+	SecretValue       *string                     `json:"secret_value,omitempty"`
+	Networking        *credentialNetworkParam     `json:"networking,omitempty" doc:"Replaces it."`
+	InjectionLocation *injectionParam             `json:"injection_location,omitempty" doc:"A part that is left out keeps its setting."`
 }
 
 type authRefreshParam struct {
-	ClientID          *string         `json:"client_id,omitempty" doc:"Required at first; it cannot be changed later."`
-	RefreshToken      *string         `json:"refresh_token,omitempty" doc:"Required at first."`
-	TokenEndpoint     *string         `json:"token_endpoint,omitempty" doc:"Required at first; it cannot be changed later."`
-	TokenEndpointAuth *tokenAuthParam `json:"token_endpoint_auth,omitempty" doc:"Required at first."`
-	Resource          *string         `json:"resource,omitempty" doc:"The resource indicator of RFC 8707."`
-	Scope             opt[string]     `json:"scope,omitempty" doc:"null or empty clears it."`
+	ClientID          *string           `json:"client_id,omitempty" doc:"Required at first; it cannot be changed later."`
+	RefreshToken      *string           `json:"refresh_token,omitempty" doc:"Required at first."`
+	TokenEndpoint     *string           `json:"token_endpoint,omitempty" doc:"Required at first; it cannot be changed later."`
+	TokenEndpointAuth *tokenAuthParam   `json:"token_endpoint_auth,omitempty" doc:"Required at first."`
+	Resource          *string           `json:"resource,omitempty" doc:"The resource indicator of RFC 8707."`
+	Scope             httpx.Opt[string] `json:"scope,omitempty" doc:"null or empty clears it."`
 }
 
 type tokenAuthParam struct {
@@ -234,12 +234,12 @@ func (p *authParam) readNew() (secret.Auth, secret.Secrets) {
 		a.MCPServerURL, s.Token = textOf(p.MCPServerURL), secret.NewValue(textOf(p.Token))
 	case secret.MCPOAuth:
 		a.MCPServerURL, s.Token = textOf(p.MCPServerURL), secret.NewValue(textOf(p.AccessToken))
-		if p.ExpiresAt.set && !p.ExpiresAt.null {
-			a.ExpiresAt = ptr(p.ExpiresAt.value.UTC().Truncate(time.Microsecond))
+		if p.ExpiresAt.Set && !p.ExpiresAt.Null {
+			a.ExpiresAt = ptr(p.ExpiresAt.Value.UTC().Truncate(time.Microsecond))
 		}
-		if r := p.Refresh.value; p.Refresh.set && !p.Refresh.null {
+		if r := p.Refresh.Value; p.Refresh.Set && !p.Refresh.Null {
 			a.Refresh = &secret.Refresh{
-				ClientID: textOf(r.ClientID), TokenEndpoint: textOf(r.TokenEndpoint), Resource: textOf(r.Resource), Scope: r.Scope.value,
+				ClientID: textOf(r.ClientID), TokenEndpoint: textOf(r.TokenEndpoint), Resource: textOf(r.Resource), Scope: r.Scope.Value,
 			}
 			s.RefreshToken = secret.NewValue(textOf(r.RefreshToken))
 			if t := r.TokenEndpointAuth; t != nil {
@@ -274,23 +274,23 @@ func (p *credentialNetworkParam) read() secret.Networking {
 // read reads the auth of an update. Of the names that the secret has in the types, the one that is given counts.
 func (p *authPatch) read() *secret.AuthPatch {
 	out := &secret.AuthPatch{
-		Type: secret.AuthType(textOf(p.Type)), MCPServerURL: p.MCPServerURL, SecretName: p.SecretName, ClearExpires: p.ExpiresAt.null,
-		ClearRefresh: p.Refresh.null,
+		Type: secret.AuthType(textOf(p.Type)), MCPServerURL: p.MCPServerURL, SecretName: p.SecretName, ClearExpires: p.ExpiresAt.Null,
+		ClearRefresh: p.Refresh.Null,
 	}
 	for _, t := range []*string{p.Token, p.AccessToken, p.SecretValue} {
 		if t != nil {
 			out.Token = valueOf(t)
 		}
 	}
-	if p.ExpiresAt.set && !p.ExpiresAt.null {
-		out.ExpiresAt = ptr(p.ExpiresAt.value.UTC().Truncate(time.Microsecond))
+	if p.ExpiresAt.Set && !p.ExpiresAt.Null {
+		out.ExpiresAt = ptr(p.ExpiresAt.Value.UTC().Truncate(time.Microsecond))
 	}
-	if r := p.Refresh.value; p.Refresh.set && !p.Refresh.null {
+	if r := p.Refresh.Value; p.Refresh.Set && !p.Refresh.Null {
 		out.Refresh = &secret.RefreshPatch{
 			ClientID: r.ClientID, TokenEndpoint: r.TokenEndpoint, Resource: r.Resource, RefreshToken: valueOf(r.RefreshToken),
 		}
-		if r.Scope.set {
-			out.Refresh.Scope = &r.Scope.value
+		if r.Scope.Set {
+			out.Refresh.Scope = &r.Scope.Value
 		}
 		if t := r.TokenEndpointAuth; t != nil {
 			out.Refresh.TokenAuth, out.Refresh.ClientSecret = secret.TokenAuth(t.Type), valueOf(t.ClientSecret)
@@ -354,10 +354,10 @@ type createVaultInput struct {
 type updateVaultInput struct {
 	VaultInput
 	Body struct {
-		DisplayName *string            `json:"display_name,omitempty" doc:"1 to 255 characters."`
-		Name        *string            `json:"name,omitempty" doc:"Another name of display_name."`
-		Metadata    opt[metadataPatch] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
-		Auth        *authPatch         `json:"auth,omitempty" doc:"Rotates the credential that the vault was created with."`
+		DisplayName *string                  `json:"display_name,omitempty" doc:"1 to 255 characters."`
+		Name        *string                  `json:"name,omitempty" doc:"Another name of display_name."`
+		Metadata    httpx.Opt[metadataPatch] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
+		Auth        *authPatch               `json:"auth,omitempty" doc:"Rotates the credential that the vault was created with."`
 		InlineSecret
 	}
 }
@@ -414,9 +414,9 @@ type createCredentialInput struct {
 type updateCredentialInput struct {
 	CredentialInput
 	Body struct {
-		DisplayName opt[string]        `json:"display_name,omitempty" doc:"At most 255 characters; null clears it."`
-		Metadata    opt[metadataPatch] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
-		Auth        *authPatch         `json:"auth,omitempty" doc:"Changes what it names; its secrets rotate."`
+		DisplayName httpx.Opt[string]        `json:"display_name,omitempty" doc:"At most 255 characters; null clears it."`
+		Metadata    httpx.Opt[metadataPatch] `json:"metadata,omitempty" doc:"A patch: null removes a key."`
+		Auth        *authPatch               `json:"auth,omitempty" doc:"Changes what it names; its secrets rotate."`
 	}
 }
 
@@ -525,7 +525,7 @@ func (f *face) updateVault(ctx context.Context, in *updateVaultInput) (*output[v
 		return nil, err
 	}
 	b := &in.Body
-	p := secret.VaultPatch{DisplayName: b.DisplayName, Metadata: b.Metadata.value}
+	p := secret.VaultPatch{DisplayName: b.DisplayName, Metadata: b.Metadata.Value}
 	if b.DisplayName == nil {
 		p.DisplayName = b.Name
 	}
@@ -669,9 +669,9 @@ func (f *face) updateCredential(ctx context.Context, in *updateCredentialInput) 
 	if err != nil {
 		return nil, err
 	}
-	p := secret.Patch{Metadata: in.Body.Metadata.value}
-	if in.Body.DisplayName.set {
-		p.DisplayName = &in.Body.DisplayName.value
+	p := secret.Patch{Metadata: in.Body.Metadata.Value}
+	if in.Body.DisplayName.Set {
+		p.DisplayName = &in.Body.DisplayName.Value
 	}
 	if in.Body.Auth != nil {
 		p.Auth = in.Body.Auth.read()

@@ -123,10 +123,10 @@ func (in WebhookInput) webhook() (id.Webhook, error) { return id.Parse[id.Webhoo
 type updateWebhookInput struct {
 	WebhookInput
 	Body struct {
-		URL         kept[string]   `json:"url,omitempty" minLength:"1" maxLength:"2048"`
-		Events      kept[[]string] `json:"events,omitempty" minItems:"1" maxItems:"50"`
-		Description opt[string]    `json:"description,omitempty" maxLength:"500"`
-		Enabled     kept[bool]     `json:"enabled,omitempty" doc:"false gives up what waits for it; true forgives its failures."`
+		URL         httpx.Kept[string]   `json:"url,omitempty" minLength:"1" maxLength:"2048"`
+		Events      httpx.Kept[[]string] `json:"events,omitempty" minItems:"1" maxItems:"50"`
+		Description httpx.Opt[string]    `json:"description,omitempty" maxLength:"500"`
+		Enabled     httpx.Kept[bool]     `json:"enabled,omitempty" doc:"false gives up what waits for it; true forgives its failures."`
 	}
 }
 
@@ -294,20 +294,20 @@ func (f *face) updateWebhook(ctx context.Context, in *updateWebhookInput) (*outp
 	}
 	var p webhook.Patch
 	b := &in.Body
-	if b.URL.set {
-		p.URL = &b.URL.value // null is "", which the service refuses
+	if b.URL.Set {
+		p.URL = &b.URL.Value // null is "", which the service refuses
 	}
-	if b.Events.set {
-		p.Events = &b.Events.value
+	if b.Events.Set {
+		p.Events = &b.Events.Value
 	}
-	if b.Description.set {
-		p.Description = &b.Description.value
+	if b.Description.Set {
+		p.Description = &b.Description.Value
 	}
-	if b.Enabled.null {
+	if b.Enabled.Null {
 		return nil, fault.Invalidf("enabled", "must be true or false")
 	}
-	if b.Enabled.set {
-		p.Enabled = &b.Enabled.value
+	if b.Enabled.Set {
+		p.Enabled = &b.Enabled.Value
 	}
 	w, err := f.deps.Webhooks.Update(ctx, httpx.Scope(ctx), of, p)
 	if err != nil {
