@@ -40,6 +40,9 @@ type Act struct {
 	Idempotent  bool            // doing it again under the same Key is harmless
 	// Rail is over what a payment leaves: "" is the ledger, so that it is one transaction, everything else is outside; see Begin.
 	Rail string
+	// Card is that of the remote agent that a tool or model call goes to, as it was found when the act was asked for; nil: it goes to none.
+	// It is no part of what makes the act the same act.
+	Card *rule.Card
 	// Now says that whoever asks cannot come back for the act, so that Begin denies what would need an approval. It is not stored.
 	Now bool
 }

@@ -48,8 +48,8 @@ func (g *Gate) started(
 	switch {
 	case rec.Act.outside():
 		action = auditAllowed
-	case rec.Act.Action == rule.ActionToolCall && (len(j.verdicts) > 0 || len(j.counters) > 0):
-		action = auditToolAllowed // the note of its end cannot say what rules and counters said at its beginning
+	case rec.Act.Action == rule.ActionToolCall && (len(j.verdicts) > 0 || len(j.counters) > 0 || rec.Act.Card != nil):
+		action = auditToolAllowed // the note of its end cannot say what rules, counters and cards said at its beginning
 	}
 	if action != "" {
 		if err := g.note(ctx, sc, action, rec, j); err != nil {

@@ -123,6 +123,16 @@ type noted struct {
 	Verdicts []notedVerdict    `json:"verdicts"`
 	Paid     []string          `json:"paid_before"`
 	Would    *notedObservation `json:"would"`
+	Card     *notedCard        `json:"card"`
+}
+
+type notedCard struct {
+	Remote     string `json:"remote_agent_id"`
+	Digest     string `json:"digest"`
+	Score      int    `json:"score"`
+	Valid      bool   `json:"valid"`
+	Signed     bool   `json:"signed"`
+	Suspicious bool   `json:"suspicious"`
 }
 
 type notedCounter struct {
@@ -225,6 +235,12 @@ func (n noted) read(agent id.Agent) (policy.Decision, policy.Case, error) {
 	}
 	if n.Tokens != "" {
 		c.Subject.Tokens = r.number(n.Tokens, "tokens")
+	}
+	if d := n.Card; d != nil {
+		c.Subject.Card = &rule.Card{
+			Remote: id.Of[id.RemoteAgentKind](r.uuid(d.Remote, "card")), Digest: d.Digest, Score: d.Score, Valid: d.Valid, Signed: d.Signed,
+			Suspicious: d.Suspicious,
+		}
 	}
 	n.evidence(&r, &c)
 	if n.Basis != "" && n.Basis != basisPolicies {

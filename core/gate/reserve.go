@@ -201,7 +201,7 @@ func subjectOf(act Act, info agent.StandingInfo) policy.Subject {
 	return policy.Subject{
 		Action: act.Action, Agent: act.Agent, AgentName: info.Name, Labels: info.Metadata, Amount: act.Amount, Tokens: act.Tokens,
 		Payee: act.Payee, Category: act.Category, Description: act.Description, Tool: act.Tool, Arguments: act.Arguments,
-		Run: act.run(),
+		Run: act.run(), Card: act.Card,
 	}
 }
 

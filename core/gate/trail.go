@@ -92,6 +92,15 @@ func (g *Gate) note(ctx context.Context, sc account.Scope, action string, rec Re
 	if len(rec.Act.Arguments) > 0 {
 		m["args_hash"] = rec.ArgsHash // of the arguments with the rest of the act: they may hold what nobody else should read
 	}
+	if c := rec.Act.Card; c != nil {
+		card := map[string]any{"remote_agent_id": c.Remote.UUID().String(), "digest": c.Digest, "score": c.Score}
+		for name, is := range map[string]bool{"valid": c.Valid, "signed": c.Signed, "suspicious": c.Suspicious} {
+			if is {
+				card[name] = true
+			}
+		}
+		m["card"] = card
+	}
 	if g.c.DefaultAllow {
 		m["default_allow"] = true
 	}

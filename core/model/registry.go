@@ -11,6 +11,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/llm"
+	"github.com/bureau-agents/bureau/ports/rule"
 )
 
 // Offline is the handle, and the provider's name, of the deterministic model that needs no network.
@@ -61,6 +62,8 @@ type Resolved struct {
 	Warning      string // why another model than the one asked for runs, for the user; "" when it is the one
 	// Autonomous says that an agent answers which has tools of its own: it is offered none.
 	Autonomous bool
+	// Card is that of the remote agent which answers; nil when none does. Policies may demand something of it.
+	Card *rule.Card
 }
 
 // Registry resolves handles. It is immutable, and so safe for concurrent use.

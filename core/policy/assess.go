@@ -42,6 +42,7 @@ type Subject struct {
 	Tool        string
 	Arguments   json.RawMessage
 	Run         id.Session // the session at the top, which is the run; zero: the act is a run of its own
+	Card        *rule.Card // of the remote agent that the act goes to; nil: it goes to none
 }
 
 // moves reports whether the act takes money out of a wallet.
@@ -209,6 +210,7 @@ func (a *assessor) limits(p *Policy) {
 		a.structuring(p)
 		return
 	}
+	a.card(&p.Limits)
 	a.costs(p)
 }
 

@@ -195,6 +195,9 @@ type limitsDoc struct {
 	MonthlyCostLimit     *amountDoc      `json:"monthly_cost_limit,omitempty"`
 	DailyTokenLimit      *countDoc       `json:"daily_token_limit,omitempty"`
 	MonthlyTokenLimit    *countDoc       `json:"monthly_token_limit,omitempty"`
+	MinCardScore         *int            `json:"min_card_score,omitempty"`
+	RequireValidCard     bool            `json:"require_valid_card,omitempty"`
+	RequireSignedCard    bool            `json:"require_signed_card,omitempty"`
 }
 
 type windowDoc struct {
@@ -231,6 +234,7 @@ func limitsDocOf(l Limits) limitsDoc {
 		AllowedDomains: l.AllowedDomains, BlockedDomains: l.BlockedDomains,
 		DailyCostLimit: (*amountDoc)(l.DailyCostLimit), MonthlyCostLimit: (*amountDoc)(l.MonthlyCostLimit),
 		DailyTokenLimit: (*countDoc)(l.DailyTokenLimit), MonthlyTokenLimit: (*countDoc)(l.MonthlyTokenLimit),
+		MinCardScore: l.MinCardScore, RequireValidCard: l.RequireValidCard, RequireSignedCard: l.RequireSignedCard,
 	}
 	for _, w := range l.Windows {
 		doc := windowDoc{Measure: w.Measure, Window: w.Window, Rolling: w.Rolling}
@@ -262,6 +266,7 @@ func (d limitsDoc) limits() Limits {
 		AllowedDomains: d.AllowedDomains, BlockedDomains: d.BlockedDomains,
 		DailyCostLimit: (*money.Amount)(d.DailyCostLimit), MonthlyCostLimit: (*money.Amount)(d.MonthlyCostLimit),
 		DailyTokenLimit: (*int64)(d.DailyTokenLimit), MonthlyTokenLimit: (*int64)(d.MonthlyTokenLimit),
+		MinCardScore: d.MinCardScore, RequireValidCard: d.RequireValidCard, RequireSignedCard: d.RequireSignedCard,
 	}
 	for _, w := range d.Windows {
 		limit := WindowLimit{Measure: w.Measure, Window: w.Window, Rolling: w.Rolling}

@@ -30,6 +30,7 @@ func fullLimits() Limits {
 		BlockedPayees: []string{`d\`}, AllowedDomains: []string{"*.e.example"}, BlockedDomains: []string{"<f>.example"},
 		DailyCostLimit: ptr(money.Of(6, money.USD)), MonthlyCostLimit: ptr(money.Of(7, money.USD)),
 		DailyTokenLimit: ptr(int64(0)), MonthlyTokenLimit: ptr(int64(1<<62 + 1)),
+		MinCardScore: ptr(0), RequireValidCard: true, RequireSignedCard: true,
 	}
 }
 

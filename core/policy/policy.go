@@ -112,6 +112,11 @@ type Limits struct {
 	MonthlyCostLimit  *money.Amount
 	DailyTokenLimit   *int64 // input and output tokens of model calls
 	MonthlyTokenLimit *int64
+
+	// The limits of cards hold for acts that go to a remote agent, as a tool or as what answers a session; see rule.Card.
+	MinCardScore      *int // 0 to 100: the least score of its card
+	RequireValidCard  bool // its card is a valid one
+	RequireSignedCard bool // its card is signed by a key that the operator trusts, and was not signed otherwise before
 }
 
 var rulePattern = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
@@ -187,6 +192,9 @@ func (l Limits) validate(add func(path, format string, args ...any)) {
 	}
 	if n := l.RequiredApprovals; n < 0 || n > MaxApprovals {
 		add("limits.required_approvals", "must be between 1 and %d", MaxApprovals)
+	}
+	if n := l.MinCardScore; n != nil && (*n < 0 || *n > 100) {
+		add("limits.min_card_score", "must be between 0 and 100")
 	}
 	l.validateMore(add)
 	for _, list := range l.lists() {

@@ -96,6 +96,7 @@ func (t *turn) beginCall(
 	return t.s.d.Gate.Begin(ctx, t.sc, gate.Act{
 		Key: span.String(), Action: rule.ActionModelCall, Agent: t.sess.Agent, Session: t.ref.Session, Run: t.root, Fence: t.t.Fence(),
 		Amount: usd(m.cost), Tokens: m.input + int64(m.output), Arguments: args,
+		Card: resolved.Card,
 	}, func(ctx context.Context, _ gate.Record) error {
 		entries := slices.Clone(before)
 		if resolved.Warning != "" && !t.c.warned {

@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/money"
+	"github.com/bureau-agents/bureau/ports/rule"
 	"github.com/bureau-agents/bureau/ports/tool"
 )
 
@@ -123,6 +124,8 @@ type BoundTool struct {
 	// Pays says that a call may pay by an act of its own that names the tool use, which then answers it; see Paid. Such a call is
 	// repeated when that act was approved, so its Spec is Idempotent.
 	Pays bool
+	// Card is that of the remote agent that the tool calls; nil for other tools. Policies may demand something of it.
+	Card *rule.Card
 
 	pay      bool
 	delegate bool // to a thread

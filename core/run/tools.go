@@ -213,6 +213,7 @@ func (t *turn) actOf(b BoundTool, u session.ToolUse) (gate.Act, error) {
 	act := gate.Act{
 		Key: u.ID.String(), Action: rule.ActionToolCall, Agent: t.sess.Agent, Session: t.ref.Session, Run: t.root, ToolUse: u.ID, Fence: t.t.Fence(),
 		Tool: b.Spec.Name, Arguments: u.Input, Idempotent: b.Spec.Idempotent,
+		Card: b.Card,
 	}
 	if !b.pay {
 		return act, nil

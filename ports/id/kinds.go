@@ -104,6 +104,8 @@ type (
 	RerateKind struct{}
 	// SwarmMemberKind marks the id of the membership of a person in a swarm.
 	SwarmMemberKind struct{}
+	// RemoteAgentKind marks the id of an agent elsewhere that was registered by its card.
+	RemoteAgentKind struct{}
 )
 
 // One alias per kind.
@@ -210,6 +212,8 @@ type (
 	Rerate = ID[RerateKind]
 	// SwarmMember is the id of the membership of a person in a swarm: "smem_...".
 	SwarmMember = ID[SwarmMemberKind]
+	// RemoteAgent is the id of an agent elsewhere that was registered by its card: "remote_...".
+	RemoteAgent = ID[RemoteAgentKind]
 )
 
 func (TenantKind) spec() kindSpec         { return kindSpec{"tenant", "tnt", nil} }
@@ -263,3 +267,4 @@ func (BudgetKind) spec() kindSpec         { return kindSpec{"budget", "bdg", nil
 func (PriceKind) spec() kindSpec          { return kindSpec{"price", "prc", nil} }
 func (RerateKind) spec() kindSpec         { return kindSpec{"usage_rerate", "rrt", nil} }
 func (SwarmMemberKind) spec() kindSpec    { return kindSpec{"swarm_member", "smem", nil} }
+func (RemoteAgentKind) spec() kindSpec    { return kindSpec{"remote_agent", "remote", nil} }

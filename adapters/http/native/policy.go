@@ -68,6 +68,9 @@ type limitsWire struct {
 	MonthlyCostLimit     *moneyWire `json:"monthly_cost_limit"`
 	DailyTokenLimit      *int64     `json:"daily_token_limit"`
 	MonthlyTokenLimit    *int64     `json:"monthly_token_limit"`
+	MinCardScore         *int       `json:"min_card_score"`
+	RequireValidCard     bool       `json:"require_valid_card"`
+	RequireSignedCard    bool       `json:"require_signed_card"`
 
 	Windows      []windowWire     `json:"windows" nullable:"false"`
 	Structuring  *structuringWire `json:"structuring"`
@@ -91,6 +94,7 @@ func showPolicy(p policy.Policy) policyWire {
 			AllowedDomains: list(l.AllowedDomains), BlockedDomains: list(l.BlockedDomains),
 			DailyCostLimit: showMoneyPtr(l.DailyCostLimit), MonthlyCostLimit: showMoneyPtr(l.MonthlyCostLimit),
 			DailyTokenLimit: l.DailyTokenLimit, MonthlyTokenLimit: l.MonthlyTokenLimit,
+			MinCardScore: l.MinCardScore, RequireValidCard: l.RequireValidCard, RequireSignedCard: l.RequireSignedCard,
 		},
 	}
 	w.Limits.showMore(l)

@@ -95,10 +95,31 @@ type MoreLimitsInput struct {
 	Structuring  httpx.Opt[structuringInput] `json:"structuring,omitempty" doc:"Stops payments that are split to stay below a threshold: max_per_transaction and require_approval_above, each by itself. A payment is near a threshold when it is at least near_percent of it and the threshold does not stop it. When a payment is near, those allowed before it in the last window_minutes (rolling, 60 buckets) that were near the same threshold, to the same payee, by the policy's whole scope, are counted; if it would be number min_payments or more, action is taken, since together they pass the threshold. It is decided under the lock of the reserving transaction. Replaced as a whole; null removes it."`
 	NewPayee     httpx.Opt[string]           `json:"new_payee,omitempty" enum:"allow,require_approval,deny" doc:"What happens to a payment or transfer to somebody whom nobody of the policy's scope has paid before; what was paid before there was a policy counts. Payees are the same by the host of a URL or host name, by a whole e-mail address, or by a name regardless of case and spaces. null is allow."`
 	AllowedTimes httpx.Opt[[]timeRangeInput] `json:"allowed_times,omitempty" doc:"When payments and transfers are allowed; none: always. Replaced as a whole."`
+
+	MinCardScore      httpx.Opt[int]  `json:"min_card_score,omitempty" minimum:"0" maximum:"100" doc:"The least score of the card of a remote agent that is called, as a tool or in a session with it."`
+	RequireValidCard  httpx.Opt[bool] `json:"require_valid_card,omitempty" doc:"Remote agents are called only while their cards are valid."`
+	RequireSignedCard httpx.Opt[bool] `json:"require_signed_card,omitempty" doc:"Remote agents are called only while their cards are signed by a key that the operator trusts, the one that signed them before."`
+}
+
+// applyCards merges the limits of cards.
+func (in MoreLimitsInput) applyCards(l *policy.Limits) {
+	switch {
+	case in.MinCardScore.Null:
+		l.MinCardScore = nil
+	case in.MinCardScore.Set:
+		l.MinCardScore = ptr(in.MinCardScore.Value)
+	}
+	if in.RequireValidCard.Set {
+		l.RequireValidCard = in.RequireValidCard.Value
+	}
+	if in.RequireSignedCard.Set {
+		l.RequireSignedCard = in.RequireSignedCard.Value
+	}
 }
 
 // applyMore merges the request into limits: what it leaves out stays, null clears.
 func (in MoreLimitsInput) applyMore(l *policy.Limits) error {
+	in.applyCards(l)
 	switch {
 	case in.PerRunLimit.null:
 		l.PerRunLimit = nil
