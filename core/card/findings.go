@@ -1,0 +1,183 @@
+package card
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// note is a finding whose place is not worked out yet.
+type note struct {
+	at      int32 // the start of the node that it is about
+	offset  int32 // where it is in the text
+	key     string
+	missing bool // it is about the member called key that the node does not have
+	code    string
+	source  string
+	message string
+}
+
+// sink keeps the first MaxFindings notes, and counts the others.
+type sink struct {
+	notes []note
+	more  int
+}
+
+func (s *sink) add(n note, format string, args []any) {
+	if len(s.notes) >= MaxFindings {
+		s.more++
+		return
+	}
+	n.message = format
+	if len(args) > 0 {
+		n.message = fmt.Sprintf(format, args...)
+	}
+	s.notes = append(s.notes, n)
+}
+
+// any says whether there was a note.
+func (s *sink) any() bool { return len(s.notes) > 0 }
+
+// findings works out the places of the notes of both sinks, in one sweep over the text.
+func (c *checker) findings() (errors, warnings []Finding) {
+	errors, warnings = c.placed(&c.errors), c.placed(&c.warnings)
+	all := make([]*Finding, 0, len(errors)+len(warnings))
+	for i := range errors {
+		all = append(all, &errors[i])
+	}
+	for i := range warnings {
+		all = append(all, &warnings[i])
+	}
+	slices.SortStableFunc(all, func(a, b *Finding) int { return cmp.Compare(a.Offset, b.Offset) })
+	line, begin, seen := 1, 0, 0
+	for _, f := range all {
+		for {
+			next := strings.IndexByte(c.text[seen:f.Offset], '\n')
+			if next < 0 {
+				break
+			}
+			line, seen = line+1, seen+next+1
+			begin = seen
+		}
+		seen = f.Offset
+		f.Line, f.Column = line, 1+utf8.RuneCountInString(c.text[begin:f.Offset])
+	}
+	return errors, warnings
+}
+
+// placed returns the findings of a sink in the order of the text, without line and column.
+func (c *checker) placed(s *sink) []Finding {
+	if !s.any() {
+		return nil
+	}
+	slices.SortStableFunc(s.notes, func(a, b note) int { return cmp.Compare(a.offset, b.offset) })
+	found := make([]Finding, 0, len(s.notes)+1)
+	for _, n := range s.notes {
+		f := Finding{Code: n.code, Message: n.message, Source: n.source, Offset: int(n.offset)}
+		f.Path, f.Pointer = c.placeOf(n)
+		found = append(found, f)
+	}
+	if s.more > 0 {
+		last := found[len(found)-1].Offset
+		found = append(found, Finding{Code: codeMore, Offset: last, Message: fmt.Sprintf("%d more are not told; mend these first", s.more)})
+	}
+	return found
+}
+
+// placeOf walks from the root to the node that begins at n.at. Children lie in the order of the text, so each step is a binary search.
+func (c *checker) placeOf(n note) (path, pointer string) {
+	if c.root == nil {
+		return "", ""
+	}
+	var dotted, slashed []byte
+	for at := c.root; at.start != n.at; {
+		switch at.kind {
+		case kindArray:
+			i := sort.Search(len(at.items), func(i int) bool { return at.items[i].end > n.at })
+			if i == len(at.items) || at.items[i].start > n.at {
+				return string(dotted), string(slashed)
+			}
+			dotted, slashed = appendIndex(dotted, slashed, i)
+			at = &at.items[i]
+		case kindObject:
+			i := sort.Search(len(at.members), func(i int) bool { return at.members[i].value.end > n.at })
+			if i == len(at.members) || at.members[i].value.start > n.at {
+				return string(dotted), string(slashed)
+			}
+			dotted, slashed = appendKey(dotted, slashed, at.members[i].key)
+			at = &at.members[i].value
+		default:
+			return string(dotted), string(slashed)
+		}
+	}
+	if n.missing {
+		dotted, slashed = appendKey(dotted, slashed, n.key)
+	}
+	return string(dotted), string(slashed)
+}
+
+func appendIndex(dotted, slashed []byte, i int) (path, pointer []byte) {
+	dotted = append(strconv.AppendInt(append(dotted, '['), int64(i), 10), ']')
+	return dotted, strconv.AppendInt(append(slashed, '/'), int64(i), 10)
+}
+
+// appendKey adds a step by a key. A key that would not be read back as one, such as "", "a.b" or "0", is written in brackets as JSON writes
+// it: securitySchemes["a.b"]. In the pointer ~ and / are escaped (RFC 6901, 3).
+func appendKey(dotted, slashed []byte, key string) (path, pointer []byte) {
+	switch {
+	case !plainKey(key):
+		dotted = append(appendQuoted(append(dotted, '['), key), ']')
+	case len(dotted) > 0:
+		dotted = append(append(dotted, '.'), key...)
+	default:
+		dotted = append(dotted, key...)
+	}
+	slashed = append(slashed, '/')
+	for i := range len(key) {
+		switch key[i] {
+		case '~':
+			slashed = append(slashed, "~0"...)
+		case '/':
+			slashed = append(slashed, "~1"...)
+		default:
+			slashed = append(slashed, key[i])
+		}
+	}
+	return dotted, slashed
+}
+
+// plainKey says whether a key can stand in a dotted path as it is: letters, digits, "_", "-", "$", "@" and all that is not ASCII.
+func plainKey(key string) bool {
+	if key == "" {
+		return false
+	}
+	for i := range len(key) {
+		switch b := key[i]; {
+		case b >= utf8.RuneSelf, 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9', b == '_', b == '-', b == '$', b == '@':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// appendQuoted appends a key as JSON writes it.
+func appendQuoted(to []byte, key string) []byte {
+	const hex = "0123456789abcdef"
+	to = append(to, '"')
+	for i := range len(key) {
+		switch b := key[i]; {
+		case b == '"' || b == '\\':
+			to = append(to, '\\', b)
+		case b < ' ':
+			to = append(to, '\\', 'u', '0', '0', hex[b>>4], hex[b&15])
+		default:
+			to = append(to, b)
+		}
+	}
+	return append(to, '"')
+}

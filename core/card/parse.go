@@ -1,0 +1,517 @@
+package card
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxValues is how many values a card may hold, texts and numbers as well as objects and arrays; one with more is an error of the code
+// "too_large". It bounds the memory that a text of MaxSize takes, which could else be nearly all commas.
+const MaxValues = 1_000_000
+
+// The rules of the text itself.
+const (
+	sourceJSON     = "RFC 8259"
+	sourceEncoding = "RFC 8259, 8.1"
+	sourceStrings  = "RFC 8259, 8.2"
+	sourceNames    = "RFC 8259, 4"
+)
+
+// read parses a text. It answers false when the text is no JSON, is too large or too deep, or is no object; the checker then has an error that
+// says so.
+func read(text []byte, o Options) (*checker, bool) {
+	c := &checker{options: o, root: &none}
+	if len(text) > MaxSize {
+		c.errors.add(note{code: codeTooLarge}, "the card is %d bytes long, and is not read: make it shorter than %d bytes", []any{len(text), MaxSize})
+		return c, false
+	}
+	c.text = string(text) // one copy: what the caller does to its bytes later cannot reach the results
+	p := parser{s: c.text, c: c, room: roomFor(len(text))}
+	root, ok := p.document()
+	c.result.Version, c.result.Basis = V030, BasisDefault
+	if !ok {
+		return c, false
+	}
+	c.root = &root
+	if root.kind != kindObject {
+		c.fail(c.root, codeType, "A2A, AgentCard", "an agent card is an object such as {\"name\": \"...\"}, not %s", root.kind.article())
+		return c, false
+	}
+	return c, true
+}
+
+// roomFor guesses how many values a text holds, so that most cards are read with a handful of allocations.
+func roomFor(size int) int { return min(size/24+8, 4096) }
+
+// parser reads JSON in one pass. The children of arrays and objects that are open lie on two stacks; at the closing bracket they are copied to
+// their final place, which is cut from larger blocks.
+type parser struct {
+	s      string
+	i      int // the next byte
+	c      *checker
+	depth  int
+	values int
+	dirty  bool // s is not valid UTF-8
+	room   int
+
+	items      []node
+	members    []member
+	itemRoom   []node
+	memberRoom []member
+	insideRoom []inside
+}
+
+// document reads the whole text.
+func (p *parser) document() (node, bool) {
+	if !p.encoded() {
+		return node{}, false
+	}
+	p.space()
+	if p.i == len(p.s) {
+		return p.broken("there is no card: the text is empty")
+	}
+	root, ok := p.value()
+	if !ok {
+		return node{}, false
+	}
+	p.space()
+	if p.i < len(p.s) {
+		return p.broken("the card has ended before this: remove what follows it")
+	}
+	return root, true
+}
+
+// encoded steps over a byte order mark, and says what is not UTF-8. Only a text in UTF-16 is not read further.
+func (p *parser) encoded() bool {
+	if strings.HasPrefix(p.s, "\xff\xfe") || strings.HasPrefix(p.s, "\xfe\xff") {
+		p.c.errors.add(note{code: codeEncoding, source: sourceEncoding}, "the text is in UTF-16: save it as UTF-8", nil)
+		return false
+	}
+	if strings.HasPrefix(p.s, "\uFEFF") {
+		p.i = len("\uFEFF")
+		p.c.warnings.add(note{code: codeByteOrderMark, source: sourceEncoding}, "the text begins with a byte order mark, at which many readers "+
+			"fail: save it as UTF-8 without one", nil)
+	}
+	if !utf8.ValidString(p.s) {
+		p.dirty = true
+		bad := 0
+		for r, size := utf8.DecodeRuneInString(p.s); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRuneInString(p.s[bad:]) {
+			bad += size
+		}
+		p.c.errors.add(note{at: -1, offset: int32(bad), code: codeEncoding, source: sourceEncoding},
+			"the text is not UTF-8: the byte %02X at %d belongs to no character; save it as UTF-8", []any{p.s[bad], bad})
+	}
+	return true
+}
+
+// broken says that the text is no JSON at the next byte. What was found before is forgotten but what concerns the text as such: half a card says
+// nothing about the whole.
+func (p *parser) broken(format string, args ...any) (node, bool) {
+	return p.stop(codeJSON, sourceJSON, format, args...)
+}
+
+func (p *parser) stop(code, source, format string, args ...any) (node, bool) {
+	p.c.errors.add(note{at: -1, offset: int32(min(p.i, len(p.s))), code: code, source: source}, format, args)
+	return node{}, false
+}
+
+func (p *parser) space() {
+	for p.i < len(p.s) {
+		switch p.s[p.i] {
+		case ' ', '\n', '\t', '\r':
+			p.i++
+		default:
+			return
+		}
+	}
+}
+
+// value reads the value that begins at the next byte.
+func (p *parser) value() (node, bool) {
+	if p.i == len(p.s) {
+		return p.broken("the text ends where a value belongs: it was cut off")
+	}
+	if p.values++; p.values > MaxValues {
+		return p.stop(codeTooLarge, "", "the card holds more than %d values, and is not read further: make it smaller", MaxValues)
+	}
+	n := node{start: int32(p.i), inside: &nothing}
+	switch b := p.s[p.i]; {
+	case b == '"':
+		str, ok := p.string()
+		if !ok {
+			return node{}, false
+		}
+		n.kind, n.str = kindString, str
+	case b == '{':
+		if !p.object(&n) {
+			return node{}, false
+		}
+	case b == '[':
+		if !p.array(&n) {
+			return node{}, false
+		}
+	case b == '-' || '0' <= b && b <= '9':
+		n.kind = kindNumber
+		if !p.number() {
+			return node{}, false
+		}
+	default:
+		if !p.word(&n) {
+			return node{}, false
+		}
+	}
+	n.end = int32(p.i)
+	return n, true
+}
+
+// word reads true, false and null, and says of what else may stand there what it should be.
+func (p *parser) word(n *node) bool {
+	rest := p.s[p.i:]
+	switch {
+	case strings.HasPrefix(rest, "true"):
+		n.kind, n.truth = kindBool, true
+		p.i += len("true")
+	case strings.HasPrefix(rest, "false"):
+		n.kind = kindBool
+		p.i += len("false")
+	case strings.HasPrefix(rest, "null"):
+		n.kind = kindNull
+		p.i += len("null")
+	case rest[0] == '\'':
+		p.broken("JSON texts stand in double quotes: write \"...\"")
+		return false
+	case rest[0] == '/' || rest[0] == '#':
+		p.broken("JSON has no comments: remove this one")
+		return false
+	case rest[0] == '<':
+		p.broken("this looks like HTML or XML: give the card itself, as JSON")
+		return false
+	case rest[0] == ']' || rest[0] == '}' || rest[0] == ',':
+		p.broken("a value belongs before %q: add it, or remove the comma", rest[:1])
+		return false
+	case strings.HasPrefix(rest, "NaN"), strings.HasPrefix(rest, "Infinity"), rest[0] == '+', rest[0] == '.':
+		p.broken("this is no number of JSON: write it as 1, -1.5 or 2e3")
+		return false
+	case strings.HasPrefix(rest, "True"), strings.HasPrefix(rest, "False"), strings.HasPrefix(rest, "None"), strings.HasPrefix(rest, "undefined"):
+		p.broken("this is no value of JSON: write true, false or null")
+		return false
+	default:
+		r, _ := utf8.DecodeRuneInString(rest)
+		p.broken("no value of JSON begins with %q: texts stand in double quotes", r)
+		return false
+	}
+	if p.i < len(p.s) && wordly(p.s[p.i]) {
+		p.broken("this is no value of JSON: write true, false or null")
+		return false
+	}
+	return true
+}
+
+func wordly(b byte) bool {
+	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '_' || b >= utf8.RuneSelf
+}
+
+// number steps over a number as RFC 8259, 6 has it. Its value is of no interest: no field of a card is a number.
+func (p *parser) number() bool {
+	const digits = "a digit belongs here: write numbers as 1, -1.5 or 2e3"
+	if p.s[p.i] == '-' {
+		p.i++
+	}
+	if p.i < len(p.s) && p.s[p.i] == '0' {
+		p.i++
+		if p.i < len(p.s) && isDigit(p.s[p.i]) {
+			p.broken("numbers do not begin with 0: remove it")
+			return false
+		}
+	} else if !p.digits() {
+		p.broken(digits)
+		return false
+	}
+	if p.i < len(p.s) && p.s[p.i] == '.' {
+		p.i++
+		if !p.digits() {
+			p.broken(digits)
+			return false
+		}
+	}
+	if p.i < len(p.s) && p.s[p.i]|0x20 == 'e' {
+		p.i++
+		if p.i < len(p.s) && (p.s[p.i] == '+' || p.s[p.i] == '-') {
+			p.i++
+		}
+		if !p.digits() {
+			p.broken(digits)
+			return false
+		}
+	}
+	if p.i < len(p.s) && wordly(p.s[p.i]) {
+		p.broken("this is no number of JSON: a text stands in double quotes")
+		return false
+	}
+	return true
+}
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }
+
+func (p *parser) digits() bool {
+	from := p.i
+	for p.i < len(p.s) && isDigit(p.s[p.i]) {
+		p.i++
+	}
+	return p.i > from
+}
+
+func (p *parser) enter() bool {
+	if p.depth++; p.depth > MaxDepth {
+		p.stop(codeTooDeep, "", "the card is nested deeper than %d arrays and objects, and is not read further: make it flatter", MaxDepth)
+		return false
+	}
+	p.i++
+	p.space()
+	return true
+}
+
+func (p *parser) array(n *node) bool {
+	if !p.enter() {
+		return false
+	}
+	n.kind = kindArray
+	base := len(p.items)
+	if p.i < len(p.s) && p.s[p.i] == ']' {
+		p.i++
+		p.depth--
+		return true
+	}
+	for {
+		item, ok := p.value()
+		if !ok {
+			return false
+		}
+		if cap(p.items) == 0 {
+			p.items = make([]node, 0, 16)
+		}
+		p.items = append(p.items, item)
+		p.space()
+		if p.i == len(p.s) {
+			p.broken("the text ends within an array that begins at byte %d: it was cut off, or \"]\" is missing", n.start)
+			return false
+		}
+		b := p.s[p.i]
+		if b != ',' && b != ']' {
+			p.broken("\",\" or \"]\" belongs after an item of an array")
+			return false
+		}
+		p.i++
+		if b == ']' {
+			break
+		}
+		p.space()
+		if p.i < len(p.s) && p.s[p.i] == ']' {
+			p.broken("remove the comma before \"]\"")
+			return false
+		}
+	}
+	n.inside = p.newInside()
+	n.items = p.keepItems(p.items[base:])
+	p.items = p.items[:base]
+	p.depth--
+	return true
+}
+
+func (p *parser) object(n *node) bool {
+	if !p.enter() {
+		return false
+	}
+	n.kind = kindObject
+	base := len(p.members)
+	if p.i < len(p.s) && p.s[p.i] == '}' {
+		p.i++
+		p.depth--
+		return true
+	}
+	for {
+		m, ok := p.member(n)
+		if !ok {
+			return false
+		}
+		if cap(p.members) == 0 {
+			p.members = make([]member, 0, 24)
+		}
+		p.members = append(p.members, m)
+		p.space()
+		if p.i == len(p.s) {
+			p.broken("the text ends within an object that begins at byte %d: it was cut off, or \"}\" is missing", n.start)
+			return false
+		}
+		b := p.s[p.i]
+		if b != ',' && b != '}' {
+			p.broken("\",\" or \"}\" belongs after a member of an object")
+			return false
+		}
+		p.i++
+		if b == '}' {
+			break
+		}
+		p.space()
+		if p.i < len(p.s) && p.s[p.i] == '}' {
+			p.broken("remove the comma before \"}\"")
+			return false
+		}
+	}
+	n.inside = p.newInside()
+	n.members, n.index = p.once(p.members[base:])
+	n.members = p.keepMembers(n.members)
+	p.members = p.members[:base]
+	p.depth--
+	return true
+}
+
+// member reads a key and its value.
+func (p *parser) member(of *node) (member, bool) {
+	var m member
+	m.start = int32(p.i)
+	if p.i == len(p.s) {
+		p.broken("the text ends within an object that begins at byte %d: it was cut off, or \"}\" is missing", of.start)
+		return m, false
+	}
+	if b := p.s[p.i]; b != '"' {
+		switch {
+		case b == '\'' || wordly(b):
+			p.broken("the names of members stand in double quotes")
+		case b == '/' || b == '#':
+			p.broken("JSON has no comments: remove this one")
+		case b == ',':
+			p.broken("a member belongs before \",\": add it, or remove the comma")
+		default:
+			p.broken("the name of a member belongs here, in double quotes")
+		}
+		return m, false
+	}
+	var ok bool
+	if m.key, ok = p.string(); !ok {
+		return m, false
+	}
+	p.space()
+	if p.i == len(p.s) || p.s[p.i] != ':' {
+		p.broken("\":\" belongs after the name of a member")
+		return m, false
+	}
+	p.i++
+	p.space()
+	m.value, ok = p.value()
+	return m, ok
+}
+
+// once warns of keys that come again, and leaves the last member of each, as the readers of JSON that agents are written with do. Large objects
+// get an index, so that neither this nor finding a member takes time with the square of their size.
+func (p *parser) once(members []member) ([]member, map[string]int32) {
+	if len(members) >= indexFrom {
+		return p.onceIndexed(members)
+	}
+	kept := members
+	for i := len(kept) - 2; i >= 0; i-- {
+		for j := i + 1; j < len(kept); j++ {
+			if len(kept[i].key) == len(kept[j].key) && kept[i].key == kept[j].key {
+				p.duplicate(&kept[i], &kept[j])
+				kept = append(kept[:i], kept[i+1:]...)
+				break
+			}
+		}
+	}
+	return kept, nil
+}
+
+func (p *parser) onceIndexed(members []member) ([]member, map[string]int32) {
+	index := make(map[string]int32, len(members))
+	for i := range members {
+		index[members[i].key] = int32(i)
+	}
+	if len(index) == len(members) {
+		return members, index
+	}
+	kept := members[:0]
+	for i := range members {
+		if last := index[members[i].key]; int(last) != i {
+			p.duplicate(&members[i], &members[last])
+			continue
+		}
+		kept = append(kept, members[i])
+	}
+	for i := range kept {
+		index[kept[i].key] = int32(i)
+	}
+	return kept, index
+}
+
+func (p *parser) duplicate(dropped, kept *member) {
+	p.c.warnings.add(note{at: kept.value.start, offset: dropped.start, code: codeDuplicateKey, source: sourceNames},
+		"%q comes again later in this object, and readers differ in which one they take: keep one (the last is judged here)", []any{short(dropped.key)})
+}
+
+func (p *parser) newInside() *inside {
+	if len(p.insideRoom) == 0 {
+		p.insideRoom = make([]inside, max(p.room/4, 1))
+	}
+	in := &p.insideRoom[0]
+	p.insideRoom = p.insideRoom[1:]
+	return in
+}
+
+func (p *parser) keepItems(items []node) []node {
+	if len(items) > len(p.itemRoom) {
+		if len(items) >= p.room {
+			return append([]node(nil), items...)
+		}
+		p.itemRoom = make([]node, p.room)
+	}
+	kept := p.itemRoom[:len(items):len(items)]
+	p.itemRoom = p.itemRoom[len(items):]
+	copy(kept, items)
+	return kept
+}
+
+func (p *parser) keepMembers(members []member) []member {
+	if len(members) > len(p.memberRoom) {
+		if len(members) >= p.room {
+			return append([]member(nil), members...)
+		}
+		p.memberRoom = make([]member, p.room)
+	}
+	kept := p.memberRoom[:len(members):len(members)]
+	p.memberRoom = p.memberRoom[len(members):]
+	copy(kept, members)
+	return kept
+}
+
+// article names a kind with its article, for messages.
+func (k kind) article() string {
+	switch k {
+	case kindNull:
+		return "null"
+	case kindBool:
+		return "true or false"
+	case kindNumber:
+		return "a number"
+	case kindString:
+		return "a text"
+	case kindArray:
+		return "an array"
+	case kindObject:
+		return "an object"
+	default:
+		return "nothing"
+	}
+}
+
+// short cuts what a card says to what a message can quote.
+func short(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "..."
+}
