@@ -45,6 +45,7 @@ type Journal struct {
 	void func(ctx context.Context, sc account.Scope, session id.Session, reason string) (int, error) // see VoidWith
 
 	watcher  Watcher // nil: nobody watches
+	turns    TurnWatcher
 	listener Listener
 }
 
@@ -165,6 +166,9 @@ func (j *Journal) Claim(ctx context.Context, ref Ref, owner string, lease time.D
 		}
 		first := events[0]
 		j.tellListener(ctx, t, events)
+		if err := j.moved(ctx, sc, TurnMove{Turn: t, Seq: first.Seq}); err != nil {
+			return err
+		}
 		j.d.TX.AfterCommit(ctx, func() {
 			j.d.Hub.Publish(t.Session, Chunk{
 				Kind: ChunkPromoted, ID: first.ID, Number: t.Number, Seq: first.Seq, At: first.ProcessedAt, After: first.Seq,
@@ -227,7 +231,7 @@ func (j *Journal) Append(ctx context.Context, s Step) ([]Event, error) {
 			return nil
 		}
 		j.kickAfterCommit(ctx, Ref{s.Turn.Tenant, s.Turn.Session})
-		return j.endedFirst(ctx, sc, endOf(s.Turn, entries))
+		return j.ended(ctx, sc, endOf(s.Turn, entries), out[len(out)-1].Seq)
 	})
 	return out, err
 }
@@ -334,6 +338,12 @@ func (j *Journal) Park(ctx context.Context, t Turn) (bool, error) {
 		}
 		if _, err = j.append(ctx, sc, Append{Session: t.Session, Fence: t.Fence(), Turn: &TurnChange{State: TurnParked}}, entries); err != nil {
 			return err
+		}
+		if len(need) > 0 {
+			t.State = TurnParked
+			if err := j.moved(ctx, sc, TurnMove{Turn: t, Waits: true}); err != nil {
+				return err
+			}
 		}
 		return j.awaitClient(ctx, sc, t.Session, uses)
 	})
@@ -632,6 +642,9 @@ func (j *Journal) resume(ctx context.Context, sc account.Scope, t Turn, before, 
 			if v.Active != StatusRunning { // while only threads worked it was
 				entries = append(entries, Entry{Type: SessionRunning})
 			}
+			if err := j.moved(ctx, sc, TurnMove{Turn: t}); err != nil {
+				return err
+			}
 			j.kickAfterCommit(ctx, Ref{t.Tenant, t.Session})
 		}
 	}
@@ -670,6 +683,8 @@ type halt struct {
 	err    *ErrorDetail // appended before going idle
 	idle   bool         // append session.status_idle if the session was doing something
 	drop   bool         // drop the queue, too
+	only   id.Turn      // ends nothing but this turn, queued or not; zero: all of them
+	queued bool         // that turn has not begun: what the session's active one does goes on
 	last   []Entry
 }
 
@@ -683,11 +698,15 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 	entries := h.first
 	var ends []LooseEnd
 	var over []TurnEnd
+	var last int64
 	flush := func() error {
 		if len(entries) == 0 {
 			return nil
 		}
-		_, err := j.append(ctx, sc, Append{Session: session}, entries)
+		events, err := j.append(ctx, sc, Append{Session: session}, entries)
+		if err == nil {
+			last = events[len(events)-1].Seq
+		}
 		entries = nil
 		return err
 	}
@@ -695,7 +714,7 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 	now := j.now()
 	for _, t := range turns {
 		queued := t.State == TurnQueued
-		if queued && !h.drop {
+		if queued && !h.drop && h.only != t.ID || !h.only.IsZero() && h.only != t.ID {
 			continue
 		}
 		stopped++
@@ -771,13 +790,13 @@ func (j *Journal) stop(ctx context.Context, sc account.Scope, session id.Session
 		return 0, nil
 	}
 	j.kickAfterCommit(ctx, Ref{sc.Tenant, session})
-	if j.void != nil { // what a turn that is over has parked must not be done when somebody approves it later
+	if j.void != nil && !h.queued { // what a turn that is over has parked must not be done when somebody approves it later
 		if _, err := j.void(ctx, sc, session, h.reason); err != nil {
 			return 0, err
 		}
 	}
 	for _, e := range over {
-		if err := j.endedFirst(ctx, sc, e); err != nil {
+		if err := j.ended(ctx, sc, e, last); err != nil {
 			return 0, err
 		}
 	}

@@ -30,6 +30,8 @@ type Input struct {
 	Thread id.Thread
 	// Outcome belongs to UserDefineOutcome.
 	Outcome *OutcomeInput
+	// Turn is the id of the turn that a UserMessage begins, of whose moves the TurnWatcher is told; zero makes one that it is not told of.
+	Turn id.Turn
 }
 
 // work reports whether the input begins a turn.
@@ -302,7 +304,10 @@ func (s *Service) enqueue(ctx context.Context, sc account.Scope, session id.Sess
 	turns := make([]Turn, len(inputs))
 	var outcomes []Outcome
 	for i, in := range inputs {
-		turn, body := id.New[id.TurnKind](s.d.IDs), in.body()
+		turn, body := in.Turn, in.body()
+		if turn.IsZero() {
+			turn = id.New[id.TurnKind](s.d.IDs)
+		}
 		if in.Type == UserDefineOutcome {
 			o := s.outcomeOf(*in.Outcome, session, turn, now)
 			outcomes, body = append(outcomes, o), o.body()
@@ -314,7 +319,7 @@ func (s *Service) enqueue(ctx context.Context, sc account.Scope, session id.Sess
 		events[i] = Event{ID: s.d.Journal.NewEventID(), Type: in.Type, Data: data}
 		turns[i] = Turn{
 			ID: turn, Tenant: sc.Tenant, Session: session, Agent: agent, State: TurnQueued,
-			Input: events[i], CreatedAt: now,
+			Input: events[i], Watched: !in.Turn.IsZero(), CreatedAt: now,
 		}
 	}
 	last, err := s.d.Turns.Enqueue(ctx, sc, session, turns)

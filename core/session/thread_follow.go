@@ -382,8 +382,10 @@ func (j *Journal) reflect(ctx context.Context, sc account.Scope, session id.Sess
 	default:
 		return nil
 	}
-	_, err = j.append(ctx, sc, Append{Session: session}, []Entry{entry})
-	return err
+	if _, err = j.append(ctx, sc, Append{Session: session}, []Entry{entry}); err != nil {
+		return err
+	}
+	return j.moved(ctx, sc, TurnMove{Turn: turn, Waits: len(need) > 0})
 }
 
 // needed names the tool uses that somebody must act on before a session can go on: its own among uses, and those of its threads.

@@ -43,6 +43,8 @@ type Turn struct {
 	Span id.Event
 	// Reserved is what that call may cost at most, in a session with a budget.
 	Reserved money.Pico
+	// Watched is set when the TurnWatcher is told of its moves.
+	Watched bool
 
 	CreatedAt time.Time
 	StartedAt time.Time // zero while queued

@@ -8,7 +8,7 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
-// TurnEnd says how the first turn of a session ended.
+// TurnEnd says how a turn ended.
 type TurnEnd struct {
 	Turn Turn
 	// Stopped is set for a turn that was ended from outside: Reason says why, and Rule names what forbade it to go on, such as a freeze,
@@ -49,12 +49,19 @@ func (j *Journal) tellListener(ctx context.Context, t Turn, events []Event) {
 	}
 }
 
-// endedFirst tells the watcher of a first turn that has ended. It must run in the transaction that ended it.
-func (j *Journal) endedFirst(ctx context.Context, sc account.Scope, e TurnEnd) error {
-	if j.watcher == nil || e.Turn.Number != 1 {
-		return nil
+// ended tells of a turn that has ended; last is the number of the newest event then. It must run in the transaction that ended it.
+func (j *Journal) ended(ctx context.Context, sc account.Scope, e TurnEnd, last int64) error {
+	if j.watcher != nil && e.Turn.Number == 1 {
+		if err := j.watcher.TurnEnded(ctx, sc, e); err != nil {
+			return err
+		}
 	}
-	return j.watcher.TurnEnded(ctx, sc, e)
+	if e.Stopped {
+		e.Turn.State = TurnCancelled
+	} else {
+		e.Turn.State = TurnDone
+	}
+	return j.moved(ctx, sc, TurnMove{Turn: e.Turn, Seq: last, End: &e})
 }
 
 // endOf reads how a turn ended from the entries that end it.

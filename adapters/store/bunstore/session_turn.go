@@ -26,7 +26,7 @@ const turnColumns = "input_data, " + slimTurnColumns
 
 // slimTurnColumns are turnColumns without the message, which may be long.
 const slimTurnColumns = `id, tenant_id, session_id, agent_id, number, state, input_id, input_type, owner, epoch, lease_until,
-	takeovers, calls, span, reserved_picos, created_at, started_at, ended_at`
+	takeovers, calls, span, reserved_picos, watched, created_at, started_at, ended_at`
 
 func scanTurn(row scanner) (session.Turn, error) {
 	var t session.Turn
@@ -35,7 +35,7 @@ func scanTurn(row scanner) (session.Turn, error) {
 	var reserved int64
 	var lease, created, started, ended stamp
 	err := row.Scan(&data, &t.ID, &t.Tenant, &t.Session, &t.Agent, &t.Number, &state, &t.Input.ID, &typ, &t.Owner, &t.Epoch, &lease,
-		&t.Takeovers, &t.Calls, &t.Span, &reserved, &created, &started, &ended)
+		&t.Takeovers, &t.Calls, &t.Span, &reserved, &t.Watched, &created, &started, &ended)
 	if err != nil {
 		return session.Turn{}, err
 	}
@@ -67,9 +67,10 @@ func (r *SessionTurnRepo) Enqueue(ctx context.Context, sc account.Scope, session
 		}
 		for i, t := range turns {
 			_, err := db.ExecContext(ctx, `INSERT INTO session_turns
-				(id, tenant_id, session_id, agent_id, number, state, input_id, input_type, input_data, created_at)
-				VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)`,
-				t.ID, sc.Tenant, sessionID, t.Agent, last-int64(len(turns)-1-i), t.Input.ID, string(t.Input.Type), string(t.Input.Data), at(t.CreatedAt))
+				(id, tenant_id, session_id, agent_id, number, state, input_id, input_type, input_data, watched, created_at)
+				VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?)`,
+				t.ID, sc.Tenant, sessionID, t.Agent, last-int64(len(turns)-1-i), t.Input.ID, string(t.Input.Type), string(t.Input.Data), t.Watched,
+				at(t.CreatedAt))
 			if err != nil {
 				return mapErr(err)
 			}
