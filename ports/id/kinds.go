@@ -106,6 +106,12 @@ type (
 	SwarmMemberKind struct{}
 	// RemoteAgentKind marks the id of an agent elsewhere that was registered by its card.
 	RemoteAgentKind struct{}
+	// CardReportKind marks the id of what a validation of an agent card found.
+	CardReportKind struct{}
+	// AgentCardKind marks the id of an agent card that a tenant has had validated.
+	AgentCardKind struct{}
+	// CardBatchKind marks the id of a validation of several agent cards at once.
+	CardBatchKind struct{}
 )
 
 // One alias per kind.
@@ -214,6 +220,12 @@ type (
 	SwarmMember = ID[SwarmMemberKind]
 	// RemoteAgent is the id of an agent elsewhere that was registered by its card: "remote_...".
 	RemoteAgent = ID[RemoteAgentKind]
+	// CardReport is the id of what a validation of an agent card found: "rpt_...".
+	CardReport = ID[CardReportKind]
+	// AgentCard is the id of an agent card that a tenant has had validated: "card_...".
+	AgentCard = ID[AgentCardKind]
+	// CardBatch is the id of a validation of several agent cards at once: "batch_...".
+	CardBatch = ID[CardBatchKind]
 )
 
 func (TenantKind) spec() kindSpec         { return kindSpec{"tenant", "tnt", nil} }
@@ -268,3 +280,6 @@ func (PriceKind) spec() kindSpec          { return kindSpec{"price", "prc", nil}
 func (RerateKind) spec() kindSpec         { return kindSpec{"usage_rerate", "rrt", nil} }
 func (SwarmMemberKind) spec() kindSpec    { return kindSpec{"swarm_member", "smem", nil} }
 func (RemoteAgentKind) spec() kindSpec    { return kindSpec{"remote_agent", "remote", nil} }
+func (CardReportKind) spec() kindSpec     { return kindSpec{"card_report", "rpt", nil} }
+func (AgentCardKind) spec() kindSpec      { return kindSpec{"agent_card", "card", nil} }
+func (CardBatchKind) spec() kindSpec      { return kindSpec{"card_batch", "batch", nil} }
