@@ -35,7 +35,7 @@ CREATE TABLE a2a_tasks (
     reason     text NOT NULL,
     rule       text NOT NULL,
     first_seq  bigint NOT NULL,
-    last_seq   INTEGER NOT NULL,
+    last_seq   bigint NOT NULL,
     metadata   text,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
