@@ -70,4 +70,3 @@ func (n *node) find(key string) *member {
 	}
 	return nil
 }
-

@@ -12,10 +12,9 @@ func Validate(text []byte, o Options) Result {
 	if ok {
 		c.chooseVersion()
 		c.result.Version, c.result.Basis = c.version, c.basis
-		if c.structure() {
-			c.examine()
-			c.verifySignatures()
-		}
+		c.structure()
+		c.examine()
+		c.verifySignatures()
 		c.result.Name, c.result.URL = strings.Clone(c.name()), strings.Clone(c.primaryURL())
 	}
 	c.result.Valid = !c.errors.any()
