@@ -1,0 +1,268 @@
+package a2a
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/bureau-agents/bureau/core/webhook"
+	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/ports/id"
+)
+
+// The headers of a notification beside Authorization.
+const (
+	HeaderPushToken   = "X-A2A-Notification-Token"
+	HeaderPushVersion = "A2A-Version"
+	// HeaderPushID is the same each time that one change is posted to one configuration: receivers that must not act twice keep it.
+	HeaderPushID = "X-A2A-Notification-Id"
+)
+
+const (
+	maxDuePushes = 500 // that one look at the store finds
+	pushBatch    = 50  // notifications of one configuration before others get its place
+	pushRest     = 20 * time.Millisecond
+)
+
+// pushRetries are the waits after failed attempts of a notification. After the last one, some eight hours in all, the configuration is given up.
+func pushRetries() []time.Duration {
+	return []time.Duration{
+		time.Second, 5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour,
+	}
+}
+
+// Run posts notifications until ctx ends, and returns when the requests that were on their way have been called off; those are made again later.
+func (s *Pushes) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	tick := time.NewTicker(s.c.PollEvery)
+	defer tick.Stop()
+	for {
+		if _, err := s.dispatch(ctx, &running); err != nil && ctx.Err() == nil {
+			s.d.Logger.LogAttrs(ctx, slog.LevelWarn, "due notifications of A2A tasks could not be read", slog.Any("error", err))
+		}
+		rest := time.NewTimer(pushRest)
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+			rest.Stop()
+			return
+		}
+		select {
+		case <-s.wake:
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Sweep posts what is due, waits for it, and returns how many configurations it went through. It is what Run does again and again.
+func (s *Pushes) Sweep(ctx context.Context) (int, error) {
+	var running sync.WaitGroup
+	n, err := s.dispatch(ctx, &running)
+	running.Wait()
+	return n, err
+}
+
+func (s *Pushes) dispatch(ctx context.Context, running *sync.WaitGroup) (int, error) {
+	due, err := s.d.Configs.Due(ctx, s.now(), maxDuePushes)
+	if err != nil {
+		return 0, err
+	}
+	begun := 0
+	for _, ref := range due {
+		if !s.enter(ref) {
+			continue
+		}
+		begun++
+		running.Go(func() {
+			more := s.drain(ctx, ref)
+			if s.leave(ref) || more {
+				s.nudge()
+			}
+		})
+	}
+	return begun, nil
+}
+
+// enter takes a place for a configuration; false: it has one, or there is none.
+func (s *Pushes) enter(r PushRef) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.busy[r]; ok || len(s.busy) >= s.c.Concurrency || s.tenants[r.Tenant] >= s.c.PerTenant {
+		s.skipped = true
+		return false
+	}
+	s.busy[r] = struct{}{}
+	s.tenants[r.Tenant]++
+	return true
+}
+
+// leave gives a place back and reports whether somebody waits for one.
+func (s *Pushes) leave(r PushRef) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.busy, r)
+	if s.tenants[r.Tenant]--; s.tenants[r.Tenant] == 0 {
+		delete(s.tenants, r.Tenant)
+	}
+	waiting := s.skipped
+	s.skipped = false
+	return waiting
+}
+
+// drain posts what a configuration has not been told, in order, and reports whether it stopped before the last.
+func (s *Pushes) drain(ctx context.Context, r PushRef) (more bool) {
+	token, now := s.d.IDs.NewUUID(), s.now()
+	c, ok, err := s.d.Configs.Lease(ctx, r, token, now, now.Add(2*s.c.Timeout))
+	for n := 0; err == nil && ok && c.State == PushActive; n++ {
+		if n == pushBatch {
+			_, err = s.d.Configs.Record(ctx, c, token, time.Time{})
+			return err == nil
+		}
+		var again bool
+		if c, again, err = s.step(ctx, c); err != nil {
+			break
+		}
+		until := time.Time{}
+		if again {
+			until = s.now().Add(2 * s.c.Timeout)
+		}
+		// Once it arrived it is recorded, also when the process is about to end.
+		if ok, err = s.d.Configs.Record(context.WithoutCancel(ctx), c, token, until); !again {
+			break
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		s.d.Logger.LogAttrs(ctx, slog.LevelWarn, "a notification of an A2A task could not be worked on",
+			slog.String("task_id", r.Task.String()), slog.Any("error", err))
+	}
+	return false
+}
+
+// step posts the next change of a task and returns the configuration as it is then; again: there may be another one.
+func (s *Pushes) step(ctx context.Context, c PushConfig) (PushConfig, bool, error) {
+	news, err := s.d.Feed.Next(ctx, c)
+	if fault.KindOf(err) == fault.NotFound && err != nil {
+		return c.ended(PushFailed, "the task is no longer kept", s.now()), false, nil
+	}
+	if err != nil {
+		return c, false, err
+	}
+	now := s.now()
+	if news.Body != nil {
+		status, err := s.post(ctx, c, news)
+		if ctx.Err() != nil {
+			c.NextAt = now // whether it arrived is not known, so that it is made again, without waiting for the lease
+			return c, false, nil
+		}
+		if why := pushFailure(status, err); why != "" {
+			return c.failed(why, status, err, s.now()), false, nil
+		}
+		c.Failures = 0
+	}
+	again := news.Body != nil || news.Place > c.Place
+	c.Place, c.NextAt, c.UpdatedAt = max(c.Place, news.Place), now, s.now()
+	if news.End {
+		return c.ended(PushDone, "", s.now()), false, nil
+	}
+	return c, again, nil
+}
+
+// pushFailure says why an attempt failed; "" when it did not.
+func pushFailure(status int, err error) string {
+	switch {
+	case err != nil:
+		return tellable(err)
+	case status >= 300 && status < 400:
+		return fmt.Sprintf("answered %d; redirects are not followed", status)
+	case status < 200 || status >= 300:
+		return fmt.Sprintf("answered %d", status)
+	}
+	return ""
+}
+
+// failed returns c after an attempt that failed: to be tried again, or given up.
+func (c PushConfig) failed(why string, status int, err error, now time.Time) PushConfig {
+	waits := pushRetries()
+	if c.Failures >= len(waits) || status == http.StatusGone || fault.KindOf(err) == fault.Forbidden {
+		return c.ended(PushFailed, why, now)
+	}
+	c.NextAt, c.UpdatedAt = now.Add(waits[c.Failures]), now
+	c.Failures++
+	return c
+}
+
+func (c PushConfig) ended(as PushState, why string, now time.Time) PushConfig {
+	c.State, c.Error, c.EndedAt, c.UpdatedAt = as, why, now, now
+	return c
+}
+
+var (
+	errPushTimeout = fault.New(fault.Timeout, "push_timeout", "no answer in time")
+	errPushSealed  = fault.New(fault.Unavailable, "push_sealed", "the server could not open what it authenticates with")
+)
+
+// post sends one notification.
+func (s *Pushes) post(ctx context.Context, c PushConfig, n PushNews) (int, error) {
+	header := map[string]string{
+		"Content-Type": "application/json", HeaderPushID: c.Task.String() + "/" + c.ID + "/" + strconv.FormatInt(n.Place, 10),
+	}
+	if c.Protocol == Push10 {
+		header["Content-Type"], header[HeaderPushVersion] = "application/a2a+json", version10
+	}
+	if c.Sealed != nil {
+		plain, err := s.d.Keeper.Open(ctx, c.place(), c.Sealed)
+		var with sealedPush
+		if err == nil {
+			err = json.Unmarshal(plain, &with)
+		}
+		if err != nil {
+			s.d.Logger.LogAttrs(ctx, slog.LevelError, "the secrets of a push notification cannot be opened",
+				slog.String("task_id", c.Task.String()), slog.Any("error", err))
+			return 0, errPushSealed
+		}
+		if with.Token != "" {
+			header[HeaderPushToken] = with.Token
+		}
+		if with.Credentials != "" {
+			header["Authorization"] = c.Scheme + " " + with.Credentials
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.c.Timeout)
+	defer cancel()
+	status, err := s.d.Sender.Send(ctx, webhook.Request{URL: c.URL, Header: header, Body: n.Body})
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = errPushTimeout.Withf("no answer within %s", s.c.Timeout).Wrap(err)
+	}
+	return status, err
+}
+
+const prunePushes = 1000
+
+// Prune forgets configurations that ended before KeepPushes, and those whose task is gone, and returns how many. Several processes may do so at
+// once.
+func (s *Pushes) Prune(ctx context.Context) (int, error) {
+	before, total := s.now().Add(-KeepPushes), 0
+	for {
+		n, err := s.d.Sweeps.Prune(ctx, before, prunePushes)
+		total += n
+		if err != nil || n < prunePushes {
+			return total, err
+		}
+	}
+}
+
+// PushRef names a configuration.
+type PushRef struct {
+	Tenant id.Tenant
+	Task   id.Turn
+	ID     string
+}
