@@ -10,6 +10,7 @@ type checker struct {
 	basis    Basis
 	errors   sink
 	warnings sink
+	exam     exam   // what examine counted for score
 	result   Result // what score, suggest and verifySignatures fill in: Score, Marks, Suggestions, Signatures
 }
 

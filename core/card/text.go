@@ -1,0 +1,137 @@
+package card
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// How long texts may be before they are warned of, in characters. People see names in lists, and models read descriptions with every request.
+const (
+	longName        = 200
+	longDescription = 5000
+	longTag         = 100
+)
+
+// examineTexts looks at what people and models read.
+func (c *checker) examineTexts() {
+	c.examineText(c.root.get("name"), longName)
+	c.examineText(c.root.get("description"), longDescription)
+	c.examineText(c.root.get("version"), longTag)
+	c.examineText(c.root.get("provider").get("organization"), longName)
+	skills := c.root.get("skills").items
+	for i := range skills {
+		c.examineText(skills[i].get("id"), longName)
+		c.examineText(skills[i].get("name"), longName)
+		c.examineText(skills[i].get("description"), longDescription)
+		tags := skills[i].get("tags").items
+		for j := range tags {
+			c.examineText(&tags[j], longTag)
+		}
+		examples := skills[i].get("examples").items
+		for j := range examples {
+			c.examineInvisible(&examples[j])
+		}
+	}
+}
+
+// examineText looks at one text, which is at most so many characters long.
+func (c *checker) examineText(n *node, most int) {
+	if n.kind != kindString {
+		return
+	}
+	if strings.TrimSpace(n.str) == "" {
+		c.warn(n, codeBlank, c.rule("AgentCard", "5.7"), "This is blank; write what it is")
+		return
+	}
+	if len(n.str) > most && utf8.RuneCountInString(n.str) > most {
+		c.warn(n, codeLong, "", "This is longer than %d characters; shorten it, and put the rest into the documentation", most)
+	}
+	c.examineInvisible(n)
+	if sign := instruction(n.str); sign != "" {
+		c.warn(n, codeInstruction, "", "%q reads like an instruction to the model that reads this card; describe the agent instead", short(sign))
+	}
+}
+
+// examineInvisible warns of characters that make a text read otherwise than it looks.
+func (c *checker) examineInvisible(n *node) {
+	if n.kind != kindString || isPlain(n.str) {
+		return
+	}
+	if r, ok := invisible(n.str); ok {
+		c.warn(n, codeInvisible, "", "This holds the invisible character U+%04X, which hides from people what machines read; take it out", r)
+	}
+}
+
+// isPlain says whether s is of printable ASCII alone, as most texts are.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// invisible returns the first character of s that is not seen and changes what is read: controls, overrides of the direction of writing
+// (Unicode TR 36, 2.6), zero-width spaces, and tag characters outside of flags. Joiners are left alone: Persian, Indic scripts and emoji need
+// them. So are the two marks of direction, which Arabic and Hebrew texts need.
+func invisible(s string) (rune, bool) {
+	flag := false
+	for _, r := range s {
+		switch {
+		case r == '\t' || r == '\n' || r == '\r':
+		case r < ' ' || r >= 0x7f && r <= 0x9f,
+			r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069,
+			r == 0x200b, r == 0x2060, r >= 0x2061 && r <= 0x2064, r == 0xfeff, r == 0x180e:
+			return r, true
+		case r == 0x1f3f4: // the black flag begins those of England, Scotland and Wales
+			flag = true
+			continue
+		case r >= 0xe0000 && r <= 0xe007f:
+			if !flag {
+				return r, true
+			}
+			continue
+		}
+		flag = false
+	}
+	return 0, false
+}
+
+// instructions are what nobody writes who describes an agent, and what is written to take over the model that chooses among agents.
+var instructions = regexp.MustCompile(`(?i)\b(?:ignore|disregard|forget|override)\s+(?:all\s+|any\s+)?(?:of\s+)?(?:the\s+|your\s+|my\s+)?` +
+	`(?:previous|prior|above|earlier|preceding|other)\s+(?:instructions?|prompts?|rules|messages|agents|tools)\b` +
+	`|\b(?:do\s+not|don't|never)\s+(?:tell|inform|mention\s+(?:this\s+)?to|reveal\s+(?:this\s+)?to)\s+the\s+user\b` +
+	`|\balways\s+(?:choose|pick|prefer|select|use|call)\s+this\s+(?:agent|tool|skill)\b` +
+	`|<\|(?:im_start|im_end|system|endoftext)\|>|\[/?INST\]|</?system>|<<SYS>>`)
+
+// instruction returns what of s reads like an instruction to a model, "" when nothing does.
+func instruction(s string) string {
+	return instructions.FindString(s)
+}
+
+// width is how long s is in letters of an alphabet. A character of Chinese, Japanese or Korean counts as three, since it says about as much.
+func width(s string) int {
+	total, space := 0, true
+	for _, r := range s {
+		if unicode.IsSpace(r) { // a run of it counts once, and not at the ends
+			if !space {
+				total++
+			}
+			space = true
+			continue
+		}
+		space = false
+		if unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul) {
+			total += 3
+		} else {
+			total++
+		}
+	}
+	if space && total > 0 {
+		total--
+	}
+	return total
+}

@@ -1,0 +1,142 @@
+package card
+
+import (
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// urlUse is what a URL is for.
+type urlUse uint8
+
+const (
+	urlEndpoint urlUse = iota // agents are called there
+	urlLogin                  // credentials go there
+	urlPage                   // people or programs read it
+)
+
+// examineLinks looks at the URLs that are neither endpoints nor part of a security scheme.
+func (c *checker) examineLinks() {
+	if n := c.root.get("provider").get("url"); n.kind == kindString && !c.examineURL(n, urlPage, "") {
+		c.exam.badProvider = true
+		c.exam.counted++
+	}
+	if n := c.root.get("documentationUrl"); n.kind == kindString && !c.examineURL(n, urlPage, "") {
+		c.exam.badDocumentation = true
+		c.exam.counted++
+	}
+	if n := c.root.get("iconUrl"); n.kind == kindString && !strings.HasPrefix(n.str, "data:") {
+		c.examineURL(n, urlPage, "")
+	}
+}
+
+// examineURL warns of a URL that cannot be used, or that should not be, once. It answers whether it is good.
+func (c *checker) examineURL(n *node, use urlUse, source string) bool {
+	s := n.str
+	switch {
+	case strings.TrimSpace(s) == "":
+		c.warn(n, codeBlank, source, "This is blank; write an absolute URL, such as https://agents.example.com/a2a")
+		return false
+	case isTemplate(s):
+		c.warn(n, codeURLTemplate, source, "This URL has a part that was meant to be filled in; write the address itself")
+		return false
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" || u.Host == "" || strings.ContainsAny(s, " \t\r\n") || !goodPort(u.Port()) {
+		c.warn(n, codeURLInvalid, source, "This is no absolute URL; write one with scheme and host, such as https://agents.example.com/a2a")
+		return false
+	}
+	secure := u.Scheme == "https"
+	if u.User != nil {
+		c.warn(n, codeURLCredentials, source, "This URL holds a user name or password, which everybody who reads the card sees; take it out and change it")
+		return false
+	}
+	if !secure && u.Scheme != "http" {
+		c.warn(n, codeURLScheme, source, "The scheme of this URL is %q; it must be https", short(u.Scheme))
+		return false
+	}
+	if isLocal(u.Hostname()) {
+		c.warn(n, codeURLLocal, source, "The host %s is not reached from other networks; write a public name", short(u.Hostname()))
+		return false
+	}
+	if !secure && use != urlPage {
+		c.warn(n, codeURLInsecure, source, "What is sent to this URL can be read and changed on its way; use https")
+		return false
+	}
+	return true
+}
+
+// examineAuthority warns of an address of gRPC that is written as host and port, without a scheme. It answers whether n is written so, and
+// whether it is good.
+func (c *checker) examineAuthority(n *node, source string) (is, good bool) {
+	host, port, ok := strings.Cut(n.str, ":")
+	if i := strings.LastIndexByte(n.str, ':'); strings.HasPrefix(n.str, "[") && i > 0 {
+		host, port, ok = strings.Trim(n.str[:i], "[]"), n.str[i+1:], true
+	}
+	if !ok || host == "" || port == "" || !goodPort(port) || strings.ContainsAny(n.str, "/@ <>{}") {
+		return false, false
+	}
+	if isLocal(host) {
+		c.warn(n, codeURLLocal, source, "The host %s is not reached from other networks; write a public name", short(host))
+		return true, false
+	}
+	return true, true
+}
+
+// goodPort says whether a port is none or a number of a port.
+func goodPort(port string) bool {
+	if port == "" {
+		return true
+	}
+	p, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && p > 0
+}
+
+// isTemplate says whether a URL was never filled in.
+func isTemplate(s string) bool {
+	if strings.ContainsAny(s, "<>{}") {
+		return true
+	}
+	_, rest, ok := strings.Cut(s, "://")
+	if !ok {
+		return false
+	}
+	host, _, _ := strings.Cut(strings.ToLower(rest), "/")
+	for _, sign := range [...]string{"your-", "your_", "yourdomain", "yourcompany", "changeme", "change-me"} {
+		if strings.HasPrefix(host, sign) || strings.Contains(host, "."+sign) {
+			return true
+		}
+	}
+	return false
+}
+
+// localNames end the names that only exist inside of a network (RFC 6761, RFC 6762, RFC 8375, and the private-use name of ICANN).
+var localNames = [...]string{".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".corp", ".home"}
+
+// carrier are the addresses that providers share among their customers (RFC 6598).
+var carrier = netip.MustParsePrefix("100.64.0.0/10")
+
+// isLocal says whether a host means another machine, or none, in another network.
+func isLocal(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if addr, err := netip.ParseAddr(host); err == nil {
+		addr = addr.Unmap()
+		return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() || carrier.Contains(addr)
+	}
+	if !strings.Contains(host, ".") {
+		return true // one label is looked up in the network's own domain
+	}
+	for _, name := range localNames {
+		if strings.HasSuffix(host, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// isURI says whether s is an absolute URI: a scheme and something behind it (RFC 3986, 3).
+func isURI(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme != "" && (u.Host != "" || u.Opaque != "" || len(u.Path) > 1) && !strings.ContainsAny(s, " \t\r\n")
+}
