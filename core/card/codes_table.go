@@ -70,6 +70,26 @@ var codes = []Code{
 		"can meet it.", SeverityWarning, sourceOpenAPI},
 	{codeSecurityUnknownScope, "A requirement of an unknown scope", "A requirement asks for a scope that no flow of its scheme offers, so that no token has it.",
 		SeverityWarning, sourceOpenAPI},
+	{codeSignatureAlgorithm, "A signature by an algorithm that is not accepted", "Cards are signed by ES256, ES384, EdDSA, RS256 or PS256. \"none\" is no " +
+		"signature, and whoever can verify an HMAC can also make one. Sign again by one of these.", SeverityWarning, "A2A 1.0, 8.4.2"},
+	{codeSignatureAmbiguous, "A signed card that can be read in two ways", "A key that comes twice, half a character or a number that is rounded is read " +
+		"differently by different readers, so that what was verified need not be what is used. Mend the text and sign it again.", SeverityWarning, "RFC 8785, 3.1"},
+	{codeSignatureHeaderKey, "A signature that brings its own key", "A key in the header (jwk, x5c), or one that it points to (jku, x5u), proves nothing: whoever " +
+		"forges a card puts their own there. It is never used or fetched. Publish the key elsewhere.", SeverityWarning, "A2A 1.0, 8.4.3"},
+	{codeSignatureKeyInvalid, "A signature by a key that is not valid", "The trusted key of this name is revoked, has expired or is not valid yet, and must not be " +
+		"used. Sign again by the key that replaced it.", SeverityWarning, "A2A 1.0, 8.4.3"},
+	{codeSignatureMalformed, "No signature that A2A admits", "The entry is no JWS with a protected header that holds alg and kid, all in base64url without " +
+		"padding. Sign again.", SeverityWarning, "A2A 1.0, 8.4.2"},
+	{codeSignatureMany, "More signatures than are verified", "Only the first signatures are verified. Leave out those by keys that are out of use.",
+		SeverityWarning, ""},
+	{codeSignaturePartial, "A signature over a part of the card", "The signature is right, and made over less than the card says: official libraries leave out " +
+		"fields that they do not know and what is empty. Anybody on the way can change these. Sign the whole card.", SeverityWarning, "A2A 1.0, 8.4.1"},
+	{codeSignatureType, "A signature without the type JOSE", "The protected header should have the typ \"JOSE\". Without a typ the official JavaScript library " +
+		"refuses the signature.", SeverityWarning, "A2A 1.0, 8.4.2"},
+	{codeSignatureUnknownKey, "No signature by a trusted key", "The card is signed, by keys that are not among the trusted ones, so nothing is known of who " +
+		"signed it. Get the publisher's key by another way than the card, and trust it.", SeverityWarning, "A2A 1.0, 8.4.3"},
+	{codeSignatureWrong, "A signature that does not hold", "The signature names a trusted key and was not made by it over this card: the card was changed " +
+		"afterwards, or somebody forged it.", SeverityWarning, "A2A 1.0, 8.4.3"},
 	{codeSkillDuplicate, "Two skills with one id", "A skill is named by its id. Of two with the same, programs find one.", SeverityWarning, "A2A, AgentSkill.id"},
 	{codeTransportConflict, "One URL with contradicting transports", "url and preferredTransport say another transport than the entry of that URL in " +
 		"additionalInterfaces.", SeverityWarning, "A2A 0.3.0, 5.6.4"},
