@@ -55,7 +55,7 @@ type PushConfig struct {
 	Protocol PushProtocol
 	State    PushState
 	Error    string // why it was given up; "" unless PushFailed
-	// Place is the number of the event in the log of the task's session up to which everything was told.
+	// Place is the number of the last PushChange that was told; 0 before the first.
 	Place int64
 	// Failures counts the attempts in a row that failed; NextAt is when the next one is made, at the earliest.
 	Failures  int
@@ -68,14 +68,6 @@ type PushConfig struct {
 // place is what the secrets of a configuration are bound to by their seal.
 func (c PushConfig) place() string {
 	return c.Tenant.String() + "/a2a_push/" + c.Task.String() + "/" + c.ID
-}
-
-// PushTask names a task to Pushes. Whoever makes one has checked that the caller may see the task.
-type PushTask struct {
-	Agent id.Agent
-	Task  id.Turn
-	// Place is the number of the last event in the log of the task's session that the caller knows already: nothing before it is told. 0 tells everything.
-	Place int64
 }
 
 // NewPush asks for a configuration.
@@ -95,12 +87,13 @@ type sealedPush struct {
 	Credentials string `json:"credentials,omitempty"`
 }
 
-// Set adds a configuration to a task, or replaces the one with its ID. ErrPushInvalid, ErrTooManyPushes. In a transaction it becomes part of it.
-func (s *Pushes) Set(ctx context.Context, sc account.Scope, of PushTask, n NewPush) (PushConfig, error) {
+// Set adds a configuration to a task that the caller may see, or replaces the one with its ID. It is told what changes from now on; of a task that has
+// ended, nothing. ErrPushInvalid, ErrTooManyPushes. In a transaction it becomes part of it.
+func (s *Pushes) Set(ctx context.Context, sc account.Scope, of Task, n NewPush) (PushConfig, error) {
 	now := s.now()
 	c := PushConfig{
-		Tenant: sc.Tenant, Agent: of.Agent, Task: of.Task, ID: n.ID, URL: n.URL, Scheme: n.Scheme, Protocol: n.Protocol,
-		State: PushActive, Place: of.Place, NextAt: now, CreatedAt: now, UpdatedAt: now,
+		Tenant: sc.Tenant, Agent: of.Agent, Task: of.ID, ID: n.ID, URL: n.URL, Scheme: n.Scheme, Protocol: n.Protocol,
+		State: PushActive, NextAt: now, CreatedAt: now, UpdatedAt: now,
 	}
 	switch {
 	case c.ID == "" && n.ReplaceFirst:
@@ -123,17 +116,28 @@ func (s *Pushes) Set(ctx context.Context, sc account.Scope, of PushTask, n NewPu
 			return PushConfig{}, err
 		}
 	}
-	err := s.d.TX.Do(ctx, func(ctx context.Context) error {
-		if err := s.d.Configs.Put(ctx, sc, c, MaxPushPerTask); err != nil {
-			return err
-		}
-		s.d.TX.AfterCommit(ctx, s.nudge)
-		return nil
-	})
-	if err != nil {
+	if of.State.Terminal() {
+		c = c.ended(PushDone, "", now)
+	}
+	if err := s.d.Configs.Put(ctx, sc, c, MaxPushPerTask); err != nil {
 		return PushConfig{}, err
 	}
 	return c, nil
+}
+
+// TaskChanged implements Watcher: it notes what is to be told of a task, in the transaction in which that happened.
+func (s *Pushes) TaskChanged(ctx context.Context, sc account.Scope, t Task) error {
+	all := []PushChange{{Task: t.ID, State: t.State, Reason: t.Reason, Rule: t.Rule, At: t.UpdatedAt}}
+	if t.State == Completed {
+		answer := all[0]
+		answer.Artifacts = true
+		all = []PushChange{answer, all[0]} // what was made comes before that it is done, as in a stream
+	}
+	told, err := s.d.Changes.Append(ctx, sc, t.ID, all)
+	if err == nil && told {
+		s.d.TX.AfterCommit(ctx, s.nudge)
+	}
+	return err
 }
 
 // Check reports what is wrong with a configuration that is still to be made. ErrPushInvalid.

@@ -149,31 +149,31 @@ func (s *Pushes) drain(ctx context.Context, r PushRef) (more bool) {
 
 // step posts the next change of a task and returns the configuration as it is then; again: there may be another one.
 func (s *Pushes) step(ctx context.Context, c PushConfig) (PushConfig, bool, error) {
-	news, err := s.d.Feed.Next(ctx, c)
-	if fault.KindOf(err) == fault.NotFound && err != nil {
+	change, ok, err := s.d.Changes.Next(ctx, c.Task, c.Place)
+	if err != nil || !ok {
+		return c, false, err
+	}
+	body, err := s.d.Writer.WritePush(ctx, c, change)
+	if err != nil && fault.KindOf(err) == fault.NotFound {
 		return c.ended(PushFailed, "the task is no longer kept", s.now()), false, nil
 	}
 	if err != nil {
 		return c, false, err
 	}
+	status, err := s.post(ctx, c, change.Number, body)
 	now := s.now()
-	if news.Body != nil {
-		status, err := s.post(ctx, c, news)
-		if ctx.Err() != nil {
-			c.NextAt = now // whether it arrived is not known, so that it is made again, without waiting for the lease
-			return c, false, nil
-		}
-		if why := pushFailure(status, err); why != "" {
-			return c.failed(why, status, err, s.now()), false, nil
-		}
-		c.Failures = 0
+	if err != nil && ctx.Err() != nil {
+		c.NextAt = now // whether it arrived is not known, so that it is made again, without waiting for the lease
+		return c, false, nil
 	}
-	again := news.Body != nil || news.Place > c.Place
-	c.Place, c.NextAt, c.UpdatedAt = max(c.Place, news.Place), now, s.now()
-	if news.End {
-		return c.ended(PushDone, "", s.now()), false, nil
+	if why := pushFailure(status, err); why != "" {
+		return c.failed(why, status, err, now), false, nil
 	}
-	return c, again, nil
+	c.Place, c.Failures, c.NextAt, c.UpdatedAt = change.Number, 0, now, now
+	if change.State.Terminal() && !change.Artifacts {
+		return c.ended(PushDone, "", now), false, nil
+	}
+	return c, true, nil
 }
 
 // pushFailure says why an attempt failed; "" when it did not.
@@ -211,9 +211,9 @@ var (
 )
 
 // post sends one notification.
-func (s *Pushes) post(ctx context.Context, c PushConfig, n PushNews) (int, error) {
+func (s *Pushes) post(ctx context.Context, c PushConfig, number int64, body []byte) (int, error) {
 	header := map[string]string{
-		"Content-Type": "application/json", HeaderPushID: c.Task.String() + "/" + c.ID + "/" + strconv.FormatInt(n.Place, 10),
+		"Content-Type": "application/json", HeaderPushID: c.Task.String() + "/" + c.ID + "/" + strconv.FormatInt(number, 10),
 	}
 	if c.Protocol == Push10 {
 		header["Content-Type"], header[HeaderPushVersion] = "application/a2a+json", version10
@@ -238,7 +238,7 @@ func (s *Pushes) post(ctx context.Context, c PushConfig, n PushNews) (int, error
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.c.Timeout)
 	defer cancel()
-	status, err := s.d.Sender.Send(ctx, webhook.Request{URL: c.URL, Header: header, Body: n.Body})
+	status, err := s.d.Sender.Send(ctx, webhook.Request{URL: c.URL, Header: header, Body: body})
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = errPushTimeout.Withf("no answer within %s", s.c.Timeout).Wrap(err)
 	}

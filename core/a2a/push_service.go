@@ -33,8 +33,8 @@ var (
 // PushConfigs stores configurations. Methods are safe for concurrent use and join the transaction in ctx; a configuration that is missing or another
 // tenant's is ErrPushNotFound.
 type PushConfigs interface {
-	// Put stores one in place of the one with its task and ID, whose lease is lost; ErrTooManyPushes when the task has as many as most others, also
-	// when several come at once.
+	// Put stores one in place of the one with its task and ID, whose lease is lost, with Place after the task's last change; ErrTooManyPushes when
+	// the task has as many as most others, also when several come at once.
 	Put(ctx context.Context, sc account.Scope, c PushConfig, most int) error
 	// Get returns one.
 	Get(ctx context.Context, sc account.Scope, task id.Turn, config string) (PushConfig, error)
@@ -42,8 +42,8 @@ type PushConfigs interface {
 	List(ctx context.Context, sc account.Scope, task id.Turn) ([]PushConfig, error)
 	// Delete removes one.
 	Delete(ctx context.Context, sc account.Scope, task id.Turn, config string) error
-	// Due returns at most limit that are PushActive, of every tenant, whose NextAt has come, which nobody has leased, and whose task's session has a
-	// log that goes beyond Place or whose task has ended; the longest overdue first.
+	// Due returns at most limit that are PushActive, of every tenant, whose NextAt has come, which nobody has leased, and whose task has a change
+	// after Place; the longest overdue first.
 	Due(ctx context.Context, now time.Time, limit int) ([]PushRef, error)
 	// Lease takes one that is PushActive and whose NextAt has come until the given time, unless somebody else has it; false otherwise. token names
 	// the holder.
@@ -55,26 +55,37 @@ type PushConfigs interface {
 
 // PushSweeps removes configurations. Methods join the transaction in ctx.
 type PushSweeps interface {
-	// Prune removes, of every tenant, at most limit that ended before the given time or whose task is gone, and returns how many there were.
+	// Prune removes, of every tenant, at most limit that ended before the given time or whose task is gone, and returns how many there were. Changes
+	// of tasks without configurations go, too.
 	Prune(ctx context.Context, before time.Time, limit int) (int, error)
-	// Forget removes those of an agent's tasks.
+	// Forget removes those of an agent's tasks, with the changes.
 	Forget(ctx context.Context, sc account.Scope, agent id.Agent) error
 }
 
-// PushNews is what is told of a task next.
-type PushNews struct {
-	// Body is the JSON to post; nil: nothing up to Place is to be told.
-	Body []byte
-	// Place is the number of the last event in the session's log that was looked at.
-	Place int64
-	// End says that the task has ended, and that nothing follows this.
-	End bool
+// PushChange is something to tell of a task: that it is in another state or, with Artifacts, what it has made.
+type PushChange struct {
+	Task      id.Turn
+	Number    int64 // in the order of the changes of the task, from 1
+	State     State
+	Reason    string
+	Rule      string
+	Artifacts bool
+	At        time.Time
 }
 
-// PushFeed reads what happened to tasks. The face implements it, which knows how each version of the protocol writes that down.
-type PushFeed interface {
-	// Next returns what happened to the task of c first after c.Place, or id.NotFound.
-	Next(ctx context.Context, c PushConfig) (PushNews, error)
+// PushChanges stores what is to be told. Methods are safe for concurrent use and join the transaction in ctx.
+type PushChanges interface {
+	// Append numbers and adds changes of a task that has a PushActive configuration; false: it has none, and nothing was added. Against
+	// PushConfigs.Put, one comes before the other.
+	Append(ctx context.Context, sc account.Scope, task id.Turn, all []PushChange) (bool, error)
+	// Next returns the first change of a task after a number; false: there is none.
+	Next(ctx context.Context, task id.Turn, after int64) (PushChange, bool, error)
+}
+
+// PushWriter writes a change down as a version of the protocol has it. The face implements it.
+type PushWriter interface {
+	// WritePush returns the JSON to post, or id.NotFound when the task is gone.
+	WritePush(ctx context.Context, c PushConfig, change PushChange) ([]byte, error)
 }
 
 // PushesDeps is what Pushes needs; all fields are required.
@@ -86,8 +97,9 @@ type PushesDeps struct {
 	Keeper  keeper.Keeper
 	Configs PushConfigs
 	Sweeps  PushSweeps
+	Changes PushChanges
 	Sender  webhook.Sender
-	Feed    PushFeed
+	Writer  PushWriter
 }
 
 // PushesConfig tunes Pushes; the zero value is the default.
@@ -102,9 +114,9 @@ type PushesConfig struct {
 
 // Pushes keeps push notification configurations and posts the changes of tasks to them.
 //
-// Nothing is queued: a configuration has a place in the log of its task's session, which moves on when a change was posted and answered with a status
-// from 200 to 299. So everything is posted at least once and in order, whatever process dies when; processes lease configurations, one each. Failed
-// attempts are made again after 1 s, 5 s, 30 s, 2 min, 10 min, 30 min, 1 h, 2 h and 4 h; then, after 410 Gone, and for an address that may not be
+// The changes of a task that has configurations are stored in the transactions that make them. A configuration has a place among them, which moves on when
+// a change was posted and answered with a status from 200 to 299. So everything is posted at least once and in order, whatever process dies when;
+// processes lease configurations, one each. Failed attempts are made again after 1 s, 5 s, 30 s, 2 min, 10 min, 30 min, 1 h, 2 h and 4 h; then, after 410 Gone, and for an address that may not be
 // reached, the configuration is given up. It is safe for concurrent use.
 type Pushes struct {
 	d    PushesDeps
@@ -124,7 +136,7 @@ func NewPushes(d PushesDeps, c PushesConfig) (*Pushes, error) {
 		missing bool
 	}{
 		{"TX", d.TX == nil}, {"Clock", d.Clock == nil}, {"IDs", d.IDs == nil}, {"Logger", d.Logger == nil}, {"Keeper", d.Keeper == nil},
-		{"Configs", d.Configs == nil}, {"Sweeps", d.Sweeps == nil}, {"Sender", d.Sender == nil}, {"Feed", d.Feed == nil},
+		{"Configs", d.Configs == nil}, {"Sweeps", d.Sweeps == nil}, {"Sender", d.Sender == nil}, {"Changes", d.Changes == nil}, {"Writer", d.Writer == nil},
 	} {
 		if f.missing {
 			return nil, fmt.Errorf("a2a: PushesDeps.%s is required", f.name)
