@@ -98,6 +98,9 @@ func (c *call) prepare(err error) (int, any) {
 func (c *call) announce(err error) (*fault.Error, int) {
 	e, status := c.failure(err)
 	h := c.Header()
+	if c.op != nil && c.op.Headers != nil && e.Kind != fault.RateLimited {
+		c.op.Headers(&c.ctx)
+	}
 	switch {
 	case e.RetryAfter > 0:
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))

@@ -39,6 +39,9 @@ func (c *call) serveOnce() {
 	}
 	if answer != nil {
 		c.Header().Set("Idempotent-Replayed", "true")
+		if c.op.Headers != nil {
+			c.op.Headers(&c.ctx)
+		}
 		c.send(answer.Status, answer.ContentType, answer.Body)
 		return
 	}

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -154,6 +155,13 @@ func (c *call) take(l *Limiter, who Subject, limit int, within error) error {
 
 func (c *call) rateHeaders(limit, remaining int, reset time.Time) {
 	setRate(c.Header(), c.values[1:4:4], limit, remaining, reset)
+}
+
+// SetRate sets the rate headers of the answer, for an operation with an allowance of its own.
+func SetRate(ctx context.Context, limit, remaining int, reset time.Time) {
+	if c := callFrom(ctx); c != nil {
+		c.rateHeaders(limit, remaining, reset)
+	}
 }
 
 func setRate(h http.Header, values []string, limit, remaining int, reset time.Time) {

@@ -58,11 +58,13 @@ type Op struct {
 	UploadJSON reflect.Type
 	// MaxBody replaces the face's limit of the body's size in bytes; 0 keeps it.
 	MaxBody int64
-	// Fail writes errors of an operation of RegisterStream instead of the face's envelope, for callers who know another form. Headers such as
+	// Fail writes errors of an operation of RegisterStream or RegisterRaw instead of the face's envelope, for callers who know another form. Headers such as
 	// Retry-After are set. Errors that come before the operation is found are in the envelope all the same.
 	Fail func(w http.ResponseWriter, r *http.Request, status int, e *fault.Error)
 	// FailAs is the type of the JSON that Fail writes, for the document.
 	FailAs reflect.Type
+	// Headers sets headers of the answers that the handler does not make: replays, and errors, of its own too, unless there were too many requests.
+	Headers func(ctx context.Context)
 	// Produces is the content type of an answer by RegisterStream; "" is "application/octet-stream".
 	Produces string
 	// Alternative is the type of the JSON that an operation of RegisterStream may answer instead, for the document; nil is none.
@@ -75,6 +77,8 @@ type Op struct {
 	// Yields lets another operation have addresses that Path takes as well: /things/{id}/parts has to for there to be /things/all/{id}.
 	// The router finds the operation without the last segment of Path, a literal one, which is compared afterwards.
 	Yields bool
+
+	raw bool // its body is not checked, see RegisterRaw
 }
 
 // lastSegment is what the router calls the last segment of an operation that Yields.
@@ -159,8 +163,8 @@ func register[I, O any](f *Face, op Op, stream bool, handler func(context.Contex
 		panic("neither a permission nor AnyKey nor a public route")
 	case op.Permission != "" && op.AnyKey:
 		panic("both a permission and AnyKey")
-	case (op.Fail != nil) != (op.FailAs != nil) || op.Fail != nil && !stream:
-		panic("Fail is for streams, and needs FailAs")
+	case (op.Fail != nil) != (op.FailAs != nil) || op.Fail != nil && !stream && !op.raw:
+		panic("Fail is for streams and raw bodies, and needs FailAs")
 	}
 	if public {
 		f.public[route] = true
@@ -241,7 +245,7 @@ func (f *Face) document(o *operation) huma.Operation {
 	if o.json || o.Upload != "" {
 		statuses = append(statuses, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge)
 	}
-	if o.Method == http.MethodPost && !o.public {
+	if o.Method == http.MethodPost && (!o.public || o.OptionalKey) {
 		statuses = append(statuses, http.StatusConflict)
 		if !o.stream && o.Upload == "" {
 			hop.Parameters = append(hop.Parameters, &huma.Param{
@@ -443,7 +447,8 @@ func (c *call) serve() {
 		c.fail(err)
 		return
 	}
-	if o.Method == http.MethodPost && !o.public && !o.stream {
+	// Answers are kept for tenants: a caller without a key has nobody to keep them for.
+	if o.Method == http.MethodPost && !c.scope.Tenant.IsZero() && !o.stream {
 		if err := c.readIdempotencyKey(); err != nil {
 			c.fail(err)
 			return
@@ -494,7 +499,7 @@ func (c *call) readBody() error {
 		return err
 	}
 	c.body = buf.Bytes()
-	if len(c.body) == 0 {
+	if len(c.body) == 0 || o.raw {
 		return nil
 	}
 	return CheckJSON(c.body, o.Strict)

@@ -3,6 +3,7 @@ package httpx
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 )
 
 // Scan walks over a JSON text that CheckJSON has passed, without making anything of it but what it is asked for. It is for bodies with hundreds of
@@ -145,6 +146,14 @@ func (s *Scan) RawObject() ([]byte, bool) {
 	if s.failed || s.peek() != '{' {
 		return nil, s.fail()
 	}
+	return s.container()
+}
+
+// container returns the text of the object or the array that begins here.
+func (s *Scan) container() ([]byte, bool) {
+	if s.failed {
+		return nil, false
+	}
 	start, depth := s.pos, 0
 	for s.pos < len(s.text) {
 		switch s.text[s.pos] {
@@ -164,4 +173,33 @@ func (s *Scan) RawObject() ([]byte, bool) {
 		s.pos++
 	}
 	return nil, s.fail()
+}
+
+// Offset returns where in the text the next value begins.
+func (s *Scan) Offset() int {
+	s.peek()
+	return s.pos
+}
+
+// Raw returns the text of the value that comes next, whatever it is: a part of the text that is walked over. For it the text only needs to be valid
+// JSON.
+func (s *Scan) Raw() ([]byte, bool) {
+	switch s.peek() {
+	case '"':
+		start := s.pos
+		if !s.str() {
+			return nil, false
+		}
+		return s.text[start:s.pos:s.pos], true
+	case '{', '[':
+		return s.container()
+	}
+	start := s.pos
+	for s.pos < len(s.text) && strings.IndexByte(" \t\r\n,:]}", s.text[s.pos]) < 0 {
+		s.pos++
+	}
+	if s.failed || s.pos == start {
+		return nil, s.fail()
+	}
+	return s.text[start:s.pos:s.pos], true
 }
