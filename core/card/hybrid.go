@@ -11,10 +11,11 @@ func (c *checker) examineHybrid() {
 	}
 	other := V10
 	if c.version == V10 {
-		other = V030
-		if c.root.get("protocolVersion").kind == kindAbsent {
-			return // url alone, for older readers: it does not say that it is a card of 0.3
+		declared, ok := ParseVersion(c.root.get("protocolVersion").str)
+		if !ok || declared == V10 {
+			return // url alone, for older readers: it does not say that this is a card of theirs
 		}
+		other = declared
 	}
 	read := checker{text: c.text, root: c.root, version: other}
 	read.structure()
@@ -24,7 +25,7 @@ func (c *checker) examineHybrid() {
 	first := read.errors.notes[0]
 	path, _ := read.placeOf(first)
 	at := c.root.find("supportedInterfaces")
-	if other == V030 {
+	if c.version == V10 {
 		at = c.root.find("url")
 	}
 	c.warnKey(at, codeHybrid, "A2A 1.0, A.2", "Clients of %s read this card too, and not without errors: %s: %s", other, path, first.message)

@@ -162,7 +162,7 @@ func (c *checker) examineRequirement(used []member, scopesOf func(*node) []node)
 			c.examineScopes(scopes, inside.get("flows"))
 		case len(scopes) > 0 && c.version != V10 && (kind == "apiKey" || kind == "http" || kind == "mutualTLS"):
 			c.badRequirement(&m.value)
-			c.warn(&m.value, codeSecurityScopes, "OpenAPI 3.0, Security Requirement Object",
+			c.warn(&m.value, codeSecurityScopes, sourceOpenAPI,
 				"A scheme of type %s has no scopes; leave this list empty", kind)
 		}
 	}
@@ -184,19 +184,19 @@ func declared(schemes *node) string {
 
 // examineScopes warns of scopes that no flow offers. Flows that list none leave that to the authorization server.
 func (c *checker) examineScopes(scopes []node, flows *node) {
-	var offered []string
+	var offered []*node
 	for _, name := range flowNames {
-		for _, m := range flows.get(name).get("scopes").members {
-			offered = append(offered, m.key)
+		if list := flows.get(name).get("scopes"); len(list.members) > 0 {
+			offered = append(offered, list)
 		}
 	}
 	if len(offered) == 0 {
 		return
 	}
 	for i := range scopes {
-		if scopes[i].kind == kindString && !slices.Contains(offered, scopes[i].str) {
+		if scopes[i].kind == kindString && !slices.ContainsFunc(offered, func(list *node) bool { return list.find(scopes[i].str) != nil }) {
 			c.badRequirement(&scopes[i])
-			c.warn(&scopes[i], codeSecurityUnknownScope, "OpenAPI 3.0, Security Requirement Object",
+			c.warn(&scopes[i], codeSecurityUnknownScope, sourceOpenAPI,
 				"No flow of this scheme offers the scope %q; add it to the flow's scopes, or ask for one of those", short(scopes[i].str))
 		}
 	}
