@@ -78,7 +78,7 @@ func (c *checker) chooseVersion() {
 		asked, ok := ParseVersion(string(c.options.Version))
 		if ok {
 			c.version, c.basis = asked, BasisOption
-			if said.str != "" && (!known || declared != asked) {
+			if said.str != "" && (!known || declared != asked) && (asked != V10 || !c.hybrid()) { // of both forms, the other one declares it
 				c.warn(said, codeVersionDiffers, "", "the card declares %q, and was held to %s as it was asked for", short(said.str), asked)
 			}
 			return
