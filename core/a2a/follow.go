@@ -24,21 +24,17 @@ type Chunk struct {
 	Last   bool // the answer is whole, and the task over
 }
 
-// Subscribe follows a task of the caller's from where it is now, which is the task returned. The caller must Close the Follow. It returns
-// id.NotFound, ErrTaskOver, or session.ErrTooManyStreams.
-func (s *Service) Subscribe(ctx context.Context, sc account.Scope, of id.Agent, task id.Turn) (Task, *Follow, error) {
+// Subscribe follows a task of the caller's from where it is now. The caller must Close the Follow. It returns id.NotFound, ErrTaskOver, or
+// session.ErrTooManyStreams.
+func (s *Service) Subscribe(ctx context.Context, sc account.Scope, of id.Agent, task id.Turn) (*Follow, error) {
 	t, err := s.Get(ctx, sc, of, task)
 	if err != nil {
-		return Task{}, nil, err
+		return nil, err
 	}
 	if t.State.Terminal() {
-		return Task{}, nil, ErrTaskOver
+		return nil, ErrTaskOver
 	}
-	f, err := s.follow(ctx, sc, t, true)
-	if err != nil {
-		return Task{}, nil, err
-	}
-	return f.task, f, nil
+	return s.follow(ctx, sc, t, true)
 }
 
 // Wait returns a task of the caller's as it is once it rests: it has ended, or waits for somebody. It returns the task as it is then, too,
@@ -98,7 +94,7 @@ func newFollow(s *Service, sc account.Scope, t Task, st *session.Stream, chunks 
 	return &Follow{s: s, sc: sc, st: st, task: t, chunks: chunks, begun: t.FirstSeq > 0}
 }
 
-// Task returns the task as it was when the following began.
+// Task returns the task as it was told last; before Updates, as it was when the following began.
 func (f *Follow) Task() Task { return f.task }
 
 // Close ends the following. The task goes on.

@@ -69,7 +69,7 @@ func ServeEvents(w http.ResponseWriter, r *http.Request, closing <-chan struct{}
 				err = out.flush()
 			}
 		case <-beat.C:
-			if !stillKnown(ctx, w) {
+			if !StillKnown(ctx, w) {
 				return
 			}
 			out.buf.WriteString(": keep-alive\n\n")
@@ -87,8 +87,8 @@ func ServeEvents(w http.ResponseWriter, r *http.Request, closing <-chan struct{}
 	}
 }
 
-// stillKnown reports whether the key that opened a stream is good for another: one that is revoked or has expired since ends what it reads.
-func stillKnown(ctx context.Context, w http.ResponseWriter) bool {
+// StillKnown reports whether the key that opened a stream is good for another: one that is revoked or has expired since ends what it reads.
+func StillKnown(ctx context.Context, w http.ResponseWriter) bool {
 	c, ok := w.(*call)
 	if !ok || c.op == nil || c.scope.Key.IsZero() {
 		return true

@@ -22,7 +22,7 @@ func TestStreamsEndWithTheirKey(t *testing.T) {
 						err  error
 						want bool
 					}{{nil, true}, {errors.New("the store is away"), true}, {account.ErrUnauthenticated, false}} {
-						if b.accounts.err = tc.err; stillKnown(r.Context(), w) != tc.want {
+						if b.accounts.err = tc.err; StillKnown(r.Context(), w) != tc.want {
 							t.Errorf("%v: not %v", tc.err, tc.want)
 						}
 					}
