@@ -25,6 +25,10 @@ const (
 	maxTag             = 32
 	maxTags            = 8
 	maxCardSkills      = 100
+
+	// Shorter texts, and names that are said again, are too little to choose by: a sentence is added.
+	enoughDescription = 40
+	enoughSkillText   = 20
 )
 
 // generalSkill is the id of what every agent can do.
@@ -62,10 +66,23 @@ func (p portrait) name() string {
 }
 
 func (p portrait) description() string {
-	if text := clean(p.agent.Config.Description, maxCardDescription); text != "" && p.plain&plainDescription == 0 {
+	const always = "It answers messages and works on the tasks that it is given."
+	text := clean(p.agent.Config.Description, maxCardDescription)
+	switch {
+	case text == "" || p.plain&plainDescription != 0:
+		return p.name() + " is an agent. " + always
+	case utf8.RuneCountInString(text) < enoughDescription || strings.EqualFold(text, p.name()):
+		return sentence(text) + " " + always
+	}
+	return text
+}
+
+// sentence returns a text with a full stop at its end, unless it ends with a mark of its own.
+func sentence(text string) string {
+	if r, _ := utf8.DecodeLastRuneInString(text); unicode.IsPunct(r) && r != ')' && r != '"' {
 		return text
 	}
-	return p.name() + " answers messages and works on the tasks that it is given. Its skills say what it can do."
+	return text + "."
 }
 
 // addSkills gathers what an agent can do: talk, what was installed for it, what its configuration names, and its sandbox.
@@ -169,8 +186,13 @@ func (p *portrait) add(a ability) {
 	for n := 2; slices.ContainsFunc(p.skills, func(o ability) bool { return o.id == a.id }); n++ {
 		a.id = base + "-" + strconv.Itoa(n)
 	}
-	if a.text = clean(a.text, maxSkillText); a.text == "" {
+	switch text := clean(a.text, maxSkillText); {
+	case text == "":
 		a.text = "Uses the skill " + a.name + " where a task asks for it."
+	case utf8.RuneCountInString(text) < enoughSkillText || strings.EqualFold(text, a.name):
+		a.text = sentence(text) + " Used where a task asks for it."
+	default:
+		a.text = text
 	}
 	a.tags = tidyTags(a.tags)
 	if len(a.examples) == 0 {
@@ -270,17 +292,22 @@ func slug(text string) string {
 	return strings.Trim(b.String(), "-._")
 }
 
-// tidyTags returns tags in lower case, each once; there is at least one.
+// tidyTags returns tags in lower case, each once; there are at least two.
 func tidyTags(tags []string) []string {
 	var out []string
-	for _, t := range tags {
-		t = strings.ToLower(clean(t, maxTag))
-		if t != "" && len(out) < maxTags && !slices.Contains(out, t) {
-			out = append(out, t)
+	add := func(tag string) {
+		tag = strings.ToLower(clean(tag, maxTag))
+		if tag != "" && len(out) < maxTags && !slices.Contains(out, tag) {
+			out = append(out, tag)
 		}
 	}
-	if len(out) == 0 {
-		return []string{"skill"}
+	for _, t := range tags {
+		add(t)
+	}
+	for _, t := range [...]string{"skill", "agent"} {
+		if len(out) < 2 {
+			add(t)
+		}
 	}
 	return out
 }
