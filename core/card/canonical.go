@@ -127,7 +127,7 @@ func (w *canonizer) object(n *node, m *message, root bool) bool {
 	wrote := false
 	for _, i := range w.sorted(n) {
 		key, v := n.members[i].key, &n.members[i].value
-		if root && (key == "signatures" || key == w.form.without) {
+		if root && (key == "signatures" || key == w.form.without && w.form.without != "") {
 			continue
 		}
 		var f field
@@ -297,7 +297,7 @@ func (w *canonizer) number(literal string) {
 		return
 	}
 	integer := !strings.ContainsAny(literal, ".eE")
-	if integer && len(literal) > len("-999999999999999") && strconv.FormatFloat(f, 'f', 0, 64) != literal {
+	if integer && len(literal) > 15 && strconv.FormatFloat(f, 'f', 0, 64) != literal {
 		w.fail("the integer %s is rounded by readers that take numbers for doubles: write it as a text", literal)
 		return
 	}

@@ -167,6 +167,9 @@ func (v *verifier) verify(n *node, verdict SignatureVerdict) SignatureVerdict {
 		return verdict
 	}
 	verdict.State = SignatureWrong
+	if err := v.payload(formVerbatim).err; v.ambiguous == "" && err != nil {
+		v.ambiguous = strings.TrimPrefix(err.Error(), "card: ")
+	}
 	if v.ambiguous != "" {
 		verdict.Reason = "the card can be read in two ways, so no signature over it can be verified: " + v.ambiguous
 		v.c.warn(n, codeSignatureAmbiguous, "RFC 8785, 3.1", "%s; mend that, and sign it again", verdict.Reason)
@@ -213,16 +216,12 @@ func (v *verifier) match(parsed *jose.JSONWebSignature, key trusted) (*form, str
 		other = "it covers the fields of 0.3 only, and the card is read as one of 1.0, whose fields anybody could have changed"
 	}
 	holds := func(f form) bool {
-		s := v.payload(f)
-		return s.err == nil && parsed.DetachedVerify(s.payload, key.public) == nil
+		return parsed.DetachedVerify(v.payload(f).payload, key.public) == nil
 	}
 	for i := range forms {
 		if holds(forms[i]) {
 			return &forms[i], ""
 		}
-	}
-	if err := v.payload(forms[0]).err; err != nil {
-		return nil, strings.TrimPrefix(err.Error(), "card: ")
 	}
 	if slices.ContainsFunc(others, holds) {
 		return nil, other
