@@ -27,9 +27,17 @@ type sink struct {
 	more  int
 }
 
+// full says whether a note would only be counted, and counts it then. Who makes much ado about a note asks this first.
+func (s *sink) full() bool {
+	if len(s.notes) < MaxFindings {
+		return false
+	}
+	s.more++
+	return true
+}
+
 func (s *sink) add(n note, format string, args []any) {
-	if len(s.notes) >= MaxFindings {
-		s.more++
+	if s.full() {
 		return
 	}
 	n.message = format

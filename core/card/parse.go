@@ -19,15 +19,20 @@ const (
 
 // read parses a text. It answers false when the text is no JSON, is too large or too deep, or is no object; the checker then has an error that
 // says so.
-func read(text []byte, o Options) (*checker, bool) {
+func read(text []byte, o Options) (*checker, bool) { return readInto(text, o, new(blocks)) }
+
+// readInto does that with blocks of the caller's, who may release them when the tree is of no use any more.
+func readInto(text []byte, o Options, from *blocks) (*checker, bool) {
 	c := &checker{options: o, root: &none}
 	if len(text) > MaxSize {
 		c.errors.add(note{code: codeTooLarge}, "the card is %d bytes long, and is not read: make it shorter than %d bytes", []any{len(text), MaxSize})
 		return c, false
 	}
 	c.text = string(text) // one copy: what the caller does to its bytes later cannot reach the results
-	p := parser{s: c.text, c: c, room: roomFor(len(text))}
+	from.room = min(len(text)/24+8, 4096)
+	p := parser{s: c.text, c: c, blocks: from}
 	root, ok := p.document()
+	p.items.stack, p.members.stack = p.items.stack[:0], p.members.stack[:0]
 	c.result.Version, c.result.Basis = V030, BasisDefault
 	if !ok {
 		return c, false
@@ -40,11 +45,7 @@ func read(text []byte, o Options) (*checker, bool) {
 	return c, true
 }
 
-// roomFor guesses how many values a text holds, so that most cards are read with a handful of allocations.
-func roomFor(size int) int { return min(size/24+8, 4096) }
-
-// parser reads JSON in one pass. The children of arrays and objects that are open lie on two stacks; at the closing bracket they are copied to
-// their final place, which is cut from larger blocks.
+// parser reads JSON in one pass.
 type parser struct {
 	s      string
 	i      int // the next byte
@@ -52,13 +53,7 @@ type parser struct {
 	depth  int
 	values int
 	dirty  bool // s is not valid UTF-8
-	room   int
-
-	items      []node
-	members    []member
-	itemRoom   []node
-	memberRoom []member
-	insideRoom []inside
+	*blocks
 }
 
 // document reads the whole text.
@@ -276,7 +271,7 @@ func (p *parser) array(n *node) bool {
 		return false
 	}
 	n.kind = kindArray
-	base := len(p.items)
+	base := len(p.items.stack)
 	if p.i < len(p.s) && p.s[p.i] == ']' {
 		p.i++
 		p.depth--
@@ -287,10 +282,7 @@ func (p *parser) array(n *node) bool {
 		if !ok {
 			return false
 		}
-		if cap(p.items) == 0 {
-			p.items = make([]node, 0, 16)
-		}
-		p.items = append(p.items, item)
+		p.items.stack = append(p.items.stack, item)
 		p.space()
 		if p.i == len(p.s) {
 			p.broken("the text ends within an array that begins at byte %d: it was cut off, or \"]\" is missing", n.start)
@@ -311,9 +303,8 @@ func (p *parser) array(n *node) bool {
 			return false
 		}
 	}
-	n.inside = p.newInside()
-	n.items = p.keepItems(p.items[base:])
-	p.items = p.items[:base]
+	n.inside = &p.insides.cut(1, p.room/4+1)[0]
+	*n.inside = inside{items: p.items.keep(base, p.room)}
 	p.depth--
 	return true
 }
@@ -323,7 +314,7 @@ func (p *parser) object(n *node) bool {
 		return false
 	}
 	n.kind = kindObject
-	base := len(p.members)
+	base := len(p.members.stack)
 	if p.i < len(p.s) && p.s[p.i] == '}' {
 		p.i++
 		p.depth--
@@ -334,10 +325,7 @@ func (p *parser) object(n *node) bool {
 		if !ok {
 			return false
 		}
-		if cap(p.members) == 0 {
-			p.members = make([]member, 0, 24)
-		}
-		p.members = append(p.members, m)
+		p.members.stack = append(p.members.stack, m)
 		p.space()
 		if p.i == len(p.s) {
 			p.broken("the text ends within an object that begins at byte %d: it was cut off, or \"}\" is missing", n.start)
@@ -358,10 +346,10 @@ func (p *parser) object(n *node) bool {
 			return false
 		}
 	}
-	n.inside = p.newInside()
-	n.members, n.index = p.once(p.members[base:])
-	n.members = p.keepMembers(n.members)
-	p.members = p.members[:base]
+	once, index := p.once(p.members.stack[base:])
+	p.members.stack = p.members.stack[:base+len(once)]
+	n.inside = &p.insides.cut(1, p.room/4+1)[0]
+	*n.inside = inside{members: p.members.keep(base, p.room), index: index}
 	p.depth--
 	return true
 }
@@ -446,41 +434,6 @@ func (p *parser) onceIndexed(members []member) ([]member, map[string]int32) {
 func (p *parser) duplicate(dropped, kept *member) {
 	p.c.warnings.add(note{at: kept.value.start, offset: dropped.start, code: codeDuplicateKey, source: sourceNames},
 		"%q comes again later in this object, and readers differ in which one they take: keep one (the last is judged here)", []any{short(dropped.key)})
-}
-
-func (p *parser) newInside() *inside {
-	if len(p.insideRoom) == 0 {
-		p.insideRoom = make([]inside, max(p.room/4, 1))
-	}
-	in := &p.insideRoom[0]
-	p.insideRoom = p.insideRoom[1:]
-	return in
-}
-
-func (p *parser) keepItems(items []node) []node {
-	if len(items) > len(p.itemRoom) {
-		if len(items) >= p.room {
-			return append([]node(nil), items...)
-		}
-		p.itemRoom = make([]node, p.room)
-	}
-	kept := p.itemRoom[:len(items):len(items)]
-	p.itemRoom = p.itemRoom[len(items):]
-	copy(kept, items)
-	return kept
-}
-
-func (p *parser) keepMembers(members []member) []member {
-	if len(members) > len(p.memberRoom) {
-		if len(members) >= p.room {
-			return append([]member(nil), members...)
-		}
-		p.memberRoom = make([]member, p.room)
-	}
-	kept := p.memberRoom[:len(members):len(members)]
-	p.memberRoom = p.memberRoom[len(members):]
-	copy(kept, members)
-	return kept
 }
 
 // article names a kind with its article, for messages.

@@ -13,6 +13,9 @@ func (c *checker) sourceOf(r *record, name string) string {
 }
 
 func (c *checker) failType(n *node, s *schema, r *record, f *property) {
+	if c.errors.full() {
+		return
+	}
 	what := f.name
 	if s != f.schema {
 		what = "each item of " + f.name
@@ -50,6 +53,9 @@ func (s *schema) wanted() string {
 }
 
 func (c *checker) failRequired(n *node, r *record, f *property) {
+	if c.errors.full() {
+		return
+	}
 	source := c.source(r, f)
 	if c.version == V10 {
 		source = "A2A 1.0, 5.7, " + r.name + "." + f.name
@@ -92,6 +98,9 @@ func label(name string) (words, is string) {
 
 // failChoice says that an object has not exactly one of the members of a oneof.
 func (c *checker) failChoice(n *node, r *record, seen uint32) {
+	if c.errors.full() {
+		return
+	}
 	var names, had []string
 	for i, f := range r.fields {
 		names = append(names, f.name)

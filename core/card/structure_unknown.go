@@ -9,10 +9,6 @@ import "strings"
 // is of both forms, protocolVersion in the versions before it was a field, and fields of earlier versions in a card of 1.0, which examine knows
 // more about.
 func (c *checker) unknown(m *member, of *node, r *record) {
-	if len(c.warnings.notes) >= MaxFindings {
-		c.warnings.more++
-		return
-	}
 	key := m.key
 	if strings.HasPrefix(key, "x-") || strings.HasPrefix(key, "X-") || strings.HasPrefix(key, "$") || strings.HasPrefix(key, "@") {
 		return
@@ -22,6 +18,9 @@ func (c *checker) unknown(m *member, of *node, r *record) {
 			c.warnKey(m, codeLaterField, "A2A "+string(since)+", "+r.name+"."+key,
 				"%q came with A2A %s, and readers of %s pass over it: declare a later protocol version, or remove it", key, since, c.version)
 		}
+		return
+	}
+	if c.warnings.full() {
 		return
 	}
 	source := "A2A " + string(c.version) + ", " + r.name

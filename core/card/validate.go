@@ -7,7 +7,9 @@ import "strings"
 // Its steps are: the text is read, the version chosen, the structure held to that version's schema (errors), the rest looked at (warnings), the
 // signatures verified, and the card scored. A text that cannot be read, or that is no object, is only told to be so.
 func Validate(text []byte, o Options) Result {
-	c, ok := read(text, o)
+	from := spare.Get().(*blocks)
+	defer from.release(len(text)) // the result holds no node
+	c, ok := readInto(text, o, from)
 	c.result.Version, c.result.Basis = V030, BasisDefault
 	if ok {
 		c.chooseVersion()

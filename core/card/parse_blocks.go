@@ -1,0 +1,54 @@
+package card
+
+import "sync"
+
+// blocks are what trees are cut from. Reading a card takes a handful of allocations so, and none when the blocks of an earlier one are at hand.
+type blocks struct {
+	room    int // how many values a block has room for
+	items   block[node]
+	members block[member]
+	insides block[inside]
+}
+
+// block is what slices of one kind are cut from. The children of arrays and objects that are open lie on its stack; at the closing bracket they are
+// copied to their final place.
+type block[T any] struct {
+	stack []T
+	all   []T // the newest block, cut up to used
+	used  int
+}
+
+// cut returns n values, which may hold what an earlier tree had there. They lie in the newest block, in a new one of room, or, when there are more
+// than that, by themselves.
+func (b *block[T]) cut(n, room int) []T {
+	if b.used+n > len(b.all) {
+		if n >= room {
+			return make([]T, n)
+		}
+		b.all, b.used = make([]T, room), 0
+	}
+	b.used += n
+	return b.all[b.used-n : b.used : b.used]
+}
+
+// keep takes from the stack what lies above base, and returns it in its final place.
+func (b *block[T]) keep(base, room int) []T {
+	kept := b.cut(len(b.stack)-base, room)
+	copy(kept, b.stack[base:])
+	b.stack = b.stack[:base]
+	return kept
+}
+
+// spare are blocks of trees that nobody looks at any more. Those of texts longer than spareUpTo are not kept: they would hold much memory for few.
+var spare = sync.Pool{New: func() any { return new(blocks) }}
+
+const spareUpTo = 64 << 10
+
+// release gives the blocks back, with whatever they hold of the tree: nothing of it may be looked at any more.
+func (b *blocks) release(size int) {
+	if size > spareUpTo {
+		return
+	}
+	b.items.used, b.members.used, b.insides.used = 0, 0, 0
+	spare.Put(b)
+}
