@@ -87,7 +87,11 @@ func migrate(text []byte, to Version, hybrid bool) (Migration, error) {
 	m.unsign()
 	done := Migration{From: c.version, To: target, Patch: append(m.patch, ']'), Steps: m.steps}
 	done.Card = append(m.root.appendTo(nil, ""), '\n')
-	m.leftOver(done.Card, target)
+	versions := []Version{target}
+	if hybrid && c.version != V10 {
+		versions = append(versions, V030)
+	}
+	m.leftOver(done.Card, versions)
 	done.Manual = m.manual
 	return done, nil
 }
@@ -105,12 +109,8 @@ func (m *migrator) unsign() {
 }
 
 // leftOver tells the errors that the migrated card has, each a thing for a person: what is missing cannot be made up.
-func (m *migrator) leftOver(card []byte, target Version) {
+func (m *migrator) leftOver(card []byte, versions []Version) {
 	told := map[string]bool{}
-	versions := []Version{target}
-	if m.hybrid && m.root.get("url") != nil {
-		versions = append(versions, V030)
-	}
 	for _, v := range versions {
 		result := Validate(card, Options{Version: v})
 		for _, e := range result.Errors {

@@ -56,7 +56,7 @@ func (c *checker) scoreInvalid(judged []judgement) {
 	path, pointer := c.placeOf(first)
 	c.result.Suggestions = []Suggestion{{
 		Type: improvement, Field: path, Pointer: pointer, Worth: mended - c.result.Score,
-		Text: fmt.Sprintf("Mend the %s: only a valid card is given more than %d points", count(c.errors.total(), "error"), validWeight-1),
+		Text: fmt.Sprintf("Mend the %s: only a valid card is given %d points and more", count(c.errors.total(), "error"), validWeight),
 	}}
 }
 
@@ -163,10 +163,14 @@ func judgeInterfaces(c *checker) judgement {
 	const weight = 4
 	switch {
 	case c.exam.badTransports > 0:
-		return judgement{
+		j := judgement{
 			reason: "The transports are not all declared, known, told once and without contradiction",
 			advice: "Declare for every URL the transport that is spoken there: JSONRPC, GRPC or HTTP+JSON", at: c.exam.transport,
 		}
+		if j.at == c.root {
+			j.key = "preferredTransport"
+		}
+		return j
 	case c.exam.unlisted:
 		return judgement{
 			points: weight / 2, reason: "additionalInterfaces leaves out url with its transport",
@@ -309,8 +313,8 @@ func judgeTidy(c *checker) judgement {
 		return judgement{points: weight}
 	}
 	return judgement{
-		points: max(0, weight-left), reason: "There is " + count(left, "warning") + " that costs no points elsewhere",
-		advice: "Settle the warnings: " + count(left, "one") + " cost points by their number",
+		points: max(0, weight-left), reason: "The card has " + count(left, "warning") + " besides those that cost points above",
+		advice: "Settle " + count(left, "warning") + " besides those that the other suggestions settle",
 	}
 }
 
