@@ -5,11 +5,13 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/bureau-agents/bureau/adapters/http/a2a"
 	"github.com/bureau-agents/bureau/adapters/http/agento"
 	"github.com/bureau-agents/bureau/adapters/http/native"
 	"github.com/bureau-agents/bureau/adapters/http/valar"
 	"github.com/bureau-agents/bureau/adapters/http/valta"
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
+	tasks "github.com/bureau-agents/bureau/core/a2a"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
@@ -33,6 +35,7 @@ type faceParts struct {
 	fx.In
 
 	Store     *bunstore.Store
+	A2A       *tasks.Service
 	Accounts  *account.Service
 	Agents    *agent.Service
 	Audit     *audit.Service
@@ -76,5 +79,9 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]http.Handler{valta.Prefix: v, valar.Prefix: r, agento.Prefix: a}, nil
+	o, err := a2a.New(a2a.Deps{Settings: s, Tasks: p.A2A, Agents: p.Agents})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]http.Handler{valta.Prefix: v, valar.Prefix: r, agento.Prefix: a, a2a.Prefix: o}, nil
 }

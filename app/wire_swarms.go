@@ -7,6 +7,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
+	"github.com/bureau-agents/bureau/core/a2a"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
@@ -66,6 +67,7 @@ type retireParts struct {
 	fx.In
 
 	Store        *bunstore.Store
+	A2A          *a2a.Service
 	Trail        *audit.Service
 	Chat         *chat.Service
 	Gate         *gate.Gate
@@ -97,6 +99,7 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 				return err
 			}),
 			retire.PartFunc(p.Chat.ForgetAgent),
+			retire.PartFunc(p.A2A.ForgetAgent),
 			retire.PartFunc(p.Sessions.Destroy),
 			retire.PartFunc(p.Tasks.Destroy),
 			retire.PartFunc(func(ctx context.Context, sc account.Scope, of id.Agent) error {
