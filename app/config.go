@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/card"
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/ports/runtime"
@@ -30,6 +31,8 @@ type Config struct {
 	Plan account.Plan
 	// PublicURL is the address that users see; default http:// and the listen address.
 	PublicURL string
+	// Provider is whom agents' A2A cards name as who offers them.
+	Provider ProviderConfig
 
 	LLM LLMConfig
 	// ProviderURLs are the addresses of model providers that are called with the keys of agents and swarms, "anthropic" to
@@ -62,6 +65,10 @@ type Config struct {
 	LowBalance int64
 	// Retention says for how many days what agents report is kept, of tenants that decided nothing; default: for ever.
 	Retention telemetry.Retention
+	// CardKeys are trusted to have signed agent cards; nil trusts none.
+	CardKeys *card.Keys
+	// CardSigningKey signs the cards of this server's agents; nil leaves them unsigned.
+	CardSigningKey *card.SigningKey
 	// CheckoutDir is a source tree of Bureau from which the shipped plugins are built when no binaries lie beside the executable;
 	// "" takes the tree that this program was compiled from, if it is still there.
 	CheckoutDir string
@@ -76,6 +83,16 @@ type Config struct {
 	DrainTimeout time.Duration
 	// Logger receives everything that the server has to say; default slog.Default().
 	Logger *slog.Logger
+}
+
+// ProviderConfig says who offers the agents of a server.
+type ProviderConfig struct {
+	// Name is the organization's; default "Bureau".
+	Name string
+	// URL is the organization's address; default PublicURL.
+	URL string
+	// DocumentationURL is where people read how to use the agents; default /docs of PublicURL.
+	DocumentationURL string
 }
 
 // LLMConfig is the operator's default model: agents get it by the handle "default", and its provider gets every handle that nothing

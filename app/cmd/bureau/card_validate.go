@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -159,32 +158,12 @@ func (r *cardRules) read(version, keys string) error {
 		}
 		return nil
 	}
-	set, err := readKeys(keys)
+	set, err := readCardKeys(keys)
+	if err != nil {
+		return fmt.Errorf("--keys: %w", err)
+	}
 	r.options.Keys = set
-	return err
-}
-
-// maxKeys is how long a file of keys may be.
-const maxKeys = 1 << 20
-
-func readKeys(file string) (*card.Keys, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("--keys: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxKeys+1))
-	if err == nil && len(text) > maxKeys {
-		err = fmt.Errorf("%s is longer than %d bytes", file, maxKeys)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("--keys: %w", err)
-	}
-	set, err := card.ParseKeys(text)
-	if err != nil {
-		return nil, fmt.Errorf("--keys: %s: %w", file, err)
-	}
-	return set, nil
+	return nil
 }
 
 // validateCards judges what the arguments name, one card after the other, so that only one is in memory.
@@ -217,17 +196,12 @@ func validateCards(ctx context.Context, complain io.Writer, args []string, reade
 	switch {
 	case totals.unread > 0:
 		return exitError{fmt.Errorf("%s could not be read", plural(totals.unread, "card")), exitCardUnread}
+	case totals.failed > 0 && totals.cards == 1:
+		return exitError{errors.New("the card does not pass"), exitCardFailed}
 	case totals.failed > 0:
-		return exitError{fmt.Errorf("%d of %s not pass", totals.failed, plural(totals.cards, "card")+does(totals.cards)), exitCardFailed}
+		return exitError{fmt.Errorf("%d of %d cards do not pass", totals.failed, totals.cards), exitCardFailed}
 	}
 	return nil
-}
-
-func does(n int) string {
-	if n == 1 {
-		return " does"
-	}
-	return " do"
 }
 
 func (t *cardTotals) add(v cardVerdict) {

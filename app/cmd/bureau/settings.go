@@ -88,6 +88,15 @@ var table = []setting{
 		s.PublicURL = v
 		return checkURL(v)
 	}},
+	{"provider_name", "", "Bureau", "the organization that agents' A2A cards name", text(func(s *settings) *string { return &s.Provider.Name })},
+	{"provider_url", "", "", "its address; default the public URL", func(s *settings, v string) error {
+		s.Provider.URL = v
+		return checkURL(v)
+	}},
+	{"documentation_url", "", "", "where people read how to use the agents; default /docs of the public URL", func(s *settings, v string) error {
+		s.Provider.DocumentationURL = v
+		return checkURL(v)
+	}},
 	{"llm_provider", "", "offline", "default model provider: offline, openai, anthropic, google", oneOf(
 		text(func(s *settings) *string { return &s.LLM.Provider }), "offline", "openai", "anthropic", "google")},
 	{"llm_base_url", "", "", "base URL of the provider, with or without /v1", func(s *settings, v string) error {
@@ -312,6 +321,19 @@ var table = []setting{
 	{"retention_events_days", "", "", "for how many days events are kept, of tenants that decided nothing; for ever when unset", days(func(s *settings) *int { return &s.Retention.EventsDays })},
 	{"retention_messages_days", "", "", "likewise messages between agents", days(func(s *settings) *int { return &s.Retention.MessagesDays })},
 	{"retention_feedback_days", "", "", "likewise feedback", days(func(s *settings) *int { return &s.Retention.FeedbackDays })},
+	{"card_keys", "", "", "file with a JWK Set: the keys that are trusted to have signed agent cards", func(s *settings, v string) error {
+		keys, err := readCardKeys(v)
+		s.CardKeys = keys
+		return err
+	}},
+	{"card_signing_key", "", "", "file with a private JWK (`bureau card keygen`): signs the cards of agents, and its public half is at /a2a/.well-known/jwks.json", func(s *settings, v string) error {
+		key, err := readSigningKey(v)
+		if err == nil {
+			err = key.Usable(time.Now())
+		}
+		s.CardSigningKey = &key
+		return err
+	}},
 	{"source", "", "", "checkout of Bureau to build shipped plugins and new ones from; default: the one this binary was built from", text(func(s *settings) *string { return &s.CheckoutDir })},
 }
 

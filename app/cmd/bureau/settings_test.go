@@ -116,6 +116,10 @@ func TestBadSettings(t *testing.T) {
 		{"BUREAU_SANDBOX_TIMEOUT", "30", "like 30s"},
 		{"BUREAU_SANDBOX_PATHS", "opt", "absolute path"},
 		{"BUREAU_UNSAFE_SANDBOX", "yes", "none of 0, 1"},
+		{"BUREAU_CARD_KEYS", "no/such/file", "BUREAU_CARD_KEYS: open no/such/file"},
+		{"BUREAU_CARD_KEYS", "settings.go", "BUREAU_CARD_KEYS: settings.go: card: no JWK Set"},
+		{"BUREAU_CARD_SIGNING_KEY", "no/such/file", "BUREAU_CARD_SIGNING_KEY: open no/such/file"},
+		{"BUREAU_CARD_SIGNING_KEY", "settings.go", "BUREAU_CARD_SIGNING_KEY: settings.go: card: no JWK"},
 	} {
 		t.Run(c.env+" "+c.value, func(t *testing.T) {
 			t.Setenv(c.env, c.value)
