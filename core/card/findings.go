@@ -61,18 +61,13 @@ func (c *checker) findings() (errors, warnings []Finding) {
 		all = append(all, &warnings[i])
 	}
 	slices.SortStableFunc(all, func(a, b *Finding) int { return cmp.Compare(a.Offset, b.Offset) })
-	line, begin, seen := 1, 0, 0
+	at, line, column := 0, 1, 1
 	for _, f := range all {
-		for {
-			next := strings.IndexByte(c.text[seen:f.Offset], '\n')
-			if next < 0 {
-				break
-			}
-			line, seen = line+1, seen+next+1
-			begin = seen
+		for next := strings.IndexByte(c.text[at:f.Offset], '\n'); next >= 0; next = strings.IndexByte(c.text[at:f.Offset], '\n') {
+			at, line, column = at+next+1, line+1, 1
 		}
-		seen = f.Offset
-		f.Line, f.Column = line, 1+utf8.RuneCountInString(c.text[begin:f.Offset])
+		column += utf8.RuneCountInString(c.text[at:f.Offset])
+		at, f.Line, f.Column = f.Offset, line, column
 	}
 	return errors, warnings
 }
