@@ -3,17 +3,15 @@ package a2a
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
 	"net/http"
-	"strings"
-	"sync"
 	"time"
 
-	vendor "github.com/a2aproject/a2a-go/a2a"
-	"github.com/a2aproject/a2a-go/a2aclient"
-	"github.com/a2aproject/a2a-go/a2aclient/agentcard"
+	vendor "github.com/a2aproject/a2a-go/v2/a2a"
 
 	"github.com/bureau-agents/bureau/adapters/llm/internal/wire"
 	"github.com/bureau-agents/bureau/ports/llm"
@@ -21,12 +19,35 @@ import (
 
 // Config says which agent, and how to talk to it.
 type Config struct {
-	Name             string            // what Name returns; "" is "a2a"
-	BaseURL          string            // below which its card is
-	Token            string            // sent as a bearer token; "" sends none
+	Name    string // what Name returns; "" is "a2a"
+	BaseURL string // below which its card is; required without Card
+	// Card is its text, of an agent whose card was judged by others; nil: it is read for each message, since agents are started anew and
+	// their cards change.
+	Card   []byte
+	Token  string      // sent as a bearer token; "" sends none
+	Header http.Header // sent too
+	// Origin is the only one to which Token and Header are sent, as "https://host:port"; "" is any.
+	Origin           string
 	FirstByteTimeout time.Duration     // how long to wait for a first byte; 0 is 60 s
 	IdleTimeout      time.Duration     // how long to wait between two; 0 is 120 s
 	Transport        http.RoundTripper // nil is http.DefaultTransport
+	// Conversations keeps what is known of each; nil keeps it in memory, of 10,000 at most.
+	Conversations Conversations
+}
+
+// Conversation is what is known of one: the context that the agent knows it by, and the task that goes on.
+type Conversation struct {
+	Context string
+	Task    string // the one that is under way, or waits; "": none
+	Waiting bool   // Task waits for more to be said
+}
+
+// Conversations keeps conversations by their names. Implementations are safe for concurrent use.
+type Conversations interface {
+	// Load returns what was saved; zero when nothing was.
+	Load(ctx context.Context, name string) (Conversation, error)
+	// Save keeps one in the place of what was there.
+	Save(ctx context.Context, name string, c Conversation) error
 }
 
 // Provider asks one agent. It is safe for concurrent use.
@@ -34,268 +55,155 @@ type Provider struct {
 	config Config
 	client *http.Client
 	cards  *http.Client // of cards, which are small
-
-	mu      sync.Mutex
-	waiting map[string]vendor.TaskID // by conversation: the task that asked for more
+	keep   Conversations
 }
 
 var _ llm.Provider = (*Provider)(nil)
 
-// maxWaiting bounds how many conversations' questions are remembered: of those that are forgotten, an answer begins a new task.
-const maxWaiting = 10_000
-
-// cardPaths are where agents have their cards, since A2A 0.3 and before it.
-var cardPaths = []string{"/.well-known/agent-card.json", "/.well-known/agent.json"}
-
 // New returns a Provider. It makes no request.
 func New(config Config) (*Provider, error) {
-	if config.BaseURL == "" {
-		return nil, errors.New("a2a: Config.BaseURL is required")
+	if config.BaseURL == "" && config.Card == nil {
+		return nil, errors.New("a2a: Config.BaseURL or Config.Card is required")
 	}
 	config.Name = cmp.Or(config.Name, "a2a")
-	header := http.Header{}
+	header := config.Header.Clone()
+	if header == nil {
+		header = http.Header{}
+	}
 	if config.Token != "" {
 		header.Set("Authorization", "Bearer "+config.Token)
 	}
-	transport := &wire.Transport{
-		Base: config.Transport, FirstByte: config.FirstByteTimeout, Idle: config.IdleTimeout, Header: header,
+	var base http.RoundTripper = &credentials{base: config.Transport, header: header, origin: config.Origin}
+	transport := &wire.Transport{Base: base, FirstByte: config.FirstByteTimeout, Idle: config.IdleTimeout}
+	p := &Provider{config: config, client: wire.Client(transport), cards: wire.Client(small{transport}), keep: config.Conversations}
+	if p.keep == nil {
+		p.keep = &memory{}
 	}
-	return &Provider{
-		config: config, waiting: map[string]vendor.TaskID{}, client: wire.Client(transport), cards: wire.Client(small{transport}),
-	}, nil
-}
-
-// maxCard is how large a card may be, in bytes: it is read as a whole.
-const maxCard = 1 << 20
-
-// small cuts answers off that are larger than a card.
-type small struct{ base http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (s small) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := s.base.RoundTrip(req)
-	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxCard)
-	}
-	return resp, err
+	return p, nil
 }
 
 // Name returns the configured name.
 func (p *Provider) Name() string { return p.config.Name }
 
 // Generate sends the newest message and streams what the agent says. Tools and earlier messages are not sent; the system prompt is not
-// either, since A2A has no place for one.
+// either, since A2A has no place for one. When ctx ends, or nobody reads on, the agent's task is cancelled.
 func (p *Provider) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
 	return func(yield func(llm.Event, error) bool) {
-		message, err := p.message(req)
+		parts, err := partsOf(req)
 		if err != nil {
 			yield(llm.Event{}, err)
 			return
 		}
-		calling, cancel := context.WithCancel(ctx)
-		defer cancel()
-		calling, exchange := wire.WithExchange(calling)
-		card, err := p.card(calling)
+		was, err := p.load(ctx, req.Conversation)
 		if err != nil {
-			yield(llm.Event{}, failure(ctx, err, exchange, false))
+			yield(llm.Event{}, err)
 			return
 		}
-		client, err := a2aclient.NewFromCard(calling, card, a2aclient.WithDefaultsDisabled(), a2aclient.WithJSONRPCTransport(p.client))
-		if err != nil {
-			yield(llm.Event{}, llm.ErrRefusedRequest.Withf("the agent does not speak A2A over JSON-RPC").Wrap(err))
+		x := &exchange{p: p, name: req.Conversation, state: was, id: messageID(req), parts: parts}
+		gone := false
+		name, err := x.run(ctx, func(more string) bool {
+			gone = !yield(llm.Event{Text: more}, nil)
+			return !gone
+		})
+		switch {
+		case gone:
+			return
+		case err != nil:
+			yield(llm.Event{}, err)
 			return
 		}
-		a := &answer{said: map[vendor.ArtifactID]bool{}}
-		for event, err := range client.SendStreamingMessage(calling, &vendor.MessageSendParams{Message: message}) {
-			if err != nil {
-				yield(llm.Event{}, failure(ctx, err, exchange, a.text.Len() > 0))
-				return
-			}
-			if more := a.take(event); more != "" && !yield(llm.Event{Text: more}, nil) {
-				p.abandon(ctx, client, a)
-				return
-			}
-		}
-		p.remember(req.Conversation, a)
-		resp, err := a.response(card.Name)
+		resp, err := x.answer.response(name)
 		yield(llm.Event{Response: resp}, err)
 	}
 }
 
-// card reads what the agent says of itself. It is read for each message: agents are started anew, and their cards change.
-func (p *Provider) card(ctx context.Context) (*vendor.AgentCard, error) {
-	resolver := agentcard.NewResolver(p.cards)
-	var first error
-	for _, path := range cardPaths {
-		card, err := resolver.Resolve(ctx, p.config.BaseURL, agentcard.WithPath(path))
-		if err == nil {
-			return card, nil
-		}
-		if first == nil {
-			first = err
-		}
-		if missing := (*agentcard.ErrStatusNotOK)(nil); !errors.As(err, &missing) || missing.StatusCode != http.StatusNotFound {
-			break
-		}
-	}
-	return nil, first
+// Reply is what an agent answers to Ask.
+type Reply struct {
+	Text         string // with data as JSON, and files named
+	Files        []File
+	Conversation Conversation
+	Failed       bool // the task has failed, was refused, or wants a person to sign in; Text says so
 }
 
-// message is the newest of a request.
-func (p *Provider) message(req llm.Request) (*vendor.Message, error) {
+// File is a file that came with an answer.
+type File struct {
+	Name, MediaType string
+	Data            []byte
+}
+
+// Ask sends a message in a conversation, which is new when it is zero, and returns the whole answer. When ctx ends, the agent's task is
+// cancelled. Config.Conversations is not used.
+func (p *Provider) Ask(ctx context.Context, c Conversation, message string) (Reply, error) {
+	x := &exchange{p: p, state: c, id: vendor.NewMessageID(), parts: []*vendor.Part{vendor.NewTextPart(message)}}
+	size := 0
+	_, err := x.run(ctx, func(more string) bool {
+		size += len(more)
+		return size <= maxSaid
+	})
+	if err != nil {
+		return Reply{}, err
+	}
+	r := Reply{Text: x.answer.text.String(), Files: x.answer.files, Conversation: x.state}
+	if size > maxSaid {
+		r.Text += "\n[cut: the agent says too much]"
+	} else if _, err := x.answer.response(""); err != nil {
+		r.Failed = true
+		r.Text = refusalText(err)
+	}
+	return r, nil
+}
+
+// maxSaid is how much of an answer to Ask is kept, in bytes.
+const maxSaid = 1 << 20
+
+// partsOf is what is said newest in a request.
+func partsOf(req llm.Request) ([]*vendor.Part, error) {
 	if len(req.Messages) == 0 {
 		return nil, llm.ErrRefusedRequest.Withf("there is no message")
 	}
-	var parts []vendor.Part
+	var parts []*vendor.Part
 	for _, b := range req.Messages[len(req.Messages)-1].Blocks {
 		switch {
 		case b.Text != "":
-			parts = append(parts, vendor.TextPart{Text: b.Text})
+			parts = append(parts, vendor.NewTextPart(b.Text))
 		case b.ToolResult != nil:
-			parts = append(parts, vendor.TextPart{Text: b.ToolResult.Text})
+			parts = append(parts, vendor.NewTextPart(b.ToolResult.Text))
 		case b.Media != nil:
 			return nil, llm.ErrRefusedRequest.Withf("the agent is sent text only")
 		}
 	}
-	m := vendor.NewMessage(vendor.MessageRoleUser, parts...)
-	m.ContextID = req.Conversation
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	m.TaskID = p.waiting[req.Conversation]
-	return m, nil
+	if len(parts) == 0 {
+		return nil, llm.ErrRefusedRequest.Withf("the message is empty")
+	}
+	return parts, nil
 }
 
-// remember keeps the task that asked for more, for what is said next.
-func (p *Provider) remember(conversation string, a *answer) {
-	if conversation == "" {
-		return
+// messageID names a message by what is said and where, so that an agent which is sent it again, after a broken connection or by another
+// server of ours, can tell.
+func messageID(req llm.Request) string {
+	if req.Conversation == "" {
+		return vendor.NewMessageID()
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.waiting, conversation)
-	if a.state == vendor.TaskStateInputRequired && len(p.waiting) < maxWaiting {
-		p.waiting[conversation] = a.task
-	}
-}
-
-// cancelWait bounds the request that ends an abandoned task.
-const cancelWait = 5 * time.Second
-
-// abandon tells the agent that nobody waits for its task any more.
-func (p *Provider) abandon(ctx context.Context, client *a2aclient.Client, a *answer) {
-	if a.task == "" || a.state.Terminal() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelWait)
-	defer cancel()
-	_, _ = client.CancelTask(ctx, &vendor.TaskIDParams{ID: a.task}) // it may have ended, or know no cancelling
-}
-
-// failure tells what an error means.
-func failure(ctx context.Context, err error, x *wire.Exchange, began bool) error {
-	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
-		return llm.ErrRefusedRequest.Withf("the agent's card is larger than %d bytes", large.Limit)
-	}
-	if status := (*agentcard.ErrStatusNotOK)(nil); errors.As(err, &status) {
-		return wire.Status(status.StatusCode, "its card cannot be read", http.Header{})
-	}
-	if !began && x.Status >= http.StatusBadRequest {
-		return wire.Status(x.Status, "the agent answered with an error", x.Header)
-	}
-	for _, refused := range []error{
-		vendor.ErrInvalidParams, vendor.ErrInvalidRequest, vendor.ErrMethodNotFound, vendor.ErrUnsupportedOperation, vendor.ErrTaskNotFound,
-		vendor.ErrUnsupportedContentType,
-	} {
-		if errors.Is(err, refused) {
-			return llm.ErrRefusedRequest.Withf("the agent refused the message: %v", err).Wrap(err)
-		}
-	}
-	return wire.Broken(ctx, err, began)
-}
-
-// answer gathers what an agent says.
-type answer struct {
-	text  strings.Builder
-	said  map[vendor.ArtifactID]bool // artifacts that have begun
-	task  vendor.TaskID
-	state vendor.TaskState
-	last  string // of the last status
-}
-
-// take returns the text that an event adds.
-func (a *answer) take(event vendor.Event) string {
-	switch e := event.(type) {
-	case *vendor.Message:
-		return a.say(textOf(e.Parts), true)
-	case *vendor.Task:
-		a.task, a.state = e.ID, e.Status.State
-		more := ""
-		for _, artifact := range e.Artifacts {
-			if !a.said[artifact.ID] {
-				a.said[artifact.ID] = true
-				more += a.say(textOf(artifact.Parts), true)
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %d", req.Conversation, len(req.Messages))
+	for _, m := range req.Messages[max(0, len(req.Messages)-2):] {
+		for _, b := range m.Blocks {
+			fmt.Fprintf(h, " %q", b.Text)
+			if b.ToolResult != nil {
+				fmt.Fprintf(h, " %q", b.ToolResult.Text)
 			}
 		}
-		return more + a.status(e.Status)
-	case *vendor.TaskArtifactUpdateEvent:
-		a.task = e.TaskID
-		begins := !a.said[e.Artifact.ID]
-		a.said[e.Artifact.ID] = true
-		return a.say(textOf(e.Artifact.Parts), begins)
-	case *vendor.TaskStatusUpdateEvent:
-		a.task, a.state = e.TaskID, e.Status.State
-		return a.status(e.Status)
 	}
-	return ""
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// status returns the text of a status that says something to the user; what an agent says while it works is not its answer.
-func (a *answer) status(s vendor.TaskStatus) string {
-	if s.Message == nil {
-		return ""
+func (p *Provider) load(ctx context.Context, name string) (Conversation, error) {
+	if name == "" {
+		return Conversation{}, nil
 	}
-	a.last = textOf(s.Message.Parts)
-	if s.State == vendor.TaskStateCompleted || s.State == vendor.TaskStateInputRequired {
-		return a.say(a.last, true)
+	c, err := p.keep.Load(ctx, name)
+	if c.Context == "" {
+		c.Context = name // what the agent is asked to know the conversation by
 	}
-	return ""
-}
-
-// say adds text, in a paragraph of its own when it begins something.
-func (a *answer) say(text string, begins bool) string {
-	if text == "" {
-		return ""
-	}
-	if begins && a.text.Len() > 0 {
-		text = "\n\n" + text
-	}
-	a.text.WriteString(text)
-	return text
-}
-
-func textOf(parts []vendor.Part) string {
-	var b strings.Builder
-	for _, part := range parts {
-		switch p := part.(type) {
-		case vendor.TextPart:
-			b.WriteString(p.Text)
-		case *vendor.TextPart:
-			b.WriteString(p.Text)
-		}
-	}
-	return b.String()
-}
-
-// response is the whole answer. A task that failed is an error.
-func (a *answer) response(model string) (*llm.Response, error) {
-	switch a.state {
-	case vendor.TaskStateFailed, vendor.TaskStateRejected, vendor.TaskStateAuthRequired, vendor.TaskStateCanceled:
-		return nil, llm.ErrRefusedRequest.Withf("the agent's task is %s: %s", a.state, cmp.Or(a.last, "it does not say why"))
-	}
-	if a.text.Len() == 0 {
-		return nil, llm.ErrCutStream.Wrap(fmt.Errorf("a2a: the task is %q and says nothing", a.state))
-	}
-	return &llm.Response{
-		Blocks: []llm.Block{{Text: a.text.String()}}, StopReason: llm.StopEnd, Model: model, ProviderID: string(a.task),
-	}, nil
+	return c, err
 }

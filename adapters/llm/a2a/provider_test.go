@@ -2,35 +2,94 @@ package a2a
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	vendor "github.com/a2aproject/a2a-go/a2a"
-	"github.com/a2aproject/a2a-go/a2asrv"
-	"github.com/a2aproject/a2a-go/a2asrv/eventqueue"
+	vendor "github.com/a2aproject/a2a-go/v2/a2a"
+	"github.com/a2aproject/a2a-go/v2/a2acompat/a2av0"
+	"github.com/a2aproject/a2a-go/v2/a2asrv"
 
 	"github.com/bureau-agents/bureau/ports/llm"
 )
 
-// scripted is an agent on the official server library; do plays its part.
+// doer plays an agent's part: it is told what was said, and writes events.
+type doer func(ctx context.Context, said string, req *a2asrv.ExecutorContext, write func(vendor.Event)) error
+
+// scripted is an agent on the official server library.
 type scripted struct {
-	do       func(ctx context.Context, said string, req *a2asrv.RequestContext, write func(vendor.Event)) error
+	do       doer
 	canceled chan vendor.TaskID
 }
 
-func (s scripted) Execute(ctx context.Context, req *a2asrv.RequestContext, q eventqueue.Queue) error {
-	return s.do(ctx, textOf(req.Message.Parts), req, func(e vendor.Event) { _ = q.Write(ctx, e) })
+func (s scripted) Execute(ctx context.Context, req *a2asrv.ExecutorContext) iter.Seq2[vendor.Event, error] {
+	return func(yield func(vendor.Event, error) bool) {
+		said := ""
+		for _, part := range req.Message.Parts {
+			said += part.Text()
+		}
+		if err := s.do(ctx, said, req, func(e vendor.Event) { yield(e, nil) }); err != nil {
+			yield(nil, err)
+		}
+	}
 }
 
-func (s scripted) Cancel(ctx context.Context, req *a2asrv.RequestContext, q eventqueue.Queue) error {
-	s.canceled <- req.TaskID
-	event := vendor.NewStatusUpdateEvent(req, vendor.TaskStateCanceled, nil)
-	event.Final = true
-	return q.Write(ctx, event)
+func (s scripted) Cancel(_ context.Context, req *a2asrv.ExecutorContext) iter.Seq2[vendor.Event, error] {
+	return func(yield func(vendor.Event, error) bool) {
+		s.canceled <- req.TaskID
+		yield(vendor.NewStatusUpdateEvent(req, vendor.TaskStateCanceled, nil), nil)
+	}
+}
+
+// dialect is a way to speak A2A.
+type dialect struct {
+	version vendor.ProtocolVersion
+	binding vendor.TransportProtocol
+}
+
+var dialects = map[string]dialect{
+	"1.0 JSON-RPC":   {vendor.Version, vendor.TransportProtocolJSONRPC},
+	"1.0 HTTP+JSON":  {vendor.Version, vendor.TransportProtocolHTTPJSON},
+	"0.3 JSON-RPC":   {a2av0.Version, vendor.TransportProtocolJSONRPC},
+	"0.3 HTTP+JSON":  {a2av0.Version, vendor.TransportProtocolHTTPJSON},
+	"0.2.6 JSON-RPC": {"0.2.6", vendor.TransportProtocolJSONRPC},
+}
+
+func (d dialect) handler(h a2asrv.RequestHandler) http.Handler {
+	switch {
+	case d.version == vendor.Version && d.binding == vendor.TransportProtocolJSONRPC:
+		return a2asrv.NewJSONRPCHandler(h)
+	case d.version == vendor.Version:
+		return a2asrv.NewRESTHandler(h)
+	case d.binding == vendor.TransportProtocolJSONRPC:
+		return a2av0.NewJSONRPCHandler(h)
+	}
+	return a2av0.NewRESTHandler(h)
+}
+
+// card is as an agent of that version writes it.
+func (d dialect) card(streaming bool) map[string]any {
+	card := map[string]any{
+		"name": "parrot", "description": "Repeats.", "version": "1", "capabilities": map[string]any{"streaming": streaming},
+		"defaultInputModes": []string{"text/plain"}, "defaultOutputModes": []string{"text/plain"}, "skills": []any{},
+	}
+	if d.version == vendor.Version {
+		card["supportedInterfaces"] = []any{
+			map[string]any{"url": "agent.invalid:443", "protocolBinding": "GRPC", "protocolVersion": "1.0"},
+			map[string]any{"url": "http://agent.invalid/rpc", "protocolBinding": d.binding, "protocolVersion": "1.0"},
+		}
+		return card
+	}
+	card["url"], card["protocolVersion"] = "http://agent.invalid/rpc", d.version
+	if d.binding != vendor.TransportProtocolJSONRPC {
+		card["preferredTransport"] = d.binding
+	}
+	return card
 }
 
 type server struct {
@@ -40,20 +99,21 @@ type server struct {
 }
 
 // serve starts an agent.
-func serve(t *testing.T, s scripted, streaming bool) *server {
+func serve(t *testing.T, s scripted, d dialect, streaming bool) *server {
 	t.Helper()
 	out := &server{card: cardPaths[0]}
-	rpc := a2asrv.NewJSONRPCHandler(a2asrv.NewHandler(s))
+	card, err := json.Marshal(d.card(streaming))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rpc := http.StripPrefix("/rpc", d.handler(a2asrv.NewHandler(s, a2asrv.WithCapabilityChecks(&vendor.AgentCapabilities{Streaming: true}))))
 	out.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case out.token != "" && r.Header.Get("Authorization") != "Bearer "+out.token:
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.URL.Path == out.card:
-			a2asrv.NewStaticAgentCardHandler(&vendor.AgentCard{
-				Name: "parrot", URL: "http://agent.invalid/rpc", PreferredTransport: vendor.TransportProtocolJSONRPC, ProtocolVersion: "0.3.0",
-				Capabilities: vendor.AgentCapabilities{Streaming: streaming},
-			}).ServeHTTP(w, r)
-		case r.URL.Path == "/rpc":
+			_, _ = w.Write(card)
+		case strings.HasPrefix(r.URL.Path, "/rpc"):
 			rpc.ServeHTTP(w, r)
 		default:
 			w.WriteHeader(http.StatusNotFound)
@@ -104,125 +164,278 @@ func ask(ctx context.Context, p *Provider, conversation, text string) (pieces []
 }
 
 func text(said string) *vendor.Message {
-	return vendor.NewMessage(vendor.MessageRoleAgent, vendor.TextPart{Text: said})
-}
-
-func final(req *a2asrv.RequestContext, state vendor.TaskState, m *vendor.Message) *vendor.TaskStatusUpdateEvent {
-	event := vendor.NewStatusUpdateEvent(req, state, m)
-	event.Final = true
-	return event
+	return vendor.NewMessage(vendor.MessageRoleAgent, vendor.NewTextPart(said))
 }
 
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	conversation := "0198c0de-0000-7000-8000-000000000001"
 	for name, tc := range map[string]struct {
-		do        func(ctx context.Context, said string, req *a2asrv.RequestContext, write func(vendor.Event)) error
+		do        doer
 		streaming bool
 		want      []string
 		err       error
 	}{
-		"a message": {want: []string{"parrot says hello"}, do: func(_ context.Context, said string, req *a2asrv.RequestContext, write func(vendor.Event)) error {
+		"a message": {want: []string{"parrot says hello"}, do: func(_ context.Context, said string, req *a2asrv.ExecutorContext, write func(vendor.Event)) error {
 			if req.ContextID != conversation {
 				return fmt.Errorf("the context is %q", req.ContextID)
 			}
 			write(text("parrot says " + said))
 			return nil
 		}},
-		"a streamed artifact": {streaming: true, want: []string{"one ", "two"}, do: func(_ context.Context, _ string, req *a2asrv.RequestContext, write func(vendor.Event)) error {
+		"a streamed artifact": {streaming: true, want: []string{"one ", "two"}, do: func(_ context.Context, _ string, req *a2asrv.ExecutorContext, write func(vendor.Event)) error {
 			write(vendor.NewSubmittedTask(req, req.Message))
 			write(vendor.NewStatusUpdateEvent(req, vendor.TaskStateWorking, text("thinking")))
-			first := vendor.NewArtifactEvent(req, vendor.TextPart{Text: "one "})
+			first := vendor.NewArtifactEvent(req, vendor.NewTextPart("one "))
 			write(first)
-			write(vendor.NewArtifactUpdateEvent(req, first.Artifact.ID, vendor.TextPart{Text: "two"}))
-			write(final(req, vendor.TaskStateCompleted, nil))
+			write(vendor.NewArtifactUpdateEvent(req, first.Artifact.ID, vendor.NewTextPart("two")))
+			write(vendor.NewStatusUpdateEvent(req, vendor.TaskStateCompleted, nil))
 			return nil
 		}},
-		"two artifacts of an agent that does not stream": {want: []string{"one\n\ntwo"}, do: func(_ context.Context, _ string, req *a2asrv.RequestContext, write func(vendor.Event)) error {
+		"two artifacts of an agent that does not stream": {want: []string{"one\n\ntwo"}, do: func(_ context.Context, _ string, req *a2asrv.ExecutorContext, write func(vendor.Event)) error {
 			write(vendor.NewSubmittedTask(req, req.Message))
-			write(vendor.NewArtifactEvent(req, vendor.TextPart{Text: "one"}))
-			write(vendor.NewArtifactEvent(req, vendor.TextPart{Text: "two"}))
-			write(final(req, vendor.TaskStateCompleted, nil))
+			write(vendor.NewArtifactEvent(req, vendor.NewTextPart("one")))
+			write(vendor.NewArtifactEvent(req, vendor.NewTextPart("two")))
+			write(vendor.NewStatusUpdateEvent(req, vendor.TaskStateCompleted, nil))
 			return nil
 		}},
-		"a failure": {streaming: true, err: llm.ErrRefusedRequest, do: func(_ context.Context, _ string, req *a2asrv.RequestContext, write func(vendor.Event)) error {
+		"a failure": {streaming: true, err: llm.ErrRefusedRequest, do: func(_ context.Context, _ string, req *a2asrv.ExecutorContext, write func(vendor.Event)) error {
 			write(vendor.NewSubmittedTask(req, req.Message))
-			write(final(req, vendor.TaskStateFailed, text("the disk is full")))
+			write(vendor.NewStatusUpdateEvent(req, vendor.TaskStateFailed, text("the disk is full")))
 			return nil
 		}},
-		"nothing": {streaming: true, err: llm.ErrCutStream, do: func(_ context.Context, _ string, req *a2asrv.RequestContext, write func(vendor.Event)) error {
+		"nothing": {streaming: true, err: llm.ErrCutStream, do: func(_ context.Context, _ string, req *a2asrv.ExecutorContext, write func(vendor.Event)) error {
 			write(vendor.NewSubmittedTask(req, req.Message))
-			write(final(req, vendor.TaskStateCompleted, nil))
+			write(vendor.NewStatusUpdateEvent(req, vendor.TaskStateCompleted, nil))
 			return nil
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := serve(t, scripted{do: tc.do}, tc.streaming).provider(t, "")
-			pieces, resp, err := ask(t.Context(), p, conversation, "hello")
-			if !errors.Is(err, tc.err) {
-				t.Fatalf("error %v, want %v", err, tc.err)
-			}
-			if strings.Join(pieces, "|") != strings.Join(tc.want, "|") {
-				t.Errorf("pieces %q, want %q", pieces, tc.want)
-			}
-			if err == nil && (resp.Blocks[0].Text != strings.Join(tc.want, "") || resp.StopReason != llm.StopEnd || resp.Model != "parrot") {
-				t.Errorf("response %+v", resp)
-			}
-		})
+		for spoken, d := range dialects {
+			t.Run(name+"/"+spoken, func(t *testing.T) {
+				t.Parallel()
+				p := serve(t, scripted{do: tc.do}, d, tc.streaming).provider(t, "")
+				pieces, resp, err := ask(t.Context(), p, conversation, "hello")
+				if !errors.Is(err, tc.err) {
+					t.Fatalf("error %v, want %v", err, tc.err)
+				}
+				if strings.Join(pieces, "|") != strings.Join(tc.want, "|") {
+					t.Errorf("pieces %q, want %q", pieces, tc.want)
+				}
+				if err == nil && (resp.Blocks[0].Text != strings.Join(tc.want, "") || resp.StopReason != llm.StopEnd || resp.Model != "parrot") {
+					t.Errorf("response %+v", resp)
+				}
+			})
+		}
 	}
+}
+
+// painter asks back for a colour.
+func painter(_ context.Context, said string, req *a2asrv.ExecutorContext, write func(vendor.Event)) error {
+	if req.StoredTask == nil {
+		write(vendor.NewSubmittedTask(req, req.Message))
+		write(vendor.NewStatusUpdateEvent(req, vendor.TaskStateInputRequired, text("Which colour?")))
+		return nil
+	}
+	write(vendor.NewArtifactEvent(req, vendor.NewTextPart("Painted "+said)))
+	write(vendor.NewStatusUpdateEvent(req, vendor.TaskStateCompleted, nil))
+	return nil
 }
 
 // TestQuestion answers what an agent asks back, in the task that asked.
 func TestQuestion(t *testing.T) {
 	t.Parallel()
-	p := serve(t, scripted{do: func(_ context.Context, said string, req *a2asrv.RequestContext, write func(vendor.Event)) error {
-		if req.StoredTask == nil {
-			write(vendor.NewSubmittedTask(req, req.Message))
-			write(final(req, vendor.TaskStateInputRequired, text("Which colour?")))
-			return nil
+	for spoken, d := range dialects {
+		t.Run(spoken, func(t *testing.T) {
+			t.Parallel()
+			p := serve(t, scripted{do: painter}, d, true).provider(t, "")
+			for _, turn := range [][2]string{{"Paint it.", "Which colour?"}, {"red", "Painted red"}, {"And again.", "Which colour?"}} {
+				if pieces, _, err := ask(t.Context(), p, "0198c0de-0000-7000-8000-000000000002", turn[0]); err != nil || strings.Join(pieces, "") != turn[1] {
+					t.Errorf("%q: %q, %v; want %q", turn[0], pieces, err, turn[1])
+				}
+			}
+		})
+	}
+}
+
+// TestRestarted goes on with what another process has kept, and begins anew where the agent has forgotten it.
+func TestRestarted(t *testing.T) {
+	t.Parallel()
+	s := serve(t, scripted{do: painter}, dialects["1.0 JSON-RPC"], true)
+	kept := &memory{}
+	say := func(text, want string) {
+		t.Helper()
+		p := s.provider(t, "")
+		p.keep = kept
+		if pieces, _, err := ask(t.Context(), p, "c", text); err != nil || strings.Join(pieces, "") != want {
+			t.Errorf("%q: %q, %v; want %q", text, pieces, err, want)
 		}
-		write(vendor.NewArtifactEvent(req, vendor.TextPart{Text: "Painted " + said}))
-		write(final(req, vendor.TaskStateCompleted, nil))
-		return nil
-	}}, true).provider(t, "")
-	for _, turn := range [][2]string{{"Paint it.", "Which colour?"}, {"red", "Painted red"}, {"And again.", "Which colour?"}} {
-		if pieces, _, err := ask(t.Context(), p, "0198c0de-0000-7000-8000-000000000002", turn[0]); err != nil || strings.Join(pieces, "") != turn[1] {
-			t.Errorf("%q: %q, %v; want %q", turn[0], pieces, err, turn[1])
+	}
+	say("Paint it.", "Which colour?")
+	say("blue", "Painted blue")
+	kept.all = map[string]Conversation{"c": {Context: "c", Task: "never", Waiting: true}}
+	say("Paint it.", "Which colour?")
+	if c := kept.all["c"]; c.Task == "never" || !c.Waiting {
+		t.Errorf("kept is %+v", c)
+	}
+}
+
+// TestAbandoned tells the agent when nobody waits for it any more: because the answer is not read on, or because the turn was stopped.
+func TestAbandoned(t *testing.T) {
+	t.Parallel()
+	for spoken, d := range dialects {
+		for name, stop := range map[string]func(cancel func()) bool{
+			"not read on": func(func()) bool { return false }, "cancelled": func(cancel func()) bool { cancel(); return true },
+		} {
+			t.Run(spoken+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				s := scripted{canceled: make(chan vendor.TaskID, 1), do: func(ctx context.Context, _ string, req *a2asrv.ExecutorContext, write func(vendor.Event)) error {
+					write(vendor.NewSubmittedTask(req, req.Message))
+					write(vendor.NewArtifactEvent(req, vendor.NewTextPart("begun")))
+					<-ctx.Done()
+					return ctx.Err()
+				}}
+				p := serve(t, s, d, true).provider(t, "")
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				for event, err := range p.Generate(ctx, llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Blocks: []llm.Block{{Text: "x"}}}}}) {
+					if err != nil {
+						if !errors.Is(err, context.Canceled) {
+							t.Error(err)
+						}
+						break
+					}
+					if event.Text != "begun" {
+						t.Fatalf("%+v", event)
+					}
+					if !stop(cancel) {
+						break
+					}
+				}
+				select {
+				case <-s.canceled:
+				case <-t.Context().Done():
+					t.Error("the task was not cancelled")
+				}
+			})
 		}
 	}
 }
 
-// TestAbandoned tells the agent when nobody waits for it any more.
-func TestAbandoned(t *testing.T) {
+// TestSlowTask asks after a task that an agent returns before it has ended.
+func TestSlowTask(t *testing.T) {
 	t.Parallel()
-	s := scripted{canceled: make(chan vendor.TaskID, 1), do: func(ctx context.Context, _ string, req *a2asrv.RequestContext, write func(vendor.Event)) error {
-		write(vendor.NewSubmittedTask(req, req.Message))
-		write(vendor.NewArtifactEvent(req, vendor.TextPart{Text: "begun"}))
-		<-ctx.Done()
-		return ctx.Err()
-	}}
-	p := serve(t, s, true).provider(t, "")
-	for event, err := range p.Generate(t.Context(), llm.Request{Messages: []llm.Message{{Role: llm.RoleUser, Blocks: []llm.Block{{Text: "x"}}}}}) {
-		if err != nil || event.Text != "begun" {
-			t.Fatalf("%+v, %v", event, err)
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var rpc struct {
+			ID     json.RawMessage `json:"id"`
+			Method string          `json:"method"`
 		}
-		break
+		if err := json.NewDecoder(r.Body).Decode(&rpc); err != nil {
+			t.Error(err)
+		}
+		task := `{"id":"t1","contextId":"theirs","status":{"state":"TASK_STATE_WORKING"}}`
+		if rpc.Method == "GetTask" {
+			if asked++; asked > 1 {
+				task = `{"id":"t1","contextId":"theirs","status":{"state":"TASK_STATE_COMPLETED"},"artifacts":[{"artifactId":"a","parts":[{"text":"done"}]}]}`
+			}
+			_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, rpc.ID, task)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":{"task":%s}}`, rpc.ID, task)
+	}))
+	t.Cleanup(s.Close)
+	p, err := New(Config{Card: fmt.Appendf(nil,
+		`{"name":"slow","capabilities":{},"supportedInterfaces":[{"url":%q,"protocolBinding":"JSONRPC","protocolVersion":"1.0"}]}`, s.URL)})
+	if err != nil {
+		t.Fatal(err)
 	}
-	select {
-	case <-s.canceled:
-	case <-t.Context().Done():
-		t.Error("the task was not cancelled")
+	r, err := p.Ask(t.Context(), Conversation{}, "go")
+	if want := (Conversation{Context: "theirs"}); err != nil || r.Text != "done" || r.Failed || r.Conversation != want || asked != 2 {
+		t.Errorf("%+v, %v, after %d questions", r, err, asked)
+	}
+}
+
+// TestAsk: as a tool an agent answers with files and data, and a failure is told.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	for spoken, d := range dialects {
+		t.Run(spoken, func(t *testing.T) {
+			t.Parallel()
+			p := serve(t, scripted{do: func(_ context.Context, said string, req *a2asrv.ExecutorContext, write func(vendor.Event)) error {
+				write(vendor.NewSubmittedTask(req, req.Message))
+				if said == "fail" {
+					write(vendor.NewStatusUpdateEvent(req, vendor.TaskStateFailed, text("no paint")))
+					return nil
+				}
+				picture := vendor.NewRawPart([]byte("png"))
+				picture.Filename, picture.MediaType = "a.png", "image/png"
+				write(vendor.NewArtifactEvent(req, vendor.NewTextPart("Here:"), picture, vendor.NewDataPart(map[string]any{"n": 1})))
+				write(vendor.NewStatusUpdateEvent(req, vendor.TaskStateCompleted, nil))
+				return nil
+			}}, d, true).provider(t, "")
+			r, err := p.Ask(t.Context(), Conversation{}, "draw")
+			if err != nil || r.Failed || r.Text != "Here:\n[file of 3 bytes, a.png, image/png]\n{\"n\":1}" || r.Conversation.Context == "" {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if len(r.Files) != 1 || r.Files[0].Name != "a.png" || string(r.Files[0].Data) != "png" {
+				t.Errorf("files %+v", r.Files)
+			}
+			if r, err = p.Ask(t.Context(), Conversation{}, "fail"); err != nil || !r.Failed || r.Text != "the agent's task is failed: no paint" {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+}
+
+// TestCredentialStaysHome: a card that names another origin does not get the credential sent there.
+func TestCredentialStaysHome(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Header.Get("Authorization")+r.Header.Get("X-Key"))
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	t.Cleanup(s.Close)
+	for origin, want := range map[string]string{"": "Bearer tk", strings.Replace(s.URL, "http", "HTTP", 1): "", "https://elsewhere:443": "", s.URL: "Bearer tk"} {
+		seen = nil
+		p, err := New(Config{
+			Card:  fmt.Appendf(nil, `{"name":"x","supportedInterfaces":[{"url":%q,"protocolBinding":"JSONRPC"}]}`, s.URL),
+			Token: "t", Header: http.Header{"X-Key": {"k"}}, Origin: origin,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Ask(t.Context(), Conversation{}, "hi"); !errors.Is(err, llm.ErrCredentials) || len(seen) != 1 || seen[0] != want {
+			t.Errorf("%q: %v, %v; want %q", origin, seen, err, want)
+		}
+	}
+}
+
+// TestNoInterface: a card that names nothing which is spoken is told as such.
+func TestNoInterface(t *testing.T) {
+	t.Parallel()
+	for _, card := range []string{
+		`{"name":"x","supportedInterfaces":[{"url":"agent.invalid:443","protocolBinding":"GRPC","protocolVersion":"1.0"}]}`,
+		`{"name":"x","supportedInterfaces":[{"url":"file:///etc/passwd","protocolBinding":"JSONRPC","protocolVersion":"1.0"}]}`,
+		`{"name":"x","supportedInterfaces":[{"url":"https://x.invalid","protocolBinding":"JSONRPC","protocolVersion":"2.0"}]}`, `{}`, `[`,
+	} {
+		p, err := New(Config{Card: []byte(card)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Ask(t.Context(), Conversation{}, "hi"); !errors.Is(err, llm.ErrRefusedRequest) {
+			t.Errorf("%s: %v", card, err)
+		}
 	}
 }
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	parrot := scripted{do: func(_ context.Context, said string, _ *a2asrv.RequestContext, write func(vendor.Event)) error {
+	parrot := scripted{do: func(_ context.Context, said string, _ *a2asrv.ExecutorContext, write func(vendor.Event)) error {
 		write(text(said))
 		return nil
 	}}
-	s := serve(t, parrot, false)
+	s := serve(t, parrot, dialects["1.0 JSON-RPC"], false)
 	s.token = "secret"
 	if _, _, err := ask(t.Context(), s.provider(t, "wrong"), "", "x"); !errors.Is(err, llm.ErrCredentials) || strings.Contains(err.Error(), "wrong") {
 		t.Errorf("with a wrong token: %v", err)

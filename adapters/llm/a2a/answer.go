@@ -1,0 +1,180 @@
+package a2a
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	vendor "github.com/a2aproject/a2a-go/v2/a2a"
+
+	"github.com/bureau-agents/bureau/ports/llm"
+)
+
+// answer gathers what an agent says.
+type answer struct {
+	text    strings.Builder
+	said    map[vendor.ArtifactID]string // what was said of each artifact
+	files   []File
+	task    vendor.TaskID
+	context string
+	state   vendor.TaskState
+	last    string // of the last status
+	whole   bool   // a message has come, which is an answer by itself
+}
+
+func newAnswer() *answer { return &answer{said: map[vendor.ArtifactID]string{}} }
+
+// settled reports whether nothing more comes of itself: the task has ended, or waits, or there is none.
+func (a *answer) settled() bool {
+	switch a.state {
+	case vendor.TaskStateInputRequired, vendor.TaskStateAuthRequired:
+		return true
+	}
+	return a.task == "" || a.whole || a.state.Terminal()
+}
+
+// take returns the text that an event adds.
+func (a *answer) take(event vendor.Event) string {
+	switch e := event.(type) {
+	case *vendor.Message:
+		a.whole = true
+		a.of(e.TaskID, e.ContextID)
+		return a.say(a.textOf(e.Parts), true)
+	case *vendor.Task:
+		a.of(e.ID, e.ContextID)
+		more := ""
+		for _, artifact := range e.Artifacts {
+			more += a.artifact(artifact, false)
+		}
+		return more + a.status(e.Status)
+	case *vendor.TaskArtifactUpdateEvent:
+		a.of(e.TaskID, e.ContextID)
+		return a.artifact(e.Artifact, e.Append)
+	case *vendor.TaskStatusUpdateEvent:
+		a.of(e.TaskID, e.ContextID)
+		return a.status(e.Status)
+	}
+	return ""
+}
+
+func (a *answer) of(task vendor.TaskID, context string) {
+	a.task, a.context = cmp.Or(task, a.task), cmp.Or(context, a.context)
+}
+
+// artifact says what is new of an artifact: all of it, what is appended, or what its newest whole adds to what was said of it.
+func (a *answer) artifact(artifact *vendor.Artifact, appended bool) string {
+	if artifact == nil {
+		return ""
+	}
+	said, begun := a.said[artifact.ID]
+	if appended {
+		text := a.textOf(artifact.Parts)
+		a.said[artifact.ID] = said + text
+		return a.say(text, !begun)
+	}
+	files := len(a.files)
+	text := a.textOf(artifact.Parts)
+	rest, continues := strings.CutPrefix(text, said)
+	if begun && continues {
+		a.files = a.files[:files] // they came with what was said before
+	} else {
+		rest = text
+	}
+	a.said[artifact.ID] = text
+	return a.say(rest, !begun || !continues)
+}
+
+// status returns the text of a status that says something to the user; what an agent says while it works is not its answer.
+func (a *answer) status(s vendor.TaskStatus) string {
+	a.state = cmp.Or(s.State, a.state)
+	if s.Message == nil {
+		return ""
+	}
+	text := a.textOf(s.Message.Parts)
+	repeated := text == a.last
+	a.last = text
+	if !repeated && (s.State == vendor.TaskStateCompleted || s.State == vendor.TaskStateInputRequired) {
+		return a.say(text, true)
+	}
+	return ""
+}
+
+// say adds text, in a paragraph of its own when it begins something.
+func (a *answer) say(text string, begins bool) string {
+	if text == "" {
+		return ""
+	}
+	if begins && a.text.Len() > 0 {
+		text = "\n\n" + text
+	}
+	a.text.WriteString(text)
+	return text
+}
+
+// The bounds of the files of an answer.
+const (
+	maxFiles     = 20
+	maxFileBytes = 5 << 20
+)
+
+// textOf writes parts out: data as JSON, files by their names. Files that came with their contents are kept.
+func (a *answer) textOf(parts []*vendor.Part) string {
+	var b strings.Builder
+	line := func(format string, args ...any) {
+		if b.Len() > 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, format, args...)
+	}
+	for _, part := range parts {
+		if part == nil {
+			continue
+		}
+		switch content := part.Content.(type) {
+		case vendor.Text:
+			b.WriteString(string(content))
+		case vendor.Data:
+			if text, err := json.Marshal(content.Value); err == nil {
+				line("%s", text)
+			}
+		case vendor.URL:
+			line("[file %s%s]", content, named(part))
+		case vendor.Raw:
+			line("[file of %d bytes%s]", len(content), named(part))
+			if len(a.files) < maxFiles && len(content) <= maxFileBytes {
+				a.files = append(a.files, File{part.Filename, part.MediaType, content})
+			}
+		}
+	}
+	return b.String()
+}
+
+func named(part *vendor.Part) string {
+	out := ""
+	for _, s := range []string{part.Filename, part.MediaType} {
+		if s != "" {
+			out += ", " + s
+		}
+	}
+	return out
+}
+
+// response is the whole answer. A task that failed is an error.
+func (a *answer) response(model string) (*llm.Response, error) {
+	switch a.state {
+	case vendor.TaskStateFailed, vendor.TaskStateRejected, vendor.TaskStateAuthRequired, vendor.TaskStateCanceled:
+		return nil, llm.ErrRefusedRequest.Withf("the agent's task is %s: %s", stateName(a.state), cmp.Or(oneLine(a.last), "it does not say why"))
+	}
+	if a.text.Len() == 0 {
+		return nil, llm.ErrCutStream.Wrap(fmt.Errorf("a2a: the task is %q and says nothing", stateName(a.state)))
+	}
+	return &llm.Response{
+		Blocks: []llm.Block{{Text: a.text.String()}}, StopReason: llm.StopEnd, Model: model, ProviderID: string(a.task),
+	}, nil
+}
+
+// stateName spells a state as people do: "auth-required".
+func stateName(s vendor.TaskState) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(string(s), "TASK_STATE_")), "_", "-")
+}
