@@ -36,14 +36,10 @@ var codes = []Code{
 	{codeExtensionDuplicate, "An extension that is declared twice", "The same URI stands in two entries, which may contradict. Keep one.", SeverityWarning, ""},
 	{codeExtensionURI, "An extension without a URI", "Clients know an extension by its URI, which the extension's specification gives.", SeverityWarning,
 		"A2A 1.0, AgentExtension.uri"},
-	{codeOldRequirement, "Security that 1.0 passes over", "A card of 1.0 says by the fields of 0.3 who may call. Clients of 1.0 do not read them, and take the " +
-		"agent for a public one. Write securityRequirements, in 1.0's shape.", SeverityWarning, "A2A 1.0, AgentCard.security_requirements"},
-	{codeFlowDeprecated, "A deprecated flow", "1.0 deprecates the OAuth 2.0 flows implicit and password, as RFC 9700 does.", SeverityWarning, "A2A 1.0, OAuthFlows"},
-	{codeFlowMissing, "An OAuth 2.0 scheme without a flow", "Nothing says how a client gets a token. Declare a flow.", SeverityWarning, "A2A 0.3.0, OAuthFlows"},
-	{codeHybrid, "One form of two is incomplete", "A card with both supportedInterfaces and url is read by clients of 1.0 and by older ones. What the card was " +
-		"not held to has errors, so some clients will refuse it.", SeverityWarning, ""},
 	{codeHTTPScheme, "An unregistered HTTP authentication scheme", "The scheme is not in IANA's registry, from which clients know what to send. A key in a " +
 		"header of its own is a scheme of the kind apiKey.", SeverityWarning, "A2A, HTTPAuthSecurityScheme.scheme"},
+	{codeHybrid, "One form of two is incomplete", "A card with both supportedInterfaces and url is read by clients of 1.0 and by older ones. What the card was " +
+		"not held to has errors, so some clients will refuse it.", SeverityWarning, ""},
 	{codeInstruction, "An instruction to the reading model", "The text tells the model that chooses among agents what to do, instead of what the agent does. " +
 		"Readers treat such cards as hostile.", SeverityWarning, ""},
 	{codeInterfaceDuplicate, "An interface that is listed twice", "Two entries have the same URL, transport and version. Keep one.", SeverityWarning, ""},
@@ -61,9 +57,13 @@ var codes = []Code{
 		"\"text/plain\".", SeverityWarning, "A2A 1.0, AgentCard.default_input_modes; A2A 0.3.0, AgentCard.defaultInputModes"},
 	{codeMore, "More findings than are told", "Only the first findings are told. Mend these, and look again. Errors that are not told are errors all the same.",
 		SeverityWarning, ""},
+	{codeFlowDeprecated, "A deprecated flow", "1.0 deprecates the OAuth 2.0 flows implicit and password, as RFC 9700 does.", SeverityWarning, "A2A 1.0, OAuthFlows"},
+	{codeFlowMissing, "An OAuth 2.0 scheme without a flow", "Nothing says how a client gets a token. Declare a flow.", SeverityWarning, "A2A 0.3.0, OAuthFlows"},
 	{codeOldField, "A field that 1.0 has no more", "The field has moved or gone with 1.0, and its clients pass over it.", SeverityWarning, "A2A 1.0, AgentCard"},
 	{codeSecret, "A credential in the card", "The card holds what has the form of a key or token. Cards are public: take it out, and have it revoked. The " +
 		"finding does not repeat it.", SeverityWarning, "A2A 0.3.0, 5.4"},
+	{codeOldRequirement, "Security that 1.0 passes over", "A card of 1.0 says by the fields of 0.3 who may call. Clients of 1.0 do not read them, and take the " +
+		"agent for a public one. Write securityRequirements, in 1.0's shape.", SeverityWarning, "A2A 1.0, AgentCard.security_requirements"},
 	{codeSecurityScopes, "Scopes for a scheme that has none", "Only schemes of OAuth 2.0 and OpenID Connect have scopes; the list of the others is empty.",
 		SeverityWarning, sourceOpenAPI},
 	{codeSecurityUnknownScheme, "A requirement of an undeclared scheme", "A requirement names a scheme that securitySchemes does not have, so that no client " +
@@ -97,6 +97,8 @@ var codes = []Code{
 		SeverityWarning, "A2A 0.3.0, 5.6.1"},
 	{codeTransportUnknown, "An unknown transport", "Clients choose an interface by its transport, spelled exactly JSONRPC, GRPC or HTTP+JSON. A binding of " +
 		"one's own is named by a URI.", SeverityWarning, "A2A 1.0, 5.8; A2A 0.3.0, 5.6.1"},
+	{codeUnknownField, "An unknown field", "No version of A2A has this field. It is legal, and nobody reads it; the message says what may have been meant.",
+		SeverityWarning, "A2A 1.0, 5.7"},
 	{codeURLCredentials, "Credentials in a URL", "The URL holds a user name or password. Cards are public: take it out, and have it changed.", SeverityWarning, "RFC 3986, 3.2.1"},
 	{codeURLInsecure, "An unencrypted URL", "Agents are called, and tokens are had, over TLS alone, outside of one's own machine.", SeverityWarning,
 		"A2A 1.0, 7.1; A2A 0.3.0, 4.1"},
@@ -105,8 +107,6 @@ var codes = []Code{
 	{codeURLLocal, "A host that others do not reach", "The host is this machine, a private address or a name of one network alone.", SeverityWarning, ""},
 	{codeURLScheme, "Another scheme than https", "Clients call agents and follow links over https.", SeverityWarning, "A2A 1.0, 7.1; A2A 0.3.0, 3.1"},
 	{codeURLTemplate, "A URL that was never filled in", "A part of the URL stands for what its author was to write there.", SeverityWarning, ""},
-	{codeUnknownField, "An unknown field", "No version of A2A has this field. It is legal, and nobody reads it; the message says what may have been meant.",
-		SeverityWarning, "A2A 1.0, 5.7"},
 	{codeVersionDiffers, "Held to another version than declared", "The card was held to the version that was asked for, not to the one that it declares.",
 		SeverityWarning, ""},
 	{codeVersionHeld, "Held to a neighbouring version", "No schema of A2A has exactly the declared version, and the nearest one was applied. Declare that.",

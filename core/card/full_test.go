@@ -119,3 +119,13 @@ func judged(t testing.TB, card map[string]any, v Version) Result {
 	t.Helper()
 	return Validate(marshal(t, card), Options{Version: v})
 }
+
+// decoded reads a card.
+func decoded(t testing.TB, text []byte) map[string]any {
+	t.Helper()
+	var card map[string]any
+	if err := json.Unmarshal(text, &card); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return card
+}

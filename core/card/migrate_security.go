@@ -70,10 +70,10 @@ func (m *migrator) wrap(name, kind string, scheme *value, split map[string][]par
 	}
 	for _, flow := range flows[min(1, len(flows)):] {
 		other := m.unused(name + "_" + flow)
-		rest := scheme.copy("type").set("flows", objectValue().set(flow, scheme.get("flows").get(flow)))
+		rest := scheme.copy("type", wrapper).set("flows", objectValue().set(flow, scheme.get("flows").get(flow)))
 		made := objectValue().set(wrapper, rest)
 		if m.hybrid {
-			made = scheme.copy().set("flows", rest.get("flows")).set(wrapper, rest)
+			made = scheme.copy(wrapper).set("flows", rest.get("flows")).set(wrapper, rest)
 		}
 		m.add(made, "A scheme of 1.0 has one flow: the flow "+flow+" of "+name+" is a scheme of its own", "A2A 1.0, OAuthFlows", "securitySchemes", other)
 		split[name] = append(split[name], part{other, scheme.get("flows").get(flow).get("scopes")})

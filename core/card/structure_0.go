@@ -103,5 +103,11 @@ func schemes0(v Version) *record {
 	} else {
 		r.byType["oauth2"].elsewhere = map[string]Version{"oauth2MetadataUrl": V030}
 	}
+	for kind, of := range r.byType {
+		if of.elsewhere == nil {
+			of.elsewhere = map[string]Version{}
+		}
+		of.elsewhere[memberOfType[kind]] = V10
+	}
 	return r
 }

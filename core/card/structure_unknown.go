@@ -13,6 +13,9 @@ func (c *checker) unknown(m *member, of *node, r *record) {
 	if strings.HasPrefix(key, "x-") || strings.HasPrefix(key, "X-") || strings.HasPrefix(key, "$") || strings.HasPrefix(key, "@") {
 		return
 	}
+	if r.name == "SecurityRequirement" && of.find("schemes") == nil {
+		return // it is written as in 0.3: examine tells so once, instead of every name of a scheme
+	}
 	if since, ok := r.elsewhere[key]; ok {
 		if c.version != V10 && c.root.find("supportedInterfaces") == nil && key != "protocolVersion" {
 			c.warnKey(m, codeLaterField, "A2A "+string(since)+", "+r.name+"."+key,
