@@ -142,6 +142,9 @@ func TestUsableSigningKeys(t *testing.T) {
 			t.Errorf("at %d: %v", second, err)
 		}
 	}
+	if within := key.Within(time.Unix(100, 5), time.Unix(200, 5)); within.Usable(time.Unix(99, 0)) == nil || within.Usable(time.Unix(200, 0)) == nil {
+		t.Error("Within does not bound the validity")
+	}
 	written, _ := limited.Public()
 	for _, member := range []string{`"nbf":100`, `"exp":200`} {
 		if !bytes.Contains(written, []byte(member)) {

@@ -103,6 +103,12 @@ func (k SigningKey) Usable(now time.Time) error {
 	return nil
 }
 
+// Within returns the key with a validity: from a time, to the second, until before another. The zero time is no bound.
+func (k SigningKey) Within(from, until time.Time) SigningKey {
+	k.public.from, k.public.until = from.Truncate(time.Second), until.Truncate(time.Second)
+	return k
+}
+
 // Private returns the key as a JWK, which ParseSigningKey reads.
 func (k SigningKey) Private() ([]byte, error) { return k.marshal(k.signer) }
 
@@ -114,12 +120,14 @@ func (k SigningKey) marshal(key any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("card: the key %q cannot be written: %w", k.id, err)
 	}
-	for name, at := range map[string]time.Time{"nbf": k.public.from, "exp": k.public.until} {
-		if !at.IsZero() {
-			text = fmt.Appendf(bytes.TrimSuffix(text, []byte("}")), `,"%s":%d}`, name, at.Unix())
-		}
+	text = bytes.TrimSuffix(text, []byte("}"))
+	if from := k.public.from; !from.IsZero() {
+		text = fmt.Appendf(text, `,"nbf":%d`, from.Unix())
 	}
-	return text, nil
+	if until := k.public.until; !until.IsZero() {
+		text = fmt.Appendf(text, `,"exp":%d`, until.Unix())
+	}
+	return append(text, '}'), nil
 }
 
 // PublicKeys returns the public halves of keys as a JWK Set, which ParseKeys reads.
