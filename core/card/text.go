@@ -109,13 +109,52 @@ var instructions = regexp.MustCompile(`(?i)\b(?:ignore|disregard|forget|override
 
 // instruction returns what of s reads like an instruction to a model, "" when nothing does.
 func instruction(s string) string {
+	if !triggers(s) {
+		return ""
+	}
 	return instructions.FindString(s)
+}
+
+// triggers says whether s has a word, or a bracket, that instructions begin with: looking for one is much faster than trying the expression.
+func triggers(s string) bool {
+	for i := 0; i < len(s); {
+		if !isLetter(s[i]) {
+			if s[i] == '<' || s[i] == '[' {
+				return true
+			}
+			i++
+			continue
+		}
+		from := i
+		for i < len(s) && isLetter(s[i]) {
+			i++
+		}
+		if n := i - from; n < len(triggersOf) {
+			for _, word := range triggersOf[n] {
+				if strings.EqualFold(s[from:i], word) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
+
+// triggersOf are the words that instructions begin with, by their length. The one of "don't" ends at its apostrophe.
+var triggersOf = [...][]string{
+	2: {"do"}, 3: {"don"}, 5: {"never"}, 6: {"ignore", "forget", "always"}, 8: {"override"}, 9: {"disregard"},
 }
 
 // width is how long s is in letters of an alphabet. A character of Chinese, Japanese or Korean counts as three, since it says about as much.
 func width(s string) int {
 	total, space := 0, true
 	for _, r := range s {
+		if 'a' <= r && r <= 'z' { // most are
+			total, space = total+1, false
+			continue
+		}
 		if unicode.IsSpace(r) { // a run of it counts once, and not at the ends
 			if !space {
 				total++
