@@ -75,6 +75,10 @@ func (m Masked) result(r card.Result) card.Result {
 	for i := range r.Signatures {
 		v := &r.Signatures[i]
 		v.KeyID, v.Algorithm, v.Reason = tidy(v.KeyID), tidy(v.Algorithm), tidy(v.Reason)
+		v.Uncovered = slices.Clone(v.Uncovered)
+		for j := range v.Uncovered {
+			v.Uncovered[j] = tidy(v.Uncovered[j])
+		}
 	}
 	return r
 }

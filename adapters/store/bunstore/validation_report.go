@@ -75,6 +75,9 @@ type signatureRow struct {
 	KeyID     string `json:"key_id,omitempty"`
 	Algorithm string `json:"algorithm,omitempty"`
 	Reason    string `json:"reason,omitempty"`
+	Form      string `json:"form,omitempty"`
+
+	Uncovered []string `json:"uncovered,omitempty"`
 }
 
 // each makes a list of another one.
@@ -96,7 +99,7 @@ func foundOf(r card.Result) foundRow {
 		Suggestions: each(r.Suggestions, func(g card.Suggestion) suggestionRow { return suggestionRow(g) }),
 		Marks:       each(r.Marks, func(m card.Mark) markRow { return markRow(m) }),
 		Signatures: each(r.Signatures, func(v card.SignatureVerdict) signatureRow {
-			return signatureRow{v.Index, string(v.State), v.KeyID, v.Algorithm, v.Reason}
+			return signatureRow{v.Index, string(v.State), v.KeyID, v.Algorithm, v.Reason, string(v.Form), v.Uncovered}
 		}),
 	}
 }
@@ -107,7 +110,10 @@ func (f foundRow) into(r *card.Result) {
 	r.Suggestions = each(f.Suggestions, func(g suggestionRow) card.Suggestion { return card.Suggestion(g) })
 	r.Marks = each(f.Marks, func(m markRow) card.Mark { return card.Mark(m) })
 	r.Signatures = each(f.Signatures, func(v signatureRow) card.SignatureVerdict {
-		return card.SignatureVerdict{Index: v.Index, State: card.SignatureState(v.State), KeyID: v.KeyID, Algorithm: v.Algorithm, Reason: v.Reason}
+		return card.SignatureVerdict{
+			Index: v.Index, State: card.SignatureState(v.State), KeyID: v.KeyID, Algorithm: v.Algorithm, Reason: v.Reason,
+			Form: card.SignatureForm(v.Form), Uncovered: v.Uncovered,
+		}
 	})
 }
 

@@ -100,7 +100,7 @@ func (e *env) entry(identity string, at time.Time) validation.Entry {
 			Warnings:    []card.Finding{{Code: "w", Message: "n"}},
 			Suggestions: []card.Suggestion{{Type: "improvement", Field: "f", Pointer: "/f", Text: "do", Worth: 3}},
 			Marks:       []card.Mark{{Criterion: "c", Points: 1, Weight: 2, Reason: "r"}},
-			Signatures:  []card.SignatureVerdict{{Index: 1, State: card.SignatureWrong, KeyID: "k", Algorithm: "ES256", Reason: "s"}},
+			Signatures:  []card.SignatureVerdict{{Index: 1, State: card.SignatureWrong, KeyID: "k", Algorithm: "ES256", Reason: "s", Form: card.FormSDK, Uncovered: []string{"x"}}},
 		},
 	}}
 	if !e.sc.Tenant.IsZero() {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+
+	"github.com/bureau-agents/bureau/ports/fault"
 )
 
 // rawOutput is the output of an operation whose answer is a T, for the document.
@@ -32,4 +34,9 @@ func RegisterRaw[I, T any](f *Face, op Op, handler func(ctx context.Context, bod
 			c.fail(err)
 		}
 	}
+}
+
+// DecodeFault is the fault of a body that encoding/json could not read into what it should hold, without the values in it.
+func DecodeFault(err error) error {
+	return invalid([]fault.Field{{Path: "body", Message: decodeError(err).Error()}})
 }
