@@ -16,7 +16,7 @@ const (
 
 func cardCommand() *cobra.Command {
 	cmd := group("card", "Check, migrate and explain agent cards of A2A, without a server",
-		cardValidate(), cardExplain(), cardWeights(), cardShow())
+		cardValidate(), cardMigrate(), cardExplain(), cardWeights(), cardShow())
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return cardMisused(cmd, err) })
 	return cmd
 }

@@ -23,8 +23,8 @@ func (g *cardGitHub) card(v cardVerdict) error {
 		g.finding("error", v, f)
 	}
 	for _, f := range v.failures {
-		if f.code != "errors" && f.code != "warnings" {
-			g.finding("error", v, card.Finding{Code: f.code, Message: "The card does not pass: " + f.message, Line: 1, Column: 1})
+		if f.Code != "errors" && f.Code != "warnings" {
+			g.finding("error", v, card.Finding{Code: f.Code, Message: "The card does not pass: " + f.Message, Line: 1, Column: 1})
 		}
 	}
 	for _, f := range v.result.Warnings {

@@ -297,8 +297,8 @@ func (h *cardHuman) verdict(name string, v cardVerdict) error {
 		fmt.Fprintln(h.w, line)
 	}
 	for _, f := range v.failures {
-		if f.code != "errors" {
-			fmt.Fprintf(h.w, "  %s %s\n", h.paint(red, "does not pass:"), f.message)
+		if f.Code != "errors" {
+			fmt.Fprintf(h.w, "  %s %s\n", h.paint(red, "does not pass:"), f.Message)
 		}
 	}
 	return err

@@ -12,16 +12,18 @@ const cardJSONFormat = 1
 
 // cardJSON gathers one document about all cards.
 type cardJSON struct {
-	w     io.Writer
-	cards []cardWire
+	w      io.Writer
+	cards  []cardWire
+	unread []unreadWire
 }
 
 // The document of --format json; docs/cards.md describes it.
 type (
 	cardsWire struct {
-		Format  int         `json:"format"`
-		Summary summaryWire `json:"summary"`
-		Cards   []cardWire  `json:"cards"`
+		Format  int          `json:"format"`
+		Summary summaryWire  `json:"summary"`
+		Cards   []cardWire   `json:"cards"`
+		Unread  []unreadWire `json:"unread"`
 	}
 	summaryWire struct {
 		Cards    int `json:"cards"`
@@ -32,15 +34,15 @@ type (
 		Errors   int `json:"errors"`
 		Warnings int `json:"warnings"`
 	}
-	cardWire struct {
-		Input     string        `json:"input"`
-		FoundAt   string        `json:"found_at,omitempty"`
-		ReadError string        `json:"read_error,omitempty"`
-		Passed    bool          `json:"passed"`
-		Failures  []failureWire `json:"failures"`
-		*verdictWire
+	unreadWire struct {
+		Input string `json:"input"`
+		Error string `json:"error"`
 	}
-	verdictWire struct {
+	cardWire struct {
+		Input        string           `json:"input"`
+		FoundAt      string           `json:"found_at"`
+		Passed       bool             `json:"passed"`
+		Failures     []failureWire    `json:"failures"`
 		Valid        bool             `json:"valid"`
 		Version      card.Version     `json:"version"`
 		VersionBasis card.Basis       `json:"version_basis"`
@@ -51,7 +53,7 @@ type (
 		Score        int              `json:"score"`
 		Marks        []markWire       `json:"marks"`
 		Suggestions  []suggestionWire `json:"suggestions"`
-		Signatures   []signatureWire  `json:"signatures"`
+		Signatures   []verdictWire  `json:"signatures"`
 	}
 	failureWire struct {
 		Code    string `json:"code"`
@@ -80,7 +82,7 @@ type (
 		Text    string `json:"suggestion"`
 		Worth   int    `json:"worth"`
 	}
-	signatureWire struct {
+	verdictWire struct {
 		Index     int                 `json:"index"`
 		State     card.SignatureState `json:"state"`
 		KeyID     string              `json:"key_id"`
@@ -92,24 +94,18 @@ type (
 )
 
 func (j *cardJSON) card(v cardVerdict) error {
-	out := cardWire{Input: v.input.name, FoundAt: v.url, Failures: []failureWire{}}
-	for _, f := range v.failures {
-		out.Failures = append(out.Failures, failureWire{f.code, f.message})
-	}
 	if v.err != nil {
-		out.ReadError = v.err.Error()
-	} else {
-		out.Passed = len(v.failures) == 0
-		out.verdictWire = encodeVerdict(v.result)
+		j.unread = append(j.unread, unreadWire{v.input.name, v.err.Error()})
+		return nil
 	}
-	j.cards = append(j.cards, out)
-	return nil
-}
-
-func encodeVerdict(r card.Result) *verdictWire {
-	out := &verdictWire{
+	r := v.result
+	out := cardWire{
+		Input: v.input.name, FoundAt: v.url, Passed: len(v.failures) == 0, Failures: []failureWire{},
 		Valid: r.Valid, Version: r.Version, VersionBasis: r.Basis, Name: r.Name, URL: r.URL, Errors: encodeFindings(r.Errors), Warnings: encodeFindings(r.Warnings),
-		Score: r.Score, Marks: []markWire{}, Suggestions: []suggestionWire{}, Signatures: []signatureWire{},
+		Score: r.Score, Marks: []markWire{}, Suggestions: []suggestionWire{}, Signatures: []verdictWire{},
+	}
+	for _, f := range v.failures {
+		out.Failures = append(out.Failures, failureWire(f))
 	}
 	for _, m := range r.Marks {
 		out.Marks = append(out.Marks, markWire(m))
@@ -121,9 +117,10 @@ func encodeVerdict(r card.Result) *verdictWire {
 		if s.Uncovered == nil {
 			s.Uncovered = []string{}
 		}
-		out.Signatures = append(out.Signatures, signatureWire(s))
+		out.Signatures = append(out.Signatures, verdictWire(s))
 	}
-	return out
+	j.cards = append(j.cards, out)
+	return nil
 }
 
 func encodeFindings(found []card.Finding) []findingWire {
@@ -135,11 +132,8 @@ func encodeFindings(found []card.Finding) []findingWire {
 }
 
 func (j *cardJSON) end(t cardTotals) error {
-	if j.cards == nil {
-		j.cards = []cardWire{}
-	}
 	return printJSON(j.w, cardsWire{
-		Format: cardJSONFormat, Cards: j.cards,
+		Format: cardJSONFormat, Cards: j.cards, Unread: j.unread,
 		Summary: summaryWire{
 			Cards: t.cards, Valid: t.valid, Invalid: t.cards - t.valid, Failed: t.failed, Unread: t.unread, Errors: t.errors, Warnings: t.warnings,
 		},

@@ -185,8 +185,8 @@ func (s *cardSARIF) card(v cardVerdict) error {
 		s.result("warning", place, v.text, f)
 	}
 	for _, f := range v.failures {
-		if f.code != "errors" && f.code != "warnings" {
-			s.result("error", place, v.text, card.Finding{Code: f.code, Message: "The card does not pass: " + f.message, Line: 1, Column: 1})
+		if f.Code != "errors" && f.Code != "warnings" {
+			s.result("error", place, v.text, card.Finding{Code: f.Code, Message: "The card does not pass: " + f.Message, Line: 1, Column: 1})
 		}
 	}
 	if s.suggestions {

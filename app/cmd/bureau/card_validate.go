@@ -45,7 +45,7 @@ type cardVerdict struct {
 }
 
 // cardFailure is why a card does not pass: a code of ownCodes, or "errors" or "warnings".
-type cardFailure struct{ code, message string }
+type cardFailure struct{ Code, Message string }
 
 // cardTotals counts what became of cards.
 type cardTotals struct {
@@ -102,7 +102,7 @@ the lines. docs/cards.md describes them. Output is coloured on a terminal only, 
 		RunE: func(cmd *cobra.Command, args []string) error {
 			rules.failOn = failOn
 			rules.options.Now = time.Now()
-			if err := rules.read(version, keys); err != nil {
+			if err := errors.Join(rules.read(version, keys), reader.check()); err != nil {
 				return cardMisused(cmd, err)
 			}
 			out := cmd.OutOrStdout()
@@ -111,7 +111,7 @@ the lines. docs/cards.md describes them. Output is coloured on a terminal only, 
 			var reporter cardReporter
 			switch format {
 			case "json":
-				reporter = &cardJSON{w: out}
+				reporter = &cardJSON{w: out, cards: []cardWire{}, unread: []unreadWire{}}
 			case "sarif":
 				reporter = newCardSARIF(out, show.suggestions)
 			case "github":
