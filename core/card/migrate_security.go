@@ -63,9 +63,12 @@ func (m *migrator) wrap(name, kind string, scheme *value, split map[string][]par
 		split[name] = []part{{name, scheme.get("flows").get(flows[0]).get("scopes")}}
 	}
 	wrapper := memberOfType[kind]
-	if m.hybrid {
+	switch {
+	case m.hybrid && name == "": // some libraries cannot walk through an empty name, only to it
+		m.add(scheme.copy().set(wrapper, inside), "1.0 says what a scheme is by the member that it is in", source, "securitySchemes", name)
+	case m.hybrid:
 		m.add(inside, "1.0 says what a scheme is by the member that it is in", source, "securitySchemes", name, wrapper)
-	} else {
+	default:
 		m.add(objectValue().set(wrapper, inside), "1.0 says what a scheme is by the member that it is in, instead of by type", source, "securitySchemes", name)
 	}
 	for _, flow := range flows[min(1, len(flows)):] {
