@@ -165,6 +165,7 @@ func (p *portrait) addTools() {
 				tags: []string{"tool", "mcp"},
 			})
 		case agent.AgentToolset: // an ability of the public card already
+		case agent.A2AAgent: // whom it asks is its own affair
 		}
 	}
 }

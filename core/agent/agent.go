@@ -115,7 +115,7 @@ const (
 	EffortMax    Effort = "max"
 )
 
-// ToolType tells the three kinds of Tool apart.
+// ToolType tells the kinds of Tool apart.
 type ToolType string
 
 // The types of tools.
@@ -123,6 +123,7 @@ const (
 	AgentToolset ToolType = "agent_toolset_20260401" // the sandbox tools; see ToolsetNames
 	MCPToolset   ToolType = "mcp_toolset"            // what one of Config.MCPServers offers
 	CustomTool   ToolType = "custom"                 // executed by the client
+	A2AAgent     ToolType = "a2a_agent"              // a remote agent; the tool is called as it is
 )
 
 // ToolsetNames returns the tools of AgentToolset.
@@ -134,11 +135,13 @@ func ToolsetNames() []string {
 type Tool struct {
 	Type ToolType
 
-	// Default and Configs belong to the toolsets: Configs names the tools that differ from Default.
+	// Default and Configs belong to the toolsets: Configs names the tools that differ from Default. An A2AAgent has a Default only.
 	Default ToolDefault
 	Configs []ToolConfig
 	// MCPServer is the name of the server; MCPToolset only.
 	MCPServer string
+	// Remote is the remote agent; A2AAgent only.
+	Remote id.RemoteAgent
 
 	// Name, Description and InputSchema belong to CustomTool. Name is [A-Za-z0-9_-]{1,128}, InputSchema the JSON Schema of an object.
 	Name        string
@@ -159,7 +162,7 @@ const (
 // ToolDefault holds for every tool of a toolset that has no ToolConfig of its own.
 type ToolDefault struct {
 	Enabled    bool
-	Permission Permission // "" becomes AlwaysAllow for the agent toolset and AlwaysAsk for tools of MCP servers
+	Permission Permission // "" becomes AlwaysAllow for the agent toolset and AlwaysAsk for tools of MCP servers and remote agents
 }
 
 // ToolConfig holds for one tool of a toolset.

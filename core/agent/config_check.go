@@ -51,7 +51,7 @@ func (c Config) withDefaults() Config {
 func (t Tool) withDefaults() Tool {
 	if t.Type != CustomTool && t.Default.Permission == "" {
 		t.Default.Permission = AlwaysAllow
-		if t.Type == MCPToolset {
+		if t.Type == MCPToolset || t.Type == A2AAgent {
 			t.Default.Permission = AlwaysAsk
 		}
 	}
@@ -110,7 +110,7 @@ func (c Config) equal(o Config) bool {
 }
 
 func (t Tool) equal(o Tool) bool {
-	return t.Type == o.Type && t.Default == o.Default && t.MCPServer == o.MCPServer && t.Name == o.Name && t.Description == o.Description &&
+	return t.Type == o.Type && t.Default == o.Default && t.MCPServer == o.MCPServer && t.Remote == o.Remote && t.Name == o.Name && t.Description == o.Description &&
 		bytes.Equal(t.InputSchema, o.InputSchema) && slices.EqualFunc(t.Configs, o.Configs, ToolConfig.equal)
 }
 
@@ -172,7 +172,7 @@ func (k *checker) model(m Model) {
 
 func (k *checker) tools(c Config, reserved []string) {
 	total := 0
-	names, servers, toolsets := map[string]bool{}, map[string]bool{}, 0
+	names, servers, remotes, toolsets := map[string]bool{}, map[string]bool{}, map[id.RemoteAgent]bool{}, 0
 	for i, t := range c.Tools {
 		path := fmt.Sprintf("tools[%d]", i)
 		total += max(1, len(t.Configs))
@@ -201,13 +201,29 @@ func (k *checker) tools(c Config, reserved []string) {
 				k.Addf(path+".name", "is the name of a built-in tool")
 			}
 			names[t.Name] = true
+		case A2AAgent:
+			k.remote(path, t)
+			if remotes[t.Remote] {
+				k.Addf(path+".remote_agent_id", "a second tool of this remote agent")
+			}
+			remotes[t.Remote] = true
 		default:
-			k.Addf(path+".type", "must be one of %s, %s, %s", AgentToolset, MCPToolset, CustomTool)
+			k.Addf(path+".type", "must be one of %s, %s, %s, %s", AgentToolset, MCPToolset, CustomTool, A2AAgent)
 		}
 	}
 	if total > MaxTools {
 		k.Addf("tools", "has %d tools; at most %d are allowed", total, MaxTools)
 	}
+}
+
+func (k *checker) remote(path string, t Tool) {
+	if t.Remote.IsZero() {
+		k.Addf(path+".remote_agent_id", "is required")
+	}
+	if len(t.Configs) > 0 {
+		k.Addf(path+".configs", "is not for the type %s", A2AAgent)
+	}
+	k.permission(path+".default_config.permission_policy", t.Default.Permission)
 }
 
 func (k *checker) toolset(path string, t Tool, custom []Tool) {

@@ -29,6 +29,12 @@ type SkillChecker interface {
 	CheckSkills(ctx context.Context, sc account.Scope, refs []SkillRef) ([]SkillRef, error)
 }
 
+// RemoteChecker decides whether an agent may have a remote agent as a tool. app wires core/remote.
+type RemoteChecker interface {
+	// CheckRemote returns id.NotFound[id.RemoteAgentKind] when the tenant has no such remote agent.
+	CheckRemote(ctx context.Context, sc account.Scope, remote id.RemoteAgent) error
+}
+
 // Trail is where the life of agents is noted; app wires core/audit.
 type Trail interface {
 	// Note adds an entry to the audit trail, in the transaction of ctx. Ids in metadata are UUIDs.
@@ -41,7 +47,7 @@ type Stopper interface {
 	StopAgent(ctx context.Context, sc account.Scope, agent id.Agent, reason string) (voided, turns int, err error)
 }
 
-// Deps is what a Service needs. All fields but Skills and Stopper are required.
+// Deps is what a Service needs. All fields but Skills, Remotes and Stopper are required.
 type Deps struct {
 	TX         tx.Runner
 	Clock      clock.Clock
@@ -50,8 +56,9 @@ type Deps struct {
 	Repository Repository
 	Trail      Trail
 	Models     ModelChecker
-	Skills     SkillChecker // nil: any may be named
-	Stopper    Stopper      // nil: archived agents go on with what they do
+	Skills     SkillChecker  // nil: any may be named
+	Remotes    RemoteChecker // nil: any may be named
+	Stopper    Stopper       // nil: archived agents go on with what they do
 }
 
 // ServiceConfig is the service's configuration; Config is what an agent has. The zero value reserves nothing.
@@ -273,6 +280,16 @@ func (s *Service) admit(ctx context.Context, sc account.Scope, cfg, was Config) 
 		var err error
 		if cfg.Skills, err = s.d.Skills.CheckSkills(ctx, sc, cfg.Skills); err != nil {
 			return Config{}, err
+		}
+	}
+	if s.d.Remotes != nil {
+		for _, t := range cfg.Tools {
+			if t.Type != A2AAgent || slices.ContainsFunc(was.Tools, func(o Tool) bool { return o.Type == A2AAgent && o.Remote == t.Remote }) {
+				continue
+			}
+			if err := s.d.Remotes.CheckRemote(ctx, sc, t.Remote); err != nil {
+				return Config{}, err
+			}
 		}
 	}
 	if cfg.Multiagent == nil || reflect.DeepEqual(cfg.Multiagent, was.Multiagent) {

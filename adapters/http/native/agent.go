@@ -91,9 +91,10 @@ type toolDefaultWire struct {
 
 // toolWire is a tool of any type; the fields that do not belong to the type are left out.
 type toolWire struct {
-	Type          string            `json:"type" enum:"agent_toolset_20260401,mcp_toolset,custom"`
+	Type          string            `json:"type" enum:"agent_toolset_20260401,mcp_toolset,custom,a2a_agent"`
 	MCPServerName string            `json:"mcp_server_name,omitempty" doc:"Of mcp_toolset."`
-	DefaultConfig *toolDefaultWire  `json:"default_config,omitempty" doc:"Of the toolsets."`
+	RemoteAgentID string            `json:"remote_agent_id,omitempty" doc:"Of a2a_agent: remote_..."`
+	DefaultConfig *toolDefaultWire  `json:"default_config,omitempty" doc:"Of the toolsets and of a2a_agent."`
 	Configs       *[]toolConfigWire `json:"configs,omitempty" doc:"Of the toolsets."`
 	Name          string            `json:"name,omitempty" doc:"Of custom."`
 	Description   string            `json:"description,omitempty" doc:"Of custom."`
@@ -184,6 +185,10 @@ func showTool(t agent.Tool) toolWire {
 	if t.Type == agent.CustomTool {
 		return toolWire{Type: string(t.Type), Name: t.Name, Description: t.Description, InputSchema: t.InputSchema}
 	}
+	standard := &toolDefaultWire{t.Default.Enabled, permissionWire{string(t.Default.Permission)}}
+	if t.Type == agent.A2AAgent {
+		return toolWire{Type: string(t.Type), RemoteAgentID: t.Remote.String(), DefaultConfig: standard}
+	}
 	configs := make([]toolConfigWire, 0, len(t.Configs))
 	for _, c := range t.Configs {
 		w := toolConfigWire{
@@ -199,8 +204,7 @@ func showTool(t agent.Tool) toolWire {
 		configs = append(configs, w)
 	}
 	return toolWire{
-		Type: string(t.Type), MCPServerName: t.MCPServer, Configs: &configs,
-		DefaultConfig: &toolDefaultWire{t.Default.Enabled, permissionWire{string(t.Default.Permission)}},
+		Type: string(t.Type), MCPServerName: t.MCPServer, Configs: &configs, DefaultConfig: standard,
 	}
 }
 
@@ -280,10 +284,11 @@ func (effort) Schema(r huma.Registry) *huma.Schema {
 
 // toolParam is a tool in a body. Which of its fields matter depends on the type.
 type toolParam struct {
-	Type          string            `json:"type" enum:"agent_toolset_20260401,mcp_toolset,custom"`
-	DefaultConfig *toolDefaultParam `json:"default_config,omitempty" doc:"Of the toolsets."`
+	Type          string            `json:"type" enum:"agent_toolset_20260401,mcp_toolset,custom,a2a_agent"`
+	DefaultConfig *toolDefaultParam `json:"default_config,omitempty" doc:"Of the toolsets and of a2a_agent."`
 	Configs       []toolConfigParam `json:"configs,omitempty" maxItems:"256" doc:"Of the toolsets: tools that differ from default_config."`
 	MCPServerName string            `json:"mcp_server_name,omitempty" doc:"Of mcp_toolset: a name in mcp_servers."`
+	RemoteAgentID string            `json:"remote_agent_id,omitempty" maxLength:"128" doc:"Of a2a_agent: a remote agent, which becomes a tool of its name."`
 	Name          string            `json:"name,omitempty" doc:"Of custom."`
 	Description   string            `json:"description,omitempty" doc:"Of custom."`
 	InputSchema   json.RawMessage   `json:"input_schema,omitempty" doc:"Of custom: the JSON Schema of an object."`
@@ -291,7 +296,7 @@ type toolParam struct {
 
 type toolDefaultParam struct {
 	Enabled          *bool           `json:"enabled,omitempty" doc:"true when left out."`
-	PermissionPolicy *permissionWire `json:"permission_policy,omitempty" doc:"Without it: always_allow; for mcp_toolset always_ask."`
+	PermissionPolicy *permissionWire `json:"permission_policy,omitempty" doc:"Without it: always_allow; for mcp_toolset and a2a_agent always_ask."`
 }
 
 type toolConfigParam struct {
@@ -306,7 +311,7 @@ type toolConfigParam struct {
 	UserLocation     json.RawMessage `json:"user_location,omitempty" doc:"Of web_search."`
 }
 
-func readTools(params []toolParam) []agent.Tool {
+func readTools(params []toolParam) ([]agent.Tool, error) {
 	var out []agent.Tool
 	for _, p := range params {
 		t := agent.Tool{Type: agent.ToolType(p.Type)}
@@ -316,6 +321,12 @@ func readTools(params []toolParam) []agent.Tool {
 			continue
 		}
 		t.MCPServer = p.MCPServerName
+		if p.RemoteAgentID != "" {
+			var err error
+			if t.Remote, err = id.Parse[id.RemoteAgentKind](p.RemoteAgentID); err != nil {
+				return nil, err
+			}
+		}
 		t.Default.Enabled = true
 		if d := p.DefaultConfig; d != nil {
 			t.Default.Enabled = d.Enabled == nil || *d.Enabled
@@ -336,7 +347,7 @@ func readTools(params []toolParam) []agent.Tool {
 		}
 		out = append(out, t)
 	}
-	return out
+	return out, nil
 }
 
 func readPermission(p *permissionWire) agent.Permission {
@@ -474,7 +485,11 @@ func (f AgentFields) patch() (agent.Patch, error) {
 		p.System = agent.Set(f.System.Value)
 	}
 	if f.Tools.Set {
-		p.Tools = agent.Set(readTools(f.Tools.Value))
+		tools, err := readTools(f.Tools.Value)
+		if err != nil {
+			return agent.Patch{}, err
+		}
+		p.Tools = agent.Set(tools)
 	}
 	if f.MCPServers.Set {
 		servers, err := readServers(f.MCPServers.Value)

@@ -61,7 +61,10 @@ func (p *sessionAgentParam) overrides() (*agent.Overrides, error) {
 		o.System = &p.System.Value
 	}
 	if p.Tools.Set && !p.Tools.Null {
-		tools := readTools(p.Tools.Value)
+		tools, err := readTools(p.Tools.Value)
+		if err != nil {
+			return nil, err
+		}
 		o.Tools = &tools
 	}
 	if p.MCPServers.Set && !p.MCPServers.Null {
@@ -231,7 +234,10 @@ func (in *updateSessionInput) patch() (session.Patch, error) {
 		return p, nil
 	}
 	if b.Agent.Tools.Set {
-		tools := readTools(b.Agent.Tools.Value)
+		tools, err := readTools(b.Agent.Tools.Value)
+		if err != nil {
+			return session.Patch{}, err
+		}
 		p.Tools = &tools
 	}
 	if b.Agent.MCPServers.Set {

@@ -34,6 +34,7 @@ type (
 		Permission  string            `json:"permission,omitempty"`
 		Configs     []agentToolCfgRow `json:"configs,omitempty"`
 		MCPServer   string            `json:"mcp_server,omitempty"`
+		Remote      string            `json:"remote,omitempty"`
 		Name        string            `json:"name,omitempty"`
 		Description string            `json:"description,omitempty"`
 		InputSchema json.RawMessage   `json:"input_schema,omitempty"`
@@ -161,6 +162,9 @@ func toolRowsOf(tools []agent.Tool) []agentToolRow {
 			Type: string(t.Type), Enabled: t.Default.Enabled, Permission: string(t.Default.Permission), MCPServer: t.MCPServer,
 			Name: t.Name, Description: t.Description, InputSchema: t.InputSchema,
 		}
+		if !t.Remote.IsZero() {
+			tr.Remote = t.Remote.UUID().String()
+		}
 		for _, k := range t.Configs {
 			tr.Configs = append(tr.Configs, agentToolCfgRow{
 				k.Name, k.Enabled, string(k.Permission), k.AllowedDomains, k.BlockedDomains, k.MaxContentTokens, k.URLSources, k.UserLocation,
@@ -177,6 +181,9 @@ func toolsOf(rows []agentToolRow) []agent.Tool {
 		tool := agent.Tool{
 			Type: agent.ToolType(t.Type), Default: agent.ToolDefault{Enabled: t.Enabled, Permission: agent.Permission(t.Permission)},
 			MCPServer: t.MCPServer, Name: t.Name, Description: t.Description, InputSchema: t.InputSchema,
+		}
+		if u, err := id.ParseUUID(t.Remote); err == nil { // nothing else is stored
+			tool.Remote = id.Of[id.RemoteAgentKind](u)
 		}
 		for _, k := range t.Configs {
 			tool.Configs = append(tool.Configs, agent.ToolConfig{

@@ -98,6 +98,7 @@ func Full(sc account.Scope) agent.Agent {
 				}},
 				{Type: agent.MCPToolset, MCPServer: "s", Default: agent.ToolDefault{Permission: agent.AlwaysAsk}},
 				{Type: agent.CustomTool, Name: "t", Description: "d", InputSchema: json.RawMessage(`{"type":"object","b":1,"a":2}`)},
+				{Type: agent.A2AAgent, Remote: id.New[id.RemoteAgentKind](ids), Default: agent.ToolDefault{Enabled: true, Permission: agent.AlwaysAsk}},
 			},
 			MCPServers: []agent.MCPServer{{Name: "s", URL: "https://example.com/mcp"}},
 			Skills:     []agent.SkillRef{{ID: "pdf", Type: "anthropic", Version: "latest"}},
@@ -129,7 +130,7 @@ func (e *env) insert(t *testing.T, as ...agent.Agent) {
 
 func equal(t *testing.T, want, got any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b id.Agent) bool { return a == b }),
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b id.Agent) bool { return a == b }), cmpopts.EquateComparable(id.RemoteAgent{}),
 		cmp.Comparer(func(a, b id.Tenant) bool { return a == b }), cmp.Comparer(func(a, b id.Swarm) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
