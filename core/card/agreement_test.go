@@ -16,7 +16,7 @@ import (
 )
 
 // mutations is how many changed cards TestAgreement compares; `go test ./core/card -run TestAgreement -mutations 1000000` takes minutes.
-var mutations = flag.Int("mutations", 4000, "how many changed cards are held to the schemas")
+var mutations = flag.Int("mutations", 3000, "how many changed cards are held to the schemas")
 
 // decided is where the validator finds a fault at protocolVersion that the schema does not, on purpose, with what decides it. Each must come up.
 var decided = []struct {

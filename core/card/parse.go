@@ -6,7 +6,8 @@ import (
 )
 
 // MaxValues is how many values a card may hold, texts and numbers as well as objects and arrays; one with more is an error of the code
-// "too_large". It bounds the memory that a text of MaxSize takes, which could else be nearly all commas.
+// "too_large". It bounds the memory that a text of MaxSize takes, which could else be nearly all commas: the worst text is read with 300 MB, one of
+// 5 MB that is a card with 30 MB.
 const MaxValues = 1_000_000
 
 // The rules of the text itself.
@@ -282,7 +283,7 @@ func (p *parser) array(n *node) bool {
 		if !ok {
 			return false
 		}
-		p.items.stack = append(p.items.stack, item)
+		p.items.push(item)
 		p.space()
 		if p.i == len(p.s) {
 			p.broken("the text ends within an array that begins at byte %d: it was cut off, or \"]\" is missing", n.start)
@@ -325,7 +326,7 @@ func (p *parser) object(n *node) bool {
 		if !ok {
 			return false
 		}
-		p.members.stack = append(p.members.stack, m)
+		p.members.push(m)
 		p.space()
 		if p.i == len(p.s) {
 			p.broken("the text ends within an object that begins at byte %d: it was cut off, or \"}\" is missing", n.start)

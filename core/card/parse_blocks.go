@@ -31,9 +31,23 @@ func (b *block[T]) cut(n, room int) []T {
 	return b.all[b.used-n : b.used : b.used]
 }
 
-// keep takes from the stack what lies above base, and returns it in its final place.
+// push puts a value on the stack, which doubles when it is full: append lets large slices grow by a quarter, and copies them four times as often.
+func (b *block[T]) push(v T) {
+	if len(b.stack) == cap(b.stack) {
+		b.stack = append(make([]T, 0, max(16, 2*cap(b.stack))), b.stack...)
+	}
+	b.stack = append(b.stack, v)
+}
+
+// keep takes from the stack what lies above base, and returns it in its final place: of many values, where they are.
 func (b *block[T]) keep(base, room int) []T {
-	kept := b.cut(len(b.stack)-base, room)
+	n := len(b.stack) - base
+	if n >= room && n > cap(b.stack)/2 {
+		kept := b.stack[base:len(b.stack):len(b.stack)]
+		b.stack = append(make([]T, 0, 2*base), b.stack[:base]...)
+		return kept
+	}
+	kept := b.cut(n, room)
 	copy(kept, b.stack[base:])
 	b.stack = b.stack[:base]
 	return kept

@@ -21,7 +21,7 @@ func (c *checker) value(n *node, s *schema, r *record, f *property) {
 	case s.item == nil:
 	case s.kind == kindArray:
 		if s.filled && len(n.items) == 0 {
-			c.fail(n, codeEmpty, c.source(r, f), "%s has no item, and %s", f.name, f.help)
+			c.fail(n, codeEmpty, c.source(r, f), "%s is empty, and holds an item at least: %s", f.name, f.help)
 		}
 		for i := range n.items {
 			c.value(&n.items[i], s.item, r, f)
