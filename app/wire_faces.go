@@ -34,29 +34,31 @@ import (
 type faceParts struct {
 	fx.In
 
-	Store     *bunstore.Store
-	A2A       *tasks.Service
-	Accounts  *account.Service
-	Agents    *agent.Service
-	Audit     *audit.Service
-	Chat      *chat.Service
-	Directory *agent.Directory
-	Documents *agent.Documents
-	Exchange  *telemetry.Exchange
-	Opinions  *telemetry.Opinions
-	Events    *telemetry.Service
-	Gate      *gate.Gate
-	Hosting   *hosting.Service
-	Knowledge *knowledge.Service
-	Links     *account.Links
-	Market    *skill.Market
-	Policies  *policy.Service
-	Retire    *retire.Service
-	Secrets   *secret.AgentSecrets
-	Swarms    *swarm.Service
-	Tasks     *task.Service
-	Usage     *usage.Service
-	Wallets   *wallet.Service
+	Store      *bunstore.Store
+	A2A        *tasks.Service
+	AgentCards *tasks.Cards
+	Pushes     *tasks.Pushes
+	Accounts   *account.Service
+	Agents     *agent.Service
+	Audit      *audit.Service
+	Chat       *chat.Service
+	Directory  *agent.Directory
+	Documents  *agent.Documents
+	Exchange   *telemetry.Exchange
+	Opinions   *telemetry.Opinions
+	Events     *telemetry.Service
+	Gate       *gate.Gate
+	Hosting    *hosting.Service
+	Knowledge  *knowledge.Service
+	Links      *account.Links
+	Market     *skill.Market
+	Policies   *policy.Service
+	Retire     *retire.Service
+	Secrets    *secret.AgentSecrets
+	Swarms     *swarm.Service
+	Tasks      *task.Service
+	Usage      *usage.Service
+	Wallets    *wallet.Service
 }
 
 // faces returns the handlers of the other faces, by where they stand. They have the settings of the native one, so that one limit counts a
@@ -79,7 +81,7 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := a2a.New(a2a.Deps{Settings: s, Tasks: p.A2A, Agents: p.Agents})
+	o, err := a2a.New(a2a.Deps{Settings: s, Tasks: p.A2A, Agents: p.Agents, Cards: p.AgentCards, Pushes: p.Pushes})
 	if err != nil {
 		return nil, err
 	}

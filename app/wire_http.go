@@ -10,6 +10,7 @@ import (
 	"github.com/bureau-agents/bureau/adapters/http/native"
 	"github.com/bureau-agents/bureau/adapters/otel"
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
+	"github.com/bureau-agents/bureau/core/a2a"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/audit"
@@ -60,6 +61,7 @@ type httpParts struct {
 	Operator       *operator
 	Accounts       *account.Service
 	Agents         *agent.Service
+	AgentCards     *a2a.Cards
 	AgentSecrets   *secret.AgentSecrets
 	Audit          *audit.Service
 	Books          *reconciliation.Service
@@ -119,7 +121,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 	h, err := native.New(native.Deps{
 		Settings: settings,
 		Account:  p.Accounts, Ready: p.Store.Ping, Gatherer: p.Registry,
-		Agents: p.Agents, AgentSecrets: p.AgentSecrets, Documents: p.Documents, People: p.People, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Channels: p.Channels, Chat: p.Chat, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Hosting: p.Hosting, Knowledge: p.Knowledge, KnowledgeFiles: p.KnowledgeFiles, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
+		Agents: p.Agents, AgentCards: p.AgentCards, AgentSecrets: p.AgentSecrets, Documents: p.Documents, People: p.People, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Channels: p.Channels, Chat: p.Chat, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Hosting: p.Hosting, Knowledge: p.Knowledge, KnowledgeFiles: p.KnowledgeFiles, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Quarantines: p.Quarantines, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Prices: p.Prices, Rerater: p.Rerater, Usage: p.Usage, Wallets: p.Wallets,
 		Exchange: p.Exchange, Keeping: p.Keeping, Opinions: p.Opinions, Traces: p.Traces,
 		Webhooks: p.Webhooks,

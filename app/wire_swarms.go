@@ -68,6 +68,7 @@ type retireParts struct {
 
 	Store        *bunstore.Store
 	A2A          *a2a.Service
+	Pushes       *a2a.Pushes
 	Trail        *audit.Service
 	Chat         *chat.Service
 	Gate         *gate.Gate
@@ -99,6 +100,7 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 				return err
 			}),
 			retire.PartFunc(p.Chat.ForgetAgent),
+			retire.PartFunc(p.Pushes.Forget),
 			retire.PartFunc(p.A2A.ForgetAgent),
 			retire.PartFunc(p.Sessions.Destroy),
 			retire.PartFunc(p.Tasks.Destroy),

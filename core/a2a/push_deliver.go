@@ -160,15 +160,17 @@ func (s *Pushes) step(ctx context.Context, c PushConfig) (PushConfig, bool, erro
 	if err != nil {
 		return c, false, err
 	}
-	status, err := s.post(ctx, c, change.Number, body)
+	if body != nil {
+		status, err := s.post(ctx, c, change.Number, body)
+		if err != nil && ctx.Err() != nil {
+			c.NextAt = s.now() // whether it arrived is not known, so that it is made again, without waiting for the lease
+			return c, false, nil
+		}
+		if why := pushFailure(status, err); why != "" {
+			return c.failed(why, status, err, s.now()), false, nil
+		}
+	}
 	now := s.now()
-	if err != nil && ctx.Err() != nil {
-		c.NextAt = now // whether it arrived is not known, so that it is made again, without waiting for the lease
-		return c, false, nil
-	}
-	if why := pushFailure(status, err); why != "" {
-		return c.failed(why, status, err, now), false, nil
-	}
 	c.Place, c.Failures, c.NextAt, c.UpdatedAt = change.Number, 0, now, now
 	if change.State.Terminal() && !change.Artifacts {
 		return c.ended(PushDone, "", now), false, nil

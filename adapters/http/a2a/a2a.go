@@ -23,6 +23,11 @@ type Deps struct {
 
 	Tasks  *a2a.Service
 	Agents a2a.Agents
+	Cards  *a2a.Cards
+	Pushes *a2a.Pushes
+
+	// SigningKeys are the public halves of the keys by which cards are signed, a JWK Set; nil has none.
+	SigningKeys []byte
 }
 
 // face is the API while it is put together.
@@ -41,6 +46,10 @@ func New(deps Deps) (http.Handler, error) {
 		return nil, errors.New("a2a: Deps.Tasks is required")
 	case deps.Agents == nil:
 		return nil, errors.New("a2a: Deps.Agents is required")
+	case deps.Cards == nil:
+		return nil, errors.New("a2a: Deps.Cards is required")
+	case deps.Pushes == nil:
+		return nil, errors.New("a2a: Deps.Pushes is required")
 	}
 	hf, err := httpx.New(httpx.Config{
 		Settings: deps.Settings,
@@ -48,6 +57,7 @@ func New(deps Deps) (http.Handler, error) {
 		Title:    "Bureau: Agent2Agent",
 		Prefix:   Prefix,
 		Envelope: httpx.Envelope{Encode: encodeError},
+		Public:   public,
 	})
 	if err != nil {
 		return nil, err
@@ -59,6 +69,8 @@ func New(deps Deps) (http.Handler, error) {
 	f.rest, f.legacyREST = a2asrv.NewRESTHandler(h, beat), a2av0.NewRESTHandler(h, beat)
 	f.registerRPC()
 	f.registerREST()
+	f.registerCards()
+	f.registerKeys()
 	if err := f.Build(); err != nil {
 		return nil, err
 	}

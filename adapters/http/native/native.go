@@ -48,6 +48,7 @@ type Settings = httpx.Settings
 type Deps struct {
 	Settings
 	Account      *account.Service
+	AgentCards   AgentCards
 	Agents       *agent.Service
 	AgentSecrets *secret.AgentSecrets
 	Audit        *audit.Service
@@ -191,6 +192,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f := &face{Face: hf, deps: deps}
 	f.registerAccount()
 	f.registerAgents()
+	f.registerAgentCards()
 	f.registerAgentMessages()
 	f.registerAgentLinks()
 	f.registerAgentSecrets()
@@ -251,6 +253,8 @@ func (d *Deps) validate() error {
 	switch {
 	case d.Account == nil:
 		return errors.New("native: Deps.Account is required")
+	case d.AgentCards == nil:
+		return errors.New("native: Deps.AgentCards is required")
 	case d.Agents == nil:
 		return errors.New("native: Deps.Agents is required")
 	case d.AgentSecrets == nil:
