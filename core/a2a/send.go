@@ -49,7 +49,7 @@ func (s *Service) send(ctx context.Context, sc account.Scope, m Message, follow 
 	}
 	a, err := s.d.Agents.Get(ctx, sc, m.Agent)
 	if err == nil && a.Standing == agent.Archived {
-		err = id.NotFound[id.AgentKind](m.Agent.String())
+		err = session.ErrAgentArchived.Withf("agent %s is archived", a.ID)
 	}
 	if err != nil {
 		return Task{}, nil, err
