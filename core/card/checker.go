@@ -5,8 +5,8 @@ package card
 type checker struct {
 	text     string
 	options  Options
-	root     *node // the card; an object once structure and examine are called
-	version  Version
+	root     *node   // the card; an object once structure and examine are called
+	version  Version // "" of a text that could not be read as a card
 	basis    Basis
 	errors   sink
 	warnings sink

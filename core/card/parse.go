@@ -34,7 +34,6 @@ func readInto(text []byte, o Options, from *blocks) (*checker, bool) {
 	p := parser{s: c.text, c: c, blocks: from}
 	root, ok := p.document()
 	p.items.stack, p.members.stack = p.items.stack[:0], p.members.stack[:0]
-	c.result.Version, c.result.Basis = V030, BasisDefault
 	if !ok {
 		return c, false
 	}
@@ -100,13 +99,14 @@ func (p *parser) encoded() bool {
 	return true
 }
 
-// broken says that the text is no JSON at the next byte. What was found before is forgotten but what concerns the text as such: half a card says
-// nothing about the whole.
+// broken says that the text is no JSON at the next byte.
 func (p *parser) broken(format string, args ...any) (node, bool) {
 	return p.stop(codeJSON, sourceJSON, format, args...)
 }
 
+// stop ends reading with an error. What was found before is forgotten: half a card says nothing about the whole.
 func (p *parser) stop(code, source, format string, args ...any) (node, bool) {
+	p.c.errors, p.c.warnings = sink{}, sink{}
 	p.c.errors.add(note{at: -1, offset: int32(min(p.i, len(p.s))), code: code, source: source}, format, args)
 	return node{}, false
 }
@@ -158,103 +158,6 @@ func (p *parser) value() (node, bool) {
 	}
 	n.end = int32(p.i)
 	return n, true
-}
-
-// word reads true, false and null, and says of what else may stand there what it should be.
-func (p *parser) word(n *node) bool {
-	rest := p.s[p.i:]
-	switch {
-	case strings.HasPrefix(rest, "true"):
-		n.kind, n.truth = kindBool, true
-		p.i += len("true")
-	case strings.HasPrefix(rest, "false"):
-		n.kind = kindBool
-		p.i += len("false")
-	case strings.HasPrefix(rest, "null"):
-		n.kind = kindNull
-		p.i += len("null")
-	case rest[0] == '\'':
-		p.broken("JSON texts stand in double quotes: write \"...\"")
-		return false
-	case rest[0] == '/' || rest[0] == '#':
-		p.broken("JSON has no comments: remove this one")
-		return false
-	case rest[0] == '<':
-		p.broken("this looks like HTML or XML: give the card itself, as JSON")
-		return false
-	case rest[0] == ']' || rest[0] == '}' || rest[0] == ',':
-		p.broken("a value belongs before %q: add it, or remove the comma", rest[:1])
-		return false
-	case strings.HasPrefix(rest, "NaN"), strings.HasPrefix(rest, "Infinity"), rest[0] == '+', rest[0] == '.':
-		p.broken("this is no number of JSON: write it as 1, -1.5 or 2e3")
-		return false
-	case strings.HasPrefix(rest, "True"), strings.HasPrefix(rest, "False"), strings.HasPrefix(rest, "None"), strings.HasPrefix(rest, "undefined"):
-		p.broken("this is no value of JSON: write true, false or null")
-		return false
-	default:
-		r, _ := utf8.DecodeRuneInString(rest)
-		p.broken("no value of JSON begins with %q: texts stand in double quotes", r)
-		return false
-	}
-	if p.i < len(p.s) && wordly(p.s[p.i]) {
-		p.broken("this is no value of JSON: write true, false or null")
-		return false
-	}
-	return true
-}
-
-func wordly(b byte) bool {
-	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '_' || b >= utf8.RuneSelf
-}
-
-// number steps over a number as RFC 8259, 6 has it. Its value is of no interest: no field of a card is a number.
-func (p *parser) number() bool {
-	const digits = "a digit belongs here: write numbers as 1, -1.5 or 2e3"
-	if p.s[p.i] == '-' {
-		p.i++
-	}
-	if p.i < len(p.s) && p.s[p.i] == '0' {
-		p.i++
-		if p.i < len(p.s) && isDigit(p.s[p.i]) {
-			p.broken("numbers do not begin with 0: remove it")
-			return false
-		}
-	} else if !p.digits() {
-		p.broken(digits)
-		return false
-	}
-	if p.i < len(p.s) && p.s[p.i] == '.' {
-		p.i++
-		if !p.digits() {
-			p.broken(digits)
-			return false
-		}
-	}
-	if p.i < len(p.s) && p.s[p.i]|0x20 == 'e' {
-		p.i++
-		if p.i < len(p.s) && (p.s[p.i] == '+' || p.s[p.i] == '-') {
-			p.i++
-		}
-		if !p.digits() {
-			p.broken(digits)
-			return false
-		}
-	}
-	if p.i < len(p.s) && wordly(p.s[p.i]) {
-		p.broken("this is no number of JSON: a text stands in double quotes")
-		return false
-	}
-	return true
-}
-
-func isDigit(b byte) bool { return '0' <= b && b <= '9' }
-
-func (p *parser) digits() bool {
-	from := p.i
-	for p.i < len(p.s) && isDigit(p.s[p.i]) {
-		p.i++
-	}
-	return p.i > from
 }
 
 func (p *parser) enter() bool {
@@ -389,83 +292,4 @@ func (p *parser) member(of *node) (member, bool) {
 	p.space()
 	m.value, ok = p.value()
 	return m, ok
-}
-
-// once warns of keys that come again, and leaves the last member of each, as the readers of JSON that agents are written with do. Large objects
-// get an index, so that neither this nor finding a member takes time with the square of their size.
-func (p *parser) once(members []member) ([]member, map[string]int32) {
-	if len(members) >= indexFrom {
-		return p.onceIndexed(members)
-	}
-	kept := members
-	for i := len(kept) - 2; i >= 0; i-- {
-		for j := i + 1; j < len(kept); j++ {
-			if len(kept[i].key) == len(kept[j].key) && kept[i].key == kept[j].key {
-				p.duplicate(&kept[i], &kept[j])
-				kept = append(kept[:i], kept[i+1:]...)
-				break
-			}
-		}
-	}
-	return kept, nil
-}
-
-func (p *parser) onceIndexed(members []member) ([]member, map[string]int32) {
-	index := make(map[string]int32, len(members))
-	for i := range members {
-		index[members[i].key] = int32(i)
-	}
-	if len(index) == len(members) {
-		return members, index
-	}
-	kept := members[:0]
-	for i := range members {
-		if last := index[members[i].key]; int(last) != i {
-			p.duplicate(&members[i], &members[last])
-			continue
-		}
-		kept = append(kept, members[i])
-	}
-	for i := range kept {
-		index[kept[i].key] = int32(i)
-	}
-	return kept, index
-}
-
-func (p *parser) duplicate(dropped, kept *member) {
-	p.c.warnings.add(note{at: kept.value.start, offset: dropped.start, code: codeDuplicateKey, source: sourceNames},
-		"%q comes again later in this object, and readers differ in which one they take: keep one (the last is judged here)", []any{short(dropped.key)})
-}
-
-// article names a kind with its article, for messages.
-func (k kind) article() string {
-	switch k {
-	case kindNull:
-		return "null"
-	case kindBool:
-		return "true or false"
-	case kindNumber:
-		return "a number"
-	case kindString:
-		return "a text"
-	case kindArray:
-		return "an array"
-	case kindObject:
-		return "an object"
-	default:
-		return "nothing"
-	}
-}
-
-// short cuts what a card says to what a message can quote.
-func short(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	cut := most
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "..."
 }

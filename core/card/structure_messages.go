@@ -3,6 +3,7 @@ package card
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // source names the rule of a field, as findings tell it.
@@ -157,4 +158,37 @@ func oneOf(words []string) string {
 		fmt.Fprintf(&b, "%q", w)
 	}
 	return b.String()
+}
+
+// article names a kind with its article, for messages.
+func (k kind) article() string {
+	switch k {
+	case kindNull:
+		return "null"
+	case kindBool:
+		return "true or false"
+	case kindNumber:
+		return "a number"
+	case kindString:
+		return "a text"
+	case kindArray:
+		return "an array"
+	case kindObject:
+		return "an object"
+	default:
+		return "nothing"
+	}
+}
+
+// short cuts what a card says to what a message can quote.
+func short(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "..."
 }

@@ -11,6 +11,9 @@ func Validate(text []byte, o Options) Result {
 	defer from.release(len(text)) // the result holds no node
 	c, ok := readInto(text, o, from)
 	c.result.Version, c.result.Basis = V030, BasisDefault
+	if asked, known := ParseVersion(string(o.Version)); known {
+		c.result.Version, c.result.Basis = asked, BasisOption
+	}
 	if ok {
 		c.chooseVersion()
 		c.result.Version, c.result.Basis = c.version, c.basis
