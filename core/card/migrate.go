@@ -62,6 +62,7 @@ type migrator struct {
 	steps  []Step
 	manual []Decision
 	hybrid bool // what is old is kept
+	more   int  // requirements that splitting schemes has added
 }
 
 func migrate(text []byte, to Version, hybrid bool) (Migration, error) {

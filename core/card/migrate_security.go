@@ -5,8 +5,11 @@ import (
 	"strconv"
 )
 
-// mostAlternatives is how many requirements one requirement may become when its schemes are split.
-const mostAlternatives = 32
+// How many requirements one requirement may become when its schemes are split, and how many more all may.
+const (
+	mostAlternatives = 32
+	mostSplit        = 10000
+)
 
 // part is a scheme that an OAuth 2.0 scheme of several flows was split into.
 type part struct {
@@ -132,21 +135,25 @@ func (m *migrator) requirements(split map[string][]part, path ...string) {
 			}
 		}
 	case list == nil && old.is(kindArray):
-		made := listValue()
+		made, complete := listValue(), true
 		for _, item := range old.items {
 			if !item.is(kindObject) || !readable(item) {
 				return // what cannot be read stays, and is told as an error
 			}
 			alternatives, all := spread(item, split)
-			if !all {
-				m.decide("This requirement could be met by too many combinations of flows to list them all: only the first flows are; add those that callers use",
-					under("securityRequirements")...)
+			if m.more += len(alternatives) - 1; m.more > mostSplit {
+				alternatives, all = []*value{item}, false
 			}
+			complete = complete && all
 			for _, alternative := range alternatives {
 				made.items = append(made.items, shaped(alternative))
 			}
 		}
 		m.add(made, "security is called securityRequirements in 1.0, where scopes stand in a list of their own", source, under("securityRequirements")...)
+		if !complete {
+			m.decide("A requirement could be met by too many combinations of flows to list them all: only the first flows are; add those that callers use",
+				under("securityRequirements")...)
+		}
 	}
 	if old != nil && !m.hybrid && holder.get("securityRequirements").is(kindArray) {
 		m.remove("It is told by securityRequirements now", source, under("security")...)

@@ -100,51 +100,58 @@ func invisible(s string) (rune, bool) {
 	return 0, false
 }
 
-// instructions are what nobody writes who describes an agent, and what is written to take over the model that chooses among agents.
-var instructions = regexp.MustCompile(`(?i)\b(?:ignore|disregard|forget|override)\s+(?:all\s+|any\s+)?(?:of\s+)?(?:the\s+|your\s+|my\s+)?` +
+// instructions are what nobody writes who describes an agent, and what is written to take over the model that chooses among agents. It is held
+// to what begins with one of openings.
+var instructions = regexp.MustCompile(`^(?i:(?:ignore|disregard|forget|override)\s+(?:all\s+|any\s+)?(?:of\s+)?(?:the\s+|your\s+|my\s+)?` +
 	`(?:previous|prior|above|earlier|preceding|other)\s+(?:instructions?|prompts?|rules|messages|agents|tools)\b` +
-	`|\b(?:do\s+not|don't|never)\s+(?:tell|inform|mention\s+(?:this\s+)?to|reveal\s+(?:this\s+)?to)\s+the\s+user\b` +
-	`|\balways\s+(?:choose|pick|prefer|select|use|call)\s+this\s+(?:agent|tool|skill)\b` +
-	`|<\|(?:im_start|im_end|system|endoftext)\|>|\[/?INST\]|</?system>|<<SYS>>`)
+	`|(?:do\s+not|don't|never)\s+(?:tell|inform|mention\s+(?:this\s+)?to|reveal\s+(?:this\s+)?to)\s+the\s+user\b` +
+	`|always\s+(?:choose|pick|prefer|select|use|call)\s+this\s+(?:agent|tool|skill)\b` +
+	`|<\|(?:im_start|im_end|system|endoftext)\|>|\[/?INST\]|</?system>|<<SYS>>)`)
 
-// instruction returns what of s reads like an instruction to a model, "" when nothing does.
-func instruction(s string) string {
-	if !triggers(s) {
-		return ""
-	}
-	return instructions.FindString(s)
+// openings are the words that instructions begin with, by their length. The one of "don't" ends at its apostrophe.
+var openings = [...][]string{
+	2: {"do"}, 3: {"don"}, 5: {"never"}, 6: {"ignore", "forget", "always"}, 8: {"override"}, 9: {"disregard"},
 }
 
-// triggers says whether s has a word, or a bracket, that instructions begin with: looking for one is much faster than trying the expression.
-func triggers(s string) bool {
+// longInstruction is how much of a text is looked at for one instruction, in bytes.
+const longInstruction = 120
+
+// instruction returns what of s reads like an instruction to a model, "" when nothing does. The expression is tried only where an instruction can
+// begin, at one of openings or at a bracket: on all of a long text it is too slow.
+func instruction(s string) string {
 	for i := 0; i < len(s); {
-		if !isLetter(s[i]) {
-			if s[i] == '<' || s[i] == '[' {
-				return true
-			}
-			i++
-			continue
-		}
 		from := i
 		for i < len(s) && isLetter(s[i]) {
 			i++
 		}
-		if n := i - from; n < len(triggersOf) {
-			for _, word := range triggersOf[n] {
-				if strings.EqualFold(s[from:i], word) {
-					return true
-				}
+		if i == from {
+			i++
+			if s[from] != '<' && s[from] != '[' {
+				continue
 			}
+		} else if !opens(s[from:i]) {
+			continue
+		}
+		if found := instructions.FindString(s[from:min(len(s), from+longInstruction)]); found != "" {
+			return found
 		}
 	}
-	return false
+	return ""
 }
 
 func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
 
-// triggersOf are the words that instructions begin with, by their length. The one of "don't" ends at its apostrophe.
-var triggersOf = [...][]string{
-	2: {"do"}, 3: {"don"}, 5: {"never"}, 6: {"ignore", "forget", "always"}, 8: {"override"}, 9: {"disregard"},
+// opens says whether a word is one of openings.
+func opens(word string) bool {
+	if len(word) >= len(openings) {
+		return false
+	}
+	for _, o := range openings[len(word)] {
+		if strings.EqualFold(word, o) {
+			return true
+		}
+	}
+	return false
 }
 
 // width is how long s is in letters of an alphabet. A character of Chinese, Japanese or Korean counts as three, since it says about as much.
