@@ -89,7 +89,7 @@ func New(ctx context.Context, cfg Config, opts ...Option) (*App, error) {
 		fx.WithLogger(func() fxevent.Logger { return quiet{cfg.Logger} }),
 		fx.StartTimeout(startTimeout), fx.StopTimeout(cfg.DrainTimeout+stopGrace),
 		fx.Supply(cfg, o, a.closers),
-		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), hostingModule(), chatModule(), channelModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), webhookModule(), paymentModule(), reconciliationModule(), taskModule(), a2aModule(), cardModule(), httpModule(), jobModule(),
+		telemetryModule(ctx), storeModule(ctx), coreModule(), secretModule(), mcpModule(), hostingModule(), chatModule(), channelModule(), modelModule(), runtimeModule(), pluginModule(), integrationModule(), webhookModule(), validationModule(), paymentModule(), reconciliationModule(), taskModule(), a2aModule(), cardModule(), remoteModule(), httpModule(), jobModule(),
 		fx.Populate(&a.Accounts, &a.Agents, &a.Audit, &a.Cards, &a.Environments, &a.Evals, &a.Files, &a.Gate, &a.Hosting, &a.Integrations, &a.Knowledge,
 			&a.Library, &a.Links, &a.Market, &a.Memory, &a.Payments, &a.Policies, &a.Secrets, &a.Sessions, &a.Skills, &a.Tasks, &a.Usage, &a.Wallets, &a.Webhooks, &a.handler, &a.operator, &hub, &tail),
 	)

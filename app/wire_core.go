@@ -79,7 +79,7 @@ func provideAgents(
 ) (*agent.Service, error) {
 	return agent.NewService(agent.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Repository: s.Agents(), Models: models, Skills: skillCheck{library},
-		Trail: trail, Stopper: g,
+		Trail: trail, Stopper: g, Remotes: remoteCheck{s.RemoteAgents()},
 	}, agent.ServiceConfig{Reserved: append(memory.ToolNames(), run.PayTool, payment.FetchTool, run.DelegateTool, run.AdvisorTool, knowledge.ToolName, skill.ReadTool, agent.ReadRuleTool)})
 }
 
@@ -268,6 +268,7 @@ type runParts struct {
 	Memory    *memory.Service
 	Payments  *payment.Service
 	MCP       *mcp.Source
+	Remotes   *remoteLines
 	Sandboxes *sandbox.Service
 	Skills    *skill.Service
 	Telemetry *otel.Telemetry
@@ -277,7 +278,7 @@ type runParts struct {
 
 func provideRun(b base, p runParts) (*run.Service, error) {
 	sources := append([]run.ToolSource{
-		knowledgeTools{p.Knowledge}, documentTools{p.Documents}, memoryTools{p.Memory}, sandboxTools{p.Sandboxes}, libraryTools{p.Library, p.Market}, skillTools{p.Skills}, paymentTools{p.Payments}, p.MCP,
+		knowledgeTools{p.Knowledge}, documentTools{p.Documents}, memoryTools{p.Memory}, sandboxTools{p.Sandboxes}, libraryTools{p.Library, p.Market}, skillTools{p.Skills}, paymentTools{p.Payments}, p.MCP, remoteTools{p.Remotes},
 	}, p.Options.tools...)
 	for i, s := range sources {
 		sources[i] = observedTools{s, p.Telemetry}

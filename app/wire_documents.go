@@ -94,7 +94,7 @@ func (k keyring) Chosen(ctx context.Context, sc account.Scope, of id.Agent) (str
 }
 
 func provideAgentModels(
-	cfg Config, s *bunstore.Store, registry *model.Registry, secrets *secret.AgentSecrets, host agentHost, t *otel.Telemetry,
+	cfg Config, s *bunstore.Store, registry *model.Registry, secrets *secret.AgentSecrets, host agentHost, t *otel.Telemetry, lines *remoteLines,
 ) (*model.Agents, error) {
 	guarded, err := modelTransport(cfg)
 	if err != nil {
@@ -102,7 +102,9 @@ func provideAgentModels(
 	}
 	return model.NewAgents(model.AgentDeps{
 		Registry: registry, Keyring: keyring{secrets, s.Hosting()}, Factory: cardFactory{guarded, t},
-		Programs: &programs{host: host, deployments: s.Hosting(), secrets: secrets, telemetry: t, open: map[id.Agent]openProgram{}},
+		Programs: remotePrograms{lines, &programs{
+			host: host, deployments: s.Hosting(), secrets: secrets, telemetry: t, remotes: lines.remotes, open: map[id.Agent]openProgram{},
+		}},
 	}, model.AgentConfig{BaseURLs: cfg.ProviderURLs})
 }
 

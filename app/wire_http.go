@@ -27,6 +27,7 @@ import (
 	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/reconciliation"
+	"github.com/bureau-agents/bureau/core/remote"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
@@ -36,6 +37,7 @@ import (
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/usage"
+	"github.com/bureau-agents/bureau/core/validation"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/core/webhook"
 )
@@ -104,6 +106,8 @@ type httpParts struct {
 	Prices         *usage.PriceBook
 	Rerater        *usage.Rerater
 	Usage          *usage.Service
+	Validation     *validation.Service
+	Remotes        *remote.Service
 	Wallets        *wallet.Service
 	Webhooks       *webhook.Service
 }
@@ -124,7 +128,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 		Agents: p.Agents, AgentCards: p.AgentCards, AgentSecrets: p.AgentSecrets, Documents: p.Documents, People: p.People, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Channels: p.Channels, Chat: p.Chat, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Hosting: p.Hosting, Knowledge: p.Knowledge, KnowledgeFiles: p.KnowledgeFiles, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Quarantines: p.Quarantines, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Prices: p.Prices, Rerater: p.Rerater, Usage: p.Usage, Wallets: p.Wallets,
 		Exchange: p.Exchange, Keeping: p.Keeping, Opinions: p.Opinions, Traces: p.Traces,
-		Webhooks: p.Webhooks,
+		Webhooks: p.Webhooks, Validation: p.Validation, Remotes: p.Remotes,
 	}, native.Config{Mount: mounted})
 	if err != nil {
 		return nil, err

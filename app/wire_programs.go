@@ -15,6 +15,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/hosting"
 	"github.com/bureau-agents/bureau/core/model"
+	"github.com/bureau-agents/bureau/core/remote"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -33,6 +34,7 @@ type programs struct {
 	deployments hosting.Repository
 	secrets     *secret.AgentSecrets
 	telemetry   *otel.Telemetry
+	remotes     *remote.Service // keeps what conversations are known by
 
 	mu   sync.Mutex
 	open map[id.Agent]openProgram
@@ -92,6 +94,7 @@ func (p *programs) provider(ctx context.Context, sc account.Scope, d hosting.Dep
 	case hosting.ProtocolA2A:
 		now.provider, err = a2a.New(a2a.Config{
 			Name: programProvider, BaseURL: base, Token: token, FirstByteTimeout: programPatience, IdleTimeout: programPatience, Transport: now.transport,
+			Conversations: conversationsOf{p.remotes, sc, d.Agent},
 		})
 	default:
 		now.provider, err = openai.New(openai.Config{

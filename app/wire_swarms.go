@@ -18,6 +18,7 @@ import (
 	"github.com/bureau-agents/bureau/core/knowledge"
 	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/policy"
+	"github.com/bureau-agents/bureau/core/remote"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
@@ -89,6 +90,7 @@ type retireParts struct {
 	Events       *telemetry.Service
 	Exchange     *telemetry.Exchange
 	Opinions     *telemetry.Opinions
+	Remotes      *remote.Service
 }
 
 func provideRetire(b base, p retireParts) (*retire.Service, error) {
@@ -118,6 +120,7 @@ func provideRetire(b base, p retireParts) (*retire.Service, error) {
 			retire.PartFunc(p.Memory.ForgetAgent),
 			retire.PartFunc(p.Integrations.ForgetAgent),
 			retire.PartFunc(p.Hosting.Forget),
+			retire.PartFunc(p.Remotes.ForgetAgent),
 			retire.PartFunc(p.Directory.Forget),
 			retire.PartFunc(p.Documents.Forget),
 			retire.PartFunc(p.Secrets.Forget),

@@ -36,6 +36,7 @@ var kinds = []Kind{
 		account.PoliciesRead,
 	},
 	{"policy.violation", "an act was denied", account.PoliciesRead},
+	{"remote_agent.card_changed", "the card of a remote agent is another one", account.AgentsRead},
 	{"skill.quarantined", "a skill was pulled from every agent that has it", account.Skills},
 	{"swarm.frozen", "the agents of a swarm were frozen", account.SwarmsRead},
 	{"swarm.unfrozen", "the agents of a swarm may act again", account.SwarmsRead},

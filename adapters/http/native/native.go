@@ -27,6 +27,7 @@ import (
 	"github.com/bureau-agents/bureau/core/payment"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/reconciliation"
+	"github.com/bureau-agents/bureau/core/remote"
 	"github.com/bureau-agents/bureau/core/retire"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
@@ -36,6 +37,7 @@ import (
 	"github.com/bureau-agents/bureau/core/task"
 	"github.com/bureau-agents/bureau/core/telemetry"
 	"github.com/bureau-agents/bureau/core/usage"
+	"github.com/bureau-agents/bureau/core/validation"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/core/webhook"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -92,7 +94,9 @@ type Deps struct {
 	Traces         *telemetry.Traces
 	Prices         *usage.PriceBook
 	Rerater        *usage.Rerater
+	Remotes        *remote.Service
 	Usage          *usage.Service
+	Validation     *validation.Service
 	Wallets        *wallet.Service
 	Webhooks       *webhook.Service
 	// Ready reports whether the server can do its work: whether the store answers. It gets a second.
@@ -128,6 +132,10 @@ var public = []string{
 	"GET /v1/oauth/{provider}/callback",
 	"POST /v1/oauth/logout",
 	"DELETE /v1/oauth/logout",
+	"POST /v1/validate",
+	"GET /reports/{report}",
+	"GET /reports/{report}/badge.svg",
+	"GET /cards/{card}/badge.svg",
 }
 
 var tags = []httpx.Tag{
@@ -135,6 +143,7 @@ var tags = []httpx.Tag{
 	{Name: "agents", Description: "Agents and their versions."},
 	{Name: "approvals", Description: "Acts that wait for a person."},
 	{Name: "audit", Description: "What was done, by whom, in a chain that nobody can change unnoticed."},
+	{Name: "cards", Description: "Agent cards of A2A: validation, reports, scores over time, migration."},
 	{Name: "documents", Description: "What agents are told about who they are and what they do."},
 	{Name: "chat", Description: "Talking to hosted agents: sessions and memory for everybody they talk to."},
 	{Name: "environments", Description: "What the sandboxes of sessions hold and reach."},
@@ -149,6 +158,7 @@ var tags = []httpx.Tag{
 	{Name: "payments", Description: "Money that leaves over rails: Stripe, x402."},
 	{Name: "plugins", Description: "Skills and rules as programs, which the operator installs."},
 	{Name: "policies", Description: "What agents may do and spend."},
+	{Name: "remote agents", Description: "Agents elsewhere that speak A2A, by their cards."},
 	{Name: "runs", Description: "Tasks given to agents, with their outcomes."},
 	{Name: "secrets", Description: "Keys and tokens of agents; they can be written, never read."},
 	{Name: "sessions", Description: "Conversations with agents, their events and their streams."},
@@ -234,12 +244,17 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerSkillLibrary()
 	f.registerStanding()
 	f.registerSwarms()
+	f.registerRemotes()
 	f.registerSwarmMembers()
 	f.registerTraces()
 	f.registerUsage()
 	f.registerPrices()
 	f.registerRerates()
 	f.registerVaults()
+	f.registerValidation()
+	f.registerCardReports()
+	f.registerCardRules()
+	f.registerReportPages()
 	f.registerWallets()
 	f.registerNotifications()
 	f.RegisterDocs()
@@ -341,6 +356,10 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Rerater is required")
 	case d.Usage == nil:
 		return errors.New("native: Deps.Usage is required")
+	case d.Remotes == nil:
+		return errors.New("native: Deps.Remotes is required")
+	case d.Validation == nil:
+		return errors.New("native: Deps.Validation is required")
 	case d.Wallets == nil:
 		return errors.New("native: Deps.Wallets is required")
 	case d.Webhooks == nil:
