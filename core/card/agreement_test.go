@@ -16,7 +16,7 @@ import (
 )
 
 // mutations is how many changed cards TestAgreement compares; `go test ./core/card -run TestAgreement -mutations 1000000` takes minutes.
-var mutations = flag.Int("mutations", 3000, "how many changed cards are held to the schemas")
+var mutations = flag.Int("mutations", 5000, "how many changed cards are held to the schemas")
 
 // decided is where the validator finds a fault at protocolVersion that the schema does not, on purpose, with what decides it. Each must come up.
 var decided = []struct {
@@ -26,20 +26,30 @@ var decided = []struct {
 }{
 	{
 		name: "protocolVersion is empty",
-		why: "A2A 0.3.0, 5.5: protocolVersion is \"The version of the A2A protocol this agent supports\"; an empty text names none. The schema " +
-			"only says that it is a text.",
-		is: func(declared any, _ Version) bool { return declared == "" },
+		why:  supports + " An empty text names none. The schema only says that it is a text.",
+		is:   func(declared any, _ Version) bool { return declared == "" },
+	},
+	{
+		name: "protocolVersion names no version",
+		why:  supports + " There is none of that name, and so no schema to hold the card to. The schema admits any text.",
+		is: func(declared any, _ Version) bool {
+			text, ok := declared.(string)
+			_, known := ParseVersion(text)
+			return ok && text != "" && !known
+		},
 	},
 	{
 		name: "protocolVersion is no text where no field is called so",
-		why: "A2A 1.0, 3.6, and the schemas of 0.2.5 to 0.3.0: where a version is declared it is a text. Before 0.2.5 and in 1.0 cards have no " +
-			"such field, and their schemas say nothing of it; the card declares something that nobody can read.",
+		why: supports + " Before 0.2.5 and from 1.0 on cards have no such field, and their schemas say nothing of it; where there is one it is " +
+			"a text, and this is none.",
 		is: func(declared any, v Version) bool {
 			_, text := declared.(string)
 			return !text && !v.declares()
 		},
 	},
 }
+
+const supports = `AgentCard.protocolVersion in a2a.json of v0.2.5 to v0.3.0: "The version of the A2A protocol this agent supports."`
 
 func without(places []string, place string) []string {
 	return slices.DeleteFunc(slices.Clone(places), func(p string) bool { return p == place })
@@ -129,10 +139,14 @@ func TestAgreement(t *testing.T) {
 	t.Logf("%d comparisons, %d of them of cards that the schema refuses", compared, invalid)
 }
 
-// ourFaults returns the places of the errors of Validate, sorted, each once.
+// ourFaults returns the places of the errors of Validate, sorted, each once. It only asks for a version that the card would not be held to anyway.
 func ourFaults(text []byte, v Version) []string {
+	r := Validate(text, Options{})
+	if r.Version != v {
+		r = Validate(text, Options{Version: v})
+	}
 	var places []string
-	for _, e := range Validate(text, Options{Version: v}).Errors {
+	for _, e := range r.Errors {
 		places = append(places, e.Pointer)
 	}
 	slices.Sort(places)
