@@ -32,7 +32,7 @@ var codes = []Code{
 	{codeDuplicateKey, "A key that comes again", "An object has a key more than once. Readers differ in which value they take, so a card can say one thing to " +
 		"a person and another to a program. Keep one.", SeverityWarning, "RFC 8259, 4"},
 	{codeExtendedCardOpen, "An extended card without authentication", "The card says that there is an extended one for callers who authenticate, and declares " +
-		"no security scheme by which they could.", SeverityWarning, "A2A 1.0, 13.3"},
+		"no security scheme by which they could.", SeverityWarning, "A2A 1.0, 13.3; A2A 0.3.0, 7.10"},
 	{codeExtensionDuplicate, "An extension that is declared twice", "The same URI stands in two entries, which may contradict. Keep one.", SeverityWarning, ""},
 	{codeExtensionURI, "An extension without a URI", "Clients know an extension by its URI, which the extension's specification gives.", SeverityWarning,
 		"A2A 1.0, AgentExtension.uri"},
@@ -61,7 +61,7 @@ var codes = []Code{
 	{codeFlowMissing, "An OAuth 2.0 scheme without a flow", "Nothing says how a client gets a token. Declare a flow.", SeverityWarning, "A2A 0.3.0, OAuthFlows"},
 	{codeOldField, "A field that 1.0 has no more", "The field has moved or gone with 1.0, and its clients pass over it.", SeverityWarning, "A2A 1.0, AgentCard"},
 	{codeSecret, "A credential in the card", "The card holds what has the form of a key or token. Cards are public: take it out, and have it revoked. The " +
-		"finding does not repeat it.", SeverityWarning, "A2A 0.3.0, 5.4"},
+		"finding does not repeat it.", SeverityWarning, "A2A 0.3.0, 5.4; A2A 1.0, 14.3"},
 	{codeOldRequirement, "Security that 1.0 passes over", "A card of 1.0 says by the fields of 0.3 who may call. Clients of 1.0 do not read them, and take the " +
 		"agent for a public one. Write securityRequirements, in 1.0's shape.", SeverityWarning, "A2A 1.0, AgentCard.security_requirements"},
 	{codeSecurityScopes, "Scopes for a scheme that has none", "Only schemes of OAuth 2.0 and OpenID Connect have scopes; the list of the others is empty.",

@@ -41,12 +41,17 @@ func (c *checker) examine() {
 	c.examineSecrets()
 }
 
-// rule returns the source of a rule: a place of the specification of the card's version, which lies elsewhere in 1.0.
+// rule returns the source of a rule: a field, or a section of the text, which is another in 1.0. Sections of older versions are those of 0.3.0, the
+// last of them, since numbers moved before.
 func (c *checker) rule(old, v10 string) string {
-	if c.version == V10 {
+	switch {
+	case c.version == V10:
 		return "A2A 1.0, " + v10
+	case isDigit(old[0]):
+		return "A2A 0.3.0, " + old
+	default:
+		return "A2A " + string(c.version) + ", " + old
 	}
-	return "A2A " + string(c.version) + ", " + old
 }
 
 // before says whether the card is held to an earlier version than v.

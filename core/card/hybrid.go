@@ -28,7 +28,7 @@ func (c *checker) examineHybrid() {
 	if c.version == V10 {
 		at = c.root.find("url")
 	}
-	c.warnKey(at, codeHybrid, "A2A 1.0, A.2", "Clients of %s read this card too, and not without errors: %s: %s", other, path, first.message)
+	c.warnKey(at, codeHybrid, "", "Clients of %s read this card too, and not without errors: %s: %s", other, path, first.message)
 }
 
 // examineLeftovers warns of fields of 0.3 that 1.0 has no more, where an older client has no use of them either.

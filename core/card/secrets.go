@@ -46,7 +46,7 @@ func (c *checker) findSecrets(n *node) {
 		return
 	}
 	if what := secret(n.str); what != "" {
-		c.warn(n, codeSecret, c.rule("5.4", "8.1"), "This holds %s, which everybody who reads the card sees; take it out and have it revoked", what)
+		c.warn(n, codeSecret, c.rule("5.4", "14.3"), "This holds %s, which everybody who reads the card sees; take it out and have it revoked", what)
 	}
 }
 
