@@ -20,11 +20,6 @@ func (c *checker) fail(n *node, code, source, format string, args ...any) {
 	c.errors.add(note{at: n.start, offset: n.start, code: code, source: source}, format, args)
 }
 
-// failKey says that of a member, for its key: it points at the key.
-func (c *checker) failKey(m *member, code, source, format string, args ...any) {
-	c.errors.add(note{at: m.value.start, offset: m.start, code: code, source: source}, format, args)
-}
-
 // failMissing says that the object n lacks the member called key: the path is that of the member, the place that of n.
 func (c *checker) failMissing(n *node, key, code, source, format string, args ...any) {
 	c.errors.add(note{at: n.start, offset: n.start, key: key, missing: true, code: code, source: source}, format, args)

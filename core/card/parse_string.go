@@ -42,16 +42,16 @@ func (p *parser) escaped(from int) (string, bool) {
 			return "", false
 		}
 		b.WriteString(p.s[run:p.i])
-		switch c := p.s[p.i]; {
-		case c == '"':
+		switch c := p.s[p.i]; c {
+		case '"':
 			p.i++
 			return p.clean(b.String()), true
-		case c == '\\':
+		case '\\':
 			if !p.escape(&b, from-1) {
 				return "", false
 			}
 			run = p.i
-		case c == '\n':
+		case '\n':
 			p.broken("a text ends on the line that it begins on: add the quote, or write the line break as \\n")
 			return "", false
 		default:

@@ -65,7 +65,7 @@ func TestUnknownFields(t *testing.T) {
 		{"known", full0(``), "", ""},
 		{"unknown", full0(`, "pricing": {}`), "", "pricing unknown_field: no field of AgentCard in A2A 0.3.0"},
 		{"misspelt", full0(`, "docmentationUrl": ""`), "", `docmentationUrl unknown_field: did you mean "documentationUrl"?`},
-		{"swapped letters", full0(`, "singatures": []`), "", `singatures unknown_field: did you mean "signatures"?`},
+		{"swapped letters", full0(`, "signatrues": []`), "", `signatrues unknown_field: did you mean "signatures"?`},
 		{"misspelt, and there", full0(`, "nme": ""`), "", "nme unknown_field: remove it"},
 		{"case", full0(`, "iconURL": ""`), "", `iconURL wrong_case: write "iconUrl"`},
 		{"snake case", full0(`, "security_schemes": {}`), "", `security_schemes wrong_case: write "securitySchemes"`},
@@ -157,7 +157,7 @@ func TestDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"a", "", 1}, {"name", "name", 0}, {"nmae", "name", 1}, {"nam", "name", 1}, {"naame", "name", 1}, {"nome", "name", 1}, {"xyz", "abc", 3}} {
+	}{{"", "", 0}, {"a", "", 1}, {"name", "name", 0}, {"anme", "name", 1}, {"nam", "name", 1}, {"naame", "name", 1}, {"nome", "name", 1}, {"xyz", "abc", 3}} {
 		if got := distance(c.a, c.b); got != c.want || distance(c.b, c.a) != c.want {
 			t.Errorf("%q and %q are %d apart", c.a, c.b, got)
 		}
