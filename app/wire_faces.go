@@ -34,6 +34,7 @@ import (
 type faceParts struct {
 	fx.In
 
+	Config     Config
 	Store      *bunstore.Store
 	A2A        *tasks.Service
 	AgentCards *tasks.Cards
@@ -81,7 +82,11 @@ func faces(s native.Settings, p faceParts) (map[string]http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := a2a.New(a2a.Deps{Settings: s, Tasks: p.A2A, Agents: p.Agents, Cards: p.AgentCards, Pushes: p.Pushes})
+	keys, err := signingKeys(p.Config)
+	if err != nil {
+		return nil, err
+	}
+	o, err := a2a.New(a2a.Deps{Settings: s, Tasks: p.A2A, Agents: p.Agents, Cards: p.AgentCards, Pushes: p.Pushes, SigningKeys: keys})
 	if err != nil {
 		return nil, err
 	}
