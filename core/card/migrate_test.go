@@ -367,7 +367,7 @@ func anyCard(r *rand.Rand, v Version) map[string]any {
 }
 
 // meaning tells what a card says in words that are the same for 0.3 and 1.0.
-func meaning(card map[string]any, new bool) map[string]any {
+func meaning(card map[string]any, v10 bool) map[string]any {
 	told := map[string]any{}
 	for _, key := range []string{"name", "description", "version", "provider", "documentationUrl", "iconUrl", "defaultInputModes", "defaultOutputModes", "x-own"} {
 		told[key] = card[key]
@@ -380,23 +380,23 @@ func meaning(card map[string]any, new bool) map[string]any {
 	}
 	told["capabilities"] = capabilities
 	told["extended"] = card["supportsAuthenticatedExtendedCard"]
-	if new {
+	if v10 {
 		told["extended"] = at(card, "capabilities")["extendedAgentCard"]
 	}
-	told["interfaces"] = interfacesOf(card, new)
+	told["interfaces"] = interfacesOf(card, v10)
 	known := map[string][]string{} // what a scheme's name stands for: one thing, or one for each flow
 	var all []string
 	for name, scheme := range at(card, "securitySchemes") {
-		known[name] = schemesOf(scheme.(map[string]any), new)
+		known[name] = schemesOf(scheme.(map[string]any), v10)
 		all = append(all, known[name]...)
 	}
 	slices.Sort(all)
 	told["schemes"] = slices.Compact(all)
 	field := "security"
-	if new {
+	if v10 {
 		field = "securityRequirements"
 	}
-	told["security"] = requirementsOf(card[field], known, new)
+	told["security"] = requirementsOf(card[field], known, v10)
 	var skills []any
 	for _, s := range card["skills"].([]any) {
 		skill := map[string]any{}
@@ -405,21 +405,21 @@ func meaning(card map[string]any, new bool) map[string]any {
 				skill[key] = value
 			}
 		}
-		skill["required"] = requirementsOf(s.(map[string]any)[field], known, new)
+		skill["required"] = requirementsOf(s.(map[string]any)[field], known, v10)
 		skills = append(skills, skill)
 	}
 	told["skills"] = skills
 	return told
 }
 
-func interfacesOf(card map[string]any, new bool) []string {
+func interfacesOf(card map[string]any, v10 bool) []string {
 	var all []string
 	tell := func(of map[string]any, transport string) {
 		if said := fmt.Sprint(of["url"], " ", transport, " ", of["x-weight"]); !slices.Contains(all, said) {
 			all = append(all, said)
 		}
 	}
-	if new {
+	if v10 {
 		for _, i := range card["supportedInterfaces"].([]any) {
 			tell(i.(map[string]any), i.(map[string]any)["protocolBinding"].(string))
 		}
@@ -438,9 +438,9 @@ func interfacesOf(card map[string]any, new bool) []string {
 }
 
 // schemesOf writes a scheme as text, one for each of its flows.
-func schemesOf(scheme map[string]any, new bool) []string {
+func schemesOf(scheme map[string]any, v10 bool) []string {
 	kind, inside := fmt.Sprint(scheme["type"]), scheme
-	if new {
+	if v10 {
 		for key, value := range map[string]string{
 			"apiKeySecurityScheme": "apiKey", "httpAuthSecurityScheme": "http", "oauth2SecurityScheme": "oauth2", "openIdConnectSecurityScheme": "openIdConnect",
 			"mtlsSecurityScheme": "mutualTLS",
@@ -475,19 +475,19 @@ func schemesOf(scheme map[string]any, new bool) []string {
 }
 
 // requirementsOf writes requirements as texts, one for each way to meet one.
-func requirementsOf(list any, known map[string][]string, new bool) []string {
+func requirementsOf(list any, known map[string][]string, v10 bool) []string {
 	if list == nil {
 		return nil
 	}
 	all := []string{}
 	for _, item := range list.([]any) {
 		one := item.(map[string]any)
-		if new {
+		if v10 {
 			one = at(one, "schemes")
 		}
 		ways := [][]string{nil}
 		for name, scopes := range one {
-			if new {
+			if v10 {
 				scopes = scopes.(map[string]any)["list"]
 			}
 			stands := known[name]
