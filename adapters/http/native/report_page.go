@@ -45,7 +45,7 @@ var reportHTML string
 
 var (
 	reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-		"percent": func(part, whole int) int { return 100 * part / max(1, whole) },
+		"words": func(name string) string { return strings.ReplaceAll(name, "_", " ") },
 		"plural": func(n int, one string) string {
 			if n == 1 {
 				return "1 " + one
