@@ -25,7 +25,7 @@ func (b *block[T]) cut(n, room int) []T {
 		if n >= room {
 			return make([]T, n)
 		}
-		b.all, b.used = make([]T, room), 0
+		b.all, b.used = make([]T, max(room, min(2*len(b.all), 4096))), 0 // so that blocks used again come to hold whole cards
 	}
 	b.used += n
 	return b.all[b.used-n : b.used : b.used]
