@@ -34,8 +34,8 @@ var (
 	formTyped = form{card: card10, known: true, defaults: true, empties: true, without: "securitySchemes"}
 )
 
-// Canonical returns what Sign signs of a card: of 1.0 its FormSpecification, of earlier versions its FormVerbatim, written by RFC 8785. The version
-// is the one that Validate would choose. The error says why a card cannot be signed: it is no JSON object, a key comes twice, a text is no Unicode,
+// Canonical returns what Sign signs of a card: of 1.0, and of one of both forms, its FormSpecification, of earlier versions its FormVerbatim, written
+// by RFC 8785. The version is the one that Validate would choose. The error says why a card cannot be signed: it is no JSON object, a key comes twice, a text is no Unicode,
 // or a number is no IEEE 754 double.
 func Canonical(text []byte) ([]byte, error) {
 	c, err := readSignable(text)

@@ -149,8 +149,8 @@ func PublicKeys(keys ...SigningKey) ([]byte, error) {
 // kept. Signing the same card by the same key gives the same text: no algorithm takes chance.
 //
 // The first signature is over what Canonical returns, all of the card. Official libraries verify others: see SignatureForm. For each of their forms
-// that differs a signature is added, so that a card has one to three: of 1.0 FormSDK, of earlier versions FormSDK03, of a card of 1.0 with the fields
-// of 0.3 beside them both. A verifier needs one that it finds right.
+// that differs a signature is added, so that a card has one to three: of 1.0 FormSDK, of earlier versions FormSDK03, of a card of both forms both.
+// A verifier needs one that it finds right.
 //
 // The error says why a card cannot be signed, as that of Canonical does. Whether the card is valid is not looked at.
 func Sign(text []byte, key SigningKey) ([]byte, error) {
@@ -187,12 +187,12 @@ func Sign(text []byte, key SigningKey) ([]byte, error) {
 // formsToSign returns what is signed of a card: all of it first, and then what official libraries take.
 func formsToSign(c *checker) []form {
 	switch {
-	case c.version != V10:
-		return []form{formVerbatim, formSDK03}
-	case c.root.get("url").kind == kindString: // and 0.3 beside it
+	case c.hybrid(): // clients of either version read it, whichever it declares
 		return []form{formSpecification, formSDK, formSDK03}
-	default:
+	case c.version == V10:
 		return []form{formSpecification, formSDK}
+	default:
+		return []form{formVerbatim, formSDK03}
 	}
 }
 

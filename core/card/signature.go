@@ -20,7 +20,7 @@ const (
 	// FormSpecification is that of 1.0, 8.4.1: fields of 1.0 that have their default value are left out unless they are required or optional by
 	// its proto; everything else stays, fields that 1.0 does not know among it.
 	FormSpecification SignatureForm = "specification"
-	// FormVerbatim leaves nothing out. It is what Sign takes of cards before 1.0.
+	// FormVerbatim leaves nothing out. It is what Sign takes of cards before 1.0 that are not of 1.0 as well.
 	FormVerbatim SignatureForm = "verbatim"
 	// FormSchema is FormSpecification of the fields of 1.0 alone, as a signer makes it that has read the card into the proto's messages.
 	FormSchema SignatureForm = "schema"

@@ -131,7 +131,7 @@ func (v *verifier) malformed(at *node, verdict SignatureVerdict, code, source, r
 func (v *verifier) lookAtHeader(n *node, h *header) {
 	var brought []string
 	for _, name := range keyParameters {
-		if h.get(name).kind != kindAbsent || n.get("header").get(name).kind != kindAbsent {
+		if !h.get(name).missing() || !n.get("header").get(name).missing() {
 			brought = append(brought, name)
 		}
 	}
@@ -278,6 +278,9 @@ func readHeader(n *node) (*header, string) {
 	}
 	return &header{c.root}, ""
 }
+
+// missing says whether n is not there or null, as Python's library writes a jku that it was not given.
+func (n *node) missing() bool { return n.kind == kindAbsent || n.kind == kindNull }
 
 // text returns a parameter that is a text, "" when it is none.
 func (h *header) text(name string) string { return h.get(name).str }
