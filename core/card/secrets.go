@@ -19,7 +19,7 @@ var secretForms = [...]struct {
 	{"github_pat_", "a token of GitHub", regexp.MustCompile(`\bgithub_pat_[0-9A-Za-z_]{60,}\b`)},
 	{"glpat-", "a token of GitLab", regexp.MustCompile(`\bglpat-[0-9A-Za-z_-]{20,}`)},
 	{"sk-", "an API key", regexp.MustCompile(`\bsk-(?:ant-|proj-|or-v1-|svcacct-)?[0-9A-Za-z_-]*[0-9A-Z][0-9A-Za-z_-]{30,}`)},
-	{"sk_live_", "a key of Stripe", regexp.MustCompile(`\b[sr]k_live_[0-9A-Za-z]{16,}\b`)},
+	{"k_live_", "a key of Stripe", regexp.MustCompile(`\b[sr]k_live_[0-9A-Za-z]{16,}\b`)},
 	{"xox", "a token of Slack", regexp.MustCompile(`\bxox[abeprs]-[0-9A-Za-z-]{20,}`)},
 	{"hf_", "a token of Hugging Face", regexp.MustCompile(`\bhf_[0-9A-Za-z]{30,}\b`)},
 	{"npm_", "a token of npm", regexp.MustCompile(`\bnpm_[0-9A-Za-z]{36}\b`)},
