@@ -10,6 +10,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/audit"
 	"github.com/bureau-agents/bureau/core/model"
+	"github.com/bureau-agents/bureau/core/remote"
 	"github.com/bureau-agents/bureau/core/run"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/ports/egress"
@@ -50,17 +51,18 @@ func provideSecrets(b base, p secretParts) (*secret.Service, error) {
 }
 
 // redaction knows what must not be told in a session: the credentials of its vaults, the secrets of the agent and of its swarm, the keys
-// of the tenant's model cards, and those of the server's own providers.
+// of the tenant's model cards, what remote agents are called with, and those of the server's own providers.
 type redaction struct {
 	secrets *secret.Service
 	agents  *secret.AgentSecrets
 	cards   *model.Cards
+	remotes *remote.Service
 	own     []secret.Known
 	always  *secret.Redactor // of own
 }
 
-func newRedaction(cfg Config, secrets *secret.Service, agents *secret.AgentSecrets, cards *model.Cards) run.Secrets {
-	r := redaction{secrets: secrets, agents: agents, cards: cards}
+func newRedaction(cfg Config, secrets *secret.Service, agents *secret.AgentSecrets, cards *model.Cards, remotes *remote.Service) run.Secrets {
+	r := redaction{secrets: secrets, agents: agents, cards: cards, remotes: remotes}
 	for name, key := range map[string]string{"llm_api_key": cfg.LLM.APIKey, "embedder_api_key": cfg.Embedder.APIKey} {
 		if key != "" {
 			r.own = append(r.own, secret.Known{Name: name, Value: secret.NewValue(key)})
@@ -81,6 +83,11 @@ func (r redaction) Redactor(ctx context.Context, sc account.Scope, env run.Env) 
 		return nil, err
 	}
 	known = append(known, own...)
+	elsewhere, err := r.remotes.Known(ctx, sc, env.Agent)
+	if err != nil {
+		return nil, err
+	}
+	known = append(known, elsewhere...)
 	cards, err := r.cards.Secrets(ctx, sc)
 	if err != nil {
 		return nil, err

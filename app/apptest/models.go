@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Models is a server of models that speaks as Anthropic and as OpenAI do, by the path. It refuses every key with "bad" in it, and says
+// Models is a server of models that speaks as Anthropic and as OpenAI do, by the path, and has agent cards. It refuses every key with "bad" in it, and says
 // which key that was.
 type Models struct {
 	URL string
@@ -58,8 +58,20 @@ func (m *Models) Seen() []ModelRequest {
 	return append([]ModelRequest(nil), m.seen...)
 }
 
+// card answers with the agent card of an agent that is named after the path: "/cards/ada.json".
+func (m *Models) card(w http.ResponseWriter, r *http.Request) {
+	name := strings.TrimSuffix(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:], ".json")
+	_, _ = fmt.Fprintf(w, `{"name":%q,"description":"Answers.","version":"1","supportedInterfaces":[{"url":%q,"protocolBinding":"JSONRPC",`+
+		`"protocolVersion":"1.0"}],"capabilities":{},"defaultInputModes":["text/plain"],"defaultOutputModes":["text/plain"],`+
+		`"skills":[{"id":"a","name":"Answer","description":"Answers.","tags":["a"]}]}`, name, m.URL+"/a2a")
+}
+
 // ServeHTTP implements http.Handler.
 func (m *Models) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, ".json") {
+		m.card(w, r)
+		return
+	}
 	body, _ := io.ReadAll(r.Body)
 	var in struct {
 		Model               string

@@ -209,6 +209,42 @@ func (s *Service) Secret(ctx context.Context, r Remote) (secret.Value, error) {
 	return secret.NewValue(string(plain)), err
 }
 
+// Known returns the credentials that an agent's turns are near to: of the remote agent that it stands for, and of those that are its tools.
+func (s *Service) Known(ctx context.Context, sc account.Scope, a agent.Agent) ([]secret.Known, error) {
+	var near []Remote
+	r, ok, err := s.d.Remotes.ByAgent(ctx, sc, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		near = append(near, r)
+	}
+	for _, t := range a.Config.Tools {
+		if t.Type != agent.A2AAgent {
+			continue
+		}
+		r, err := s.d.Remotes.Get(ctx, sc, t.Remote)
+		if fault.KindOf(err) == fault.NotFound {
+			continue // it was removed
+		}
+		if err != nil {
+			return nil, err
+		}
+		near = append(near, r)
+	}
+	var out []secret.Known
+	for _, r := range near {
+		v, err := s.Secret(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if !v.IsZero() {
+			out = append(out, secret.Known{Name: r.Name, Value: v})
+		}
+	}
+	return out, nil
+}
+
 // messageOf returns what a tenant may read of an error.
 func messageOf(err error) string {
 	if fe, ok := fault.As(err); ok && fe.Kind != fault.Internal {

@@ -72,7 +72,7 @@ With --url and BUREAU_API_KEY they talk to a server anywhere.`,
 	cmd.PersistentFlags().String("url", "", "server to talk to, at `URL`, with BUREAU_API_KEY (BUREAU_URL; default: the data directory's)")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	cmd.AddCommand(serveCommand(), keyCommand(), tenantCommand(), agentCommand(), swarmCommand(), walletCommand(), usageCommand(), budgetCommand(), eventsCommand(), policyCommand(), approvalCommand(), reconcileCommand(), chatCommand(), runCommand(), sessionCommand(),
-		knowledgeCommand(), fileCommand(), vaultCommand(), evalCommand(), auditCommand(), skillCommand(), pluginCommand(), webhookCommand(), cardCommand(), demoCommand(), versionCommand(), settingsTopic())
+		knowledgeCommand(), fileCommand(), vaultCommand(), evalCommand(), auditCommand(), skillCommand(), pluginCommand(), webhookCommand(), cardCommand(), remoteCommand(), demoCommand(), versionCommand(), settingsTopic())
 	complete(cmd)
 	return cmd
 }
