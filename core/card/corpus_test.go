@@ -76,6 +76,7 @@ func checkFinding(t *testing.T, text []byte, f Finding) {
 	if f.Code == "" || f.Message == "" || strings.Contains(f.Message, "(MISSING)") || strings.Contains(f.Message, "%!(EXTRA") {
 		t.Errorf("a finding lacks something: %+v", f)
 	}
+	samePlace(t, f)
 	if f.Offset < 0 || f.Offset > len(text) {
 		t.Fatalf("the offset of %+v is outside of the text", f)
 	}
