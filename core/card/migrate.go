@@ -50,7 +50,7 @@ func Migrate(text []byte, to Version) (Migration, error) {
 }
 
 // MigrateHybrid works out how to make of a card of 0.2 or 0.3 one of both 0.3.0 and 1.0: what 1.0 needs is put beside what 0.3.0 has, so that
-// clients of both can read it. Migration.To is V10. It fails with ErrNotObject.
+// clients of both can read it. Where 0.3.0 has an OAuth 2.0 scheme with several flows there is one for each afterwards, in both forms. Migration.To is V10. It fails with ErrNotObject.
 func MigrateHybrid(text []byte) (Migration, error) {
 	return migrate(text, V10, true)
 }

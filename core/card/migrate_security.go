@@ -67,6 +67,9 @@ func (m *migrator) wrap(name, kind string, scheme *value, split map[string][]par
 	}
 	wrapper := memberOfType[kind]
 	switch {
+	case m.hybrid && len(flows) > 1:
+		m.add(scheme.copy().set("flows", inside.get("flows")).set(wrapper, inside), "1.0 says what a scheme is by the member that it is in, and a scheme has "+
+			"one flow there: so it has in both forms, since both know it by one name", source, "securitySchemes", name)
 	case m.hybrid && name == "": // some libraries cannot walk through an empty name, only to it
 		m.add(scheme.copy().set(wrapper, inside), "1.0 says what a scheme is by the member that it is in", source, "securitySchemes", name)
 	case m.hybrid:
@@ -126,38 +129,79 @@ func (m *migrator) requirements(split map[string][]part, path ...string) {
 	holder := m.root.at(path)
 	old, list := holder.get("security"), holder.get("securityRequirements")
 	under := func(steps ...string) []string { return append(slices.Clone(path), steps...) }
-	switch {
-	case list.is(kindArray):
-		for i, item := range list.items {
-			if item.is(kindObject) && len(item.keys) > 0 && item.get("schemes") == nil && readable(item) {
-				m.add(shaped(item), "1.0 puts the schemes of a requirement into schemes, and their scopes into list", source,
-					under("securityRequirements", strconv.Itoa(i))...)
-			}
+	var all []*value // what old says, once for every flow
+	if old.is(kindArray) {
+		var complete, ok bool
+		if all, complete, ok = m.spreadAll(old.items, split); !ok {
+			return // what cannot be read stays, and is told as an error
 		}
-	case list == nil && old.is(kindArray):
-		made, complete := listValue(), true
-		for _, item := range old.items {
-			if !item.is(kindObject) || !readable(item) {
-				return // what cannot be read stays, and is told as an error
-			}
-			alternatives, all := spread(item, split)
-			if m.more += len(alternatives) - 1; m.more > mostSplit {
-				alternatives, all = []*value{item}, false
-			}
-			complete = complete && all
-			for _, alternative := range alternatives {
-				made.items = append(made.items, shaped(alternative))
-			}
-		}
-		m.add(made, "security is called securityRequirements in 1.0, where scopes stand in a list of their own", source, under("securityRequirements")...)
 		if !complete {
 			m.decide("A requirement could be met by too many combinations of flows to list them all: only the first flows are; add those that callers use",
 				under("securityRequirements")...)
 		}
+		if m.hybrid && !slices.EqualFunc(all, old.items, func(a, b *value) bool { return slices.Equal(a.keys, b.keys) }) {
+			m.add(listValue(all...), "Each flow is a scheme of its own, and any of them will do, as before", source, under("security")...)
+		}
+	}
+	switch {
+	case list.is(kindArray):
+		for i, item := range list.items {
+			if made := mended(item); made != nil {
+				m.add(made, "1.0 puts the schemes of a requirement into schemes, and the scopes of each into list", source,
+					under("securityRequirements", strconv.Itoa(i))...)
+			}
+		}
+	case list == nil && old.is(kindArray):
+		made := listValue()
+		for _, one := range all {
+			made.items = append(made.items, shaped(one))
+		}
+		m.add(made, "security is called securityRequirements in 1.0, where scopes stand in a list of their own", source, under("securityRequirements")...)
 	}
 	if old != nil && !m.hybrid && holder.get("securityRequirements").is(kindArray) {
 		m.remove("It is told by securityRequirements now", source, under("security")...)
 	}
+}
+
+// spreadAll spreads requirements of 0.3. It answers whether all combinations are there, and whether the requirements can be read.
+func (m *migrator) spreadAll(items []*value, split map[string][]part) (all []*value, complete, ok bool) {
+	complete = true
+	for _, item := range items {
+		if !item.is(kindObject) || !readable(item) {
+			return nil, false, false
+		}
+		alternatives, whole := spread(item, split)
+		if m.more += len(alternatives) - 1; m.more > mostSplit {
+			alternatives, whole = []*value{item}, false
+		}
+		complete = complete && whole
+		all = append(all, alternatives...)
+	}
+	return all, complete, true
+}
+
+// mended writes a requirement of 1.0 in its shape when it is in that of 0.3, or when scopes stand where an object with list should; otherwise it
+// returns nil.
+func mended(item *value) *value {
+	if !item.is(kindObject) || len(item.keys) == 0 {
+		return nil
+	}
+	schemes := item.get("schemes")
+	switch {
+	case schemes == nil && readable(item):
+		return shaped(item)
+	case !schemes.is(kindObject) || !slices.ContainsFunc(schemes.values, func(v *value) bool { return v.is(kindArray) }):
+		return nil
+	}
+	made := objectValue()
+	for i, name := range schemes.keys {
+		scopes := schemes.values[i]
+		if scopes.is(kindArray) {
+			scopes = objectValue().set("list", scopes)
+		}
+		made.set(name, scopes)
+	}
+	return item.copy().set("schemes", made)
 }
 
 // readable says whether a requirement of 0.3 maps names to lists.

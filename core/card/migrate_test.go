@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -213,7 +214,8 @@ func TestMigrateFails(t *testing.T) {
 func TestMigrateMendsCardsOf10(t *testing.T) {
 	card := full(V10)
 	card["security"] = []any{map[string]any{"key": []any{}}}
-	card["securityRequirements"] = []any{map[string]any{"key": []any{}}, map[string]any{}}
+	card["securityRequirements"] = []any{map[string]any{"key": []any{}}, map[string]any{},
+		map[string]any{"schemes": map[string]any{"key": []any{}, "login": map[string]any{"list": []any{"read"}}}}}
 	at(card, "skills", 1)["security"] = []any{map[string]any{"login": []any{"read"}}}
 	at(card, "securitySchemes")["old"] = map[string]any{"type": "http", "scheme": "bearer"}
 	at(card, "supportedInterfaces", 0)["transport"] = "JSONRPC"
@@ -269,6 +271,9 @@ func TestMigrateKeepsWhatCardsSay(t *testing.T) {
 				if d.Blocking {
 					t.Errorf("%s %s: %+v\n%s", v, way.name, d, text)
 				}
+			}
+			if slices.ContainsFunc(got.Manual, func(d Decision) bool { return strings.Contains(d.Text, "combinations") }) {
+				continue // some are left out, and a person is told
 			}
 			made := decoded(t, got.Card)
 			want := meaning(card, false)
@@ -338,7 +343,7 @@ func anyCard(r *rand.Rand, v Version) map[string]any {
 		list := []any{}
 		for range r.IntN(3) {
 			one := map[string]any{}
-			for name := range schemes {
+			for _, name := range slices.Sorted(maps.Keys(schemes)) {
 				if some() {
 					scopes := []any{}
 					if at(schemes, name)["type"] == "oauth2" && some() {
