@@ -22,7 +22,7 @@ func cardModule() fx.Option {
 		fx.Provide(provideAgentCards, providePushes),
 		fx.Invoke(func(lc fx.Lifecycle, q *river.Queue, s *a2a.Pushes, t *otel.Telemetry) error {
 			background(lc, s.Run)
-			return scheduleChore(q, t, chore{"prune_a2a_pushes", time.Hour, s.Prune})
+			return scheduleChore(q, t, chore{"prune_peer_pushes", time.Hour, s.Prune})
 		}))
 }
 
