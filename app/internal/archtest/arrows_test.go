@@ -207,7 +207,7 @@ var foreign = []struct {
 // pure are the libraries that core may use beside the standard library: no I/O, no goroutines, no global state.
 var pure = []string{
 	"github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/net/idna", "golang.org/x/text", "go.yaml.in/yaml",
-	"github.com/go-jose/go-jose/v4", "github.com/gowebpki/jcs",
+	"github.com/go-jose/go-jose/v4", "github.com/gowebpki/jcs", "github.com/evanphx/json-patch/v5",
 }
 
 func TestForeignLibraries(t *testing.T) {
