@@ -56,7 +56,8 @@ func TestCodesAreThoseInUse(t *testing.T) {
 					used[n.Name]++
 				}
 			case *ast.CallExpr:
-				if f, ok := n.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"fail", "failKey", "failMissing", "warn", "warnKey", "warnMissing"}, f.Sel.Name) {
+				if f, ok := n.Fun.(*ast.SelectorExpr); ok && slices.Contains([]string{"fail", "failKey", "failMissing", "warn", "warnKey",
+					"warnMissing"}, f.Sel.Name) {
 					at := 1
 					if strings.HasSuffix(f.Sel.Name, "Missing") {
 						at = 2

@@ -22,8 +22,8 @@ type exam struct {
 	unlisted bool
 }
 
-// examine looks at what the schema of the card's version leaves open, and warns of it. The card may have errors: what is of another kind than
-// its field is passed over.
+// examine looks at what the schema of the card's version leaves open, and warns of it. The card may have errors: what is of another kind
+// than its field is passed over.
 func (c *checker) examine() {
 	if c.version == V10 {
 		c.examineInterfaces()
@@ -41,8 +41,8 @@ func (c *checker) examine() {
 	c.examineSecrets()
 }
 
-// rule returns the source of a rule: a field, or a section of the text, which is another in 1.0. Sections of older versions are those of 0.3.0, the
-// last of them, since numbers moved before.
+// rule returns the source of a rule: a field, or a section of the text, which is another in 1.0. Sections of older versions are those of
+// 0.3.0, the last of them, since numbers moved before.
 func (c *checker) rule(old, v10 string) string {
 	switch {
 	case c.version == V10:

@@ -1,7 +1,7 @@
 package card
 
-// examineHybrid looks at what a card holds of the form that it was not held to. A card of both forms is read by clients of both, so each form
-// must be whole.
+// examineHybrid looks at what a card holds of the form that it was not held to. A card of both forms is read by clients of both, so each
+// form must be whole.
 func (c *checker) examineHybrid() {
 	if c.version == V10 {
 		c.examineLeftovers()
@@ -34,7 +34,8 @@ func (c *checker) examineHybrid() {
 // examineLeftovers warns of fields of 0.3 that 1.0 has no more, where an older client has no use of them either.
 func (c *checker) examineLeftovers() {
 	capabilities := c.root.get("capabilities")
-	if m := c.root.find("supportsAuthenticatedExtendedCard"); m != nil && m.value.truth && capabilities.get("extendedAgentCard").kind == kindAbsent {
+	if m := c.root.find("supportsAuthenticatedExtendedCard"); m != nil && m.value.truth &&
+		capabilities.get("extendedAgentCard").kind == kindAbsent {
 		c.warnKey(m, codeOldField, "A2A 1.0, AgentCapabilities", "In 1.0 this is capabilities.extendedAgentCard; write that beside or instead")
 	}
 	if c.hybrid() {

@@ -10,10 +10,12 @@ var transports = [...]string{"JSONRPC", "GRPC", "HTTP+JSON"}
 
 // spelled are transports by the spellings that are met in cards.
 var spelled = map[string]string{
-	"jsonrpc": "JSONRPC", "jsonrpc20": "JSONRPC", "jsonrpc2": "JSONRPC", "rpc": "JSONRPC", "jsonrpchttp": "JSONRPC", "jsonrpcoverhttp": "JSONRPC",
-	"grpc": "GRPC", "grpcweb": "GRPC",
-	"http": "HTTP+JSON", "https": "HTTP+JSON", "rest": "HTTP+JSON", "httpjson": "HTTP+JSON", "httprest": "HTTP+JSON", "httpjsonrest": "HTTP+JSON",
-	"restful": "HTTP+JSON", "json": "HTTP+JSON", "httpplusjson": "HTTP+JSON", "sse": "HTTP+JSON",
+	"jsonrpc": "JSONRPC", "jsonrpc20": "JSONRPC", "jsonrpc2": "JSONRPC", "rpc": "JSONRPC", "jsonrpchttp": "JSONRPC",
+	"jsonrpcoverhttp": "JSONRPC",
+	"grpc":            "GRPC", "grpcweb": "GRPC",
+	"http": "HTTP+JSON", "https": "HTTP+JSON", "rest": "HTTP+JSON", "httpjson": "HTTP+JSON", "httprest": "HTTP+JSON",
+	"httpjsonrest": "HTTP+JSON",
+	"restful":      "HTTP+JSON", "json": "HTTP+JSON", "httpplusjson": "HTTP+JSON", "sse": "HTTP+JSON",
 }
 
 // transportMeant returns the transport that a spelling stands for, "" when it is none that is known.

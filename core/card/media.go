@@ -9,7 +9,8 @@ import (
 var mediaTypes = map[string]string{
 	"text": "text/plain", "plain": "text/plain", "string": "text/plain", "txt": "text/plain", "chat": "text/plain", "message": "text/plain",
 	"markdown": "text/markdown", "md": "text/markdown", "html": "text/html", "csv": "text/csv", "code": "text/plain", "url": "text/uri-list",
-	"json": "application/json", "data": "application/json", "structured": "application/json", "form": "application/json", "pdf": "application/pdf",
+	"json": "application/json", "data": "application/json", "structured": "application/json", "form": "application/json",
+	"pdf":  "application/pdf",
 	"file": "application/octet-stream", "files": "application/octet-stream", "binary": "application/octet-stream", "xml": "application/xml",
 	"image": "image/png", "audio": "audio/mpeg", "voice": "audio/mpeg", "video": "video/mp4",
 }

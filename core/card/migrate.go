@@ -40,17 +40,19 @@ type Decision struct {
 	Blocking bool   // the card is invalid without it
 }
 
-// Migrate works out how to bring a card of 0.2 or 0.3 to a version, 0.3.0 or 1.0. Nothing that the version can say is lost; what it cannot say is
-// removed by a step that tells so. Cards with errors are migrated as far as they can be read, and the errors that are left stand in Manual. A card
-// that is of that version already is only rid of what remains in it of older ones; after that there is nothing to do.
+// Migrate works out how to bring a card of 0.2 or 0.3 to a version, 0.3.0 or 1.0. Nothing that the version can say is lost; what it
+// cannot say is removed by a step that tells so. Cards with errors are migrated as far as they can be read, and the errors that are left
+// stand in Manual. A card that is of that version already is only rid of what remains in it of older ones; after that there is nothing to
+// do.
 //
 // It fails with ErrNotObject and ErrTarget.
 func Migrate(text []byte, to Version) (Migration, error) {
 	return migrate(text, to, false)
 }
 
-// MigrateHybrid works out how to make of a card of 0.2 or 0.3 one of both 0.3.0 and 1.0: what 1.0 needs is put beside what 0.3.0 has, so that
-// clients of both can read it. Where 0.3.0 has an OAuth 2.0 scheme with several flows there is one for each afterwards, in both forms. Migration.To is V10. It fails with ErrNotObject.
+// MigrateHybrid works out how to make of a card of 0.2 or 0.3 one of both 0.3.0 and 1.0: what 1.0 needs is put beside what 0.3.0 has, so
+// that clients of both can read it. Where 0.3.0 has an OAuth 2.0 scheme with several flows there is one for each afterwards, in both
+// forms. Migration.To is V10. It fails with ErrNotObject.
 func MigrateHybrid(text []byte) (Migration, error) {
 	return migrate(text, V10, true)
 }

@@ -68,14 +68,16 @@ func (m *migrator) wrap(name, kind string, scheme *value, split map[string][]par
 	wrapper := memberOfType[kind]
 	switch {
 	case m.hybrid && len(flows) > 1:
-		m.add(scheme.copy().set("flows", inside.get("flows")).set(wrapper, inside), "1.0 says what a scheme is by the member that it is in, and a scheme has "+
-			"one flow there: so it has in both forms, since both know it by one name", source, "securitySchemes", name)
+		m.add(scheme.copy().set("flows", inside.get("flows")).set(wrapper, inside),
+			"1.0 says what a scheme is by the member that it is in, and a scheme has "+
+				"one flow there: so it has in both forms, since both know it by one name", source, "securitySchemes", name)
 	case m.hybrid && name == "": // some libraries cannot walk through an empty name, only to it
 		m.add(scheme.copy().set(wrapper, inside), "1.0 says what a scheme is by the member that it is in", source, "securitySchemes", name)
 	case m.hybrid:
 		m.add(inside, "1.0 says what a scheme is by the member that it is in", source, "securitySchemes", name, wrapper)
 	default:
-		m.add(objectValue().set(wrapper, inside), "1.0 says what a scheme is by the member that it is in, instead of by type", source, "securitySchemes", name)
+		m.add(objectValue().set(wrapper, inside), "1.0 says what a scheme is by the member that it is in, instead of by type", source,
+			"securitySchemes", name)
 	}
 	for _, flow := range flows[min(1, len(flows)):] {
 		other := m.unused(name + "_" + flow)
@@ -84,7 +86,8 @@ func (m *migrator) wrap(name, kind string, scheme *value, split map[string][]par
 		if m.hybrid {
 			made = scheme.copy(wrapper).set("flows", rest.get("flows")).set(wrapper, rest)
 		}
-		m.add(made, "A scheme of 1.0 has one flow: the flow "+flow+" of "+name+" is a scheme of its own", "A2A 1.0, OAuthFlows", "securitySchemes", other)
+		m.add(made, "A scheme of 1.0 has one flow: the flow "+flow+" of "+name+" is a scheme of its own", "A2A 1.0, OAuthFlows",
+			"securitySchemes", other)
 		split[name] = append(split[name], part{other, scheme.get("flows").get(flow).get("scopes")})
 	}
 }
@@ -136,7 +139,8 @@ func (m *migrator) requirements(split map[string][]part, path ...string) {
 			return // what cannot be read stays, and is told as an error
 		}
 		if !complete {
-			m.decide("A requirement could be met by too many combinations of flows to list them all: only the first flows are; add those that callers use",
+			m.decide("A requirement could be met by too many combinations of flows to list them all: only the first flows are; "+
+				"add those that callers use",
 				under("securityRequirements")...)
 		}
 		if m.hybrid && !slices.EqualFunc(all, old.items, func(a, b *value) bool { return slices.Equal(a.keys, b.keys) }) {
@@ -156,7 +160,8 @@ func (m *migrator) requirements(split map[string][]part, path ...string) {
 		for _, one := range all {
 			made.items = append(made.items, shaped(one))
 		}
-		m.add(made, "security is called securityRequirements in 1.0, where scopes stand in a list of their own", source, under("securityRequirements")...)
+		m.add(made, "security is called securityRequirements in 1.0, where scopes stand in a list of their own", source,
+			under("securityRequirements")...)
 	}
 	if old != nil && !m.hybrid && holder.get("securityRequirements").is(kindArray) {
 		m.remove("It is told by securityRequirements now", source, under("security")...)
@@ -180,8 +185,8 @@ func (m *migrator) spreadAll(items []*value, split map[string][]part) (all []*va
 	return all, complete, true
 }
 
-// mended writes a requirement of 1.0 in its shape when it is in that of 0.3, or when scopes stand where an object with list should; otherwise it
-// returns nil.
+// mended writes a requirement of 1.0 in its shape when it is in that of 0.3, or when scopes stand where an object with list should;
+// otherwise it returns nil.
 func mended(item *value) *value {
 	if !item.is(kindObject) || len(item.keys) == 0 {
 		return nil
@@ -223,8 +228,9 @@ func shaped(requirement *value) *value {
 	return objectValue().set("schemes", schemes)
 }
 
-// spread writes a requirement once for every combination of what its schemes were split into: any flow will do, as before. Flows that offer not
-// all of the scopes that are asked for are left out, unless none offers them. It answers false when only the first flows are written.
+// spread writes a requirement once for every combination of what its schemes were split into: any flow will do, as before. Flows that
+// offer not all of the scopes that are asked for are left out, unless none offers them. It answers false when only the first flows are
+// written.
 func spread(requirement *value, split map[string][]part) (alternatives []*value, all bool) {
 	alternatives = []*value{requirement}
 	for i, name := range requirement.keys {

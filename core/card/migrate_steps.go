@@ -5,11 +5,13 @@ import "strconv"
 // to03 makes of a card of 0.2 one of 0.3.0, and mends one of 0.3.0 that lacks what the text of its version demands.
 func (m *migrator) to03(from Version) {
 	if v, ok := ParseVersion(m.root.get("protocolVersion").string()); !ok || v != V030 {
-		m.add(textValue(string(V030)), "The card declares the version that it is of, which is required since 0.2.5", "A2A 0.3.0, AgentCard.protocolVersion",
+		m.add(textValue(string(V030)), "The card declares the version that it is of, which is required since 0.2.5",
+			"A2A 0.3.0, AgentCard.protocolVersion",
 			"protocolVersion")
 	}
 	if m.root.get("url").is(kindString) && m.root.get("preferredTransport") == nil {
-		m.add(textValue("JSONRPC"), "Without preferredTransport url speaks JSONRPC, the only transport at first and the default since; 0.3.0 demands that it is said",
+		m.add(textValue("JSONRPC"),
+			"Without preferredTransport url speaks JSONRPC, the only transport at first and the default since; 0.3.0 demands that it is said",
 			"A2A 0.3.0, 5.6.1", "preferredTransport")
 	}
 	if from != V030 {
@@ -21,12 +23,14 @@ func (m *migrator) to03(from Version) {
 // oldest tells of a field of 0.1 that says what no program can write anew.
 func (m *migrator) oldest() {
 	if m.root.get("authentication") != nil && m.root.get("securitySchemes") == nil {
-		m.decide("authentication is of 0.1 and read by nobody any more: write what it says as securitySchemes, with what it does not say, such as the header of a key",
+		m.decide("authentication is of 0.1 and read by nobody any more: write what it says as securitySchemes, with what it does not say, "+
+			"such as the header of a key",
 			"authentication")
 	}
 }
 
-// to10 makes of a card of 0.2 or 0.3 one of 1.0. Of a card that has both forms, and of one of 1.0 with remains of 0.3, it does what is left.
+// to10 makes of a card of 0.2 or 0.3 one of 1.0. Of a card that has both forms, and of one of 1.0 with remains of 0.3, it does what is
+// left.
 func (m *migrator) to10(from Version) {
 	fresh := m.interfaces()
 	m.capabilities()
@@ -43,13 +47,14 @@ func (m *migrator) to10(from Version) {
 	if !m.hybrid {
 		m.removeOld()
 		if from.before(V030) {
-			m.decide("Serve the card at /.well-known/agent-card.json: that is where it is looked for since 0.3.0, instead of at /.well-known/agent.json")
+			m.decide("Serve the card at /.well-known/agent-card.json: that is where it is looked for since 0.3.0, instead of at " +
+				"/.well-known/agent.json")
 		}
 		m.oldest()
 	}
 	if fresh {
-		m.decide("Have the agent answer 1.0 at these URLs before the card is published: methods, names of fields and errors differ from 0.3, and a card cannot tell "+
-			"what is served. Where only 0.3 is, write \"0.3\" as protocolVersion of the interface", "supportedInterfaces")
+		m.decide("Have the agent answer 1.0 at these URLs before the card is published: methods, names of fields and errors differ from 0.3, "+
+			"and a card cannot tell what is served. Where only 0.3 is, write \"0.3\" as protocolVersion of the interface", "supportedInterfaces")
 	}
 }
 
@@ -93,7 +98,8 @@ func (m *migrator) interfaces() (fresh bool) {
 	list := m.root.get("supportedInterfaces")
 	if !list.is(kindArray) || len(list.items) == 0 {
 		if len(all) > 0 {
-			m.add(listValue(all...), "1.0 tells in one list, the preferred one first, where the agent is reached, by which binding and in which version",
+			m.add(listValue(all...),
+				"1.0 tells in one list, the preferred one first, where the agent is reached, by which binding and in which version",
 				"A2A 1.0, AgentCard.supported_interfaces", "supportedInterfaces")
 		}
 		return len(all) > 0
@@ -104,8 +110,10 @@ func (m *migrator) interfaces() (fresh bool) {
 		known[[2]string{item.get("url").string(), item.get("protocolBinding").string()}] = true
 	}
 	for _, old := range all {
-		if !known[[2]string{old.get("url").string(), old.get("protocolBinding").string()}] && !m.hybrid { // what stays in the fields of 0.3 need not be repeated
-			m.add(old.set("protocolVersion", textValue("0.3")), "This interface was only told by the fields of 0.3", "A2A 1.0, AgentCard.supported_interfaces",
+		if !known[[2]string{old.get("url").string(), old.get("protocolBinding").string()}] &&
+			!m.hybrid { // what stays in the fields of 0.3 need not be repeated
+			m.add(old.set("protocolVersion", textValue("0.3")), "This interface was only told by the fields of 0.3",
+				"A2A 1.0, AgentCard.supported_interfaces",
 				"supportedInterfaces", strconv.Itoa(len(list.items)))
 		}
 	}
@@ -118,11 +126,13 @@ func (m *migrator) mendInterface(item *value, at string) {
 		return
 	}
 	if transport := item.get("transport"); transport.is(kindString) && item.get("protocolBinding") == nil {
-		m.add(transport, "transport is called protocolBinding in 1.0", "A2A 1.0, AgentInterface.protocol_binding", "supportedInterfaces", at, "protocolBinding")
+		m.add(transport, "transport is called protocolBinding in 1.0", "A2A 1.0, AgentInterface.protocol_binding", "supportedInterfaces", at,
+			"protocolBinding")
 		m.remove("transport is called protocolBinding in 1.0", "A2A 1.0, AgentInterface.protocol_binding", "supportedInterfaces", at, "transport")
 	}
 	if item.get("protocolVersion") == nil {
-		m.add(textValue("1.0"), "Each interface says which version it speaks", "A2A 1.0, AgentInterface.protocol_version", "supportedInterfaces", at, "protocolVersion")
+		m.add(textValue("1.0"), "Each interface says which version it speaks", "A2A 1.0, AgentInterface.protocol_version",
+			"supportedInterfaces", at, "protocolVersion")
 	}
 }
 

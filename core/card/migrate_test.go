@@ -29,8 +29,8 @@ var migrations = []migration{
 	{"to both", MigrateHybrid},
 }
 
-// checkMigration holds a migration to what is promised of all: the patch makes the card, there is a step for each operation, the card is valid
-// unless a decision is blocking, and there is nothing to do on it again.
+// checkMigration holds a migration to what is promised of all: the patch makes the card, there is a step for each operation, the card is
+// valid unless a decision is blocking, and there is nothing to do on it again.
 func checkMigration(t *testing.T, way migration, text []byte) (Migration, bool) {
 	t.Helper()
 	m, err := way.do(text)
@@ -133,7 +133,8 @@ func TestMigrateToBothForms(t *testing.T) {
 		if diff := cmp.Diff(exactly(t, []byte(c.patch)), exactly(t, got.Patch)); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", c.way, diff)
 		}
-		if got.From != V026 || !strings.Contains(string(got.Card), c.last) || !strings.HasPrefix(string(got.Card), "{\n  \"") || !strings.HasSuffix(string(got.Card), "\n}\n") {
+		if got.From != V026 || !strings.Contains(string(got.Card), c.last) || !strings.HasPrefix(string(got.Card), "{\n  \"") ||
+			!strings.HasSuffix(string(got.Card), "\n}\n") {
 			t.Errorf("%s of %s:\n%s", c.way, got.From, got.Card)
 		}
 		if slices.ContainsFunc(got.Manual, func(d Decision) bool { return d.Blocking }) {
@@ -201,7 +202,8 @@ func TestMigrateFails(t *testing.T) {
 		to   Version
 		want error
 	}{
-		{"", V10, ErrNotObject}, {"[]", V10, ErrNotObject}, {"{", V030, ErrNotObject}, {"{}", V026, ErrTarget}, {"{}", "", ErrTarget}, {"{}", "2.0", ErrTarget},
+		{"", V10, ErrNotObject}, {"[]", V10, ErrNotObject}, {"{", V030, ErrNotObject}, {"{}", V026, ErrTarget}, {"{}", "", ErrTarget}, {"{}",
+			"2.0", ErrTarget},
 		{`{"supportedInterfaces":[]}`, V030, ErrTarget}, {`{}`, "1.0.0", nil}, {`{}`, "0.3", nil},
 	} {
 		if _, err := Migrate([]byte(c.text), c.to); !errors.Is(err, c.want) {
@@ -294,7 +296,8 @@ func TestMigrateKeepsWhatCardsSay(t *testing.T) {
 func anyCard(r *rand.Rand, v Version) map[string]any {
 	card := full(v)
 	some := func() bool { return r.IntN(2) == 0 }
-	for _, key := range []string{"provider", "documentationUrl", "iconUrl", "supportsAuthenticatedExtendedCard", "preferredTransport", "additionalInterfaces"} {
+	for _, key := range []string{"provider", "documentationUrl", "iconUrl", "supportsAuthenticatedExtendedCard", "preferredTransport",
+		"additionalInterfaces"} {
 		if r.IntN(3) == 0 {
 			delete(card, key)
 		}
@@ -303,7 +306,8 @@ func anyCard(r *rand.Rand, v Version) map[string]any {
 		card["preferredTransport"] = []string{"GRPC", "HTTP+JSON", "urn:example:pigeon"}[r.IntN(3)]
 	}
 	if some() && v >= V024 {
-		card["additionalInterfaces"] = []any{map[string]any{"url": "https://x.example.org", "transport": "HTTP+JSON", "x-weight": r.IntN(9)}, map[string]any{"url": "x:1", "transport": "GRPC"}}
+		card["additionalInterfaces"] = []any{map[string]any{"url": "https://x.example.org", "transport": "HTTP+JSON", "x-weight": r.IntN(9)},
+			map[string]any{"url": "x:1", "transport": "GRPC"}}
 	}
 	flow := func() map[string]any {
 		made := map[string]any{"authorizationUrl": "https://l.example.org/a", "tokenUrl": "https://l.example.org/t", "scopes": map[string]any{}}
@@ -374,7 +378,8 @@ func anyCard(r *rand.Rand, v Version) map[string]any {
 // meaning tells what a card says in words that are the same for 0.3 and 1.0.
 func meaning(card map[string]any, v10 bool) map[string]any {
 	told := map[string]any{}
-	for _, key := range []string{"name", "description", "version", "provider", "documentationUrl", "iconUrl", "defaultInputModes", "defaultOutputModes", "x-own"} {
+	for _, key := range []string{"name", "description", "version", "provider", "documentationUrl", "iconUrl", "defaultInputModes",
+		"defaultOutputModes", "x-own"} {
 		told[key] = card[key]
 	}
 	capabilities := map[string]any{}
@@ -447,8 +452,9 @@ func schemesOf(scheme map[string]any, v10 bool) []string {
 	kind, inside := fmt.Sprint(scheme["type"]), scheme
 	if v10 {
 		for key, value := range map[string]string{
-			"apiKeySecurityScheme": "apiKey", "httpAuthSecurityScheme": "http", "oauth2SecurityScheme": "oauth2", "openIdConnectSecurityScheme": "openIdConnect",
-			"mtlsSecurityScheme": "mutualTLS",
+			"apiKeySecurityScheme": "apiKey", "httpAuthSecurityScheme": "http", "oauth2SecurityScheme": "oauth2",
+			"openIdConnectSecurityScheme": "openIdConnect",
+			"mtlsSecurityScheme":          "mutualTLS",
 		} {
 			if of, ok := scheme[key].(map[string]any); ok {
 				kind, inside = value, of

@@ -171,7 +171,8 @@ func (v *value) appendTo(to []byte, indent string) []byte {
 	}
 }
 
-// The operations change the card, and write down a step of the patch. What they change is there: add's parent, and all of the path of the others.
+// The operations change the card, and write down a step of the patch. What they change is there: add's parent, and all of the path of the
+// others.
 
 func (m *migrator) add(to *value, text, source string, path ...string) {
 	operation := "add"

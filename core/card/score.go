@@ -32,8 +32,8 @@ func (c *checker) score() {
 	c.suggest(judged)
 }
 
-// scoreInvalid scores a card that has errors: by their number, and by nothing else. What there is to do first is to mend them, which is worth
-// the difference to what the card would be given then as it is.
+// scoreInvalid scores a card that has errors: by their number, and by nothing else. What there is to do first is to mend them, which is
+// worth the difference to what the card would be given then as it is.
 func (c *checker) scoreInvalid(judged []judgement) {
 	mended := validWeight
 	for i := range criteria {
@@ -90,8 +90,8 @@ func judgeValid(c *checker) judgement {
 	}
 }
 
-// thin says how much of a description there is: 2 when it is long enough, 1 when it is half of that, 0 when it says nothing that the name does
-// not.
+// thin says how much of a description there is: 2 when it is long enough, 1 when it is half of that, 0 when it says nothing that the name
+// does not.
 func thin(description, name string, enough int) int {
 	switch w := width(description); {
 	case w < enough/2 || strings.EqualFold(strings.TrimSpace(description), strings.TrimSpace(name)):
@@ -138,7 +138,8 @@ func judgeDocumentation(c *checker) judgement {
 	switch n := c.field("documentationUrl"); {
 	case n.kind != kindString:
 		return judgement{
-			reason: "There is no documentationUrl", advice: "Say in documentationUrl where the agent is documented", at: c.root, key: "documentationUrl",
+			reason: "There is no documentationUrl", advice: "Say in documentationUrl where the agent is documented", at: c.root,
+			key: "documentationUrl",
 		}
 	case c.exam.badDocumentation:
 		return judgement{reason: "documentationUrl cannot be used", advice: "Make documentationUrl a public URL", at: n}
@@ -256,8 +257,9 @@ func judgeSkills(c *checker, weight int, good func(*node) bool, key, reason, adv
 		return judgement{points: weight}
 	}
 	j := judgement{
-		points: share(weight, n, len(skills)), reason: fmt.Sprintf("%d of %s %s", len(skills)-n, count(len(skills), "skill"), reason), advice: advice,
-		at: bad, key: key,
+		points: share(weight, n, len(skills)), reason: fmt.Sprintf("%d of %s %s", len(skills)-n, count(len(skills), "skill"), reason),
+		advice: advice,
+		at:     bad, key: key,
 	}
 	if there := bad.get(key); there.kind != kindAbsent {
 		j.at, j.key = there, ""

@@ -80,7 +80,10 @@ func flaws(v Version) []flaw {
 		{"description", "description", 8, set("description", "Agent")},
 		{"provider", "provider", 5, drop("provider")},
 		{"documentation", "documentationUrl", 4, set("documentationUrl", "/docs")},
-		{"capabilities", "capabilities.pushNotifications", 2, func(card map[string]any) { delete(at(card, "capabilities"), "pushNotifications") }},
+		{"capabilities", "capabilities.pushNotifications", 2, func(card map[string]any) {
+			delete(at(card, "capabilities"),
+				"pushNotifications")
+		}},
 		{"modes", "defaultInputModes[0]", 1, set("defaultInputModes", []any{"text", "application/json"})},
 		{"skill description", "skills[1].description", 3, skill(1, "description", "Berths")},
 		{"skill tags", "skills[0].tags", 2, skill(0, "tags", []any{"tides", " Tides"})},
@@ -89,8 +92,14 @@ func flaws(v Version) []flaw {
 	}
 	if v == V10 {
 		all = append(all,
-			flaw{"addresses", "supportedInterfaces[0].url", 3, func(card map[string]any) { at(card, "supportedInterfaces", 0)["url"] = "http://harbour.example.org" }},
-			flaw{"interfaces", "supportedInterfaces[2].protocolVersion", 4, func(card map[string]any) { at(card, "supportedInterfaces", 2)["protocolVersion"] = "0.3.0" }},
+			flaw{"addresses", "supportedInterfaces[0].url", 3, func(card map[string]any) {
+				at(card, "supportedInterfaces",
+					0)["url"] = "http://harbour.example.org"
+			}},
+			flaw{"interfaces", "supportedInterfaces[2].protocolVersion", 4, func(card map[string]any) {
+				at(card, "supportedInterfaces",
+					2)["protocolVersion"] = "0.3.0"
+			}},
 			flaw{"security", "securityRequirements[0].schemes.nobody", 7, func(card map[string]any) {
 				card["securityRequirements"] = []any{map[string]any{"schemes": map[string]any{"nobody": map[string]any{}}}}
 			}})
@@ -102,7 +111,10 @@ func flaws(v Version) []flaw {
 	}
 	if v == V030 {
 		all = append(all, flaw{"interfaces", "preferredTransport", 4, drop("preferredTransport")},
-			flaw{"addresses", "additionalInterfaces[1].url", 3, func(card map[string]any) { at(card, "additionalInterfaces", 1)["url"] = "10.0.0.7:9000" }})
+			flaw{"addresses", "additionalInterfaces[1].url", 3, func(card map[string]any) {
+				at(card, "additionalInterfaces",
+					1)["url"] = "10.0.0.7:9000"
+			}})
 	}
 	return all
 }
@@ -217,7 +229,8 @@ func TestThinDescriptions(t *testing.T) {
 // The worst valid card is above the best invalid one, and mending errors one by one raises the score.
 func TestInvalidCardsScoreBelowValidOnes(t *testing.T) {
 	worst := map[string]any{
-		"protocolVersion": "0.3.0", "name": "", "description": "", "url": "", "version": "", "capabilities": map[string]any{"x": 1, "y": 2, "z": 3},
+		"protocolVersion": "0.3.0", "name": "", "description": "", "url": "", "version": "", "capabilities": map[string]any{"x": 1, "y": 2,
+			"z": 3},
 		"defaultInputModes": []any{}, "defaultOutputModes": []any{}, "skills": []any{}, "colour": 1, "size": 2,
 	}
 	least := judged(t, worst, "")
@@ -228,7 +241,8 @@ func TestInvalidCardsScoreBelowValidOnes(t *testing.T) {
 		card, last := full(v), 100
 		keys := slices.Sorted(maps.Keys(card))
 		for _, key := range keys {
-			if _, required := map[string]bool{"name": true, "description": true, "version": true, "capabilities": true, "skills": true}[key]; !required {
+			if _, required := map[string]bool{"name": true, "description": true, "version": true, "capabilities": true,
+				"skills": true}[key]; !required {
 				continue
 			}
 			delete(card, key)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// secretForms are forms of credentials that are nothing else: each begins with a mark that its issuer chose so that it is found. A form is only
-// looked for where its mark is.
+// secretForms are forms of credentials that are nothing else: each begins with a mark that its issuer chose so that it is found. A form
+// is only looked for where its mark is.
 var secretForms = [...]struct {
 	mark, what string
 	form       *regexp.Regexp
@@ -46,7 +46,8 @@ func (c *checker) findSecrets(n *node) {
 		return
 	}
 	if what := secret(n.str); what != "" {
-		c.warn(n, codeSecret, c.rule("5.4", "14.3"), "This holds %s, which everybody who reads the card sees; take it out and have it revoked", what)
+		c.warn(n, codeSecret, c.rule("5.4", "14.3"), "This holds %s, which everybody who reads the card sees; take it out and have it revoked",
+			what)
 	}
 }
 

@@ -7,8 +7,9 @@ import (
 
 // httpSchemes are the names of IANA's registry of HTTP authentication schemes, in lower case: names have no case (RFC 9110, 11.1).
 var httpSchemes = map[string]bool{
-	"basic": true, "bearer": true, "concealed": true, "digest": true, "dpop": true, "gnap": true, "hoba": true, "mutual": true, "negotiate": true,
-	"oauth": true, "privatetoken": true, "scram-sha-1": true, "scram-sha-256": true, "vapid": true,
+	"basic": true, "bearer": true, "concealed": true, "digest": true, "dpop": true, "gnap": true, "hoba": true, "mutual": true,
+	"negotiate": true,
+	"oauth":     true, "privatetoken": true, "scram-sha-1": true, "scram-sha-256": true, "vapid": true,
 }
 
 // examineSecurity looks at the security schemes, and at what the requirements say of them.
@@ -106,7 +107,8 @@ func (c *checker) examineFlows(flows *node) {
 		}
 	}
 	if known == 0 && c.version != V10 {
-		c.warn(flows, codeFlowMissing, "A2A "+string(c.version)+", OAuthFlows", "No flow says how a token is had; declare one, such as authorizationCode")
+		c.warn(flows, codeFlowMissing, "A2A "+string(c.version)+", OAuthFlows",
+			"No flow says how a token is had; declare one, such as authorizationCode")
 	}
 }
 
@@ -152,7 +154,8 @@ func (c *checker) examineRequirement(used []member, scopesOf func(*node) []node)
 		scheme := schemes.find(m.key)
 		if scheme == nil {
 			c.badRequirement(&m.value)
-			c.warnKey(m, codeSecurityUnknownScheme, c.rule("AgentCard.security", "4.5.1"), "securitySchemes has no %q; %s", short(m.key), declared(schemes))
+			c.warnKey(m, codeSecurityUnknownScheme, c.rule("AgentCard.security", "4.5.1"), "securitySchemes has no %q; %s", short(m.key),
+				declared(schemes))
 			continue
 		}
 		kind, inside := c.schemeOf(&scheme.value)

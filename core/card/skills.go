@@ -27,7 +27,8 @@ func (c *checker) examineSkills() {
 		old, field := skill.get("security"), c.requirementField()
 		if c.version == V10 && old.kind == kindArray && skill.get(field).kind == kindAbsent {
 			c.badRequirement(old)
-			c.warn(old, codeOldRequirement, "A2A 1.0, AgentSkill", "Clients of 1.0 do not read security; write securityRequirements beside or instead")
+			c.warn(old, codeOldRequirement, "A2A 1.0, AgentSkill",
+				"Clients of 1.0 do not read security; write securityRequirements beside or instead")
 		}
 		c.examineRequirements(skill.get(field))
 	}

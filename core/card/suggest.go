@@ -26,7 +26,8 @@ func (c *checker) suggest(judged []judgement) {
 	}
 	if skills > 0 {
 		told = append(told, c.suggestion(judgement{
-			at: c.field("skills"), advice: "List at least one skill, with a description, two tags or more and an example: agents are found by their skills",
+			at:     c.field("skills"),
+			advice: "List at least one skill, with a description, two tags or more and an example: agents are found by their skills",
 		}, skills))
 	}
 	slices.SortStableFunc(told, func(a, b Suggestion) int { return cmp.Compare(b.Worth, a.Worth) })

@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// How long texts may be before they are warned of, in characters. People see names in lists, and models read descriptions with every request.
+// How long texts may be before they are warned of, in characters. People see names in lists, and models read descriptions with every
+// request.
 const (
 	longName        = 200
 	longDescription = 5000
@@ -75,8 +76,8 @@ func isPlain(s string) bool {
 }
 
 // invisible returns the first character of s that is not seen and changes what is read: controls, overrides of the direction of writing
-// (Unicode TR 36, 2.6), zero-width spaces, and tag characters outside of flags. Joiners are left alone: Persian, Indic scripts and emoji need
-// them. So are the two marks of direction, which Arabic and Hebrew texts need.
+// (Unicode TR 36, 2.6), zero-width spaces, and tag characters outside of flags. Joiners are left alone: Persian, Indic scripts and emoji
+// need them. So are the two marks of direction, which Arabic and Hebrew texts need.
 func invisible(s string) (rune, bool) {
 	flag := false
 	for _, r := range s {
@@ -100,8 +101,8 @@ func invisible(s string) (rune, bool) {
 	return 0, false
 }
 
-// instructions are what nobody writes who describes an agent, and what is written to take over the model that chooses among agents. It is held
-// to what begins with one of openings.
+// instructions are what nobody writes who describes an agent, and what is written to take over the model that chooses among agents. It is
+// held to what begins with one of openings.
 var instructions = regexp.MustCompile(`^(?i:(?:ignore|disregard|forget|override)\s+(?:all\s+|any\s+)?(?:of\s+)?(?:the\s+|your\s+|my\s+)?` +
 	`(?:previous|prior|above|earlier|preceding|other)\s+(?:instructions?|prompts?|rules|messages|agents|tools)\b` +
 	`|(?:do\s+not|don't|never)\s+(?:tell|inform|mention\s+(?:this\s+)?to|reveal\s+(?:this\s+)?to)\s+the\s+user\b` +
@@ -116,8 +117,8 @@ var openings = [...][]string{
 // longInstruction is how much of a text is looked at for one instruction, in bytes.
 const longInstruction = 120
 
-// instruction returns what of s reads like an instruction to a model, "" when nothing does. The expression is tried only where an instruction can
-// begin, at one of openings or at a bracket: on all of a long text it is too slow.
+// instruction returns what of s reads like an instruction to a model, "" when nothing does. The expression is tried only where an
+// instruction can begin, at one of openings or at a bracket: on all of a long text it is too slow.
 func instruction(s string) string {
 	for i := 0; i < len(s); {
 		from := i
@@ -154,7 +155,8 @@ func opens(word string) bool {
 	return false
 }
 
-// width is how long s is in letters of an alphabet. A character of Chinese, Japanese or Korean counts as three, since it says about as much.
+// width is how long s is in letters of an alphabet. A character of Chinese, Japanese or Korean counts as three, since it says about as
+// much.
 func width(s string) int {
 	total, space := 0, true
 	for _, r := range s {

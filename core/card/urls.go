@@ -49,7 +49,8 @@ func (c *checker) examineURL(n *node, use urlUse, source string) bool {
 	}
 	secure := u.Scheme == "https"
 	if u.User != nil {
-		c.warn(n, codeURLCredentials, source, "This URL holds a user name or password, which everybody who reads the card sees; take it out and change it")
+		c.warn(n, codeURLCredentials, source,
+			"This URL holds a user name or password, which everybody who reads the card sees; take it out and change it")
 		return false
 	}
 	if !secure && u.Scheme != "http" {
@@ -122,7 +123,8 @@ func isLocal(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if addr, err := netip.ParseAddr(host); err == nil {
 		addr = addr.Unmap()
-		return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() || carrier.Contains(addr)
+		return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() ||
+			carrier.Contains(addr)
 	}
 	if !strings.Contains(host, ".") {
 		return true // one label is looked up in the network's own domain
