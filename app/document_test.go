@@ -89,7 +89,7 @@ func (d *document) read(t *testing.T, c *apptest.Client, name, prefix string) {
 	for path, item := range doc.Paths {
 		for method, o := range item {
 			op := operation{
-				ID: o.OperationID, Method: strings.ToUpper(method), Path: prefix + path, Scope: o.Scope, Public: len(o.Security) == 0, Params: o.Parameters,
+				ID: o.OperationID, Method: strings.ToUpper(method), Path: prefix + path, Scope: o.Scope, Public: len(o.Security) == 0 || slices.ContainsFunc(o.Security, func(s map[string][]string) bool { return len(s) == 0 }), Params: o.Parameters,
 			}
 			if name != "" {
 				op.ID = name + "." + op.ID

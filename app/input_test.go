@@ -113,7 +113,7 @@ func countsOf(t *testing.T, w *world) map[string]int {
 		"/v1/agents/" + w.agent + "/documents/soul/versions", "/v1/agents/" + w.agent + "/documents/workflow/versions",
 		"/v1/agents/" + w.agent + "/rules/" + plain["rule_name"] + "/versions", "/v1/swarms", "/v1/swarms/" + w.swarm + "/members",
 		"/v1/swarms/" + w.swarm + "/agents", "/v1/agents/" + w.agent + "/secrets", "/v1/swarms/" + w.swarm + "/credentials",
-		"/v1/model_cards", "/v1/vaults?archived=true", "/v1/vaults/" + w.vault + "/credentials?archived=true",
+		"/v1/card_reports", "/v1/cards", "/v1/model_cards", "/v1/vaults?archived=true", "/v1/vaults/" + w.vault + "/credentials?archived=true",
 	} {
 		n[list] = len(apptest.All[json.RawMessage](api, list))
 	}

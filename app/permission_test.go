@@ -13,14 +13,14 @@ import (
 
 // publicRoutes is every route that answers without a key.
 var publicRoutes = []string{
-	"DELETE /v1/oauth/logout", "GET /compat/agento/docs", "GET /compat/agento/openapi.json", "GET /compat/valar/docs", "GET /compat/valar/health", "GET /compat/valar/openapi.json",
-	"GET /compat/valta/docs", "GET /compat/valta/openapi.json", "GET /docs", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /v1/integrations/{integration_id}/callback",
+	"DELETE /v1/oauth/logout", "GET /cards/{card}/badge.svg", "GET /compat/agento/docs", "GET /compat/agento/openapi.json", "GET /compat/valar/docs", "GET /compat/valar/health", "GET /compat/valar/openapi.json",
+	"GET /compat/valta/docs", "GET /compat/valta/openapi.json", "GET /docs", "GET /healthz", "GET /openapi.json", "GET /readyz", "GET /reports/{report}", "GET /reports/{report}/badge.svg", "GET /v1/integrations/{integration_id}/callback",
 	"GET /v1/oauth/{provider}/authorize", "GET /v1/oauth/{provider}/callback", "POST /v1/integrations/github/webhooks",
-	"POST /v1/integrations/slack/events", "POST /v1/oauth/logout", "POST /v1/payments/stripe/webhook",
+	"POST /v1/integrations/slack/events", "POST /v1/oauth/logout", "POST /v1/payments/stripe/webhook", "POST /v1/validate",
 }
 
 // anyKeyRoutes are those that every valid key may call.
-var anyKeyRoutes = []string{"GET /compat/agento/v1/account", "GET /compat/valta/account", "GET /v1/account", "GET /v1/prices", "GET /v1/prices/{price_id}"}
+var anyKeyRoutes = []string{"GET /compat/agento/v1/account", "GET /compat/valta/account", "GET /v1/account", "GET /v1/card_rules", "POST /v1/cards/migrate", "GET /v1/prices", "GET /v1/prices/{price_id}", "POST /v1/validate/batch"}
 
 // secondScopes are what operations need besides the scope that the document names, by their ids.
 var secondScopes = map[string]account.Permission{"listQuarantinedPayments": account.WalletsRead, "ingestKnowledgeFile": account.FilesRead}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bureau-agents/bureau/app/apptest"
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/validation"
 	"github.com/bureau-agents/bureau/core/wallet"
 	"github.com/bureau-agents/bureau/core/wallet/wallettest"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -24,9 +25,11 @@ type world struct {
 	api  *apptest.Client // with an admin key of the tenant
 	llm  *apptest.Models // that model cards reach
 
-	webhook, delivery, notice, budget, price, rerate string
+	webhook, delivery, notice, budget, price, rerate, remote string
 
 	submission, link, member, chat string
+
+	batch, report, agentCard string // of the validation of a card
 
 	event, message, tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
 }
@@ -110,6 +113,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.hosts(t)
 	w.run = create("/v1/agents/"+w.agent+"/runs", m{"task": "Tell me your name, " + name + ".", "context": name, "wait": 60})
 	w.tellsOutside(t, create, first)
+	w.validates(t)
 	w.entry = first("/v1/audit")
 	return w
 }
@@ -160,6 +164,7 @@ func (w *world) holds(t *testing.T, s *apptest.Server) string {
 func (w *world) tellsOutside(t *testing.T, create func(string, any) string, first func(string) string) {
 	t.Helper()
 	w.budget = create("/v1/budgets", m{"name": w.name, "scope": m{"agent_id": w.agent}, "model": w.name, "amount": "10", "period": "day"})
+	w.remote = create("/v1/remote_agents", m{"url": w.llm.URL + "/cards/" + w.name + ".json"})
 	w.webhook = create("/v1/webhooks", m{"url": "http://localhost:9/" + w.name, "events": []string{"webhook.test"}, "description": w.name})
 	w.delivery = create("/v1/webhooks/"+w.webhook+"/test", nil)
 	w.notice = first("/v1/notices?agent_id=" + w.agent)
@@ -176,11 +181,12 @@ func (w *world) tellsOutside(t *testing.T, create func(string, any) string, firs
 func (w *world) ids() map[string]string {
 	ids := w.valtaIDs()
 	maps.Copy(ids, map[string]string{
+		"batch_id": w.batch, "report_id": w.report, "agent_card_id": w.agentCard,
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm, "member_id": w.member, "chat_id": w.chat,
 		"event_id": w.event, "parent_event_id": w.event, "agent_message_id": w.message, "sender_id": w.agent, "receiver_id": w.helper, "target_id": w.message,
 		"thread_id":  "sthr_" + strings.TrimPrefix(w.session, "sesn_"),
-		"webhook_id": w.webhook, "delivery_id": w.delivery, "notice_id": w.notice, "budget_id": w.budget, "price_id": w.price, "rerate_id": w.rerate, "submission_id": w.submission, "link_id": w.link,
+		"webhook_id": w.webhook, "remote_agent_id": w.remote, "delivery_id": w.delivery, "notice_id": w.notice, "budget_id": w.budget, "price_id": w.price, "rerate_id": w.rerate, "submission_id": w.submission, "link_id": w.link,
 		"tool_use_id": w.toolUse, "approval_id": w.approval, "id": w.knowledge, "entry_id": w.entry, "transaction_id": w.transaction, "payment_id": w.payment, "hold_id": w.hold,
 		"installation_id": w.installation, "publication_id": w.publication, "usage_id": w.usage, "installed_id": w.installed, "skill_id": w.skill, "memory_store_id": w.store, "memory_id": w.memory, "memory_version_id": w.memoryVersion, "environment_id": w.environment, "file_id": w.file, "eval_id": w.eval, "vault_id": w.vault, "card_id": w.card, "credential_id": w.credential,
 	})
@@ -195,8 +201,10 @@ var plain = map[string]string{
 	"skill":    "calculator", // of the catalogue: the server's own
 	"filename": "SKILL.md",
 	"document": "soul", "rule_name": "new-request",
-	"peer_id":  "somebody",             // of an agent: clients name them, and every world's agent has talked to one of this name
-	"trace_id": "a-trace-of-everybody", // tenants choose them, and may choose the same
+	"peer_id":  "somebody",                        // of an agent: clients name them, and every world's agent has talked to one of this name
+	"report":   "rpt_1705312200000_abc123",        // of a page: whoever has the address may read it, whoever's it is
+	"card":     "card_01h455vb4pex5vsknk084sn02q", // of a badge, likewise
+	"trace_id": "a-trace-of-everybody",            // tenants choose them, and may choose the same
 }
 
 // path returns the address of an operation with the world's ids. It fails the test for a parameter that nobody has said anything about.
@@ -324,8 +332,10 @@ func (w *world) body(t *testing.T, op operation) any {
 		"updateSession": w.sessionPatch(), "patchSession": w.sessionPatch(), "putSession": w.sessionPatch(),
 		"attachSessionResource": w.repositoryBody(), "updateSessionResource": m{"authorization_token": w.name},
 		"patchSessionResource": m{"authorization_token": w.name}, "putSessionResource": m{"authorization_token": w.name},
-		"createWebhook": m{"url": "https://hooks.invalid/" + w.name, "events": []string{"agent.*", "budget.alert"}, "description": w.name, "enabled": false, "secret": "a-secret-of-the-world-" + w.name},
-		"updateWebhook": w.webhookPatch(), "patchWebhook": w.webhookPatch(), "putWebhook": w.webhookPatch(),
+		"registerRemoteAgent": m{"url": w.llm.URL + "/cards/" + w.name + "-2.json", "credential": m{"type": "api_key", "secret": w.name}},
+		"refreshRemoteAgent":  m{"accept_signature": true},
+		"createWebhook":       m{"url": "https://hooks.invalid/" + w.name, "events": []string{"agent.*", "budget.alert"}, "description": w.name, "enabled": false, "secret": "a-secret-of-the-world-" + w.name},
+		"updateWebhook":       w.webhookPatch(), "patchWebhook": w.webhookPatch(), "putWebhook": w.webhookPatch(),
 		"rotateWebhookSecret": m{"secret": "whsec_" + strings.Repeat("QUJD", 10), "overlap_seconds": 60},
 		"createEval":          w.evalBody(),
 		"createEvalRun":       w.evalBody(),
@@ -341,6 +351,7 @@ func (w *world) body(t *testing.T, op operation) any {
 	}
 	maps.Copy(bodies, w.documentBodies())
 	maps.Copy(bodies, w.hostingBodies())
+	maps.Copy(bodies, w.validationBodies())
 	body, ok := bodies[op.ID]
 	if !ok {
 		t.Fatalf("%s %s (%s) has a body that this test does not know: write a valid one here, with ids wherever it takes some",
@@ -504,6 +515,12 @@ func uuids(t *testing.T, ids map[string]string) map[string]string {
 
 func uuidOf(t *testing.T, text string) string {
 	t.Helper()
+	if r, err := validation.ParseReport(text); err == nil { // these have a spelling of their own
+		return r.UUID().String()
+	}
+	if b, err := validation.ParseBatch(text); err == nil {
+		return b.UUID().String()
+	}
 	_, suffix, _ := strings.Cut(text, "_")
 	a, err := id.Parse[id.AgentKind]("agent_" + suffix) // every kind writes its bits alike
 	if err != nil {

@@ -92,6 +92,13 @@ func (a Answer) Error() (code, message string, err error) {
 		message, err = a.detail(detailed.Detail)
 		return NoCode, message, err
 	}
+	var members map[string]any
+	if json.Unmarshal(a.Body, &members) == nil && len(members) == 2 { // of validations: nothing but error and code
+		text, _ := members["error"].(string)
+		if code, _ := members["code"].(string); code != "" && text != "" {
+			return NoCode, text, nil
+		}
+	}
 	var flat struct{ Code, Message, Error string }
 	if json.Unmarshal(a.Body, &flat) == nil && flat.Code != "" {
 		if flat.Message == "" || flat.Error != flat.Message {
