@@ -35,8 +35,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	span := flag.Duration("time", time.Second, "processor time of each measurement")
-	rounds := flag.Int("rounds", 5, "measurements of each figure, of which the median is told")
+	span := flag.Duration("time", 300*time.Millisecond, "processor time of each measurement")
+	rounds := flag.Int("rounds", 3, "measurements of each figure, of which the median is told")
 	modules := flag.String("modules", "", "`DIR` with ajv and the script that runs it")
 	data := flag.String("data", "../../core/card/testdata", "`DIR` with cards and schemas")
 	flag.Parse()

@@ -33,7 +33,7 @@ type cardText struct {
 	legacy bool   // it was found where cards were before A2A 0.3.0
 }
 
-// cardReader reads cards from wherever they are, once check has been called.
+// cardReader reads cards from wherever they are.
 type cardReader struct {
 	stdin   io.Reader
 	private []string // host:port of private addresses that may be reached
@@ -61,7 +61,7 @@ func (r *cardReader) read(ctx context.Context, in cardInput) (cardText, error) {
 	return cardText{text: text}, err
 }
 
-// check makes the source of cards from the web, and tells what is wrong with the private addresses.
+// check makes the source of cards from the web, or tells what is wrong with the private addresses.
 func (r *cardReader) check() error {
 	guarded, err := egress.New(egress.Config{Allow: r.private, MaxBody: card.MaxSize + 1})
 	if err != nil {
@@ -73,6 +73,11 @@ func (r *cardReader) check() error {
 
 // fetch goes through the guarded client: who validates what others name may be in a network that those should not reach.
 func (r *cardReader) fetch(ctx context.Context, address string) (cardText, error) {
+	if r.source == nil {
+		if err := r.check(); err != nil {
+			return cardText{}, err
+		}
+	}
 	got, err := r.source.Fetch(ctx, address, "")
 	if errors.Is(err, egress.ErrBlocked) {
 		err = fmt.Errorf("%w; --allow-private HOST:PORT lets it", err)

@@ -51,9 +51,9 @@ type (
 		Errors       []findingWire    `json:"errors"`
 		Warnings     []findingWire    `json:"warnings"`
 		Score        int              `json:"score"`
-		Marks        []markWire       `json:"marks"`
+		Marks        []markWire       `json:"score_details"`
 		Suggestions  []suggestionWire `json:"suggestions"`
-		Signatures   []verdictWire  `json:"signatures"`
+		Signatures   []verdictWire    `json:"signatures"`
 	}
 	failureWire struct {
 		Code    string `json:"code"`
