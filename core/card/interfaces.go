@@ -1,9 +1,6 @@
 package card
 
-import (
-	"net/url"
-	"strings"
-)
+import "strings"
 
 // transports are the bindings of the protocol itself (1.0, 5.8 admits others, by their URI).
 var transports = [...]string{"JSONRPC", "GRPC", "HTTP+JSON"}
@@ -150,12 +147,8 @@ func (c *checker) examineEndpoint(n *node, transport string) {
 	good := true
 	switch {
 	case transport == "GRPC":
-		is, goodAddress := c.examineAuthority(n, source)
-		switch {
-		case is:
-			good = goodAddress
-		case isGRPC(n.str):
-		default:
+		var is bool
+		if is, good = c.examineAuthority(n, source); !is {
 			good = c.examineURL(n, urlEndpoint, source)
 		}
 	case transport == "" || isTransport(transport) || transportMeant(transport) != "":
@@ -171,21 +164,6 @@ func (c *checker) examineEndpoint(n *node, transport string) {
 			c.exam.endpoint = n
 		}
 	}
-}
-
-// isGRPC says whether s is an address by a scheme that gRPC's libraries resolve, or that others write for it.
-func isGRPC(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || u.User != nil {
-		return false
-	}
-	switch u.Scheme {
-	case "grpc", "grpcs":
-		return u.Host != "" && goodPort(u.Port()) && !isLocal(u.Hostname())
-	case "dns":
-		return u.Host != "" || len(u.Path) > 1 || u.Opaque != ""
-	}
-	return false
 }
 
 // isMajorMinor says whether s is a version of two numbers.

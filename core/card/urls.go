@@ -68,14 +68,23 @@ func (c *checker) examineURL(n *node, use urlUse, source string) bool {
 	return true
 }
 
-// examineAuthority warns of an address of gRPC that is written as host and port, without a scheme. It answers whether n is written so, and
-// whether it is good.
+// examineAuthority warns of an address of gRPC that is no https URL: host and port alone, or by a scheme that its libraries resolve or that
+// others write for it. It answers whether n is written so, and whether it is good.
 func (c *checker) examineAuthority(n *node, source string) (is, good bool) {
-	host, port, ok := strings.Cut(n.str, ":")
-	if i := strings.LastIndexByte(n.str, ':'); strings.HasPrefix(n.str, "[") && i > 0 {
-		host, port, ok = strings.Trim(n.str[:i], "[]"), n.str[i+1:], true
+	address := n.str
+	if scheme, rest, ok := strings.Cut(address, "://"); ok && (scheme == "grpc" || scheme == "grpcs") {
+		address = strings.TrimSuffix(rest, "/")
+		if strings.LastIndexByte(address, ':') <= strings.LastIndexByte(address, ']') {
+			address += ":443" // the port may be left out there
+		}
+	} else if strings.HasPrefix(address, "dns:") && len(address) > len("dns:///") {
+		return true, true // a resolver's business
 	}
-	if !ok || host == "" || port == "" || !goodPort(port) || strings.ContainsAny(n.str, "/@ <>{}") {
+	host, port, ok := strings.Cut(address, ":")
+	if i := strings.LastIndexByte(address, ':'); strings.HasPrefix(address, "[") && i > 0 {
+		host, port, ok = strings.Trim(address[:i], "[]"), address[i+1:], true
+	}
+	if !ok || host == "" || port == "" || !goodPort(port) || strings.ContainsAny(address, "/@ <>{}") {
 		return false, false
 	}
 	if isLocal(host) {
