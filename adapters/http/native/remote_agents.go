@@ -140,11 +140,11 @@ type registerRemoteInput struct {
 		Name         string            `json:"name,omitempty" maxLength:"64" doc:"Letters, digits, '_' and '-'; unique. Made of the card's when left out."`
 		Description  string            `json:"description,omitempty" maxLength:"2048" doc:"Of its tool; the card's when left out."`
 		RequireValid *bool             `json:"require_valid,omitempty" doc:"true when left out: a card that is not valid is a 400 that names its errors, and an agent whose card becomes invalid is not called. false registers and calls it all the same."`
-		Credential   *remoteCredential `json:"credential,omitempty" doc:"What the agent is called with. It is sealed and never shown."`
+		Credential   *remoteCredentialInput `json:"credential,omitempty" doc:"What the agent is called with. It is sealed and never shown."`
 	}
 }
 
-type remoteCredential struct {
+type remoteCredentialInput struct {
 	Type      string `json:"type" enum:"bearer,api_key"`
 	Header    string `json:"header,omitempty" maxLength:"100" doc:"Of api_key; X-API-Key when left out."`
 	Secret    string `json:"secret" minLength:"1" maxLength:"8192"`
