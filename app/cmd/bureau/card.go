@@ -15,8 +15,8 @@ const (
 )
 
 func cardCommand() *cobra.Command {
-	cmd := group("card", "Check, migrate and explain agent cards of A2A, without a server",
-		cardValidate(), cardMigrate(), cardExplain(), cardWeights(), cardShow())
+	cmd := group("card", "Check, migrate, sign and explain agent cards of A2A, without a server",
+		cardValidate(), cardMigrate(), cardExplain(), cardWeights(), cardShow(), cardSign(), cardVerify(), cardKeygen())
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return cardMisused(cmd, err) })
 	return cmd
 }
