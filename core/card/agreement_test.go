@@ -18,7 +18,8 @@ import (
 // mutations is how many changed cards TestAgreement compares; `go test ./core/card -run TestAgreement -mutations 1000000` takes minutes.
 var mutations = flag.Int("mutations", 5000, "how many changed cards are held to the schemas")
 
-// decided is where the validator finds a fault at protocolVersion that the schema does not, on purpose, with what decides it. Each must come up.
+// decided is where the validator finds a fault at protocolVersion that the schema does not, on purpose, with what decides it. Each must
+// come up.
 var decided = []struct {
 	name string
 	why  string
@@ -103,7 +104,8 @@ func TestAgreement(t *testing.T) {
 				}
 			}
 		}
-		t.Errorf("held to %s, the schema finds faults at\n%s\nand Validate at\n%s\nin %s", v, strings.Join(schema, "\n"), strings.Join(ours, "\n"), text)
+		t.Errorf("held to %s, the schema finds faults at\n%s\nand Validate at\n%s\nin %s", v, strings.Join(schema, "\n"),
+			strings.Join(ours, "\n"), text)
 	}
 	for _, s := range samples(t) {
 		var card any
@@ -139,7 +141,8 @@ func TestAgreement(t *testing.T) {
 	t.Logf("%d comparisons, %d of them of cards that the schema refuses", compared, invalid)
 }
 
-// ourFaults returns the places of the errors of Validate, sorted, each once. It only asks for a version that the card would not be held to anyway.
+// ourFaults returns the places of the errors of Validate, sorted, each once. It only asks for a version that the card would not be held
+// to anyway.
 func ourFaults(text []byte, v Version) []string {
 	r := Validate(text, Options{})
 	if r.Version != v {
@@ -153,8 +156,8 @@ func ourFaults(text []byte, v Version) []string {
 	return slices.Compact(places)
 }
 
-// fold moves our places to that of the security scheme that they are in when the schema finds a fault there: to it a scheme of 0.2 or 0.3 is one
-// of several things, and it does not say which of them comes nearest.
+// fold moves our places to that of the security scheme that they are in when the schema finds a fault there: to it a scheme of 0.2 or 0.3
+// is one of several things, and it does not say which of them comes nearest.
 func fold(ours, schema []string) []string {
 	var folded []string
 	for _, place := range ours {
@@ -285,7 +288,8 @@ func (m mutator) value() any {
 	case 5:
 		return []any{"text/plain"}
 	case 6, 7:
-		said := []string{"", "apiKey", "http", "oauth2", "openIdConnect", "mutualTLS", "header", "query", "body", "0.3.0", "1.0", "0.2.9", "9.9.9", "x"}
+		said := []string{"", "apiKey", "http", "oauth2", "openIdConnect", "mutualTLS", "header", "query", "body", "0.3.0", "1.0", "0.2.9",
+			"9.9.9", "x"}
 		return said[m.IntN(len(said))]
 	default:
 		v := m.cards[m.IntN(len(m.cards))]
@@ -309,7 +313,8 @@ func (m mutator) value() any {
 
 // name takes a field's name of a random record, or an odd one.
 func (m mutator) name() string {
-	odd := []string{"", "a.b[0]", "c/d~e", "0", "__proto__", "type", "scopes", "description", "in", "list", "schemes", "url", "protocolVersion"}
+	odd := []string{"", "a.b[0]", "c/d~e", "0", "__proto__", "type", "scopes", "description", "in", "list", "schemes", "url",
+		"protocolVersion"}
 	if m.IntN(2) == 0 {
 		return odd[m.IntN(len(odd))]
 	}

@@ -95,9 +95,10 @@ func withSkills(n int) []byte {
 }
 
 func skillText(b *bytes.Buffer, i int) {
-	fmt.Fprintf(b, `{"id":"chapter-%d","name":"Chapter %d","description":"Answers questions on chapter %d, and quotes the paragraph that each `+
-		`answer rests on.","tags":["handbook","chapter-%d"],"examples":["What does %d.1 ask for?","Who signs under %d.3?"],`+
-		`"inputModes":["text/plain"],"outputModes":["text/plain"]}`, i, i, i, i, i, i)
+	fmt.Fprintf(b,
+		`{"id":"chapter-%d","name":"Chapter %d","description":"Answers questions on chapter %d, and quotes the `+
+			`paragraph that each answer rests on.","tags":["handbook","chapter-%d"],"examples":["What does %d.1 ask for?","Who signs under %d.3?"],`+
+			`"inputModes":["text/plain"],"outputModes":["text/plain"]}`, i, i, i, i, i, i)
 }
 
 // withMembers makes a card of 0.3.0 with n security schemes, each under a name of its own, and as many members that nobody knows.

@@ -14,8 +14,8 @@ type checker struct {
 	result   Result // what score, suggest and verifySignatures fill in: Score, Marks, Suggestions, Signatures
 }
 
-// fail says that the schema of the card's version does not admit n. code is one of Codes, source the rule's ("" for a habit); the message is
-// formatted as fmt.Sprintf does.
+// fail says that the schema of the card's version does not admit n. code is one of Codes, source the rule's ("" for a habit); the message
+// is formatted as fmt.Sprintf does.
 func (c *checker) fail(n *node, code, source, format string, args ...any) {
 	c.errors.add(note{at: n.start, offset: n.start, code: code, source: source}, format, args)
 }

@@ -6,8 +6,8 @@ import (
 )
 
 // MaxValues is how many values a card may hold, texts and numbers as well as objects and arrays; one with more is an error of the code
-// "too_large". It bounds the memory that a text of MaxSize takes, which could else be nearly all commas: the worst text is read with 300 MB, one of
-// 5 MB that is a card with 30 MB.
+// "too_large". It bounds the memory that a text of MaxSize takes, which could else be nearly all commas: the worst text is read with 300
+// MB, one of 5 MB that is a card with 30 MB.
 const MaxValues = 1_000_000
 
 // The rules of the text itself.
@@ -18,15 +18,16 @@ const (
 	sourceNames    = "RFC 8259, 4"
 )
 
-// read parses a text. It answers false when the text is no JSON, is too large or too deep, or is no object; the checker then has an error that
-// says so.
+// read parses a text. It answers false when the text is no JSON, is too large or too deep, or is no object; the checker then has an error
+// that says so.
 func read(text []byte, o Options) (*checker, bool) { return readInto(text, o, new(blocks)) }
 
 // readInto does that with blocks of the caller's, who may release them when the tree is of no use any more.
 func readInto(text []byte, o Options, from *blocks) (*checker, bool) {
 	c := &checker{options: o, root: &none}
 	if len(text) > MaxSize {
-		c.errors.add(note{code: codeTooLarge}, "the card is %d bytes long, and is not read: make it shorter than %d bytes", []any{len(text), MaxSize})
+		c.errors.add(note{code: codeTooLarge}, "the card is %d bytes long, and is not read: make it shorter than %d bytes",
+			[]any{len(text), MaxSize})
 		return c, false
 	}
 	c.text = string(text) // one copy: what the caller does to its bytes later cannot reach the results

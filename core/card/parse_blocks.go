@@ -2,7 +2,8 @@ package card
 
 import "sync"
 
-// blocks are what trees are cut from. Reading a card takes a handful of allocations so, and none when the blocks of an earlier one are at hand.
+// blocks are what trees are cut from. Reading a card takes a handful of allocations so, and none when the blocks of an earlier one are at
+// hand.
 type blocks struct {
 	room    int // how many values a block has room for
 	items   block[node]
@@ -10,16 +11,16 @@ type blocks struct {
 	insides block[inside]
 }
 
-// block is what slices of one kind are cut from. The children of arrays and objects that are open lie on its stack; at the closing bracket they are
-// copied to their final place.
+// block is what slices of one kind are cut from. The children of arrays and objects that are open lie on its stack; at the closing
+// bracket they are copied to their final place.
 type block[T any] struct {
 	stack []T
 	all   []T // the newest block, cut up to used
 	used  int
 }
 
-// cut returns n values, which may hold what an earlier tree had there. They lie in the newest block, in a new one of room, or, when there are more
-// than that, by themselves.
+// cut returns n values, which may hold what an earlier tree had there. They lie in the newest block, in a new one of room, or, when there
+// are more than that, by themselves.
 func (b *block[T]) cut(n, room int) []T {
 	if b.used+n > len(b.all) {
 		if n >= room {
@@ -31,7 +32,8 @@ func (b *block[T]) cut(n, room int) []T {
 	return b.all[b.used-n : b.used : b.used]
 }
 
-// push puts a value on the stack, which doubles when it is full: append lets large slices grow by a quarter, and copies them four times as often.
+// push puts a value on the stack, which doubles when it is full: append lets large slices grow by a quarter, and copies them four times
+// as often.
 func (b *block[T]) push(v T) {
 	if len(b.stack) == cap(b.stack) {
 		b.stack = append(make([]T, 0, max(16, 2*cap(b.stack))), b.stack...)
@@ -53,7 +55,8 @@ func (b *block[T]) keep(base, room int) []T {
 	return kept
 }
 
-// spare are blocks of trees that nobody looks at any more. Those of texts longer than spareUpTo are not kept: they would hold much memory for few.
+// spare are blocks of trees that nobody looks at any more. Those of texts longer than spareUpTo are not kept: they would hold much memory
+// for few.
 var spare = sync.Pool{New: func() any { return new(blocks) }}
 
 const spareUpTo = 64 << 10

@@ -1,7 +1,7 @@
 package card
 
-// once warns of keys that come again, and leaves the last member of each, as the readers of JSON that agents are written with do. Large objects
-// get an index, so that neither this nor finding a member takes time with the square of their size.
+// once warns of keys that come again, and leaves the last member of each, as the readers of JSON that agents are written with do. Large
+// objects get an index, so that neither this nor finding a member takes time with the square of their size.
 func (p *parser) once(members []member) ([]member, map[string]int32) {
 	if len(members) >= indexFrom {
 		return p.onceIndexed(members)
@@ -43,5 +43,6 @@ func (p *parser) onceIndexed(members []member) ([]member, map[string]int32) {
 
 func (p *parser) duplicate(dropped, kept *member) {
 	p.c.warnings.add(note{at: kept.value.start, offset: dropped.start, code: codeDuplicateKey, source: sourceNames},
-		"%q comes again later in this object, and readers differ in which one they take: keep one (the last is judged here)", []any{short(dropped.key)})
+		"%q comes again later in this object, and readers differ in which one they take: keep one (the last is judged here)",
+		[]any{short(dropped.key)})
 }

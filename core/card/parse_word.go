@@ -33,7 +33,8 @@ func (p *parser) word(n *node) bool {
 	case strings.HasPrefix(rest, "NaN"), strings.HasPrefix(rest, "Infinity"), rest[0] == '+', rest[0] == '.':
 		p.broken("this is no number of JSON: write it as 1, -1.5 or 2e3")
 		return false
-	case strings.HasPrefix(rest, "True"), strings.HasPrefix(rest, "False"), strings.HasPrefix(rest, "None"), strings.HasPrefix(rest, "undefined"):
+	case strings.HasPrefix(rest, "True"), strings.HasPrefix(rest, "False"), strings.HasPrefix(rest, "None"),
+		strings.HasPrefix(rest, "undefined"):
 		p.broken("this is no value of JSON: write true, false or null")
 		return false
 	default:

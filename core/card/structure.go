@@ -76,7 +76,8 @@ func (c *checker) byType(n *node, r *record) *record {
 		if of, ok := r.byType[said.str]; ok {
 			return of
 		}
-		c.fail(said, codeValue, c.sourceOf(r, "type"), "%q is no type of security scheme in A2A %s: write %s", short(said.str), c.version, r.typeFor(n))
+		c.fail(said, codeValue, c.sourceOf(r, "type"), "%q is no type of security scheme in A2A %s: write %s", short(said.str), c.version,
+			r.typeFor(n))
 	}
 	return nil
 }

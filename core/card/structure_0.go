@@ -84,7 +84,8 @@ func schemes0(v Version) *record {
 	kindOf := func(name string, fields ...property) *record {
 		return newRecord(name, append(fields, need("type", aText, ""), described)...)
 	}
-	oauth2 := []property{need("flows", aRecord(flows), `add how tokens are got, such as {"clientCredentials": {"tokenUrl": "...", "scopes": {}}}`)}
+	oauth2 := []property{need("flows", aRecord(flows),
+		`add how tokens are got, such as {"clientCredentials": {"tokenUrl": "...", "scopes": {}}}`)}
 	if v >= V030 {
 		oauth2 = append(oauth2, may("oauth2MetadataUrl", aText))
 	}

@@ -5,7 +5,8 @@ package card
 // Its source is specification/a2a.proto, for which no JSON Schema is kept: the one that can be generated has no required fields and forbids
 // unknown ones, against the text. What is held to is this:
 //   - a field that is marked REQUIRED is there (5.7), and holds an item at least when it is an array (5.7);
-//   - of a oneof exactly one member is there: with none the scheme, or the flow, would not be said, and more than one no reader of ProtoJSON takes;
+//   - of a oneof exactly one member is there: with none the scheme, or the flow, would not be said, and no reader of ProtoJSON takes more
+//     than one;
 //   - a value is of the kind that ProtoJSON writes for the field's type, and null is none: what is not set is left out (5.7);
 //   - location of an API key is one of the values that the comment on the field lists;
 //   - names are in camelCase (5.5): a name in snake_case is an unknown field;
@@ -90,7 +91,9 @@ func schemes10() *record {
 		may("mtlsSecurityScheme", aRecord(newRecord("MutualTlsSecurityScheme", described))))
 	scheme.choice = true
 	scheme.elsewhere = map[string]Version{}
-	for _, old := range []string{"type", "description", "in", "name", "scheme", "bearerFormat", "flows", "oauth2MetadataUrl", "openIdConnectUrl"} {
+	for _, old := range []string{
+		"type", "description", "in", "name", "scheme", "bearerFormat", "flows", "oauth2MetadataUrl", "openIdConnectUrl",
+	} {
 		scheme.elsewhere[old] = V030
 	}
 	return scheme

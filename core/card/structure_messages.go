@@ -112,7 +112,8 @@ func (c *checker) failChoice(n *node, r *record, seen uint32) {
 	source := "A2A 1.0, " + r.name
 	switch old := memberOfType[n.get("type").str]; {
 	case len(had) > 1:
-		c.fail(n, codeChoice, source, "there are %s, of which there can only be one here: give each an entry of its own", strings.Join(had, " and "))
+		c.fail(n, codeChoice, source, "there are %s, of which there can only be one here: give each an entry of its own",
+			strings.Join(had, " and "))
 	case r.name == "SecurityScheme" && old != "":
 		c.fail(n, codeChoice, source, "this is a scheme of the form before 1.0: write {%q: {...}}, and inside it the fields without type", old)
 	default:

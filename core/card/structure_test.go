@@ -71,14 +71,17 @@ func TestUnknownFields(t *testing.T) {
 		{"snake case", full0(`, "security_schemes": {}`), "", `security_schemes wrong_case: write "securitySchemes"`},
 		{"too far", full0(`, "iconography": ""`), "", "iconography unknown_field: remove it"},
 		{"very long", full0(`, "` + strings.Repeat("n", 500) + `": ""`), "", `unknown_field: nnn..." is no field`},
-		{"in a skill", full0(`, "skills": [` + skill + `, "tag": ["a"], "Examples": []}]`), "", `skills[0].Examples wrong_case: write "examples"`},
+		{"in a skill", full0(`, "skills": [` + skill + `, "tag": ["a"], "Examples": []}]`), "",
+			`skills[0].Examples wrong_case: write "examples"`},
 		{"extension of the text", full0(`, "x-rank": 1, "X-Rank": 2, "$schema": "", "@context": ""`), "", ""},
 		{"later version", full0(``), V020, ""}, // protocolVersion is no field there, and no fault
 		{"later field", full0(`, "iconUrl": "https://example.com/i.png"`), V021, "iconUrl later_field: came with A2A 0.2.2"},
-		{"later field of a skill", full0(`, "skills": [` + skill + `, "security": []}]`), V026, "skills[0].security later_field: came with A2A 0.3.0"},
+		{"later field of a skill", full0(`, "skills": [` + skill + `, "security": []}]`), V026,
+			"skills[0].security later_field: came with A2A 0.3.0"},
 		{"1.0's field", full0(`, "securityRequirements": []`), "", "securityRequirements later_field: came with A2A 1.0"},
 		{"of both forms", full0(`, "securityRequirements": [], "supportedInterfaces": []`), "", ""},
-		{"parameters are free", full0(`, "capabilities": {"extensions": [{"uri": "https://example.com/x", "params": {"anything": {"goes": 1}}}]}`), "", ""},
+		{"parameters are free",
+			full0(`, "capabilities": {"extensions": [{"uri": "https://example.com/x", "params": {"anything": {"goes": 1}}}]}`), "", ""},
 		{"names of schemes are free", full0(`, "securitySchemes": {"Name": {"type": "http", "scheme": "bearer"}}`), "", ""},
 		{
 			"in a scheme", full0(`, "securitySchemes": {"a": {"type": "http", "scheme": "bearer", "bearer_format": "JWT"}}`), "",
@@ -117,9 +120,11 @@ func TestMessages(t *testing.T) {
 		{"modes", `{}`, "/defaultInputModes", "Default input modes are required: add the media types"},
 		{"an empty array", `{` + interfaces + `, "skills": []}`, "/skills", "skills is empty, and holds an item at least: add"},
 		{"a number", full0(`, "iconUrl": 5`), "/iconUrl", "iconUrl is a text in double quotes, not a number"},
-		{"a flag in quotes", full0(`, "capabilities": {"streaming": "true"}`), "/capabilities/streaming", "streaming is true or false, without quotes, not a text"},
+		{"a flag in quotes", full0(`, "capabilities": {"streaming": "true"}`), "/capabilities/streaming",
+			"streaming is true or false, without quotes, not a text"},
 		{"null", full0(`, "iconUrl": null`), "/iconUrl", "not null; leave it out when there is none"},
-		{"an item", full0(`, "defaultInputModes": [1]`), "/defaultInputModes/0", "each item of defaultInputModes is a text in double quotes, not a number"},
+		{"an item", full0(`, "defaultInputModes": [1]`), "/defaultInputModes/0",
+			"each item of defaultInputModes is a text in double quotes, not a number"},
 		{"a scope", full0(`, "security": [{"a": "b"}]`), "/security/0/a", "not a text"},
 		{"an object", full0(`, "provider": "Example"`), "/provider", "provider is an object such as {...}, not a text"},
 		{"a list of objects", full0(`, "skills": {}`), "/skills", "skills is an array of objects such as [{...}], not an object"},
@@ -127,8 +132,10 @@ func TestMessages(t *testing.T) {
 			"a map of texts", full0(`, "securitySchemes": {"a": {"type": "oauth2", "flows": {"implicit": {"authorizationUrl": "", "scopes": []}}}}`),
 			"/securitySchemes/a/flows/implicit/scopes", `scopes is an object of texts such as {"...": "..."}, not an array`,
 		},
-		{"a scheme without type", full0(`, "securitySchemes": {"a": {"scheme": "bearer"}}`), "/securitySchemes/a/type", `Type is required: write "http"`},
-		{"a scheme of no type", full0(`, "securitySchemes": {"a": {"type": "bearer"}}`), "/securitySchemes/a/type", `"bearer" is no type of security scheme`},
+		{"a scheme without type", full0(`, "securitySchemes": {"a": {"scheme": "bearer"}}`), "/securitySchemes/a/type",
+			`Type is required: write "http"`},
+		{"a scheme of no type", full0(`, "securitySchemes": {"a": {"type": "bearer"}}`), "/securitySchemes/a/type",
+			`"bearer" is no type of security scheme`},
 		{"a place of a key", full0(`, "securitySchemes": {"a": {"type": "apiKey", "in": "body", "name": "k"}}`), "/securitySchemes/a/in",
 			`"body" is none of what in admits: write "header", "query" or "cookie"`},
 		{"an old scheme", `{` + interfaces + `, "securitySchemes": {"a": {"type": "http", "scheme": "bearer"}}}`, "/securitySchemes/a",
@@ -136,7 +143,8 @@ func TestMessages(t *testing.T) {
 		{"two schemes", `{` + interfaces + `, "securitySchemes": {"a": {"mtlsSecurityScheme": {}, "httpAuthSecurityScheme": {"scheme": "x"}}}}`,
 			"/securitySchemes/a", "httpAuthSecurityScheme and mtlsSecurityScheme"},
 		{"no flow", `{` + interfaces + `, "securitySchemes": {"a": {"oauth2SecurityScheme": {"flows": {}}}}}`,
-			"/securitySchemes/a/oauth2SecurityScheme/flows", "one of authorizationCode, clientCredentials, implicit, password, deviceCode is required"},
+			"/securitySchemes/a/oauth2SecurityScheme/flows",
+			"one of authorizationCode, clientCredentials, implicit, password, deviceCode is required"},
 		{"an array", `[]`, "", "an agent card is an object"},
 	} {
 		var told []string
@@ -157,7 +165,8 @@ func TestDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"a", "", 1}, {"name", "name", 0}, {"anme", "name", 1}, {"nam", "name", 1}, {"naame", "name", 1}, {"nome", "name", 1}, {"xyz", "abc", 3}} {
+	}{{"", "", 0}, {"a", "", 1}, {"name", "name", 0}, {"anme", "name", 1}, {"nam", "name", 1}, {"naame", "name", 1}, {"nome", "name",
+		1}, {"xyz", "abc", 3}} {
 		if got := distance(c.a, c.b); got != c.want || distance(c.b, c.a) != c.want {
 			t.Errorf("%q and %q are %d apart", c.a, c.b, got)
 		}

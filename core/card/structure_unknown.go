@@ -2,12 +2,12 @@ package card
 
 import "strings"
 
-// unknown warns of a member that its record has no field for. It is no error in any version: readers pass over what they do not know, and that
-// is why a misspelt field does harm unseen.
+// unknown warns of a member that its record has no field for. It is no error in any version: readers pass over what they do not know, and
+// that is why a misspelt field does harm unseen.
 //
-// Nothing is said of what is meant to be there: extensions of the text's own kind ("x-...", "$schema"), fields of later versions in a card that
-// is of both forms, protocolVersion in the versions before it was a field, and fields of earlier versions in a card of 1.0, which examine knows
-// more about.
+// Nothing is said of what is meant to be there: extensions of the text's own kind ("x-...", "$schema"), fields of later versions in a
+// card that is of both forms, protocolVersion in the versions before it was a field, and fields of earlier versions in a card of 1.0,
+// which examine knows more about.
 func (c *checker) unknown(m *member, of *node, r *record) {
 	key := m.key
 	if strings.HasPrefix(key, "x-") || strings.HasPrefix(key, "X-") || strings.HasPrefix(key, "$") || strings.HasPrefix(key, "@") {
@@ -28,7 +28,8 @@ func (c *checker) unknown(m *member, of *node, r *record) {
 	}
 	source := "A2A " + string(c.version) + ", " + r.name
 	if name := r.nearest(key, of); name == "" {
-		c.warnKey(m, codeUnknownField, source, "%q is no field of %s in A2A %s, and readers pass over it: remove it, or move what it says to a field",
+		c.warnKey(m, codeUnknownField, source,
+			"%q is no field of %s in A2A %s, and readers pass over it: remove it, or move what it says to a field",
 			short(key), r.name, c.version)
 	} else if plain(key) == plain(name) {
 		c.warnKey(m, codeWrongCase, source, "%q is passed over, since names of fields are told apart by case: write %q", short(key), name)
@@ -73,8 +74,8 @@ func (r *record) nearest(key string, of *node) string {
 	return best
 }
 
-// distance counts the letters to be put in, taken out, changed or swapped with their neighbour to make a of b (optimal string alignment). Both are
-// shorter than 64.
+// distance counts the letters to be put in, taken out, changed or swapped with their neighbour to make a of b (optimal string alignment).
+// Both are shorter than 64.
 func distance(a, b string) int {
 	var rows [3][65]int
 	for j := range len(b) + 1 {

@@ -14,8 +14,8 @@ const (
 	kindObject
 )
 
-// node is a JSON value with its place in the text, which is text[start:end]; no other node begins at start. Nodes are made by parse alone, and
-// are not changed afterwards. Their fields can be read whatever their kind is.
+// node is a JSON value with its place in the text, which is text[start:end]; no other node begins at start. Nodes are made by parse
+// alone, and are not changed afterwards. Their fields can be read whatever their kind is.
 type node struct {
 	kind       kind
 	truth      bool  // of a bool

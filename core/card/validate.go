@@ -4,8 +4,8 @@ import "strings"
 
 // Validate judges a card. It never fails: what is no JSON is an invalid card with an error that says so.
 //
-// Its steps are: the text is read, the version chosen, the structure held to that version's schema (errors), the rest looked at (warnings), the
-// signatures verified, and the card scored. A text that cannot be read, or that is no object, is only told to be so.
+// Its steps are: the text is read, the version chosen, the structure held to that version's schema (errors), the rest looked at
+// (warnings), the signatures verified, and the card scored. A text that cannot be read, or that is no object, is only told to be so.
 func Validate(text []byte, o Options) Result {
 	from := spare.Get().(*blocks)
 	defer from.release(len(text)) // the result holds no node

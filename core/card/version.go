@@ -3,8 +3,8 @@ package card
 import "strings"
 
 // ParseVersion reads a version as options and cards spell it: a tag such as "0.2.6" or "v0.3.0", or a shorter form such as "0.3" or "1".
-// Of 0.2 only seven tags have a schema: what else begins with 0.2 is 0.2.6. All that begins with 0.3 is 0.3.0, and with 1 is 1.0. It answers
-// false when nothing of that is meant.
+// Of 0.2 only seven tags have a schema: what else begins with 0.2 is 0.2.6. All that begins with 0.3 is 0.3.0, and with 1 is 1.0. It
+// answers false when nothing of that is meant.
 func ParseVersion(s string) (Version, bool) {
 	s = strings.TrimPrefix(strings.TrimPrefix(s, "v"), "V")
 	major, rest, _ := strings.Cut(s, ".")
@@ -65,12 +65,12 @@ func (v Version) declares() bool { return v == V025 || v == V026 || v == V030 }
 // versionExamples are what messages offer.
 const versionExamples = "write one of \"0.2.5\", \"0.2.6\" and \"0.3.0\", or, with supportedInterfaces, \"1.0\""
 
-// chooseVersion says what the card is held to: what Options.Version names; else what the card declares by protocolVersion; else 1.0 when it has
-// supportedInterfaces; else 0.3.0. So a card of both forms is held to what its protocolVersion says, and to 1.0 when it does not say it: the
-// readers of each form take the fields of theirs and pass over the others.
+// chooseVersion says what the card is held to: what Options.Version names; else what the card declares by protocolVersion; else 1.0 when
+// it has supportedInterfaces; else 0.3.0. So a card of both forms is held to what its protocolVersion says, and to 1.0 when it does not
+// say it: the readers of each form take the fields of theirs and pass over the others.
 //
-// A protocolVersion that is empty, null or no text declares nothing, and one that is not known neither; both are errors, whatever the card is
-// held to.
+// A protocolVersion that is empty, null or no text declares nothing, and one that is not known neither; both are errors, whatever the
+// card is held to.
 func (c *checker) chooseVersion() {
 	said := c.root.get("protocolVersion")
 	declared, known := c.declared(said)
@@ -83,14 +83,16 @@ func (c *checker) chooseVersion() {
 			}
 			return
 		}
-		c.fail(c.root, codeVersionUnknown, "", "%q, to which the card was to be held, is no version of A2A that is known here: ask for one of 0.2.0 "+
-			"to 0.2.6, 0.3.0 and 1.0", short(string(c.options.Version)))
+		c.fail(c.root, codeVersionUnknown, "",
+			"%q, to which the card was to be held, is no version of A2A that is known here: ask for one of 0.2.0 "+
+				"to 0.2.6, 0.3.0 and 1.0", short(string(c.options.Version)))
 	}
 	switch {
 	case known:
 		c.version, c.basis = declared, BasisDeclared
 		if !declared.exact(said.str) {
-			c.warn(said, codeVersionHeld, "", "A2A has no version %q with a schema of its own: the card was held to %s; declare that", short(said.str), declared)
+			c.warn(said, codeVersionHeld, "", "A2A has no version %q with a schema of its own: the card was held to %s; declare that",
+				short(said.str), declared)
 		}
 		return
 	case said.str != "":

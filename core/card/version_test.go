@@ -17,7 +17,8 @@ func TestParseVersion(t *testing.T) {
 		}
 	}
 	for _, said := range []string{
-		"", "0", "0.1", "0.1.0", "0.4", "2", "2.0", "9.9.9", "1.", "1.0.", "0.3.x", "0.3.0.0.1", "00.3", "0.03", "1.0 ", " 1.0", "vv1.0", "-1", "1,0",
+		"", "0", "0.1", "0.1.0", "0.4", "2", "2.0", "9.9.9", "1.", "1.0.", "0.3.x", "0.3.0.0.1", "00.3", "0.03", "1.0 ", " 1.0", "vv1.0",
+		"-1", "1,0",
 		"latest", "v", ".3", "0..3", "1.00000", "1.0.0+x/",
 	} {
 		if got, ok := ParseVersion(said); ok {
@@ -43,10 +44,12 @@ func TestVersionChoice(t *testing.T) {
 		{name: "declared and hybrid", card: `{"protocolVersion": "0.3.0", ` + interfaces + `}`, version: V030, basis: BasisDeclared},
 		{name: "declared 1.0", card: `{"protocolVersion": "1.0"}`, version: V10, basis: BasisDeclared},
 		{name: "interfaces", card: `{` + interfaces + `}`, version: V10, basis: BasisDeclared},
-		{name: "interfaces of another version", card: `{"supportedInterfaces": [{"protocolVersion": "0.3"}]}`, version: V10, basis: BasisInterfaces},
+		{name: "interfaces of another version", card: `{"supportedInterfaces": [{"protocolVersion": "0.3"}]}`, version: V10,
+			basis: BasisInterfaces},
 		{name: "interfaces of no kind", card: `{"supportedInterfaces": null}`, version: V10, basis: BasisInterfaces},
 		{name: "hybrid, undeclared", card: `{"url": "https://example.com", ` + interfaces + `}`, version: V10, basis: BasisDeclared},
-		{name: "option", card: `{"protocolVersion": "0.2.5"}`, option: "0.3", version: V030, basis: BasisOption, warnings: []string{codeVersionDiffers}},
+		{name: "option", card: `{"protocolVersion": "0.2.5"}`, option: "0.3", version: V030, basis: BasisOption,
+			warnings: []string{codeVersionDiffers}},
 		{name: "option as declared", card: `{"protocolVersion": "0.3"}`, option: V030, version: V030, basis: BasisOption},
 		{name: "option over interfaces", card: `{` + interfaces + `}`, option: "v0.2.1", version: V021, basis: BasisOption},
 		{
@@ -79,7 +82,8 @@ func TestVersionChoice(t *testing.T) {
 			name: "null with interfaces", card: `{"protocolVersion": null, ` + interfaces + `}`, version: V10, basis: BasisDeclared,
 			errors: []string{codeType},
 		},
-		{name: "empty, with an option", card: `{"protocolVersion": ""}`, option: V10, version: V10, basis: BasisOption, errors: []string{codeEmpty}},
+		{name: "empty, with an option", card: `{"protocolVersion": ""}`, option: V10, version: V10, basis: BasisOption,
+			errors: []string{codeEmpty}},
 		{name: "0.2.0 has no such field", card: `{"protocolVersion": "0.2.0"}`, version: V020, basis: BasisDeclared},
 		{name: "nor asks for it", card: `{}`, option: V024, version: V024, basis: BasisOption},
 	} {
