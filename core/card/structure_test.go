@@ -165,8 +165,10 @@ func TestDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
 		want int
-	}{{"", "", 0}, {"a", "", 1}, {"name", "name", 0}, {"anme", "name", 1}, {"nam", "name", 1}, {"naame", "name", 1}, {"nome", "name",
-		1}, {"xyz", "abc", 3}} {
+	}{
+		{"", "", 0}, {"a", "", 1}, {"name", "name", 0}, {"anme", "name", 1}, {"nam", "name", 1}, {"naame", "name", 1}, {"nome", "name", 1},
+		{"xyz", "abc", 3},
+	} {
 		if got := distance(c.a, c.b); got != c.want || distance(c.b, c.a) != c.want {
 			t.Errorf("%q and %q are %d apart", c.a, c.b, got)
 		}

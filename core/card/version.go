@@ -69,8 +69,8 @@ const versionExamples = "write one of \"0.2.5\", \"0.2.6\" and \"0.3.0\", or, wi
 // it has supportedInterfaces; else 0.3.0. So a card of both forms is held to what its protocolVersion says, and to 1.0 when it does not
 // say it: the readers of each form take the fields of theirs and pass over the others.
 //
-// A protocolVersion that is empty, null or no text declares nothing, and one that is not known neither; both are errors, whatever the
-// card is held to.
+// A protocolVersion that is empty, null or no text declares nothing, and is an error whatever the card is held to. One that is not known
+// declares nothing either; it is an error, and a warning where Options.Version has settled the matter.
 func (c *checker) chooseVersion() {
 	said := c.root.get("protocolVersion")
 	declared, known := c.declared(said)
