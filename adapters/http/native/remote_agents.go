@@ -136,10 +136,10 @@ func showChange(c remote.Change) remoteChangeWire {
 
 type registerRemoteInput struct {
 	Body struct {
-		URL          string            `json:"url" minLength:"1" maxLength:"2048" doc:"Of a card, when its path ends in .json; otherwise of an agent, below which the card is looked for."`
-		Name         string            `json:"name,omitempty" maxLength:"64" doc:"Letters, digits, '_' and '-'; unique. Made of the card's when left out."`
-		Description  string            `json:"description,omitempty" maxLength:"2048" doc:"Of its tool; the card's when left out."`
-		RequireValid *bool             `json:"require_valid,omitempty" doc:"true when left out: a card that is not valid is a 400 that names its errors, and an agent whose card becomes invalid is not called. false registers and calls it all the same."`
+		URL          string                 `json:"url" minLength:"1" maxLength:"2048" doc:"Of a card, when its path ends in .json; otherwise of an agent, below which the card is looked for."`
+		Name         string                 `json:"name,omitempty" maxLength:"64" doc:"Letters, digits, '_' and '-'; unique. Made of the card's when left out."`
+		Description  string                 `json:"description,omitempty" maxLength:"2048" doc:"Of its tool; the card's when left out."`
+		RequireValid *bool                  `json:"require_valid,omitempty" doc:"true when left out: a card that is not valid is a 400 that names its errors, and an agent whose card becomes invalid is not called. false registers and calls it all the same."`
 		Credential   *remoteCredentialInput `json:"credential,omitempty" doc:"What the agent is called with. It is sealed and never shown."`
 	}
 }
