@@ -86,7 +86,8 @@ type Follow struct {
 	st     *session.Stream // nil: the task had ended
 	task   Task            // as it was told last
 	chunks bool
-	begun  bool // its message is in the log
+	begun  bool  // its message is in the log
+	over   *Task // it has ended, which is told once the log was read that far
 	tell   teller
 }
 
@@ -139,7 +140,15 @@ func (f *Follow) take(ctx context.Context, frame session.Frame) ([]Update, error
 		}
 		return nil, nil
 	}
-	e := *frame.Event
+	out, err := f.event(ctx, *frame.Event)
+	if err == nil && f.over != nil && frame.Event.Seq >= f.over.LastSeq {
+		f.task = *f.over
+		out = append(append(out, f.tell.flush(true)...), Update{Task: f.over})
+	}
+	return out, err
+}
+
+func (f *Follow) event(ctx context.Context, e session.Event) ([]Update, error) {
 	if e.ID == f.task.Event {
 		f.begun = true
 	}
@@ -154,7 +163,7 @@ func (f *Follow) take(ctx context.Context, frame session.Frame) ([]Update, error
 		}
 		return f.tell.whole(e.ID, text), nil
 	case session.UserMessage, session.SessionRunning, session.SessionIdle, session.SessionTerminated, session.SessionDeleted:
-		return f.moved(ctx)
+		return f.moved(ctx, e)
 	}
 	if e.Type.IsToolUse() {
 		return f.tell.flush(false), nil
@@ -162,8 +171,9 @@ func (f *Follow) take(ctx context.Context, frame session.Frame) ([]Update, error
 	return nil, nil
 }
 
-// moved tells the task's state, if that is another one than before.
-func (f *Follow) moved(ctx context.Context) ([]Update, error) {
+// moved tells the task's state, if that is another one than before. The task may be further than the log was read: then it is told to work
+// until that is made up for, so that its answer comes before its end.
+func (f *Follow) moved(ctx context.Context, e session.Event) ([]Update, error) {
 	t, err := f.s.d.Tasks.Get(ctx, f.sc, f.task.ID)
 	switch {
 	case fault.KindOf(err) == fault.NotFound: // with its session
@@ -171,14 +181,30 @@ func (f *Follow) moved(ctx context.Context) ([]Update, error) {
 		t.State, t.Reason = Canceled, "the conversation was deleted"
 	case err != nil:
 		return nil, err
+	case t.State.Terminal():
+		f.over = &t
+		if e.Seq >= t.LastSeq {
+			return nil, nil
+		}
+		t = f.working(t, e)
+	case t.State == InputRequired && e.Type != session.SessionIdle:
+		t = f.working(t, e)
 	}
 	if t.State == f.task.State && t.UpdatedAt.Equal(f.task.UpdatedAt) {
 		f.task = t
 		return nil, nil
 	}
 	f.task = t
-	out := f.tell.flush(t.State.Terminal())
-	return append(out, Update{Task: &t}), nil
+	return append(f.tell.flush(t.State.Terminal()), Update{Task: &t}), nil
+}
+
+// working is a task as it was at an event of its turn.
+func (f *Follow) working(t Task, e session.Event) Task {
+	if f.task.State != Submitted {
+		return f.task
+	}
+	t.State, t.Reason, t.Rule, t.LastSeq, t.UpdatedAt = Working, "", "", 0, e.ProcessedAt
+	return t
 }
 
 // teller makes chunks of a session's stream. It holds one piece back, so that the last one can be told as such. The zero value is at the
