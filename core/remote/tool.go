@@ -106,7 +106,7 @@ func (t agentTool) Call(ctx context.Context, call tool.Call) (tool.Result, error
 	}
 	var c Conversation
 	if in.Context != "" {
-		known := false
+		var known bool
 		if c, known, err = t.s.d.Conversations.Load(ctx, t.sc, t.of, t.named(in.Context)); err != nil {
 			return tool.Result{}, err
 		}
