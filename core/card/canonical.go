@@ -132,13 +132,15 @@ func (w *canonizer) object(n *node, m *message, root bool) bool {
 		}
 		var f field
 		if m != nil {
-			known := false
-			if f, known = m.field(n, key); known && w.absent(v, f) {
+			of, known := m.field(n, key)
+			if known && w.absent(v, of) {
 				continue
-			} else if !known && w.form.known {
+			}
+			if !known && w.form.known {
 				w.lost = append(w.lost, v)
 				continue
 			}
+			f = of
 		}
 		wrote = w.member(key, v, f, wrote) || wrote
 	}

@@ -82,7 +82,7 @@ func ParseKeys(jwks []byte) (*Keys, error) {
 			return nil, fmt.Errorf("card: keys[%d]: %w", i, err)
 		}
 		for _, other := range keys.byID[id] {
-			if other.public.(interface{ Equal(crypto.PublicKey) bool }).Equal(key.public) {
+			if other.public.(interface{ Equal(x crypto.PublicKey) bool }).Equal(key.public) {
 				return nil, fmt.Errorf("card: keys[%d]: the key %q is there twice: remove one", i, id)
 			}
 		}

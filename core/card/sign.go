@@ -46,11 +46,11 @@ func NewSigningKey(private crypto.Signer, id string) (SigningKey, error) {
 		return SigningKey{}, errors.New("card: cards are signed by keys of Ed25519, P-256 or P-384")
 	}
 	if id == "" {
-		print, err := (&jose.JSONWebKey{Key: public}).Thumbprint(crypto.SHA256)
+		thumb, err := (&jose.JSONWebKey{Key: public}).Thumbprint(crypto.SHA256)
 		if err != nil {
 			return SigningKey{}, fmt.Errorf("card: the key has no thumbprint: %w", err)
 		}
-		id = base64.RawURLEncoding.EncodeToString(print)
+		id = base64.RawURLEncoding.EncodeToString(thumb)
 	}
 	return SigningKey{signer: private, algorithm: algorithms[0], id: id, public: trusted{public: public}}, nil
 }

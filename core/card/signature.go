@@ -6,7 +6,7 @@ type SignatureState string
 // The states of signatures.
 const (
 	SignatureTrusted   SignatureState = "trusted"   // made over this card by one of Options.Keys
-	SignatureUnknown   SignatureState = "unknown"   // well-formed, by a key that Options.Keys does not have
+	SignatureUnknown   SignatureState = "unknown"   // well-formed, by a key that Options.Keys does not have, or over the fields of another version
 	SignatureWrong     SignatureState = "wrong"     // by the name of a trusted key, and not over this card, or by a key that was not valid
 	SignatureMalformed SignatureState = "malformed" // no JWS that A2A admits
 )

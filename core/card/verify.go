@@ -43,6 +43,8 @@ func (c *checker) verifySignatures() {
 	switch {
 	case trusted:
 		c.warnUncovered(list)
+	case v.other != nil:
+		c.warn(v.other, codeSignatureWrong, sourceVerify, "the signature does not hold for this card: %s", v.otherReason)
 	case v.unknown != nil:
 		c.warn(list, codeSignatureUnknownKey, sourceVerify, "no signature is by a key that is trusted here (the first names %q): if its publisher is "+
 			"to be trusted, get the key from there by another way than the card, and add it to the trusted keys", v.unknownID)
@@ -75,6 +77,9 @@ type verifier struct {
 	payloads  map[SignatureForm]*signed
 	unknown   *node // the first signature by an unknown key
 	unknownID string
+	// other is the first signature over the fields of another version: right for its readers, and worth nothing for those of the card's.
+	other       *node
+	otherReason string
 }
 
 // signed is the card in a form.
@@ -194,7 +199,14 @@ func (v *verifier) verifyBy(keys []trusted, n *node, verdict SignatureVerdict) S
 			code, reason = codeSignatureKeyInvalid, fmt.Sprintf("the key %q %s", verdict.KeyID, invalid)
 			continue
 		}
-		form, diagnosis := v.match(parsed, key)
+		form, diagnosis, other := v.match(parsed, key)
+		if other {
+			if v.other == nil {
+				v.other, v.otherReason = n, diagnosis
+			}
+			verdict.State, verdict.Reason = SignatureUnknown, diagnosis
+			return verdict
+		}
 		if form != nil {
 			verdict.State, verdict.Form = SignatureTrusted, form.name
 			verdict.Uncovered = v.places(v.payload(*form).lost)
@@ -207,8 +219,9 @@ func (v *verifier) verifyBy(keys []trusted, n *node, verdict SignatureVerdict) S
 	return verdict
 }
 
-// match returns the form of the card over which the signature was made by a key; else nil, and why it does not hold.
-func (v *verifier) match(parsed *jose.JSONWebSignature, key trusted) (*form, string) {
+// match returns the form of the card over which the signature was made by a key; else nil, why it does not hold, and whether it would for readers of
+// another version.
+func (v *verifier) match(parsed *jose.JSONWebSignature, key trusted) (_ *form, reason string, otherVersion bool) {
 	forms, others := []form{formVerbatim, formSpecification, formSDK03}, []form{formSchema, formSDK}
 	other := "it covers the fields of 1.0 only, and the card is read as one of " + string(v.c.version) + ", whose fields anybody could have changed"
 	if v.c.version == V10 {
@@ -220,17 +233,17 @@ func (v *verifier) match(parsed *jose.JSONWebSignature, key trusted) (*form, str
 	}
 	for i := range forms {
 		if holds(forms[i]) {
-			return &forms[i], ""
+			return &forms[i], "", false
 		}
 	}
 	if slices.ContainsFunc(others, holds) {
-		return nil, other
+		return nil, other, true
 	}
 	if v.c.version == V10 && holds(formTyped) {
 		return nil, "it covers the card without its securitySchemes, as the official JavaScript library signs cards that are not in the form of their " +
-			"JSON; sign AgentCard.toJSON(card) instead"
+			"JSON; sign AgentCard.toJSON(card) instead", false
 	}
-	return nil, "the card is not the one that was signed: it was changed, or the key is another of the same name"
+	return nil, "the card is not the one that was signed: it was changed, or the key is another of the same name", false
 }
 
 // payload returns the card in a form; it is written once.
