@@ -182,7 +182,8 @@ func (f *Follow) moved(ctx context.Context, e session.Event) ([]Update, error) {
 	case err != nil:
 		return nil, err
 	case t.State.Terminal():
-		f.over = &t
+		over := t
+		f.over = &over
 		if e.Seq >= t.LastSeq {
 			return nil, nil
 		}

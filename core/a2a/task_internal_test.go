@@ -1,6 +1,7 @@
 package a2a
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/policy"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -265,5 +267,58 @@ func TestAccepts(t *testing.T) {
 	}
 	if !Accepts(nil) {
 		t.Error("who says nothing accepts nothing")
+	}
+}
+
+// ahead is a store whose task is further than the log was read.
+type ahead struct {
+	Tasks
+
+	task Task
+}
+
+func (a ahead) Get(context.Context, account.Scope, id.Turn) (Task, error) { return a.task, nil }
+
+// TestFollowsInOrder has the row of a task say more than the log that was read so far: what the agent said comes before the end.
+func TestFollowsInOrder(t *testing.T) {
+	t.Parallel()
+	message, answer := id.New[id.EventKind](ids), id.New[id.EventKind](ids)
+	for name, tc := range map[string]struct {
+		row  Task
+		last session.EventType
+		want []State
+	}{
+		"ended":             {Task{State: Completed, FirstSeq: 1, LastSeq: 4}, session.SessionIdle, []State{Working, "answer", Completed}},
+		"waits":             {Task{State: InputRequired, FirstSeq: 1}, session.SessionIdle, []State{Working, "answer", InputRequired}},
+		"failed in silence": {Task{State: Failed, FirstSeq: 1, LastSeq: 4}, session.SpanModelEnd, []State{Working, "answer", Failed}},
+	} {
+		tc.row.ID, tc.row.Event, tc.row.UpdatedAt = id.New[id.TurnKind](ids), message, time.Unix(2, 0)
+		begun := tc.row
+		begun.State, begun.FirstSeq, begun.LastSeq, begun.UpdatedAt = Submitted, 0, 0, time.Unix(1, 0)
+		f := newFollow(&Service{d: Deps{Tasks: ahead{task: tc.row}}}, account.Scope{}, begun, nil, true)
+		said := event(answer, session.AgentMessage, "hello")
+		said.Seq = 3
+		var got []State
+		for _, e := range []session.Event{
+			{Seq: 1, ID: message, Type: session.UserMessage}, {Seq: 2, Type: session.SessionRunning}, said, {Seq: 4, Type: tc.last},
+		} {
+			updates, err := f.take(t.Context(), session.Frame{Event: &e})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, u := range updates {
+				if u.Chunk != nil {
+					got = append(got, "answer")
+					if u.Chunk.Text != "hello" || u.Chunk.Last != tc.row.State.Terminal() {
+						t.Errorf("%s: %+v", name, u.Chunk)
+					}
+				} else {
+					got = append(got, u.Task.State)
+				}
+			}
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }
