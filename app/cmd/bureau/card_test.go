@@ -454,3 +454,13 @@ func TestCardCompletion(t *testing.T) {
 		}
 	}
 }
+
+func TestCardShow(t *testing.T) {
+	c := newTerminal(t)
+	c.must("agent", "create", "clerk")
+	shown := c.must("card", "show", "clerk")
+	if r := card.Validate([]byte(shown), card.Options{}); !r.Valid || r.Name != "clerk" {
+		t.Errorf("%q, %v\n%s", r.Name, r.Errors, shown)
+	}
+	c.wants([]string{`"type": "agent_card"`}, "card", "show", "clerk", "--json")
+}
