@@ -131,7 +131,7 @@ func TestRemoteAgents(t *testing.T) {
 			"type": "a2a_agent", "remote_agent_id": r.ID, "default_config": m{"permission_policy": m{"type": "always_allow"}},
 		}}}, &lead)
 		use := open(lead.ID)
-		res := use("Use the painter tool with the message `the fence`").last(t, "agent.tool_result")
+		res := use(`Use the painter tool with {"message":"the fence"}`).last(t, "agent.tool_result")
 		if res.IsError || !strings.Contains(res.text(), "Which colour for the fence?") || !strings.Contains(res.text(), "context_id") {
 			t.Errorf("as a tool: %+v", res)
 		}
@@ -141,7 +141,7 @@ func TestRemoteAgents(t *testing.T) {
 
 		var pol struct{ ID string }
 		api.Call("POST", "/v1/policies", m{"scope": m{"tenant": true}, "limits": m{"min_card_score": 100, "require_signed_card": true}}, &pol)
-		if res := use("Use the painter tool with the message `the gate`").last(t, "agent.tool_result"); !res.IsError || !strings.Contains(res.text(), "score") {
+		if res := use(`Use the painter tool with {"message":"the gate"}`).last(t, "agent.tool_result"); !res.IsError || !strings.Contains(res.text(), "score") {
 			t.Errorf("below the score: %+v", res)
 		}
 		direct("the door").last(t, "session.error")
@@ -175,7 +175,7 @@ func TestRemoteAgents(t *testing.T) {
 		if changes := apptest.All[struct{ Score int }](api, "/v1/remote_agents/"+r.ID+"/changes"); len(changes) != 2 {
 			t.Errorf("%d changes", len(changes))
 		}
-		if notices := apptest.All[struct{ Kind string }](api, "/v1/notices?kind=remote_agent.card_changed"); len(notices) != 1 {
+		if notices := apptest.All[struct{ Kind string }](api, "/v1/notices?type=remote_agent.card_changed"); len(notices) != 1 {
 			t.Errorf("%d notices", len(notices))
 		}
 		api.Call("DELETE", "/v1/remote_agents/"+r.ID, nil, nil)
