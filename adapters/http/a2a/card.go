@@ -110,8 +110,8 @@ func (h *handler) GetExtendedAgentCard(ctx context.Context, _ *a2a.GetExtendedAg
 	if err != nil {
 		return nil, h.failure(ctx, err)
 	}
-	var out a2a.AgentCard
-	if err := json.Unmarshal(c.Text, &out); err != nil { // the SDK writes the card itself, for either version
+	out, err := extendedOf(c.Text)
+	if err != nil {
 		return nil, h.failure(ctx, err)
 	}
 	if callOf(ctx).legacy { // the SDK takes the first interface for what the card is of
@@ -124,5 +124,23 @@ func (h *handler) GetExtendedAgentCard(ctx context.Context, _ *a2a.GetExtendedAg
 		}
 		out.SupportedInterfaces = kept
 	}
-	return &out, nil
+	return out, nil
+}
+
+// extendedOf reads a card for the SDK, which writes it itself, for either version. It spells scopes as lists where A2A 1.0 has an object with
+// a list, so that it cannot read requirements, and others could not read its: whoever reads an extended card has met them. Signatures are not
+// over what it writes.
+func extendedOf(text []byte) (*a2a.AgentCard, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, err
+	}
+	delete(members, "securityRequirements")
+	delete(members, "signatures")
+	rest, err := json.Marshal(members)
+	if err != nil {
+		return nil, err
+	}
+	var out a2a.AgentCard
+	return &out, json.Unmarshal(rest, &out)
 }

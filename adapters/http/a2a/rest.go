@@ -69,6 +69,12 @@ func (f *face) route(op, method, path, summary string, legacy bool) {
 		}
 		rest := "/" + strings.SplitN(strings.TrimPrefix(r.URL.Path, Prefix+"/"), "/", 2)[1]
 		return func(w http.ResponseWriter, r *http.Request) {
+			if method == http.MethodDelete && !legacy {
+				e := &emptied{ResponseWriter: w}
+				pass(to, w, e, r, call{of, legacy}, rest, body)
+				e.finish(false)
+				return
+			}
 			pass(to, w, &late{ResponseWriter: w}, r, call{of, legacy}, rest, body)
 		}, nil
 	})

@@ -44,6 +44,12 @@ func (f *face) registerRPC() {
 		}
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", contentJSON)
+			if said.Method == methodDeletePush && !legacy {
+				e := &emptied{ResponseWriter: w}
+				pass(to, w, e, r, call{of, legacy}, "/", body)
+				e.finish(true)
+				return
+			}
 			pass(to, w, w, r, call{of, legacy}, "/", body)
 		}, nil
 	})
@@ -69,6 +75,9 @@ type rpcInfo struct {
 	Domain   string            `json:"domain"`
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
+
+// methodDeletePush is the one call whose answer is empty.
+const methodDeletePush = "DeleteTaskPushNotificationConfig"
 
 const typeErrorInfo = "type.googleapis.com/google.rpc.ErrorInfo"
 
