@@ -115,7 +115,7 @@ func TestA2AServers(t *testing.T) {
 					}
 					began = strings.Contains(string(e.Data), "begun")
 				}
-				api.Call("POST", "/v1/sessions/"+sess.ID+"/interrupt", nil, nil)
+				api.Call("POST", "/v1/sessions/"+sess.ID+"/cancel", nil, nil)
 				slow.Rest()
 				if line := <-printed; line != "canceled" {
 					t.Errorf("%s: the agent printed %q", name, line)

@@ -85,6 +85,20 @@ func (a *answer) artifact(artifact *vendor.Artifact, appended bool) string {
 	return a.say(rest, !begun || !continues)
 }
 
+// skip has what a task says count as said.
+func (a *answer) skip(task *vendor.Task) {
+	a.of(task.ID, task.ContextID)
+	for _, artifact := range task.Artifacts {
+		if artifact != nil {
+			a.said[artifact.ID] = a.textOf(artifact.Parts)
+		}
+	}
+	if a.state = task.Status.State; task.Status.Message != nil {
+		a.last = a.textOf(task.Status.Message.Parts)
+	}
+	a.files = nil
+}
+
 // status returns the text of a status that says something to the user; what an agent says while it works is not its answer.
 func (a *answer) status(s vendor.TaskStatus) string {
 	a.state = cmp.Or(s.State, a.state)

@@ -75,15 +75,24 @@ func (x *exchange) send(ctx context.Context, client *a2aclient.Client, say func(
 	if x.state.Waiting {
 		m.TaskID = vendor.TaskID(x.state.Task)
 	}
+	var held *vendor.Task // the first event of a task that goes on: when another follows, it only says what had been said before
 	for event, err := range client.SendStreamingMessage(ctx, &vendor.SendMessageRequest{Message: m, Config: &vendor.SendMessageConfig{}}) {
 		if err != nil {
 			return true, err
+		}
+		task, whole := event.(*vendor.Task)
+		if held != nil {
+			x.answer.skip(held)
+			held = nil
+		} else if whole && m.TaskID != "" && x.answer.task == "" {
+			held = task
+			continue
 		}
 		if !x.take(ctx, event, say) {
 			return false, nil
 		}
 	}
-	return true, nil
+	return held == nil || x.take(ctx, held, say), nil
 }
 
 // take takes an event; false when say has heard enough.

@@ -355,6 +355,31 @@ func TestSlowTask(t *testing.T) {
 	}
 }
 
+// TestTaskBeginsAnew: some libraries begin what goes on with the task as it was, and what it had said before is not said again.
+func TestTaskBeginsAnew(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, event := range []string{
+			`{"task":{"id":"t1","contextId":"c","status":{"state":"TASK_STATE_INPUT_REQUIRED","message":{"messageId":"m","role":"ROLE_AGENT","parts":[{"text":"Which?"}]}}}}`,
+			`{"artifactUpdate":{"taskId":"t1","contextId":"c","artifact":{"artifactId":"a","parts":[{"text":"Painted"}]}}}`,
+			`{"statusUpdate":{"taskId":"t1","contextId":"c","status":{"state":"TASK_STATE_COMPLETED"}}}`,
+		} {
+			_, _ = fmt.Fprintf(w, "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":%s}\n\n", event)
+		}
+	}))
+	t.Cleanup(s.Close)
+	p, err := New(Config{Card: fmt.Appendf(nil,
+		`{"name":"x","capabilities":{"streaming":true},"supportedInterfaces":[{"url":%q,"protocolBinding":"JSONRPC","protocolVersion":"1.0"}]}`, s.URL)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.Ask(t.Context(), Conversation{Context: "c", Task: "t1", Waiting: true}, "red")
+	if err != nil || r.Text != "Painted" || r.Conversation.Waiting {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // TestAsk: as a tool an agent answers with files and data, and a failure is told.
 func TestAsk(t *testing.T) {
 	t.Parallel()
