@@ -22,7 +22,7 @@ func TestRemoteCommands(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		_, _ = fmt.Fprint(w, `{"jsonrpc":"2.0","id":1,"result":{"message":{"messageId":"m","role":"ROLE_AGENT","parts":[{"text":"Hello yourself."}]}}}`)
+		_, _ = fmt.Fprint(w, `{"jsonrpc":"2.0","id":"1","result":{"message":{"messageId":"m","role":"ROLE_AGENT","parts":[{"text":"Hello yourself."}]}}}`)
 	})
 	t.Setenv("BUREAU_EGRESS_ALLOW", s.Listener.Addr().String())
 	t.Setenv("PARROT", "s3cret-of-parrot")
