@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/a2aproject/a2a-go/v2/a2aclient"
 	"github.com/a2aproject/a2a-go/v2/a2acompat/a2av0"
 
+	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/app/apptest"
 )
 
@@ -744,4 +746,104 @@ func TestA2AGoverned(t *testing.T) {
 			t.Error("the task of a destroyed agent is there")
 		}
 	})
+}
+
+// TestA2AReplicas has one server answer for what another one does, and peers repeat themselves at once.
+func TestA2AReplicas(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, cfg apptest.Config) {
+		cfg.Change = func(c *app.Config) { c.APIKey = "bureau_a2a_test_key_0123456789abcdef" }
+		one := apptest.Start(t, cfg)
+		other := one
+		if cfg.DatabaseURL != "" {
+			other = apptest.Start(t, cfg)
+		}
+		agent := agentWith(t, one.Admin, m{"tools": []m{
+			{"type": "custom", "name": "look_up", "description": "Looks something up", "input_schema": m{"type": "object"}},
+		}})
+		here, there := newA2APeer(t, one, "1.0 JSON-RPC", one.Admin, agent), newA2APeer(t, other, "1.0 HTTP+JSON", other.Admin, agent)
+		task := here.send(saysText("Use the look_up tool"))
+		wantState(t, task, a2a.TaskStateInputRequired)
+
+		answer := in(saysText("seven"), task)
+		var f followed
+		for e, err := range there.to.SubscribeToTask(there.ctx, there.params, &a2a.SubscribeToTaskRequest{ID: task.ID}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.take(t, e); len(f.states) == 0 && len(f.chunks) == 0 {
+				here.begin(answer)
+			}
+		}
+		if f.last.State != a2a.TaskStateCompleted || !strings.Contains(f.text(), "seven") {
+			t.Errorf("%+v", f)
+		}
+
+		hello := saysText("Hello")
+		var group sync.WaitGroup
+		tasks := make([]a2a.TaskID, 8)
+		for i := range tasks {
+			p := []*a2aPeer{here, there}[i%2]
+			group.Go(func() {
+				task, err := p.try(hello)
+				if err == nil {
+					tasks[i] = task.ID
+				}
+			})
+		}
+		group.Wait()
+		if slices.Sort(tasks); tasks[0] == "" || tasks[0] != tasks[7] {
+			t.Errorf("one message began %v", tasks)
+		}
+	})
+}
+
+// TestA2AApprovals has peers say yes and no to tools, as far as their keys may.
+func TestA2AApprovals(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, apptest.Config{})
+	agent := agentWith(t, s.Admin, m{"name": "Payer"})
+	s.Admin.Call("POST", "/v1/agents/"+agent+"/wallet/deposits", m{"amount": usdc("100")}, nil)
+	s.Admin.Call("POST", "/v1/policies", m{
+		"scope": m{"agent_id": agent}, "limits": m{"require_approval_above": usdc("5")},
+	}, nil)
+	var narrow struct{ Key string }
+	s.Admin.Call("POST", "/v1/api_keys", m{"scopes": []string{"chat"}}, &narrow)
+	p := newA2APeer(t, s, "1.0 JSON-RPC", s.As(narrow.Key), agent)
+	task := p.send(saysText("Pay 20 USDC to vendor.example"))
+	wantState(t, task, a2a.TaskStateInputRequired)
+	if text := reason(task.Status); !strings.Contains(text, "approval") || strings.Contains(text, "vendor") {
+		t.Errorf("%q", text)
+	}
+	if _, err := p.try(in(saysText("yes"), task)); err == nil {
+		t.Error("a key without approvals approves")
+	}
+	wantState(t, p.get(task.ID), a2a.TaskStateInputRequired)
+	var use string
+	for _, part := range task.Status.Message.Parts {
+		if d, ok := part.Data().(map[string]any); ok {
+			use, _ = d["tool_use_id"].(string)
+		}
+	}
+	s.Admin.Call("POST", "/v1/sessions/"+task.ContextID+"/events", m{"events": []m{
+		{"type": "user.tool_confirmation", "tool_use_id": use, "result": "allow"},
+	}}, nil)
+	var f followed
+	for e, err := range p.to.SendStreamingMessage(p.ctx, p.params, &a2a.SendMessageRequest{Message: saysText("Pay 3 USDC to vendor.example")}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.take(t, e)
+	}
+	if f.last.State != a2a.TaskStateCompleted {
+		t.Errorf("%+v", f.last)
+	}
+
+	boss := newA2APeer(t, s, "0.3 JSON-RPC", s.Admin, agent)
+	task = boss.send(saysText("Pay 21 USDC to vendor.example"))
+	wantState(t, task, a2a.TaskStateInputRequired)
+	task = boss.send(in(saysText("No, too dear"), task))
+	if wantState(t, task, a2a.TaskStateCompleted); !strings.Contains(answerIn(t, task), "too dear") {
+		t.Errorf("%q", answerIn(t, task))
+	}
 }
