@@ -291,7 +291,8 @@ var codes = []Code{
 	},
 	{
 		codeURLLocal, "A host that others do not reach",
-		"The host is this machine, a private address or a name of one network alone.",
+		"The host is this machine, a private address or a name of one network alone. This machine costs no points: a card can be complete before " +
+			"its agent is published.",
 		SeverityWarning, "",
 	},
 	{

@@ -43,6 +43,20 @@ func TestFullCardsOfEveryVersionScore100(t *testing.T) {
 	}
 }
 
+func TestOnlyThisMachineCostsNoPoints(t *testing.T) {
+	for host, want := range map[string]int{
+		"http://127.0.0.1:8080": 100, "http://[::1]:8080": 100, "http://localhost:8080": 100, "https://agents.localhost": 100,
+		"http://10.0.0.8": 97, "http://agents.local": 97, "http://localhost.example.org": 97,
+	} {
+		card := full(V10)
+		at(card, "supportedInterfaces", 0)["url"] = host
+		got := judged(t, card, V10)
+		if got.Score != want || len(got.Warnings) != 1 {
+			t.Errorf("%s: score %d, not %d, warnings %v", host, got.Score, want, got.Warnings)
+		}
+	}
+}
+
 func TestWeights(t *testing.T) {
 	sum, seen := 0, map[string]bool{}
 	for _, c := range Weights() {

@@ -57,9 +57,8 @@ func (c *checker) examineURL(n *node, use urlUse, source string) bool {
 		c.warn(n, codeURLScheme, source, "The scheme of this URL is %q; it must be https", short(u.Scheme))
 		return false
 	}
-	if isLocal(u.Hostname()) {
-		c.warn(n, codeURLLocal, source, "The host %s is not reached from other networks; write a public name", short(u.Hostname()))
-		return false
+	if host := u.Hostname(); isLocal(host) {
+		return c.examineLocal(n, host, source)
 	}
 	if !secure && use != urlPage {
 		c.warn(n, codeURLInsecure, source, "What is sent to this URL can be read and changed on its way; use https")
@@ -88,10 +87,21 @@ func (c *checker) examineAuthority(n *node, source string) (is, good bool) {
 		return false, false
 	}
 	if isLocal(host) {
-		c.warn(n, codeURLLocal, source, "The host %s is not reached from other networks; write a public name", short(host))
-		return true, false
+		return true, c.examineLocal(n, host, source)
 	}
 	return true, true
+}
+
+// examineLocal warns of a host that others do not reach, and answers whether the address is good nevertheless: this machine itself is, since
+// whoever reaches it there is reached by nobody in between (W3C Secure Contexts, 3.1), and it costs no points.
+func (c *checker) examineLocal(n *node, host, source string) bool {
+	if isLoopback(host) {
+		c.warn(n, codeURLLocal, source, "The host %s is reached on this machine alone; write a public name before others read the card", short(host))
+		c.exam.counted++
+		return true
+	}
+	c.warn(n, codeURLLocal, source, "The host %s is not reached from other networks; write a public name", short(host))
+	return false
 }
 
 // goodPort says whether a port is none or a number of a port.
@@ -126,6 +136,15 @@ var localNames = [...]string{".localhost", ".local", ".internal", ".intranet", "
 
 // carrier are the addresses that providers share among their customers (RFC 6598).
 var carrier = netip.MustParsePrefix("100.64.0.0/10")
+
+// isLoopback says whether a host is this machine for whoever asks (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3; RFC 6761, 6.3).
+func isLoopback(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Unmap().IsLoopback()
+	}
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
 
 // isLocal says whether a host means another machine, or none, in another network.
 func isLocal(host string) bool {
