@@ -8,7 +8,7 @@ import (
 
 	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/app/apptest"
-	"github.com/bureau-agents/bureau/core/card"
+	cards "github.com/bureau-agents/bureau/core/card"
 )
 
 // TestAgentCards reads agents' cards as strangers do, and as their owner.
@@ -46,7 +46,7 @@ func TestAgentCards(t *testing.T) {
 		!strings.Contains(res.Header.Get("Cache-Control"), "max-age=") || res.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%d %v", res.StatusCode, res.Header)
 	}
-	if r := card.Validate([]byte(text), card.Options{Version: card.V10}); !r.Valid || r.Score != 100 || len(r.Warnings) > 0 || r.Name != "Clerk" {
+	if r := cards.Validate([]byte(text), cards.Options{Version: cards.V10}); !r.Valid || r.Score != 100 || len(r.Warnings) > 0 || r.Name != "Clerk" {
 		t.Errorf("%+v\n%s", r, text)
 	}
 	if res, text := ask("GET", path, "If-None-Match", tag); res.StatusCode != 304 || text != "" {
@@ -56,7 +56,7 @@ func TestAgentCards(t *testing.T) {
 		t.Errorf("%d %v", res.StatusCode, res.Header)
 	}
 	if _, text := ask("GET", strings.Replace(path, "agent-card", "agent", 1)); strings.Contains(text, "supportedInterfaces") ||
-		!card.Validate([]byte(text), card.Options{Version: card.V030}).Valid {
+		!cards.Validate([]byte(text), cards.Options{Version: cards.V030}).Valid {
 		t.Errorf("the old card is %s", text)
 	}
 	for _, other := range []string{"agent_00000000000000000000000000", "nothing"} {
