@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"github.com/bureau-agents/bureau/core/account"
-	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/memory"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/ports/clock"
@@ -15,10 +14,7 @@ import (
 )
 
 // Agents reads agents; agent.Service does.
-type Agents interface {
-	// Get returns an agent, or id.NotFound.
-	Get(ctx context.Context, sc account.Scope, agent id.Agent) (agent.Agent, error)
-}
+type Agents = CardAgents
 
 // Talks holds the sessions; session.Service does.
 type Talks interface {

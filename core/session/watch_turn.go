@@ -76,4 +76,3 @@ func (s *Service) CancelTurn(ctx context.Context, sc account.Scope, session id.S
 	})
 	return done, err
 }
-

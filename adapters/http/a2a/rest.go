@@ -134,7 +134,9 @@ func statusOf(k fault.Kind) string {
 	}
 }
 
-func encodeError(status int, e *fault.Error, requestID string) any {
+func encodeError(status int, e *fault.Error, requestID string) any { return statusFor(status, e, requestID) }
+
+func statusFor(status int, e *fault.Error, requestID string) statusWire {
 	return statusWire{statusError{
 		Code: status, Status: statusOf(e.Kind), Message: e.Message,
 		Details: []rpcInfo{{
@@ -146,7 +148,7 @@ func encodeError(status int, e *fault.Error, requestID string) any {
 func failREST(w http.ResponseWriter, r *http.Request, status int, e *fault.Error) {
 	w.Header().Set("Content-Type", contentJSON)
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(encodeError(status, e, httpx.RequestID(r.Context()))) // the caller went away; there is nobody to tell
+	_ = json.NewEncoder(w).Encode(statusFor(status, e, httpx.RequestID(r.Context()))) // the caller went away; there is nobody to tell
 }
 
 // late holds back the headers of a stream until its first event: the SDK opens streams before it knows whether there is one. What turns out
