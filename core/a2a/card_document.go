@@ -163,7 +163,7 @@ func (s *Cards) document(p portrait, shape Shape) ([]byte, error) {
 // schemes are the two ways to show an API key.
 func schemes(current, legacy bool) map[string]schemeDoc {
 	const (
-		bearerText = "An API key of the server, as a bearer token."
+		bearerText = "An API key of the server, as a bearer token." //nolint:gosec // what cards say of a scheme
 		headerText = "An API key of the server, in a header."
 	)
 	var bearer, header schemeDoc

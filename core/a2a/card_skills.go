@@ -248,7 +248,7 @@ func (p *portrait) soften(findings []card.Finding) bool {
 	return changed
 }
 
-// clean returns text on one line without what nobody sees, of at most most characters; cut where a word ends if one does.
+// clean returns text on one line without what nobody sees, of as many characters as most says at the most; cut where a word ends if one does.
 func clean(text string, most int) string {
 	text = strings.Map(func(r rune) rune {
 		switch {

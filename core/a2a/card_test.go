@@ -139,7 +139,7 @@ func perfect(text []byte, v card.Version) string {
 // TestEveryCardIsPerfect makes cards of whatever agents there can be, and holds them to both versions.
 func TestEveryCardIsPerfect(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(7, 11)) //nolint:gosec // the same agents each time
+	r := rand.New(rand.NewPCG(7, 11)) // the same agents each time
 	galleries := []*gallery{newGallery(agent.Config{}), newGallery(agent.Config{Name: "Researcher"})}
 	for _, text := range texts {
 		g := newGallery(agent.Config{Name: text, Description: text})

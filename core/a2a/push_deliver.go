@@ -18,7 +18,7 @@ import (
 
 // The headers of a notification beside Authorization.
 const (
-	HeaderPushToken   = "X-A2A-Notification-Token"
+	HeaderPushToken   = "X-A2A-Notification-Token" //nolint:gosec // the name of a header
 	HeaderPushVersion = "A2A-Version"
 	// HeaderPushID is the same each time that one change is posted to one configuration: receivers that must not act twice keep it.
 	HeaderPushID = "X-A2A-Notification-Id"
@@ -163,8 +163,8 @@ func (s *Pushes) step(ctx context.Context, c PushConfig) (PushConfig, bool, erro
 	if body != nil {
 		status, err := s.post(ctx, c, change.Number, body)
 		if err != nil && ctx.Err() != nil {
-			c.NextAt = s.now() // whether it arrived is not known, so that it is made again, without waiting for the lease
-			return c, false, nil
+			c.NextAt = s.now()   // whether it arrived is not known, so that it is made again, without waiting for the lease
+			return c, false, nil //nolint:nilerr // the process ends; that is no failure of the receiver's
 		}
 		if why := pushFailure(status, err); why != "" {
 			return c.failed(why, status, err, s.now()), false, nil
