@@ -17,6 +17,12 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
+// CardAgents reads agents. app wires core/agent.
+type CardAgents interface {
+	// Get returns the agent's current version, or id.NotFound.
+	Get(ctx context.Context, sc account.Scope, agent id.Agent) (agent.Agent, error)
+}
+
 // CardOwners says whose an agent is, because a card is asked for without a key.
 type CardOwners interface {
 	// AgentOwner returns the tenant of an agent that was not destroyed, or id.NotFound[id.AgentKind].
@@ -45,7 +51,7 @@ type CardSigner interface {
 
 // CardsDeps is what Cards needs. All fields are required unless they say otherwise.
 type CardsDeps struct {
-	Agents Agents
+	Agents CardAgents
 	Owners CardOwners
 	Skills CardSkills
 	Guides CardGuides
