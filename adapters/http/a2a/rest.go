@@ -134,7 +134,9 @@ func statusOf(k fault.Kind) string {
 	}
 }
 
-func encodeError(status int, e *fault.Error, requestID string) any { return statusFor(status, e, requestID) }
+func encodeError(status int, e *fault.Error, requestID string) any {
+	return statusFor(status, e, requestID)
+}
 
 func statusFor(status int, e *fault.Error, requestID string) statusWire {
 	return statusWire{statusError{
@@ -148,7 +150,9 @@ func statusFor(status int, e *fault.Error, requestID string) statusWire {
 func failREST(w http.ResponseWriter, r *http.Request, status int, e *fault.Error) {
 	w.Header().Set("Content-Type", contentJSON)
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(statusFor(status, e, httpx.RequestID(r.Context()))) // the caller went away; there is nobody to tell
+	if raw, err := json.Marshal(statusFor(status, e, httpx.RequestID(r.Context()))); err == nil {
+		_, _ = w.Write(append(raw, '\n')) // the caller went away; there is nobody to tell
+	}
 }
 
 // late holds back the headers of a stream until its first event: the SDK opens streams before it knows whether there is one. What turns out
