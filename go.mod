@@ -4,7 +4,6 @@ go 1.26.8
 
 require (
 	cel.dev/cel-go v0.33.2
-	github.com/a2aproject/a2a-go v0.3.15
 	github.com/a2aproject/a2a-go/v2 v2.4.0
 	github.com/anthropics/anthropic-sdk-go v1.84.0
 	github.com/coder/websocket v1.8.15
@@ -67,6 +66,8 @@ require (
 	k8s.io/streaming v0.37.2
 	modernc.org/sqlite v1.61.1
 )
+
+require github.com/a2aproject/a2a-go v0.3.15 // indirect
 
 require (
 	github.com/Microsoft/go-winio v0.6.2 // indirect
