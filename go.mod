@@ -67,10 +67,9 @@ require (
 	modernc.org/sqlite v1.61.1
 )
 
-require github.com/a2aproject/a2a-go v0.3.15 // indirect
-
 require (
 	github.com/Microsoft/go-winio v0.6.2 // indirect
+	github.com/a2aproject/a2a-go v0.3.15 // indirect
 	github.com/containerd/errdefs/pkg v0.3.0 // indirect
 	github.com/distribution/reference v0.6.0 // indirect
 	github.com/docker/go-connections v0.8.2 // indirect
