@@ -74,7 +74,6 @@ type Content struct {
 	History []Said // messages, oldest first
 	Answer  *Answer
 	Asks    []Ask  // what an InputRequired task waits for
-	Files   []File // outputs of the agent's programs
 }
 
 // Said is a message of a task's history.
@@ -123,14 +122,6 @@ func kindOf(s session.UseState) AskKind {
 		return AskConfirmation
 	}
 	return AskApproval
-}
-
-// File is an output of a task.
-type File struct {
-	ID        id.File
-	Name      string
-	MediaType string
-	Size      int64
 }
 
 // Part is a piece of a message. One of Text, Data, Raw and URL is set.
