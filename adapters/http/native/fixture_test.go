@@ -17,6 +17,8 @@ import (
 	"github.com/bureau-agents/bureau/adapters/store/sqlitetest"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/account/accounttest"
+	"github.com/bureau-agents/bureau/core/card"
+	"github.com/bureau-agents/bureau/core/validation"
 	"github.com/bureau-agents/bureau/ports/clock/clocktest"
 )
 
@@ -72,6 +74,13 @@ func newFixture(t *testing.T, options ...func(*fixture, *Deps)) *fixture {
 			Clock: f.clock, Logger: slog.New(slog.NewTextHandler(f.log, nil)), Metrics: registry, RateScale: 1, Version: "test",
 		},
 		Account: f.account, Ready: store.Ping, Gatherer: registry,
+	}
+	d.Validation, err = validation.NewService(validation.Deps{
+		TX: store, Clock: f.clock, IDs: deps.IDs, Logger: d.Logger, Judge: card.Validate, Allowances: store.Validations(),
+		Reports: store.CardReports(), Cards: store.AgentCards(),
+	}, validation.Config{RateScale: 1})
+	if err != nil {
+		t.Fatal(err)
 	}
 	f.addAgents(&d)
 	f.provideBooks(&d)

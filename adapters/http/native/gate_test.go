@@ -295,7 +295,7 @@ func TestPolicies(t *testing.T) {
 		"allowed_categories": []any{}, "allowed_payees": []any{}, "blocked_payees": []any{}, "allowed_domains": []any{},
 		"blocked_domains": []any{"evil.example"}, "daily_cost_limit": usd, "monthly_cost_limit": nil, "daily_token_limit": nil,
 		"monthly_token_limit": 1000.0, "per_run_limit": nil, "windows": []any{}, "structuring": nil, "new_payee": "allow",
-		"allowed_times": []any{},
+		"allowed_times": []any{}, "min_card_score": nil, "require_valid_card": false, "require_signed_card": false,
 	}
 	want := map[string]any{
 		"id": made.get("id"), "type": "policy", "scope": map[string]any{"agent_id": agent}, "limits": limits, "mode": "enforce", "version": 1.0,

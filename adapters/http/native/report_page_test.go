@@ -2,6 +2,7 @@ package native
 
 import (
 	"encoding/xml"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -12,10 +13,10 @@ import (
 func TestLayCard(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", denseLine)
-	text, lineOf := layCard(`{"a":{"b/c":[1,{"d":null}]},"long":"` + long + `","z":true}`)
+	text, lineOf := layCard(`{"a":{"b/c":[1,{"d":null}]},"":0,"long":"` + long + `","z":true}`)
 	lines := strings.Split(text, "\n")
 	for pointer, want := range map[string]string{
-		"": "{", "/a": `"a": {`, "/a/b~1c": `"b/c": [`, "/a/b~1c/0": "1,", "/a/b~1c/1/d": `"d": null`, "/z": `"z": true`,
+		"": "{", "/a": `"a": {`, "/a/b~1c": `"b/c": [`, "/a/b~1c/0": "1,", "/a/b~1c/1/d": `"d": null`, "/z": `"z": true`, "/": `"": 0,`,
 		"/a/missing": `"a": {`, "/missing": "{", "/a/b~1c/7/x": `"b/c": [`,
 	} {
 		line := lineOf(card.Finding{Pointer: pointer, Line: 1})
@@ -32,6 +33,19 @@ func TestLayCard(t *testing.T) {
 	}
 	if text, _ := layCard("no JSON " + long); text != "no JSON "+long {
 		t.Error("what is no JSON is laid out anew")
+	}
+}
+
+// TestLayCardMemory: a long key costs its length once, and not for each value behind it.
+func TestLayCardMemory(t *testing.T) {
+	const values = 10_000
+	text := `{"` + strings.Repeat("k", values) + `":[` + strings.Repeat("1,", values) + `1]}`
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	layCard(text)
+	runtime.ReadMemStats(&after)
+	if took, most := after.TotalAlloc-before.TotalAlloc, uint64(500*len(text)); took > most {
+		t.Errorf("laying out %d bytes took %d", len(text), took)
 	}
 }
 
