@@ -11,6 +11,10 @@ const MaxDepth = 128
 // MaxFindings is how many errors, and how many warnings, are told; a last one says how many there are beyond it.
 const MaxFindings = 1000
 
+// MaxPlace is how long the path and the pointer of a finding are at most, in bytes; what lies behind longer keys is told at the nearest array or
+// object around it. Otherwise one long key would be told a thousand times.
+const MaxPlace = 1000
+
 // Version is a version of the A2A protocol, as its tag spells it without the v: "0.2.0" to "0.2.6", "0.3.0", "1.0".
 type Version string
 

@@ -111,16 +111,31 @@ func (c *checker) placeOf(n note) (path, pointer string) {
 			if i == len(at.members) || at.members[i].value.start > n.at {
 				return string(dotted), string(slashed)
 			}
-			dotted, slashed = appendKey(dotted, slashed, at.members[i].key)
-			at = &at.members[i].value
+			longer, pointing, ok := appendStep(dotted, slashed, at.members[i].key)
+			if !ok {
+				return string(dotted), string(slashed)
+			}
+			dotted, slashed, at = longer, pointing, &at.members[i].value
 		default:
 			return string(dotted), string(slashed)
 		}
 	}
 	if n.missing {
-		dotted, slashed = appendKey(dotted, slashed, n.key)
+		dotted, slashed, _ = appendStep(dotted, slashed, n.key)
 	}
 	return string(dotted), string(slashed)
+}
+
+// appendStep adds a step by a key, unless the place would be longer than MaxPlace.
+func appendStep(dotted, slashed []byte, key string) (path, pointer []byte, ok bool) {
+	if len(key) >= MaxPlace {
+		return dotted, slashed, false
+	}
+	path, pointer = appendKey(dotted, slashed, key)
+	if max(len(path), len(pointer)) > MaxPlace {
+		return dotted, slashed, false
+	}
+	return path, pointer, true
 }
 
 func appendIndex(dotted, slashed []byte, i int) (path, pointer []byte) {

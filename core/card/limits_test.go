@@ -27,6 +27,38 @@ func TestLargeCards(t *testing.T) {
 	}
 }
 
+// TestLongKeys sees that a long key is not told with each of the findings behind it.
+func TestLongKeys(t *testing.T) {
+	scopes := strings.TrimSuffix(manyScopes(2*MaxFindings), ", ")
+	for _, c := range []struct {
+		key, path, pointer string
+	}{
+		{"short", "securitySchemes.short.flows.implicit.scopes.0", "/securitySchemes/short/flows/implicit/scopes/0"},
+		{strings.Repeat("k", 100_000), "securitySchemes", "/securitySchemes"},
+		{strings.Repeat("~", MaxPlace/2), "securitySchemes", "/securitySchemes"},
+	} {
+		r := Validate([]byte(`{"protocolVersion": "0.3.0", "securitySchemes": {"`+c.key+`": {"type": "oauth2", "flows": {"implicit": {"authorizationUrl": "https://a.example",
+			"scopes": {`+scopes+`}}}}}}`), Options{})
+		size, told := 0, false
+		for _, f := range r.Errors {
+			size += len(f.Path) + len(f.Pointer) + len(f.Message)
+			told = told || f.Path == c.path && f.Pointer == c.pointer
+		}
+		if len(r.Errors) != MaxFindings+1 || !told || size > MaxFindings*500 {
+			t.Errorf("a key of %d bytes: %d errors of %d bytes, told at %s: %t", len(c.key), len(r.Errors), size, c.path, told)
+		}
+	}
+}
+
+// manyScopes makes n scopes that are no texts.
+func manyScopes(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(`"` + strconv.Itoa(i) + `": 0, `)
+	}
+	return b.String()
+}
+
 // TestMemory holds the memory that reading takes, in all, to a bound: of cards as they are, and of the worst that the limits admit.
 func TestMemory(t *testing.T) {
 	for _, c := range []struct {
