@@ -332,22 +332,29 @@ func layCard(text string) (string, func(card.Finding) int) {
 			return f.Line
 		}
 	}
-	places := linesOf(laid.String())
+	root := linesOf(laid.String())
 	return laid.String(), func(f card.Finding) int {
-		for pointer := f.Pointer; ; pointer = pointer[:strings.LastIndexByte(pointer, '/')] {
-			if line, ok := places[pointer]; ok {
-				return line
-			}
-			if strings.LastIndexByte(pointer, '/') < 0 {
-				return 1
+		at := root
+		for i, step := range strings.Split(f.Pointer, "/") {
+			inner, ok := at.steps[step]
+			if i > 0 && ok { // a pointer begins with a slash
+				at = inner
+			} else if i > 0 {
+				break
 			}
 		}
+		return at.line
 	}
 }
 
-// linesOf returns on which line of a JSON text the value of each pointer begins.
-func linesOf(text string) map[string]int {
-	places := make(map[string]int)
+// place is a value of a JSON text: the line where it begins, and what it holds, by keys and indexes as pointers spell them.
+type place struct {
+	line  int
+	steps map[string]*place
+}
+
+// linesOf returns where the values of a JSON text are. It takes memory with the length of the text, which pointers to all values would not.
+func linesOf(text string) *place {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
 	line, seen := 1, 0
@@ -358,15 +365,15 @@ func linesOf(text string) map[string]int {
 		seen = to
 		return t, err == nil
 	}
-	var value func(pointer string) bool
-	value = func(pointer string) bool {
+	var value func(p *place) bool
+	value = func(p *place) bool {
 		t, ok := next()
-		if _, known := places[pointer]; !known {
-			places[pointer] = line // of a member this is its key's
+		if p.line == 0 {
+			p.line = line // of a member this is its key's
 		}
 		delim, nested := t.(json.Delim)
 		for i := 0; ok && nested && d.More(); i++ {
-			step := strconv.Itoa(i)
+			step, inner := strconv.Itoa(i), &place{}
 			if delim == '{' {
 				key, good := next()
 				step, ok = key.(string)
@@ -374,15 +381,20 @@ func linesOf(text string) map[string]int {
 					return false
 				}
 				step = strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
-				places[pointer+"/"+step] = line
+				inner.line = line
 			}
-			ok = value(pointer + "/" + step)
+			if p.steps == nil {
+				p.steps = make(map[string]*place)
+			}
+			p.steps[step] = inner
+			ok = value(inner)
 		}
 		if ok && nested {
 			_, ok = next()
 		}
 		return ok
 	}
-	value("")
-	return places
+	root := &place{}
+	value(root)
+	return root
 }
