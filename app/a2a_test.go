@@ -624,6 +624,12 @@ func TestA2AVersions(t *testing.T) {
 		`{"jsonrpc":"2.0","id":"7","method":"SendMessage","params":{"message":7}}`:                                               -32602,
 		`{"jsonrpc":"2.0","id":"7","method":"SendMessage","params":{"message":{"messageId":"1","role":"ROLE_USER","parts":[]}}}`: -32602,
 		`{"jsonrpc":"2.0","id":"7","method":"SendMessage","params":{}}`:                                                          -32602,
+		`{"jsonrpc":"2.0","id":"7","method":"SendMessage"}`:                                                                      -32602,
+		`{"jsonrpc":"2.0","id":"7","method":"message/send"}`:                                                                     -32602,
+		` { "jsonrpc":"2.0","id":"7","method":"GetTask"}`:                                                                        -32602,
+		`{"jsonrpc":"2.0","id":"7","method":"ListTasks","params":{"statusTimestampAfter":"yesterday"}}`:                          -32602,
+		`{"jsonrpc":"2.0","id":"7","method":"GetTask","params":"odd"}`:                                                           -32602,
+		` [{"jsonrpc":"2.0","id":"7","method":"ListTasks"}]`:                                                                     -32600, `"odd"`: -32600, "7": -32600, " {}": -32600,
 	} {
 		a := s.Admin.Do("POST", a2aPrefix+"/"+agent, body)
 		var out struct{ Error struct{ Code int } }
@@ -641,7 +647,8 @@ func TestA2AVersions(t *testing.T) {
 	}
 	for path, version := range map[string]string{"/tasks": "0.3", "/v1/tasks": "1.0", "/tasks?A2A-Version=3": ""} {
 		a := s.Admin.Do("GET", a2aPrefix+"/"+agent+path, nil, "A2A-Version: "+version)
-		if a.Status != http.StatusBadRequest || !strings.Contains(string(a.Body), "VERSION_NOT_SUPPORTED") {
+		if a.Status != http.StatusBadRequest || !strings.Contains(string(a.Body), "VERSION_NOT_SUPPORTED") ||
+			!strings.Contains(string(a.Body), "FAILED_PRECONDITION") || !strings.Contains(string(a.Body), `"requestId":"req_`) {
 			t.Errorf("%s in %q: %d %s", path, version, a.Status, a.Body)
 		}
 	}

@@ -139,8 +139,12 @@ func encodeError(status int, e *fault.Error, requestID string) any {
 }
 
 func statusFor(status int, e *fault.Error, requestID string) statusWire {
+	name := statusOf(e.Kind)
+	if e.Code == errVersion.Code { // a kind of its own to the protocol (1.0, 5.4)
+		name = "FAILED_PRECONDITION"
+	}
 	return statusWire{statusError{
-		Code: status, Status: statusOf(e.Kind), Message: e.Message,
+		Code: status, Status: name, Message: e.Message,
 		Details: []rpcInfo{{
 			Type: typeErrorInfo, Reason: strings.ToUpper(e.Code), Domain: a2a.ProtocolDomain, Metadata: map[string]string{"requestId": requestID},
 		}},

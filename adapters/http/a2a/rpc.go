@@ -1,10 +1,12 @@
 package a2a
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/a2aproject/a2a-go/v2/a2a"
@@ -30,10 +32,17 @@ func (f *face) registerRPC() {
 		if err != nil {
 			return nil, err
 		}
-		var said struct {
-			Method string `json:"method"`
+		if !bytes.HasPrefix(bytes.TrimLeft(body, blanks), []byte("{")) {
+			return answerRPC(body, a2a.ErrInvalidRequest, a2a.NewError(a2a.ErrInvalidRequest, "a call is a JSON object; there are no batches")), nil
 		}
-		_ = json.Unmarshal(body, &said) // what is no object is for the SDK to refuse
+		var said struct {
+			Method string          `json:"method"`
+			Params json.RawMessage `json:"params"`
+		}
+		_ = json.Unmarshal(body, &said) // what is of a wrong type is for the SDK to refuse
+		if said.Params == nil {
+			body = withParams(body)
+		}
 		version, err := declared(httpx.Request(ctx))
 		if err != nil {
 			return answerRPC(body, a2a.ErrVersionNotSupported, err), nil
@@ -50,7 +59,7 @@ func (f *face) registerRPC() {
 				e.finish(true)
 				return
 			}
-			pass(to, w, w, r, call{of, legacy}, "/", body)
+			pass(to, w, readable{w}, r, call{of, legacy}, "/", body)
 		}, nil
 	})
 }
@@ -95,8 +104,11 @@ const (
 // answerRPC answers a call that does not get to the SDK.
 func answerRPC(body []byte, kind, err error) httpx.Stream {
 	code := codeParse
-	if kind == a2a.ErrVersionNotSupported { //nolint:errorlint // one of two sentinels, as they are
+	switch kind { //nolint:errorlint // one of three sentinels, as they are
+	case a2a.ErrVersionNotSupported:
 		code = codeVersion
+	case a2a.ErrInvalidRequest:
+		code = codeInvalidRequest
 	}
 	message := err.Error()
 	if e, ok := fault.As(err); ok {
@@ -108,6 +120,39 @@ func answerRPC(body []byte, kind, err error) httpx.Stream {
 		})
 	}
 }
+
+// blanks are what may stand around JSON values.
+const blanks = " \t\r\n"
+
+// withParams gives a call without parameters empty ones: the SDK takes it for a text that ends too early.
+func withParams(body []byte) []byte {
+	rest := bytes.TrimLeft(body, blanks)[1:]
+	if bytes.HasPrefix(bytes.TrimLeft(rest, blanks), []byte("}")) {
+		return body
+	}
+	return append([]byte(`{"params":{},`), rest...)
+}
+
+// readable is a response to a body that is known to be JSON: what the SDK cannot read in it are parameters that are not valid.
+type readable struct{ http.ResponseWriter }
+
+// Write implements http.ResponseWriter.
+func (r readable) Write(b []byte) (int, error) {
+	const unread, reason = `"error":{"code":-32700,"message":"parse error: `, `"reason":"PARSE_ERROR"`
+	before, after, found := bytes.Cut(b, []byte(unread))
+	if !found || bytes.Contains(before, []byte(`"result":`)) { // an answer may hold such data
+		return r.ResponseWriter.Write(b)
+	}
+	after = bytes.Replace(after, []byte(reason), []byte(`"reason":"INVALID_PARAMS"`), 1)
+	said := slices.Concat(before, []byte(`"error":{"code":-32602,"message":"invalid params: `), after)
+	if _, err := r.ResponseWriter.Write(said); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// Unwrap lets http.ResponseController find what the connection can do.
+func (r readable) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // idOf returns the id of a call, null when it cannot be read.
 func idOf(body []byte) json.RawMessage {

@@ -118,7 +118,7 @@ func (c *call) announce(err error) (*fault.Error, int) {
 func (c *call) fail(err error) {
 	if c.op != nil && c.op.Fail != nil {
 		e, status := c.announce(err)
-		c.op.Fail(c, c.r, status, e)
+		c.op.Fail(c, c.r.WithContext(&c.ctx), status, e)
 		return
 	}
 	status, body := c.prepare(err)
