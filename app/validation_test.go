@@ -209,6 +209,20 @@ func TestValidationOnce(t *testing.T) {
 	}
 }
 
+// TestValidationMethods: another method is refused in the words of these two addresses.
+func TestValidationMethods(t *testing.T) {
+	t.Parallel()
+	s := startCards(t)
+	for _, path := range []string{"/v1/validate", "/v1/validate/batch"} {
+		var out struct{ Error, Code string }
+		a := s.Admin.Do("GET", path, nil)
+		if err := json.Unmarshal(a.Body, &out); err != nil || a.Status != 405 || out.Error == "" || out.Code != "METHOD_NOT_ALLOWED" ||
+			a.Header.Get("Allow") != "POST" {
+			t.Errorf("%s: %d %s, Allow %q", path, a.Status, a.Body, a.Header.Get("Allow"))
+		}
+	}
+}
+
 // TestValidationKeepsTheText: what a card says twice, and where, reaches the validator as it was sent.
 func TestValidationKeepsTheText(t *testing.T) {
 	t.Parallel()

@@ -167,6 +167,8 @@ func validationCode(batch bool, status int, e *fault.Error) (int, string) {
 		return status, "BATCH_NOT_ALLOWED"
 	case status == http.StatusRequestTimeout:
 		return status, "REQUEST_TIMEOUT"
+	case status == http.StatusMethodNotAllowed:
+		return status, "METHOD_NOT_ALLOWED"
 	}
 	switch e.Kind {
 	case fault.Unauthenticated:

@@ -93,7 +93,8 @@ type Face struct {
 	mux       *http.ServeMux
 	api       *api
 	public    map[string]bool
-	yields    map[string]string // last segments of operations that yield, by their patterns
+	yields    map[string]string     // last segments of operations that yield, by their patterns
+	forms     map[string]*operation // operations with errors of their own form, by their routes without the method
 	limits    *Limiter
 	strangers *Limiter
 	metrics   *metrics
@@ -143,7 +144,8 @@ func New(cfg Config) (*Face, error) {
 		return nil, err
 	}
 	f := &Face{
-		cfg: cfg, mux: http.NewServeMux(), public: make(map[string]bool), yields: make(map[string]string), metrics: m,
+		cfg: cfg, mux: http.NewServeMux(), public: make(map[string]bool), yields: make(map[string]string),
+		forms: make(map[string]*operation), metrics: m,
 		limits:    cfg.Requests,
 		strangers: NewLimiter(cfg.Clock, false),
 	}
@@ -229,6 +231,11 @@ func (f *Face) unrouted(w http.ResponseWriter, r *http.Request) {
 		allow = append(allow, http.MethodHead)
 	}
 	c.Header().Set("Allow", strings.Join(allow, ", "))
+	if o := f.forms[nearest]; o != nil {
+		e, status := c.announce(errNoMethod)
+		o.Fail(c, r.WithContext(&c.ctx), status, e)
+		return
+	}
 	c.fail(errNoMethod)
 }
 

@@ -59,7 +59,7 @@ type Op struct {
 	// MaxBody replaces the face's limit of the body's size in bytes; 0 keeps it.
 	MaxBody int64
 	// Fail writes errors of an operation of RegisterStream or RegisterRaw instead of the face's envelope, for callers who know another form. Headers such as
-	// Retry-After are set. Errors that come before the operation is found are in the envelope all the same.
+	// Retry-After are set. A method that the operation's address does not know is answered so, too.
 	Fail func(w http.ResponseWriter, r *http.Request, status int, e *fault.Error)
 	// FailAs is the type of the JSON that Fail writes, for the document.
 	FailAs reflect.Type
@@ -369,6 +369,9 @@ func (f *Face) route(o *operation) {
 	pattern := o.Method + " " + o.pattern(f.cfg.Prefix)
 	if o.Yields {
 		f.yields[pattern] = path.Base(o.Path)
+	}
+	if o.Fail != nil {
+		f.forms[o.pattern(f.cfg.Prefix)] = o
 	}
 	f.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(w)
