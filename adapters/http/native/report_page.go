@@ -324,7 +324,7 @@ func layCard(text string) (string, func(card.Finding) int) {
 		dense = dense || len(line) > denseLine
 	}
 	var laid bytes.Buffer
-	if !dense || json.Indent(&laid, []byte(text), "", "  ") != nil {
+	if !dense || laidSize(text) > maxLaid || json.Indent(&laid, []byte(text), "", "  ") != nil {
 		return text, func(f card.Finding) int {
 			if text == "" {
 				return 0
@@ -345,6 +345,32 @@ func layCard(text string) (string, func(card.Finding) int) {
 		}
 		return at.line
 	}
+}
+
+// maxLaid is how long a card may become by being laid out, in bytes. What is deeply nested becomes many times as long, and stays as it was sent.
+const maxLaid = 8 << 20
+
+// laidSize returns about how long a JSON text is once it is laid out.
+func laidSize(text string) int {
+	size, depth, quoted := len(text), 0, false
+	for i := 0; i < len(text); i++ {
+		switch b := text[i]; {
+		case quoted && b == '\\':
+			i++
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == '{', b == '[':
+			depth++
+			size += 2 * depth
+		case b == '}', b == ']':
+			depth--
+			size += 2 * depth
+		case b == ',':
+			size += 2 * depth
+		}
+	}
+	return size
 }
 
 // place is a value of a JSON text: the line where it begins, and what it holds, by keys and indexes as pointers spell them.

@@ -49,6 +49,21 @@ func TestLayCardMemory(t *testing.T) {
 	}
 }
 
+// TestLayCardDepth: what would become many times as long is shown as it was sent.
+func TestLayCardDepth(t *testing.T) {
+	t.Parallel()
+	deep := func(values int) string {
+		return strings.Repeat("[", 100) + strings.Repeat(`"\"[",`, values) + "1" + strings.Repeat("]", 100)
+	}
+	if text, _ := layCard(deep(1000)); !strings.Contains(text, "\n") {
+		t.Error("a card that becomes a little longer is not laid out anew")
+	}
+	sent := deep(100_000)
+	if text, lineOf := layCard(sent); text != sent || lineOf(card.Finding{Pointer: "/0/0", Line: 1}) != 1 {
+		t.Errorf("a card of %d bytes is shown with %d", len(sent), len(text))
+	}
+}
+
 func TestPageIsBounded(t *testing.T) {
 	t.Parallel()
 	lines, cut := pageLines(strings.Repeat("x\n", maxPageLines+1), map[int][]pageNote{2: {{Kind: "warning"}, {Kind: "error"}, {Kind: "warning"}}})
