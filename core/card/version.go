@@ -78,6 +78,10 @@ func (c *checker) chooseVersion() {
 		asked, ok := ParseVersion(string(c.options.Version))
 		if ok {
 			c.version, c.basis = asked, BasisOption
+			if option := string(c.options.Version); strings.Count(option, ".") > 1 && !asked.exact(option) {
+				c.warnMissing(c.root, "protocolVersion", codeVersionHeld, "",
+					"A2A has no version %q with a schema of its own: the card was held to %s; ask for that", short(option), asked)
+			}
 			if said.str != "" && (!known || declared != asked) && (asked != V10 || !c.hybrid()) { // of both forms, the other one declares it
 				c.warn(said, codeVersionDiffers, "", "the card declares %q, and was held to %s as it was asked for", short(said.str), asked)
 			}

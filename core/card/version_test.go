@@ -51,6 +51,11 @@ func TestVersionChoice(t *testing.T) {
 		{name: "option", card: `{"protocolVersion": "0.2.5"}`, option: "0.3", version: V030, basis: BasisOption,
 			warnings: []string{codeVersionDiffers}},
 		{name: "option as declared", card: `{"protocolVersion": "0.3"}`, option: V030, version: V030, basis: BasisOption},
+		{name: "option of no such tag", card: `{"protocolVersion": "0.2.6"}`, option: "0.2.9", version: V026, basis: BasisOption,
+			warnings: []string{codeVersionHeld}},
+		{name: "option of no such tag, undeclared", card: `{}`, option: "0.2.9", version: V026, basis: BasisOption,
+			errors: []string{codeRequired}, warnings: []string{codeVersionHeld}},
+		{name: "shorter option", card: `{"protocolVersion": "0.2.6"}`, option: "0.2", version: V026, basis: BasisOption},
 		{name: "option over interfaces", card: `{` + interfaces + `}`, option: "v0.2.1", version: V021, basis: BasisOption},
 		{
 			name: "option over an unknown declaration", card: `{"protocolVersion": "9.9.9"}`, option: V030, version: V030, basis: BasisOption,

@@ -172,11 +172,10 @@ func (w *validateOptionsWire) read(batch *validateOptionsWire, path string) (o c
 			o.score = *from.Score
 		}
 		if from.Version != nil && *from.Version != "" {
-			v, ok := card.ParseVersion(*from.Version)
-			if !ok {
+			if _, ok := card.ParseVersion(*from.Version); !ok {
 				return o, fault.Invalidf(path+".protocolVersion", "is no version of A2A that is known here; they are 0.2.0 to 0.2.6, 0.3.0 and 1.0")
 			}
-			o.version = v
+			o.version = card.Version(*from.Version)
 		}
 	}
 	return o, nil

@@ -22,7 +22,7 @@ func TestReadValidate(t *testing.T) {
 		code       string
 	}{
 		"card":           {` {"agent_card": ` + odd + ` , "x":[{}]} `, odd, cardOptions{true, true, ""}, validation.Standard, ""},
-		"options":        {`{"options":{"include_score":false,"include_suggestions":false,"protocolVersion":"0.3"},"agent_card":5,"validation_mode":"cli"}`, "5", cardOptions{false, false, card.V030}, validation.CLI, ""},
+		"options":        {`{"options":{"include_score":false,"include_suggestions":false,"protocolVersion":"0.3"},"agent_card":5,"validation_mode":"cli"}`, "5", cardOptions{false, false, "0.3"}, validation.CLI, ""},
 		"nulls":          {`{"agent_card":null,"options":null,"validation_mode":null}`, "null", cardOptions{true, true, ""}, validation.Standard, ""},
 		"nulls inside":   {`{"agent_card":"}\"{","options":{"include_score":null,"protocolVersion":null}}`, `"}\"{"`, cardOptions{true, true, ""}, validation.Standard, ""},
 		"escaped key":    {`{"agent\u005fcard":true}`, "true", cardOptions{true, true, ""}, validation.Standard, ""},

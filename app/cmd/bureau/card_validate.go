@@ -146,11 +146,10 @@ func (r *cardRules) read(version, keys string) error {
 		return errors.New("--min-score must be from 0 to 100")
 	}
 	if version != "" {
-		v, ok := card.ParseVersion(version)
-		if !ok {
+		if _, ok := card.ParseVersion(version); !ok {
 			return fmt.Errorf("--version: %q is not one of %s", version, strings.Join(cardVersions, ", "))
 		}
-		r.options.Version = v
+		r.options.Version = card.Version(version)
 	}
 	if keys == "" {
 		if r.signature {
