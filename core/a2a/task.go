@@ -73,7 +73,7 @@ type Task struct {
 type Content struct {
 	History []Said // messages, oldest first
 	Answer  *Answer
-	Asks    []Ask  // what an InputRequired task waits for
+	Asks    []Ask // what an InputRequired task waits for
 }
 
 // Said is a message of a task's history.

@@ -82,7 +82,8 @@ func (st *TailStream) Close() {
 // begin notes what there is already.
 func (st *TailStream) begin(ctx context.Context, after id.Report) error {
 	now := st.t.d.Clock.Now()
-	st.cursor, st.checked = numberAt(now), now
+	// A number of one's own is above those of this process that were taken in the same millisecond.
+	st.cursor, st.checked = id.New[id.ReportKind](st.t.d.IDs), now
 	if !after.IsZero() {
 		number, err := st.t.d.Repository.Number(ctx, st.sc, after)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"slices"
@@ -104,10 +105,10 @@ const (
 // answerRPC answers a call that does not get to the SDK.
 func answerRPC(body []byte, kind, err error) httpx.Stream {
 	code := codeParse
-	switch kind { //nolint:errorlint // one of three sentinels, as they are
-	case a2a.ErrVersionNotSupported:
+	switch {
+	case errors.Is(kind, a2a.ErrVersionNotSupported):
 		code = codeVersion
-	case a2a.ErrInvalidRequest:
+	case errors.Is(kind, a2a.ErrInvalidRequest):
 		code = codeInvalidRequest
 	}
 	message := err.Error()

@@ -398,7 +398,7 @@ func (p *pushes) testEndOfProcess() {
 	p.set(task, a2a.NewPush{URL: to.URL})
 	p.move(task, a2a.Rejected)
 	p.Run(ctx)
-	p.with(func(*a2a.PushesDeps) {}).Sweep(p.t.Context()) //nolint:errcheck // what it did is looked at
+	p.with(func(*a2a.PushesDeps) {}).Sweep(p.t.Context())
 	p.want(to, "rejected", "rejected")
 }
 

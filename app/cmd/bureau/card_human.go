@@ -62,7 +62,7 @@ type shownFinding struct {
 
 func (h *cardHuman) card(v cardVerdict) error {
 	if v.err != nil || h.quiet && len(v.failures) == 0 {
-		return nil // what cannot be read is told on standard error
+		return nil //nolint:nilerr // what cannot be read is told on standard error
 	}
 	if h.shown {
 		fmt.Fprintln(h.w)

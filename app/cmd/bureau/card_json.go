@@ -96,7 +96,7 @@ type (
 func (j *cardJSON) card(v cardVerdict) error {
 	if v.err != nil {
 		j.unread = append(j.unread, unreadWire{v.input.name, v.err.Error()})
-		return nil
+		return nil //nolint:nilerr // it is in the document
 	}
 	r := v.result
 	out := cardWire{
