@@ -99,9 +99,16 @@ func stringAt(text string, offset int) (from, to int, ok bool) {
 	return from, to, to > from
 }
 
-// hide takes the secrets out of another text that speaks of the card. Short ones stay, since they would be found in any text.
+// hide takes the secrets out of another text that speaks of the card. Short ones stay, since they would be found in any text. Of a card with
+// very many, which are not looked for one by one, nothing is told.
 func (m Masked) hide(s string) string {
-	const least = 4
+	const (
+		least = 4
+		most  = 1000
+	)
+	if s != "" && len(m.secrets) > most {
+		return "•••"
+	}
 	for _, secret := range m.secrets {
 		if len(secret) >= least {
 			s = strings.ReplaceAll(s, secret, "•••")

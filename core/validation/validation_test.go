@@ -1,6 +1,7 @@
 package validation
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -57,6 +58,22 @@ func TestMaskFindings(t *testing.T) {
 	}
 	if got := m.result(found).Name; got != "••• and more" {
 		t.Errorf("a name shows the secret: %s", got)
+	}
+}
+
+// TestMaskOfVeryManySecrets tells nothing that may hold one of them, and does not look for each.
+func TestMaskOfVeryManySecrets(t *testing.T) {
+	t.Parallel()
+	var text strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&text, `{"api_key":"secret-%06d"}`, i)
+	}
+	m := Mask(text.String(), card.Result{})
+	if got := m.result(card.Result{Name: "secret-001999"}).Name; strings.Contains(got, "secret") || strings.Contains(m.Text, "secret-") {
+		t.Errorf("a name shows the secret: %s", got)
+	}
+	if got := m.result(card.Result{}).Name; got != "" {
+		t.Errorf("a card without a name is called %q", got)
 	}
 }
 
