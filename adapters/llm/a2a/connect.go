@@ -22,17 +22,24 @@ import (
 // cardPaths are where agents have their cards, since A2A 0.3 and before it.
 var cardPaths = []string{"/.well-known/agent-card.json", "/.well-known/agent.json"}
 
-// maxCard is how large a card may be that is read for a message, in bytes: it is read as a whole.
-const maxCard = 1 << 20
+// How large a card may be that is read for a message, and an answer, in bytes. A card is read as a whole, and so is an answer that is not
+// streamed.
+const (
+	maxCard   = 1 << 20
+	maxAnswer = 32 << 20
+)
 
-// small cuts answers off that are larger than a card.
-type small struct{ base http.RoundTripper }
+// atMost cuts bodies off that are larger than limit.
+type atMost struct {
+	base  http.RoundTripper
+	limit int64
+}
 
 // RoundTrip implements http.RoundTripper.
-func (s small) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := s.base.RoundTrip(req)
+func (a atMost) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := a.base.RoundTrip(req)
 	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxCard)
+		resp.Body = http.MaxBytesReader(nil, resp.Body, a.limit)
 	}
 	return resp, err
 }

@@ -16,7 +16,11 @@ import (
 // failure tells what an error means.
 func failure(ctx context.Context, err error, x *wire.Exchange, began bool) error {
 	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
-		return llm.ErrRefusedRequest.Withf("the agent's card is larger than %d bytes", large.Limit)
+		what := "answer"
+		if large.Limit == maxCard {
+			what = "card"
+		}
+		return llm.ErrRefusedRequest.Withf("the agent's %s is larger than %d bytes", what, large.Limit)
 	}
 	if ctx.Err() == nil && x.Status != http.StatusUnauthorized && x.Status != http.StatusForbidden {
 		for _, word := range vocabulary {

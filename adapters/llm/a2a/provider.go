@@ -75,7 +75,10 @@ func New(config Config) (*Provider, error) {
 	}
 	var base http.RoundTripper = &credentials{base: config.Transport, header: header, origin: config.Origin}
 	transport := &wire.Transport{Base: base, FirstByte: config.FirstByteTimeout, Idle: config.IdleTimeout}
-	p := &Provider{config: config, client: wire.Client(transport), cards: wire.Client(small{transport}), keep: config.Conversations}
+	p := &Provider{
+		config: config, client: wire.Client(atMost{transport, maxAnswer}), cards: wire.Client(atMost{transport, maxCard}),
+		keep: config.Conversations,
+	}
 	if p.keep == nil {
 		p.keep = &memory{}
 	}

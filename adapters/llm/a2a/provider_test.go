@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	vendor "github.com/a2aproject/a2a-go/v2/a2a"
@@ -481,6 +482,38 @@ func TestRefusals(t *testing.T) {
 	cancel()
 	if _, _, err := ask(ctx, s.provider(t, "secret"), "", "x"); !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
+	}
+}
+
+// TestLargeAnswer: an answer that is not streamed is read as a whole, too, and asking again would bring it again.
+func TestLargeAnswer(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	var s *httptest.Server
+	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodGet {
+			fmt.Fprintf(w, `{"name":"large","description":"x","version":"1","capabilities":{},"defaultInputModes":["text/plain"],
+				"defaultOutputModes":["text/plain"],"skills":[],
+				"supportedInterfaces":[{"url":%q,"protocolBinding":"JSONRPC","protocolVersion":"1.0"}]}`, s.URL)
+			return
+		}
+		asked.Add(1)
+		blanks := []byte(strings.Repeat(" ", 1<<20))
+		for range 2 * maxAnswer / len(blanks) {
+			if _, err := w.Write(blanks); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(s.Close)
+	p, err := New(Config{BaseURL: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = ask(t.Context(), p, "", "hello")
+	if !errors.Is(err, llm.ErrRefusedRequest) || !strings.Contains(err.Error(), "answer is larger") || asked.Load() != 1 {
+		t.Errorf("got %v after %d requests", err, asked.Load())
 	}
 }
 
