@@ -135,7 +135,7 @@ func (s *Pushes) TaskChanged(ctx context.Context, sc account.Scope, t Task) erro
 	}
 	told, err := s.d.Changes.Append(ctx, sc, t.ID, all)
 	if err == nil && told {
-		s.d.TX.AfterCommit(ctx, s.nudge)
+		s.d.TX.AfterCommit(ctx, s.lanes.Nudge)
 	}
 	return err
 }

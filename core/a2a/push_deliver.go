@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
+	"github.com/bureau-agents/bureau/core/internal/lanes"
 	"github.com/bureau-agents/bureau/core/webhook"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -27,7 +27,6 @@ const (
 const (
 	maxDuePushes = 500 // that one look at the store finds
 	pushBatch    = 50  // notifications of one configuration before others get its place
-	pushRest     = 20 * time.Millisecond
 )
 
 // pushRetries are the waits after failed attempts of a notification. After the last one, some eight hours in all, the configuration is given up.
@@ -38,84 +37,21 @@ func pushRetries() []time.Duration {
 }
 
 // Run posts notifications until ctx ends, and returns when the requests that were on their way have been called off; those are made again later.
-func (s *Pushes) Run(ctx context.Context) {
-	var running sync.WaitGroup
-	defer running.Wait()
-	tick := time.NewTicker(s.c.PollEvery)
-	defer tick.Stop()
-	for {
-		if _, err := s.dispatch(ctx, &running); err != nil && ctx.Err() == nil {
-			s.d.Logger.LogAttrs(ctx, slog.LevelWarn, "due notifications of A2A tasks could not be read", slog.Any("error", err))
-		}
-		rest := time.NewTimer(pushRest)
-		select {
-		case <-rest.C:
-		case <-ctx.Done():
-			rest.Stop()
-			return
-		}
-		select {
-		case <-s.wake:
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
+func (s *Pushes) Run(ctx context.Context) { s.lanes.Run(ctx) }
 
 // Sweep posts what is due, waits for it, and returns how many configurations it went through. It is what Run does again and again.
-func (s *Pushes) Sweep(ctx context.Context) (int, error) {
-	var running sync.WaitGroup
-	n, err := s.dispatch(ctx, &running)
-	running.Wait()
-	return n, err
-}
+func (s *Pushes) Sweep(ctx context.Context) (int, error) { return s.lanes.Sweep(ctx) }
 
-func (s *Pushes) dispatch(ctx context.Context, running *sync.WaitGroup) (int, error) {
-	due, err := s.d.Configs.Due(ctx, s.now(), maxDuePushes)
-	if err != nil {
-		return 0, err
+// work is what Pushes does, configuration by configuration.
+func (s *Pushes) work() lanes.Config[PushRef] {
+	return lanes.Config[PushRef]{
+		PollEvery: s.c.PollEvery, Concurrency: s.c.Concurrency, PerTenant: s.c.PerTenant, Drain: s.drain,
+		Due:    func(ctx context.Context) ([]PushRef, error) { return s.d.Configs.Due(ctx, s.now(), maxDuePushes) },
+		Tenant: func(r PushRef) id.Tenant { return r.Tenant },
+		Trouble: func(ctx context.Context, err error) {
+			s.d.Logger.LogAttrs(ctx, slog.LevelWarn, "due notifications of A2A tasks could not be read", slog.Any("error", err))
+		},
 	}
-	begun := 0
-	for _, ref := range due {
-		if !s.enter(ref) {
-			continue
-		}
-		begun++
-		running.Go(func() {
-			more := s.drain(ctx, ref)
-			if s.leave(ref) || more {
-				s.nudge()
-			}
-		})
-	}
-	return begun, nil
-}
-
-// enter takes a place for a configuration; false: it has one, or there is none.
-func (s *Pushes) enter(r PushRef) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.busy[r]; ok || len(s.busy) >= s.c.Concurrency || s.tenants[r.Tenant] >= s.c.PerTenant {
-		s.skipped = true
-		return false
-	}
-	s.busy[r] = struct{}{}
-	s.tenants[r.Tenant]++
-	return true
-}
-
-// leave gives a place back and reports whether somebody waits for one.
-func (s *Pushes) leave(r PushRef) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.busy, r)
-	if s.tenants[r.Tenant]--; s.tenants[r.Tenant] == 0 {
-		delete(s.tenants, r.Tenant)
-	}
-	waiting := s.skipped
-	s.skipped = false
-	return waiting
 }
 
 // drain posts what a configuration has not been told, in order, and reports whether it stopped before the last.

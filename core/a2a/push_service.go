@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/internal/lanes"
 	"github.com/bureau-agents/bureau/core/webhook"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -116,17 +116,12 @@ type PushesConfig struct {
 //
 // The changes of a task that has configurations are stored in the transactions that make them. A configuration has a place among them, which moves on when
 // a change was posted and answered with a status from 200 to 299. So everything is posted at least once and in order, whatever process dies when;
-// processes lease configurations, one each. Failed attempts are made again after 1 s, 5 s, 30 s, 2 min, 10 min, 30 min, 1 h, 2 h and 4 h; then, after 410 Gone, and for an address that may not be
-// reached, the configuration is given up. It is safe for concurrent use.
+// processes lease configurations, one each. Failed attempts are made again after 1 s, 5 s, 30 s, 2 min, 10 min, 30 min, 1 h, 2 h and 4 h;
+// then, after 410 Gone, and for an address that may not be reached, the configuration is given up. It is safe for concurrent use.
 type Pushes struct {
-	d    PushesDeps
-	c    PushesConfig
-	wake chan struct{} // holds one token while there may be something to post
-
-	mu      sync.Mutex
-	busy    map[PushRef]struct{}
-	tenants map[id.Tenant]int // how many of busy are whose
-	skipped bool              // one has found no room since the store was asked
+	d     PushesDeps
+	c     PushesConfig
+	lanes *lanes.Runner[PushRef]
 }
 
 // NewPushes returns Pushes, or an error that names what is missing or wrong.
@@ -157,15 +152,9 @@ func NewPushes(d PushesDeps, c PushesConfig) (*Pushes, error) {
 	if c.PerTenant == 0 {
 		c.PerTenant = 8
 	}
-	return &Pushes{d: d, c: c, wake: make(chan struct{}, 1), busy: map[PushRef]struct{}{}, tenants: map[id.Tenant]int{}}, nil
+	s := &Pushes{d: d, c: c}
+	s.lanes = lanes.New(s.work())
+	return s, nil
 }
 
 func (s *Pushes) now() time.Time { return clock.Stored(s.d.Clock.Now()) }
-
-// nudge makes Run look for something to post.
-func (s *Pushes) nudge() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}

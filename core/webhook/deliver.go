@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
+	"github.com/bureau-agents/bureau/core/internal/lanes"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
@@ -18,94 +18,28 @@ import (
 const (
 	maxLanes  = 1000 // that one look at the store finds
 	laneBatch = 50   // deliveries of one lane before others get its place
-	// restEvery keeps a busy process from asking the store what is due after every commit.
-	restEvery = 20 * time.Millisecond
-	gone      = 410 // the status by which an address says that it will never take anything again
+	gone      = 410  // the status by which an address says that it will never take anything again
 )
 
 // errLost ends the transaction that records a delivery which somebody else has taken over.
 var errLost = errors.New("webhook: the lease of the delivery was lost")
 
 // Run delivers until ctx ends, and returns when the requests that were on their way have been called off; those are made again later.
-func (s *Service) Run(ctx context.Context) {
-	var lanes sync.WaitGroup
-	defer lanes.Wait()
-	tick := time.NewTicker(s.c.PollEvery)
-	defer tick.Stop()
-	for {
-		if _, err := s.dispatch(ctx, &lanes); err != nil && ctx.Err() == nil {
-			s.d.Logger.LogAttrs(ctx, slog.LevelWarn, "due deliveries of webhooks could not be read", slog.Any("error", err))
-		}
-		rest := time.NewTimer(restEvery)
-		select {
-		case <-rest.C:
-		case <-ctx.Done():
-			rest.Stop()
-			return
-		}
-		select {
-		case <-s.wake:
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
+func (s *Service) Run(ctx context.Context) { s.lanes.Run(ctx) }
 
 // Sweep delivers what is due, waits for it, and returns how many lanes it went through. It is what Run does again and again.
-func (s *Service) Sweep(ctx context.Context) (int, error) {
-	var lanes sync.WaitGroup
-	n, err := s.dispatch(ctx, &lanes)
-	lanes.Wait()
-	return n, err
-}
+func (s *Service) Sweep(ctx context.Context) (int, error) { return s.lanes.Sweep(ctx) }
 
-// dispatch begins to work on the lanes that are due, as far as there is room, and returns how many it began.
-func (s *Service) dispatch(ctx context.Context, running *sync.WaitGroup) (int, error) {
-	due, err := s.d.Deliveries.Due(ctx, s.now(), maxLanes)
-	if err != nil {
-		return 0, err
+// work is what the Service does, lane by lane.
+func (s *Service) work() lanes.Config[Lane] {
+	return lanes.Config[Lane]{
+		PollEvery: s.c.PollEvery, Concurrency: s.c.Concurrency, PerTenant: s.c.PerTenant, Drain: s.drain,
+		Due:    func(ctx context.Context) ([]Lane, error) { return s.d.Deliveries.Due(ctx, s.now(), maxLanes) },
+		Tenant: func(l Lane) id.Tenant { return l.Tenant },
+		Trouble: func(ctx context.Context, err error) {
+			s.d.Logger.LogAttrs(ctx, slog.LevelWarn, "due deliveries of webhooks could not be read", slog.Any("error", err))
+		},
 	}
-	begun := 0
-	for _, l := range due {
-		if !s.enter(l) {
-			continue
-		}
-		begun++
-		running.Go(func() {
-			more := s.drain(ctx, l)
-			if s.leave(l) || more {
-				s.nudge()
-			}
-		})
-	}
-	return begun, nil
-}
-
-// enter takes a place for a lane; false: it has one, or there is none.
-func (s *Service) enter(l Lane) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.lanes[l]; ok || len(s.lanes) >= s.c.Concurrency || s.tenants[l.Tenant] >= s.c.PerTenant {
-		s.skipped = true
-		return false
-	}
-	s.lanes[l] = struct{}{}
-	s.tenants[l.Tenant]++
-	return true
-}
-
-// leave gives the place of a lane back and reports whether somebody waits for one.
-func (s *Service) leave(l Lane) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.lanes, l)
-	if s.tenants[l.Tenant]--; s.tenants[l.Tenant] == 0 {
-		delete(s.tenants, l.Tenant)
-	}
-	waiting := s.skipped
-	s.skipped = false
-	return waiting
 }
 
 // drain makes the deliveries of a lane that are due, one after the other, and reports whether it stopped before the last.

@@ -77,16 +77,8 @@ func (s *Service) queue(ctx context.Context, sc account.Scope, all ...Delivery) 
 	if err := s.d.Deliveries.Insert(ctx, sc, all...); err != nil {
 		return err
 	}
-	s.d.TX.AfterCommit(ctx, s.nudge)
+	s.d.TX.AfterCommit(ctx, s.lanes.Nudge)
 	return nil
-}
-
-// nudge makes Run look for something to deliver.
-func (s *Service) nudge() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Notice returns a notice. account.ErrForbidden when the caller may not read its kind.

@@ -7,11 +7,11 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/internal/check"
+	"github.com/bureau-agents/bureau/core/internal/lanes"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -55,14 +55,9 @@ type Config struct {
 
 // Service keeps webhooks and tells them what happens. It is safe for concurrent use.
 type Service struct {
-	d    Deps
-	c    Config
-	wake chan struct{} // holds one token while there may be something to deliver
-
-	mu      sync.Mutex
-	lanes   map[Lane]struct{}
-	tenants map[id.Tenant]int // how many of lanes are whose
-	skipped bool              // a lane has found no room since the store was asked
+	d     Deps
+	c     Config
+	lanes *lanes.Runner[Lane]
 }
 
 // NewService returns a Service, or an error that names what is missing or wrong.
@@ -98,9 +93,9 @@ func NewService(d Deps, c Config) (*Service, error) {
 			*f.to = f.otherwise
 		}
 	}
-	return &Service{
-		d: d, c: c, wake: make(chan struct{}, 1), lanes: map[Lane]struct{}{}, tenants: map[id.Tenant]int{},
-	}, nil
+	s := &Service{d: d, c: c}
+	s.lanes = lanes.New(s.work())
+	return s, nil
 }
 
 func (s *Service) now() time.Time { return clock.Stored(s.d.Clock.Now()) }
