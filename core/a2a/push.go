@@ -3,13 +3,12 @@ package a2a
 import (
 	"context"
 	"encoding/json"
-	"net/url"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/internal/check"
 	"github.com/bureau-agents/bureau/core/secret"
-	"github.com/bureau-agents/bureau/ports/fault"
+	"github.com/bureau-agents/bureau/core/webhook"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
@@ -17,7 +16,6 @@ import (
 const (
 	MaxPushPerTask    = 10 // configurations of one task
 	MaxPushID         = 128
-	MaxPushURL        = 2048
 	MaxPushToken      = 4096
 	MaxPushScheme     = 64
 	MaxPushCredential = 8192
@@ -148,7 +146,7 @@ func (s *Pushes) Check(n NewPush) error {
 func (s *Pushes) check(c PushConfig, n NewPush) error {
 	var f check.Faults
 	f.Text("id", c.ID, MaxPushID)
-	s.checkURL(&f, c.URL)
+	webhook.CheckURL(&f, s.d.Sender, c.URL)
 	f.Text("token", n.Token.Reveal(), MaxPushToken)
 	if !headerText(n.Token.Reveal()) {
 		f.Addf("token", "must have printable ASCII characters only")
@@ -164,24 +162,6 @@ func (s *Pushes) check(c PushConfig, n NewPush) error {
 		f.Addf("authentication.credentials", "must have printable ASCII characters only")
 	}
 	return f.Err(ErrPushInvalid)
-}
-
-func (s *Pushes) checkURL(f *check.Faults, raw string) {
-	before := len(f.Fields)
-	if f.Given("url", raw, MaxPushURL); len(f.Fields) > before {
-		return
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		f.Addf("url", "must be an address that begins with http:// or https://")
-	case u.User != nil || u.Fragment != "":
-		f.Addf("url", "must have neither a user nor a fragment; a password belongs in authentication")
-	default:
-		if err := s.d.Sender.Check(raw); err != nil {
-			f.Addf("url", "%s", tellable(err))
-		}
-	}
 }
 
 // headerText reports whether s can stand in a header.
@@ -202,14 +182,6 @@ func schemeName(s string) bool {
 		}
 	}
 	return true
-}
-
-// tellable returns what a tenant may read of an error.
-func tellable(err error) string {
-	if e, ok := fault.As(err); ok && e.Kind != fault.Internal {
-		return e.Message
-	}
-	return "the address cannot be reached"
 }
 
 // Get returns a configuration of a task; "" is the only one, or the first. ErrPushNotFound.

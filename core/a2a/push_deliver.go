@@ -118,7 +118,7 @@ func (s *Pushes) step(ctx context.Context, c PushConfig) (PushConfig, bool, erro
 func pushFailure(status int, err error) string {
 	switch {
 	case err != nil:
-		return tellable(err)
+		return webhook.Tellable(err)
 	case status >= 300 && status < 400:
 		return fmt.Sprintf("answered %d; redirects are not followed", status)
 	case status < 200 || status >= 300:

@@ -153,7 +153,7 @@ func (d Delivery) after(code int, err error, began, ended time.Time) Delivery {
 	a := Attempt{At: began, Duration: ended.Sub(began).Truncate(time.Millisecond), Code: code}
 	switch {
 	case err != nil:
-		a.Code, a.Error = 0, messageOf(err)
+		a.Code, a.Error = 0, Tellable(err)
 	case code >= 300 && code < 400:
 		a.Error = fmt.Sprintf("answered %d; redirects are not followed", code)
 	case code < 200 || code >= 300:

@@ -14,7 +14,6 @@ import (
 	"github.com/bureau-agents/bureau/core/internal/lanes"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/ports/clock"
-	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/keeper"
 	"github.com/bureau-agents/bureau/ports/page"
@@ -159,7 +158,7 @@ func tidy(events []string) []string {
 
 // check adds what is wrong with a webhook.
 func (s *Service) check(f *check.Faults, w Webhook) {
-	s.checkURL(f, w.URL)
+	CheckURL(f, s.d.Sender, w.URL)
 	f.Text("description", w.Description, MaxDescription)
 	switch {
 	case len(w.Events) == 0:
@@ -172,32 +171,6 @@ func (s *Service) check(f *check.Faults, w Webhook) {
 			f.Addf("events", "%.100q is no kind of notice; the kinds are %s, and \"wallet.*\" or \"*\" stand for several", e, kindNames())
 		}
 	}
-}
-
-func (s *Service) checkURL(f *check.Faults, raw string) {
-	before := len(f.Fields)
-	if f.Given("url", raw, MaxURL); len(f.Fields) > before {
-		return
-	}
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		f.Addf("url", "must be an address that begins with http:// or https://")
-	case u.User != nil || u.Fragment != "":
-		f.Addf("url", "must have neither a user nor a fragment")
-	default:
-		if err := s.d.Sender.Check(raw); err != nil {
-			f.Addf("url", "%s", messageOf(err))
-		}
-	}
-}
-
-// messageOf returns what a tenant may read of an error.
-func messageOf(err error) string {
-	if fe, ok := fault.As(err); ok && fe.Kind != fault.Internal {
-		return fe.Message
-	}
-	return "the address cannot be reached"
 }
 
 func (s *Service) note(ctx context.Context, sc account.Scope, action string, w Webhook) error {
