@@ -128,12 +128,40 @@ func parse(text []byte) (*vendor.AgentCard, error) {
 			URL: old.URL, ProtocolBinding: vendor.TransportProtocolJSONRPC, ProtocolVersion: vendor.ProtocolVersion(cmp.Or(old.Version, string(a2av0.Version))),
 		})
 	}
+	named := addresses(text)
+	card.SupportedInterfaces = slices.DeleteFunc(card.SupportedInterfaces, func(i *vendor.AgentInterface) bool { return !named[i.URL] })
 	for _, i := range card.SupportedInterfaces {
 		if i.ProtocolVersion == "" {
 			i.ProtocolVersion = vendor.Version
 		}
 	}
 	return card, nil
+}
+
+// addresses returns the addresses that a card names by members of exactly the names that they have in A2A. The SDK reads names in any case, which
+// those who judge cards do not: whom they have not seen is not called.
+func addresses(text []byte) map[string]bool {
+	var card map[string]json.RawMessage
+	out := map[string]bool{}
+	if json.Unmarshal(text, &card) != nil {
+		return out
+	}
+	add := func(of map[string]json.RawMessage) {
+		var address string
+		if json.Unmarshal(of["url"], &address) == nil {
+			out[address] = true
+		}
+	}
+	add(card)
+	for _, list := range []string{"supportedInterfaces", "additionalInterfaces"} {
+		var interfaces []map[string]json.RawMessage
+		if json.Unmarshal(card[list], &interfaces) == nil {
+			for _, i := range interfaces {
+				add(i)
+			}
+		}
+	}
+	return out
 }
 
 func at(address string) func(*vendor.AgentInterface) bool {

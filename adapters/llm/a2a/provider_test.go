@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -482,6 +483,33 @@ func TestRefusals(t *testing.T) {
 	cancel()
 	if _, _, err := ask(ctx, s.provider(t, "secret"), "", "x"); !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
+	}
+}
+
+// TestAddressesByTheirNames: the SDK takes "URL" for "url", which whoever judged the card has not looked at.
+func TestAddressesByTheirNames(t *testing.T) {
+	t.Parallel()
+	const rest = `"name":"n","description":"x","version":"1","capabilities":{},"defaultInputModes":["text/plain"],"defaultOutputModes":["text/plain"],"skills":[]`
+	for text, want := range map[string][]string{
+		`{"supportedInterfaces":[{"url":"https://a.example.com","URL":"https://b.example.com","protocolBinding":"JSONRPC","protocolVersion":"1.0"},
+			{"url":"https://c.example.com","protocolBinding":"JSONRPC","protocolVersion":"1.0"}],` + rest + `}`: {"https://c.example.com"},
+		`{"SupportedInterfaces":[{"url":"https://a.example.com","protocolBinding":"JSONRPC","protocolVersion":"1.0"}],` + rest + `}`: nil,
+		`{"protocolVersion":"0.3.0","url":"https://a.example.com","preferredTransport":"JSONRPC",` + rest + `}`:                      {"https://a.example.com"},
+		`{"protocolVersion":"0.3.0","url":"https://a.example.com","Url":"https://b.example.com",` + rest + `}`:                       nil,
+		`{"protocolVersion":"0.2.6","url":"https://a.example.com",` + rest + `}`:                                                     {"https://a.example.com"},
+	} {
+		card, err := parse([]byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		var got []string
+		for _, i := range card.SupportedInterfaces {
+			got = append(got, i.URL)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, not %v", text, got, want)
+		}
 	}
 }
 
