@@ -293,7 +293,11 @@ func (a *apiServer) list(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from, _ := strconv.Atoi(q.Get("resourceVersion"))
-	stop := context.AfterFunc(r.Context(), a.more.Broadcast)
+	stop := context.AfterFunc(r.Context(), func() {
+		a.mu.Lock() // or it could come between the look at the context and the waiting, and be missed
+		defer a.mu.Unlock()
+		a.more.Broadcast()
+	})
 	defer stop()
 	w.Header().Set("Content-Type", "application/json")
 	control, out := http.NewResponseController(w), json.NewEncoder(w)
