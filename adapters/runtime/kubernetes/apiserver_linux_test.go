@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,8 +29,9 @@ import (
 // deletion with grace, and the subresources that it passes on to the node. It checks nothing of what objects say; a real API server
 // does, see the package's other way to be tested.
 type apiServer struct {
-	server *httptest.Server
-	node   http.Handler
+	server  *httptest.Server
+	node    http.Handler
+	closing atomic.Bool
 
 	mu      sync.Mutex
 	more    *sync.Cond
@@ -68,8 +70,15 @@ func startAPI(t *testing.T) *apiServer {
 		a.node.ServeHTTP(w, r)
 	})
 	mux.HandleFunc("/apis/metrics.k8s.io/", func(w http.ResponseWriter, r *http.Request) { a.node.ServeHTTP(w, r) })
-	a.server = httptest.NewServer(mux)
+	a.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.closing.Load() { // a client that lost its watch comes again at once
+			http.Error(w, "the API server stops", http.StatusServiceUnavailable)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	t.Cleanup(func() {
+		a.closing.Store(true)
 		a.server.CloseClientConnections()
 		a.server.Close()
 	})
