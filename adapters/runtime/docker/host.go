@@ -73,6 +73,8 @@ func (h *Host) newest(ctx context.Context, id string) (container.InspectResponse
 	return container.InspectResponse{}, runtime.ErrNoInstance
 }
 
+const tooMuchMemory = "it used more memory than it may"
+
 // instance translates what the Engine says.
 func instance(c container.InspectResponse) runtime.Instance {
 	in := runtime.Instance{ID: c.Config.Labels[labelInstance], Generation: generation(c.Config.Labels), State: runtime.InstanceStarting}
@@ -91,7 +93,7 @@ func instance(c container.InspectResponse) runtime.Instance {
 		in.Code = -1
 		in.Reason = fmt.Sprintf("it was killed by signal %d", signal)
 		if c.State.OOMKilled {
-			in.Memory, in.Reason = true, "it used more memory than it may"
+			in.Memory, in.Reason = true, tooMuchMemory
 		}
 	} else if in.Code != 0 && in.Reason == "" {
 		in.Reason = fmt.Sprintf("it ended with status %d", in.Code)
@@ -397,7 +399,7 @@ func (h *Host) Inspect(ctx context.Context, id string) (runtime.Instance, error)
 	if err != nil {
 		return runtime.Instance{}, err
 	}
-	return instance(c), nil
+	return h.ended(ctx, c, instance(c))
 }
 
 // List implements runtime.Host.
