@@ -2,7 +2,9 @@ package docker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
@@ -30,9 +32,12 @@ func (h *Host) ended(ctx context.Context, c container.InspectResponse, in runtim
 	select {
 	case <-found.Messages:
 		in.Memory, in.Reason = true, tooMuchMemory
-	case <-found.Err: // the end of what there is, or the Engine does not say: it stays a program that was killed
+	case err := <-found.Err:
+		if !errors.Is(err, io.EOF) {
+			return runtime.Instance{}, fmt.Errorf("ask the Docker engine for its events: %w", err)
+		}
 	}
-	return in, ctx.Err()
+	return in, nil
 }
 
 // timestamp writes a time as the Engine's filters take it.
