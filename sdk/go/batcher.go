@@ -167,7 +167,9 @@ func (b *Batcher) Flush(ctx context.Context) error {
 	b.mu.Unlock()
 	defer func() {
 		b.mu.Lock()
-		b.hurried--
+		if b.hurried--; b.hurried == 0 {
+			drain(b.now)
+		}
 		b.flushes = slices.DeleteFunc(b.flushes, func(g flush) bool { return g.done == f.done })
 		b.mu.Unlock()
 	}()
@@ -277,6 +279,9 @@ func (b *Batcher) takeLocked() {
 	if n > 0 {
 		b.batches = append(b.batches, newBatch(slices.Clone(b.waiting[:n])))
 		b.waiting = slices.Delete(b.waiting, 0, n)
+	}
+	if len(b.waiting) < enough {
+		drain(b.full)
 	}
 }
 
@@ -415,6 +420,14 @@ func (b *Batcher) release(settled int) {
 		close(f.done)
 		return true
 	})
+}
+
+// drain takes a signal back that nobody needed, before it wakes somebody for nothing.
+func drain(signal <-chan struct{}) {
+	select {
+	case <-signal:
+	default:
+	}
 }
 
 // poke sends unless there is a signal already.

@@ -99,7 +99,7 @@ func (x *exercise) step(code byte, who int, size int64) {
 		x.end(size)
 	case 11:
 		x.l.Clock.Set(x.l.Clock.Now().Add(time.Duration(size) * 10 * time.Minute))
-		// Listing expires what is due; ExpireDue would do so for the tenants of other tests, by this one's clock.
+		// Listing expires what is due.
 		if _, err := x.l.Approvals(bg, x.l.Scope, policy.ApprovalFilter{}, page.Request{}); err != nil {
 			x.tb.Error(err)
 		}

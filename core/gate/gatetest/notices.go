@@ -35,7 +35,7 @@ type Told struct {
 // Publish implements gate.Notices and wallet.Notices.
 func (t *Told) Publish(ctx context.Context, sc account.Scope, kind string, a id.Agent, m map[string]any) error {
 	if sc.Tenant != t.tenant {
-		return nil // of a test that shares the store: approvals and holds expire for every tenant
+		return nil // of a test that shares the store: holds expire for every tenant
 	}
 	t.tx.AfterCommit(ctx, func() {
 		t.mu.Lock()
