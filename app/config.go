@@ -67,8 +67,9 @@ type Config struct {
 	Retention telemetry.Retention
 	// CardKeys are trusted to have signed agent cards; nil trusts none.
 	CardKeys *card.Keys
-	// CardSigningKey signs the cards of this server's agents; nil leaves them unsigned.
-	CardSigningKey *card.SigningKey
+	// CardSigningKeys sign the cards of this server's agents, one at a time; nil leaves them unsigned. When none of them is valid, cards are not
+	// signed until one is.
+	CardSigningKeys *card.SigningKeys
 	// CheckoutDir is a source tree of Bureau from which the shipped plugins are built when no binaries lie beside the executable;
 	// "" takes the tree that this program was compiled from, if it is still there.
 	CheckoutDir string

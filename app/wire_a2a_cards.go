@@ -26,8 +26,8 @@ func cardModule() fx.Option {
 		}))
 }
 
-func provideAgentCards(cfg Config, s *bunstore.Store, agents *agent.Service, market *skill.Market, library *skill.Library) (*a2a.Cards, error) {
-	return a2a.NewCards(a2a.CardsDeps{Agents: agents, Owners: s.Agents(), Skills: market, Guides: library, Signer: signerOf(cfg)}, a2a.CardsConfig{
+func provideAgentCards(b base, cfg Config, s *bunstore.Store, agents *agent.Service, market *skill.Market, library *skill.Library) (*a2a.Cards, error) {
+	return a2a.NewCards(a2a.CardsDeps{Agents: agents, Owners: s.Agents(), Skills: market, Guides: library, Signer: signerOf(b, cfg)}, a2a.CardsConfig{
 		PublicURL: cfg.PublicURL, ProviderName: cfg.Provider.Name, ProviderURL: cfg.Provider.URL, DocumentationURL: cfg.Provider.DocumentationURL,
 	})
 }

@@ -41,12 +41,11 @@ type CardGuides interface {
 	Attach(ctx context.Context, sc account.Scope, refs []skill.Ref) ([]skill.Attached, error)
 }
 
-// CardSigner signs cards with the operator's key.
+// CardSigner signs cards with the operator's keys.
 type CardSigner interface {
-	// SignCard returns the card with a signature more. The signature need not be the same each time.
-	SignCard(text []byte) ([]byte, error)
-	// KeyID names the key; another key has another name.
-	KeyID() string
+	// SignCard returns the card with a signature more, and which key made it: another key has another name. The signature need not be the same
+	// each time. When no key may sign at the moment, the card comes back as it was, and the name is "".
+	SignCard(ctx context.Context, text []byte) (signed []byte, key string, err error)
 }
 
 // CardsDeps is what Cards needs. All fields are required unless they say otherwise.
@@ -171,11 +170,14 @@ func (s *Cards) make(ctx context.Context, sc account.Scope, r CardRequest, exten
 	sum := sha256.Sum256(text)
 	out.Tag = hex.EncodeToString(sum[:16])
 	if s.d.Signer != nil && r.Shape != ShapeLegacy {
-		if out.Text, err = s.d.Signer.SignCard(text); err != nil {
+		var key string
+		if out.Text, key, err = s.d.Signer.SignCard(ctx, text); err != nil {
 			return Card{}, err
 		}
-		sum = sha256.Sum256([]byte(out.Tag + " " + s.d.Signer.KeyID()))
-		out.Signed, out.Tag = true, hex.EncodeToString(sum[:16])
+		if key != "" {
+			sum = sha256.Sum256([]byte(out.Tag + " " + key))
+			out.Signed, out.Tag = true, hex.EncodeToString(sum[:16])
+		}
 	}
 	return out, nil
 }

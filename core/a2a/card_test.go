@@ -58,13 +58,14 @@ func (g *gallery) Attach(_ context.Context, _ account.Scope, refs []skill.Ref) (
 	return out, nil
 }
 
-// stamper signs by adding a member.
+// stamper signs by adding a member; without a key it signs nothing.
 type stamper struct{ key string }
 
-func (s stamper) KeyID() string { return s.key }
-
-func (s stamper) SignCard(text []byte) ([]byte, error) {
-	return append(bytes.TrimSuffix(bytes.Clone(text), []byte("}")), `,"signatures":[]}`...), nil
+func (s stamper) SignCard(_ context.Context, text []byte) ([]byte, string, error) {
+	if s.key == "" {
+		return text, "", nil
+	}
+	return append(bytes.TrimSuffix(bytes.Clone(text), []byte("}")), `,"signatures":[]}`...), s.key, nil
 }
 
 func newGallery(cfg agent.Config) *gallery {
@@ -239,6 +240,9 @@ func TestCardTags(t *testing.T) {
 		return c
 	}
 	plain, one, two := get(nil), get(stamper{"one"}), get(stamper{"two"})
+	if expired := get(stamper{}); expired.Signed || expired.Tag != plain.Tag || !bytes.Equal(expired.Text, plain.Text) {
+		t.Errorf("no key may sign, and the card is %+v", expired)
+	}
 	if plain.Tag != get(nil).Tag || plain.Signed || !one.Signed || !bytes.Contains(one.Text, []byte(`"signatures"`)) {
 		t.Errorf("%+v, %+v", plain, one)
 	}

@@ -62,21 +62,12 @@ type keyWire struct {
 // or OKP (Ed25519). Its alg, use and key_ops are obeyed. Members that say until when it is valid are nbf and exp (seconds since 1970), and
 // revoked (true). The error names the key that is at fault.
 func ParseKeys(jwks []byte) (*Keys, error) {
-	var set struct {
-		Keys *[]json.RawMessage `json:"keys"`
-		Type string             `json:"kty"`
+	set, _, err := members(jwks)
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(jwks, &set); err != nil {
-		return nil, fmt.Errorf("card: no JWK Set: %w", err)
-	}
-	if set.Keys == nil {
-		if set.Type == "" {
-			return nil, errors.New(`card: no JWK Set: it has no "keys"`)
-		}
-		set.Keys = &[]json.RawMessage{jwks}
-	}
-	keys := &Keys{byID: map[string][]trusted{}, size: len(*set.Keys)}
-	for i, raw := range *set.Keys {
+	keys := &Keys{byID: map[string][]trusted{}, size: len(set)}
+	for i, raw := range set {
 		id, key, err := parsePublic(raw)
 		if err != nil {
 			return nil, fmt.Errorf("card: keys[%d]: %w", i, err)
@@ -89,6 +80,25 @@ func ParseKeys(jwks []byte) (*Keys, error) {
 		keys.byID[id] = append(keys.byID[id], key)
 	}
 	return keys, nil
+}
+
+// members returns the keys of a JWK Set, or a JWK that is by itself.
+func members(jwks []byte) (keys []json.RawMessage, single bool, err error) {
+	var set struct {
+		Keys *[]json.RawMessage `json:"keys"`
+		Type string             `json:"kty"`
+	}
+	if err := json.Unmarshal(jwks, &set); err != nil {
+		return nil, false, fmt.Errorf("card: no JWK Set: %w", err)
+	}
+	switch {
+	case set.Keys != nil:
+		return *set.Keys, false, nil
+	case set.Type != "":
+		return []json.RawMessage{jwks}, true, nil
+	default:
+		return nil, false, errors.New(`card: no JWK Set: it has no "keys"`)
+	}
 }
 
 // parsePublic reads a JWK that verifies.

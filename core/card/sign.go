@@ -32,23 +32,29 @@ type SigningKey struct {
 
 // NewSigningKey names a private key; id "" is its thumbprint (RFC 7638).
 func NewSigningKey(private crypto.Signer, id string) (SigningKey, error) {
+	k, err := newSigningKey(private, id)
+	if err != nil {
+		return SigningKey{}, fmt.Errorf("card: %w", err)
+	}
+	return k, nil
+}
+
+func newSigningKey(private crypto.Signer, id string) (SigningKey, error) {
 	var public any
 	switch key := private.(type) {
 	case ed25519.PrivateKey:
 		public = key.Public()
 	case *ecdsa.PrivateKey:
 		public = &key.PublicKey
-	default:
-		return SigningKey{}, errors.New("card: cards are signed by keys of Ed25519, P-256 or P-384")
 	}
 	algorithms := fitting(public)
 	if len(algorithms) == 0 {
-		return SigningKey{}, errors.New("card: cards are signed by keys of Ed25519, P-256 or P-384")
+		return SigningKey{}, errors.New("cards are signed by keys of Ed25519, P-256 or P-384")
 	}
 	if id == "" {
 		thumb, err := (&jose.JSONWebKey{Key: public}).Thumbprint(crypto.SHA256)
 		if err != nil {
-			return SigningKey{}, fmt.Errorf("card: the key has no thumbprint: %w", err)
+			return SigningKey{}, fmt.Errorf("the key has no thumbprint: %w", err)
 		}
 		id = base64.RawURLEncoding.EncodeToString(thumb)
 	}
@@ -58,27 +64,36 @@ func NewSigningKey(private crypto.Signer, id string) (SigningKey, error) {
 // ParseSigningKey reads a private JWK with a kid, as SigningKey.Private writes it. Its members nbf, exp and revoked are read as ParseKeys does.
 // The error never holds anything of the key but its kid.
 func ParseSigningKey(jwk []byte) (SigningKey, error) {
-	wire, key, err := parseKey(jwk)
+	k, err := parseSigning(jwk)
 	if err != nil {
 		return SigningKey{}, fmt.Errorf("card: %w", err)
 	}
+	return k, nil
+}
+
+// parseSigning reads a JWK that signs.
+func parseSigning(jwk []byte) (SigningKey, error) {
+	wire, key, err := parseKey(jwk)
+	if err != nil {
+		return SigningKey{}, err
+	}
 	signer, ok := key.Key.(crypto.Signer)
 	if !ok {
-		return SigningKey{}, fmt.Errorf("card: the key %q is public: signing takes the private one", wire.ID)
+		return SigningKey{}, fmt.Errorf("the key %q is public: signing takes the private one", wire.ID)
 	}
-	k, err := NewSigningKey(signer, wire.ID)
+	k, err := newSigningKey(signer, wire.ID)
 	if err != nil {
 		return SigningKey{}, err
 	}
 	if wire.Algorithm != "" && wire.Algorithm != k.Algorithm() {
-		return SigningKey{}, fmt.Errorf("card: the key %q cannot sign by its alg %q, but by %s", wire.ID, wire.Algorithm, k.Algorithm())
+		return SigningKey{}, fmt.Errorf("the key %q cannot sign by its alg %q, but by %s", wire.ID, wire.Algorithm, k.Algorithm())
 	}
 	if wire.Use != "" && wire.Use != "sig" || wire.Uses != nil && !slices.Contains(wire.Uses, "sign") {
-		return SigningKey{}, fmt.Errorf("card: the key %q is not for signing: its use must be \"sig\", its key_ops have \"sign\", or be missing", wire.ID)
+		return SigningKey{}, fmt.Errorf("the key %q is not for signing: its use must be \"sig\", its key_ops have \"sign\", or be missing", wire.ID)
 	}
 	k.public.revoked = wire.Revoked
 	if k.public.from, k.public.until, err = wire.validity(); err != nil {
-		return SigningKey{}, fmt.Errorf("card: %w", err)
+		return SigningKey{}, err
 	}
 	return k, nil
 }
@@ -127,6 +142,9 @@ func (k SigningKey) marshal(key any) ([]byte, error) {
 	if until := k.public.until; !until.IsZero() {
 		text = fmt.Appendf(text, `,"exp":%d`, until.Unix())
 	}
+	if k.public.revoked {
+		text = append(text, `,"revoked":true`...)
+	}
 	return append(text, '}'), nil
 }
 
@@ -155,7 +173,7 @@ func PublicKeys(keys ...SigningKey) ([]byte, error) {
 // The error says why a card cannot be signed, as that of Canonical does. Whether the card is valid is not looked at.
 func Sign(text []byte, key SigningKey) ([]byte, error) {
 	if key.signer == nil {
-		return nil, errors.New("card: there is no key to sign with")
+		return nil, errNoKey
 	}
 	c, err := readSignable(text)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/bureau-agents/bureau/core/card"
 )
@@ -24,17 +25,21 @@ func readCardKeys(file string) (*card.Keys, error) {
 	return keys, nil
 }
 
-// readSigningKey reads a file with a private JWK. The error says nothing of its content but the key's name.
-func readSigningKey(file string) (card.SigningKey, error) {
+// readSigningKeys reads a file with a private JWK, or a JWK Set of them, of which one may sign now. The error says nothing of its content but the
+// names of keys.
+func readSigningKeys(file string) (*card.SigningKeys, error) {
 	text, err := readKeyFile(file)
 	if err != nil {
-		return card.SigningKey{}, err
+		return nil, err
 	}
-	key, err := card.ParseSigningKey(text)
+	keys, err := card.ParseSigningKeys(text)
+	if err == nil {
+		_, err = keys.At(time.Now())
+	}
 	if err != nil {
-		return card.SigningKey{}, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return key, nil
+	return keys, nil
 }
 
 func readKeyFile(file string) ([]byte, error) {

@@ -34,7 +34,8 @@ func cardSign() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sign FILE|URL|-", Short: "Sign an agent card", Args: cardTakes(1, "FILE"),
 		Long: `Sign a card by the private key of --key, or of ` + envSigningKey + `, and write it to standard output. The rest of its text stays as it is; signatures by
-the same key are replaced, those by others kept. The same card and key always give the same text.
+the same key are replaced, those by others kept. The same card and key always give the same text. Of several keys in the file the one signs that
+became valid last; ` + "`bureau card keygen --add`" + ` puts another one there.
 
 A card gets one to three signatures: one over all of it, as A2A 1.0, 8.4 has it, and others over what official libraries sign, where that is less. A
 verifier needs one that it finds right. docs/cards.md says how they differ.
@@ -54,10 +55,11 @@ Exit codes: 0 the card is signed; 1 it is invalid, or has no one meaning that co
 			if file == "" {
 				return cardMisused(cmd, errors.New("--key is missing: name the file of the private key; `bureau card keygen` makes one"))
 			}
-			key, err := readSigningKey(file)
-			if err == nil {
-				err = key.Usable(time.Now())
+			keys, err := readSigningKeys(file)
+			if err != nil {
+				return cardMisused(cmd, fmt.Errorf("--key: %w", err))
 			}
+			key, err := keys.At(time.Now())
 			if err != nil {
 				return cardMisused(cmd, fmt.Errorf("--key: %w", err))
 			}
@@ -86,7 +88,7 @@ Exit codes: 0 the card is signed; 1 it is invalid, or has no one meaning that co
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&keyFile, "key", "", "sign by the private key of `FILE`, a JWK; default "+envSigningKey)
+	f.StringVar(&keyFile, "key", "", "sign by the private key of `FILE`, a JWK or a JWK Set; default "+envSigningKey)
 	f.BoolVarP(&write, "write", "w", false, "write the card back into FILE")
 	f.BoolVar(&force, "force", false, "sign an invalid card, too")
 	f.StringArrayVar(&reader.private, "allow-private", nil, "reach the private address `HOST:PORT`; may be repeated")
@@ -239,36 +241,43 @@ func encodeVerification(r card.Result, verified bool) verificationWire {
 func cardKeygen() *cobra.Command {
 	var (
 		algorithm, kid, public string
-		valid                  time.Duration
+		valid, after           time.Duration
+		add                    bool
 	)
 	cmd := &cobra.Command{
 		Use: "keygen FILE", Short: "Make a key that signs agent cards", Args: cardTakes(1, "FILE"),
 		Long: `Make a private key and write it to FILE as a JWK that only its owner may read; a file that is there is not overwritten. The public key goes to
 standard output, or to the file of --public, as a JWK Set: give it to those who are to verify cards, for their --keys or ` + envCardKeys + `. A server that
-signs by FILE (` + envSigningKey + `) has it at /a2a/.well-known/jwks.json.`,
+signs by FILE (` + envSigningKey + `) has it at /a2a/.well-known/jwks.json.
+
+To change keys, --add puts another one into FILE, beside those that are there, and writes the public keys of all. Of the keys that are valid the one
+signs that became valid last: the new one takes over at once, or after the time of --valid-after, in which those who verify can learn of it.`,
 		Example: `  bureau card keygen signing-key.json --public keys.json
-  bureau card keygen signing-key.json --alg EdDSA --valid-for 8760h`,
+  bureau card keygen signing-key.json --alg EdDSA --valid-for 8760h
+  bureau card keygen signing-key.json --add --valid-after 24h --public keys-2.json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if valid < 0 || valid > 0 && valid < time.Second {
 				return cardMisused(cmd, errors.New("--valid-for must be a time like 8760h"))
+			}
+			if after < 0 {
+				return cardMisused(cmd, errors.New("--valid-after must be a time like 24h"))
+			}
+			if _, err := os.Lstat(public); public != "" && err == nil { // before there is a key that this would be missing of
+				return exitError{fmt.Errorf("%s: %w", public, os.ErrExist), exitCardUnread}
 			}
 			key, err := newSigningKey(algorithm, kid)
 			if err != nil {
 				return exitError{err, exitCardUnread}
 			}
-			if valid > 0 {
-				now := time.Now()
-				key = key.Within(now, now.Add(valid))
+			if add || valid > 0 || after > 0 {
+				key = within(key, time.Now().Add(after), valid)
 			}
-			private, err := key.Private()
+			keys, err := keep(args[0], key, add)
 			if err != nil {
 				return exitError{err, exitCardUnread}
 			}
-			set, err := card.PublicKeys(key)
+			set, err := keys.Public()
 			if err != nil {
-				return exitError{err, exitCardUnread}
-			}
-			if err := writeNew(args[0], append(private, '\n'), 0o600); err != nil {
 				return exitError{err, exitCardUnread}
 			}
 			set = append(set, '\n')
@@ -286,9 +295,46 @@ signs by FILE (` + envSigningKey + `) has it at /a2a/.well-known/jwks.json.`,
 	f := cmd.Flags()
 	choose(cmd, &algorithm, "alg", "sign by `ALG`: ES256, ES384 or EdDSA", "ES256", "ES384", "EdDSA")
 	f.StringVar(&kid, "kid", "", "name the key `ID`; default its thumbprint (RFC 7638)")
-	f.StringVar(&public, "public", "", "write the public key to `FILE`")
-	f.DurationVar(&valid, "valid-for", 0, "the key expires after `TIME`; default never")
+	f.StringVar(&public, "public", "", "write the public keys to `FILE`")
+	f.BoolVar(&add, "add", false, "add the key to those of FILE, and have it take over")
+	f.DurationVar(&after, "valid-after", 0, "the key becomes valid after `TIME`; default at once")
+	f.DurationVar(&valid, "valid-for", 0, "the key expires `TIME` after it became valid; default never")
 	return cmd
+}
+
+// within bounds a key to what follows a time: for a while, or with 0 for ever.
+func within(key card.SigningKey, from time.Time, valid time.Duration) card.SigningKey {
+	var until time.Time
+	if valid > 0 {
+		until = from.Add(valid)
+	}
+	return key.Within(from, until)
+}
+
+// keep writes a key to a file, or beside those that it has already, and returns what is there then.
+func keep(file string, key card.SigningKey, add bool) (*card.SigningKeys, error) {
+	if !add {
+		private, err := key.Private()
+		if err != nil {
+			return nil, err
+		}
+		if err := writeNew(file, append(private, '\n'), 0o600); err != nil {
+			return nil, err
+		}
+		return card.NewSigningKeys(key)
+	}
+	had, err := readKeyFile(file)
+	if err != nil {
+		return nil, err
+	}
+	text, err := card.AddSigningKey(had, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if err := rewrite(file, append(text, '\n')); err != nil {
+		return nil, err
+	}
+	return card.ParseSigningKeys(text)
 }
 
 func newSigningKey(algorithm, kid string) (card.SigningKey, error) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const signCard = `{
@@ -94,6 +95,7 @@ func TestSignAndVerifyCards(t *testing.T) {
 	}
 	c.exits(1, "no trusted key", "card", "verify", file, "--keys", at("EdDSA.keys"))
 
+	c.exits(0, "", "card", "keygen", at("named.key"), "--kid", "one", "--public", at("named.keys"))
 	bare := write("bare.json", signCard)
 	c.exits(1, "is not signed", "card", "verify", bare)
 	invalid := write("invalid.json", strings.Replace(signCard, `"version": "1",`, "", 1))
@@ -108,14 +110,68 @@ func TestSignAndVerifyCards(t *testing.T) {
 		{"is not one of", "card", "verify", bare, "--version", "7"},
 		{"no such file", "card", "verify", at("none.json")},
 		{"no such file", "card", "sign", bare, "--key", at("none.key")},
-		{"no JWK", "card", "sign", bare, "--key", at("ES256.keys")},
+		{"is public", "card", "sign", bare, "--key", at("ES256.keys")},
 		{"must be one of", "card", "keygen", at("x"), "--alg", "HS256"},
 		{"--valid-for", "card", "keygen", at("x"), "--valid-for", "-1h"},
+		{"--valid-after", "card", "keygen", at("x"), "--valid-after", "-1h"},
+		{"no such file", "card", "keygen", at("none.key"), "--add"},
+		{"is public", "card", "keygen", at("ES256.keys"), "--add"},
+		{"another key is called", "card", "keygen", at("named.key"), "--add", "--kid", "one"},
+		{"exist", "card", "keygen", at("x"), "--public", at("ES256.keys")},
 	} {
 		c.exits(2, misuse[0], misuse[1:]...)
+	}
+	if _, err := os.Stat(at("x")); err == nil {
+		t.Error("a command that was misused has made a key")
 	}
 	t.Setenv(envSigningKey, "")
 	t.Setenv(envCardKeys, "")
 	c.exits(2, "--key is missing", "card", "sign", bare)
 	c.exits(2, "--keys is missing", "card", "verify", bare)
+}
+
+// A new key takes over from the one before, which those who verify go on knowing.
+func TestRotateCardKeys(t *testing.T) {
+	c := newTerminal(t)
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	file, key, both, three := at("card.json"), at("key.json"), at("both.json"), at("three.json")
+	if err := os.WriteFile(file, []byte(signCard), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.exits(0, `"kid":"first"`, "card", "keygen", key, "--kid", "first")
+	first := c.exits(0, `"signatures"`, "card", "sign", file, "--key", key)
+	if err := os.Chmod(key, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	c.exits(0, "", "card", "keygen", key, "--add", "--kid", "second", "--alg", "EdDSA", "--public", both)
+	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o400 {
+		t.Errorf("the file of the keys has the mode %v (%v)", info.Mode(), err)
+	}
+	second := c.exits(0, `"signatures"`, "card", "sign", file, "--key", key)
+	for kid, signed := range map[string]string{"first": first, "second": second} {
+		c.in = signed
+		c.exits(0, "signatures[0] trusted: key "+kid, "card", "verify", "-", "--keys", both)
+	}
+	c.exits(0, "", "card", "keygen", key, "--add", "--kid", "third", "--valid-after", "24h", "--valid-for", "24h", "--public", three)
+	if again := c.exits(0, "", "card", "sign", file, "--key", key); again != second {
+		t.Errorf("a key that is not valid yet has signed:\n%s", again)
+	}
+
+	t.Setenv(envSigningKey, key)
+	s, err := loaded(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for after, want := range map[time.Duration]string{0: "second", 25 * time.Hour: "third", 49 * time.Hour: "second"} {
+		if k, err := s.CardSigningKeys.At(time.Now().Add(after)); err != nil || k.ID() != want {
+			t.Errorf("after %v the server signs by %q, not %q: %v", after, k.ID(), want, err)
+		}
+	}
+	expired := at("expired.json")
+	c.exits(0, "", "card", "keygen", expired, "--valid-after", "1h", "--kid", "early", "--public", at("early.json"))
+	t.Setenv(envSigningKey, expired)
+	if _, err := loaded(t); err == nil || !strings.Contains(err.Error(), `BUREAU_CARD_SIGNING_KEY: `+expired+`: card: the signing key "early" is valid from`) {
+		t.Errorf("a server starts without a key that may sign: %v", err)
+	}
 }

@@ -326,12 +326,9 @@ var table = []setting{
 		s.CardKeys = keys
 		return err
 	}},
-	{"card_signing_key", "", "", "file with a private JWK (`bureau card keygen`): signs the cards of agents, and its public half is at /a2a/.well-known/jwks.json", func(s *settings, v string) error {
-		key, err := readSigningKey(v)
-		if err == nil {
-			err = key.Usable(time.Now())
-		}
-		s.CardSigningKey = &key
+	{"card_signing_key", "", "", "file with a private JWK (`bureau card keygen`), or a JWK Set of several: sign the cards of agents; their public halves are at /a2a/.well-known/jwks.json", func(s *settings, v string) error {
+		keys, err := readSigningKeys(v)
+		s.CardSigningKeys = keys
 		return err
 	}},
 	{"source", "", "", "checkout of Bureau to build shipped plugins and new ones from; default: the one this binary was built from", text(func(s *settings) *string { return &s.CheckoutDir })},
