@@ -104,7 +104,7 @@ func TestRemoteAgents(t *testing.T) {
 		}
 		p.say("Paints.", painterSkills)
 		var r remoteAnswer
-		api.Call("POST", "/v1/remote_agents", m{"url": p.URL, "credential": m{"type": "bearer", "secret": painterToken}}, &r)
+		api.Call("POST", "/v1/remote_agents", m{"url": p.URL, "credential": m{"type": "bearer", "secret": "an-0lder-token"}}, &r)
 		if r.Name != "painter" || !r.Card.Valid || r.Card.Score < 50 {
 			t.Fatalf("registered: %+v", r)
 		}
@@ -120,6 +120,11 @@ func TestRemoteAgents(t *testing.T) {
 				return turn(apptest.All[event](api, "/v1/sessions/"+sess.ID+"/events"))
 			}
 		}
+		refused := open(r.AgentID)("the barn")
+		if e := refused.last(t, "session.error"); !strings.Contains(e.Error.Message, "refused the credential that it was called with (status 401)") {
+			t.Errorf("with an old credential: %+v", e.Error)
+		}
+		api.Call("POST", "/v1/remote_agents/"+r.ID, m{"credential": m{"secret": painterToken}}, nil)
 		direct := open(r.AgentID)
 		if said := direct("the barn").last(t, "agent.message").text(); !strings.HasPrefix(said, "Which colour for the barn?") {
 			t.Errorf("the first answer: %q", said)

@@ -77,6 +77,10 @@ const remoteProvider = "a2a"
 // remotePatience is how long a remote agent may be silent: agents work before they answer.
 const remotePatience = 5 * time.Minute
 
+// remoteLimit is how long a remote agent may take for an answer, however it is called: a little less than a turn waits for a model, and a
+// tool, so that the answer ends with what is wrong with it, and the agent is told.
+const remoteLimit = remote.ToolTimeout - 10*time.Second
+
 // remoteLines reaches remote agents.
 type remoteLines struct {
 	remotes   *remote.Service
@@ -92,7 +96,8 @@ func provideRemoteLines(cfg Config, s *remote.Service, t *otel.Telemetry) (*remo
 // open returns who speaks over a line.
 func (l *remoteLines) open(line remote.Line, keep a2a.Conversations) (*a2a.Provider, error) {
 	cfg := a2a.Config{
-		Name: remoteProvider, Card: line.Card, FirstByteTimeout: remotePatience, IdleTimeout: remotePatience, Transport: l.transport, Conversations: keep,
+		Name: remoteProvider, Card: line.Card, FirstByteTimeout: remotePatience, IdleTimeout: remotePatience, Limit: remoteLimit,
+		Transport: l.transport, Conversations: keep,
 	}
 	switch line.Credential.Kind {
 	case remote.Bearer:

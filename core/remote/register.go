@@ -101,16 +101,35 @@ func (n New) check(f *check.Faults) {
 			f.Addf("url", "must have neither a user nor a fragment")
 		}
 	}
-	if n.Name != "" && (len(n.Name) > MaxName || unfit.MatchString(n.Name)) {
-		f.Addf("name", "must be of 1 to %d letters, digits, '_' and '-': it is the name of a tool", MaxName)
+	if n.Name != "" {
+		checkName(f, n.Name)
 	}
 	f.Text("description", n.Description, MaxDescription)
 	c := n.Credential
 	if c == nil {
 		return
 	}
-	value := c.Secret.Reveal()
-	switch {
+	checkSecret(f, c.Secret)
+	switch c.Kind {
+	case Bearer:
+		if c.Header != "" {
+			f.Addf("credential.header", "is for the type api_key")
+		}
+	case APIKey:
+		checkHeader(f, c.Header)
+	default:
+		f.Addf("credential.type", "must be bearer or api_key")
+	}
+}
+
+func checkName(f *check.Faults, name string) {
+	if name == "" || len(name) > MaxName || unfit.MatchString(name) {
+		f.Addf("name", "must be of 1 to %d letters, digits, '_' and '-': it is the name of a tool", MaxName)
+	}
+}
+
+func checkSecret(f *check.Faults, s secret.Value) {
+	switch value := s.Reveal(); {
 	case value == "":
 		f.Addf("credential.secret", "must not be empty")
 	case len(value) > MaxSecret:
@@ -118,21 +137,19 @@ func (n New) check(f *check.Faults) {
 	case !headerValue(value):
 		f.Addf("credential.secret", "must be of printable ASCII characters")
 	}
-	switch c.Kind {
-	case Bearer:
-		if c.Header != "" {
-			f.Addf("credential.header", "is for the type api_key")
-		}
-	case APIKey:
-		if c.Header != "" && (len(c.Header) > 100 || !headerName.MatchString(c.Header)) {
-			f.Addf("credential.header", "must be the name of an HTTP header")
-		} else if forbidden[strings.ToLower(c.Header)] {
-			f.Addf("credential.header", "cannot carry a credential")
-		}
-	default:
-		f.Addf("credential.type", "must be bearer or api_key")
+}
+
+// checkHeader checks the name of the header of an APIKey; "" is the default.
+func checkHeader(f *check.Faults, name string) {
+	if name != "" && (len(name) > 100 || !headerName.MatchString(name)) {
+		f.Addf("credential.header", "must be the name of an HTTP header")
+	} else if forbidden[strings.ToLower(name)] {
+		f.Addf("credential.header", "cannot carry a credential")
 	}
 }
+
+// defaultHeader carries an APIKey that names no other.
+const defaultHeader = "X-API-Key"
 
 var (
 	unfit      = regexp.MustCompile(`[^A-Za-z0-9_-]`)
@@ -193,7 +210,7 @@ func (s *Service) seal(ctx context.Context, r Remote, n *NewCredential) (Credent
 	}
 	c := Credential{Kind: n.Kind, AnyOrigin: n.AnyOrigin}
 	if c.Kind == APIKey {
-		c.Header = cmp.Or(n.Header, "X-API-Key")
+		c.Header = cmp.Or(n.Header, defaultHeader)
 	}
 	var err error
 	c.Sealed, err = s.d.Keeper.Seal(ctx, r.place(), []byte(n.Secret.Reveal()))

@@ -20,8 +20,8 @@ type Repository interface {
 	ByAgent(ctx context.Context, sc account.Scope, agent id.Agent) (Remote, bool, error)
 	// List lists the tenant's, newest first.
 	List(ctx context.Context, sc account.Scope, r page.Request) (page.Page[Remote], error)
-	// Update locks one, lets the closure change it, and stores all but ID, Tenant, Agent, Name and CreatedAt. An error of change is
-	// returned and nothing is stored.
+	// Update locks one, lets the closure change it, and stores all but ID, Tenant, Agent and CreatedAt. An error of change is returned
+	// and nothing is stored. ErrNameTaken.
 	Update(ctx context.Context, sc account.Scope, remote id.RemoteAgent, change func(*Remote) error) (Remote, error)
 	// Delete removes one with its history and its conversations.
 	Delete(ctx context.Context, sc account.Scope, remote id.RemoteAgent) error

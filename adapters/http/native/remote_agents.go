@@ -162,6 +162,41 @@ func (in *registerRemoteInput) request() remote.New {
 	return n
 }
 
+type updateRemoteInput struct {
+	RemoteAgentID string `path:"remote_agent_id" doc:"The remote agent's id."`
+	Body          struct {
+		Name         httpx.Opt[string]                `json:"name,omitempty" minLength:"1" maxLength:"64" doc:"Letters, digits, '_' and '-'; unique. That of its tool, from the next turn on. null leaves it."`
+		Description  httpx.Opt[string]                `json:"description,omitempty" maxLength:"2048" doc:"Of its tool; null or empty is the card's."`
+		RequireValid *bool                            `json:"require_valid,omitempty" doc:"It is called only while its card is valid."`
+		Credential   httpx.Opt[remoteCredentialPatch] `json:"credential,omitempty" doc:"What the agent is called with; a part that is left out stays as it is. null: it is called without one."`
+	}
+}
+
+// remoteCredentialPatch is remoteCredentialInput in an update: every part may be left out.
+type remoteCredentialPatch struct {
+	Type      *string `json:"type,omitempty" enum:"bearer,api_key"`
+	Header    *string `json:"header,omitempty" maxLength:"100" doc:"Of api_key; X-API-Key when empty."`
+	Secret    *string `json:"secret,omitempty" minLength:"1" maxLength:"8192" doc:"It is sealed, and never shown."`
+	AnyOrigin *bool   `json:"any_origin,omitempty" doc:"Send it to whatever address the card names. Otherwise it goes to the card's own origin and to no other."`
+}
+
+func (in *updateRemoteInput) request() remote.Update {
+	b := &in.Body
+	u := remote.Update{Name: b.Name.Given(), Description: b.Description.Change(), RequireValid: b.RequireValid}
+	if !b.Credential.Set {
+		return u
+	}
+	c := b.Credential.Value
+	u.Credential = &remote.CredentialUpdate{Remove: b.Credential.Null, Header: c.Header, AnyOrigin: c.AnyOrigin}
+	if c.Type != nil {
+		u.Credential.Kind = ptr(remote.CredentialKind(*c.Type))
+	}
+	if c.Secret != nil {
+		u.Credential.Secret = ptr(secret.NewValue(*c.Secret))
+	}
+	return u
+}
+
 type remoteInput struct {
 	RemoteAgentID string `path:"remote_agent_id" doc:"The remote agent's id."`
 }
@@ -217,6 +252,24 @@ func (f *face) registerRemotes() {
 			return nil, err
 		}
 		r, err := f.deps.Remotes.Get(ctx, httpx.Scope(ctx), of)
+		if err != nil {
+			return nil, err
+		}
+		return ok(showWholeRemote(r)), nil
+	})
+
+	httpx.Register(f.Face, httpx.Op{
+		ID: "updateRemoteAgent", Method: http.MethodPost, Path: "/v1/remote_agents/{remote_agent_id}", Tag: "remote agents",
+		Example: `{"credential":{"secret":"n3w-s3cret"}}`, Summary: "Change a remote agent, or what it is called with",
+		Description: "What is left out stays as it is. A new credential counts from the next call on, on every server; the audit trail says that it was " +
+			"changed, and not what it is. The address cannot be changed: another address is another agent.",
+		Permission: account.AgentsWrite, Statuses: []int{http.StatusConflict},
+	}, func(ctx context.Context, in *updateRemoteInput) (*output[remoteWire], error) {
+		of, err := id.Parse[id.RemoteAgentKind](in.RemoteAgentID)
+		if err != nil {
+			return nil, err
+		}
+		r, err := f.deps.Remotes.Update(ctx, httpx.Scope(ctx), of, in.request())
 		if err != nil {
 			return nil, err
 		}

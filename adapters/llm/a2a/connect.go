@@ -57,14 +57,46 @@ func (c *credentials) RoundTrip(req *http.Request) (*http.Response, error) {
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	if len(c.header) == 0 || c.origin != "" && originOf(req.URL) != c.origin {
+	shown, ok := req.Context().Value(showingKey{}).(*showing)
+	if !ok {
+		shown = new(showing)
+	}
+	switch {
+	case len(c.header) == 0:
+		return base.RoundTrip(req)
+	case c.origin != "" && originOf(req.URL) != c.origin:
+		*shown = credentialWithheld
 		return base.RoundTrip(req)
 	}
+	*shown = credentialShown
 	out := req.Clone(req.Context())
 	for name, values := range c.header {
 		out.Header[name] = values
 	}
 	return base.RoundTrip(out)
+}
+
+// showing is whether the last request of an exchange had the credential.
+type showing int
+
+// The ways that it may have gone.
+const (
+	noCredential showing = iota
+	credentialShown
+	credentialWithheld // the request went to another origin than the credential's
+)
+
+type showingKey struct{}
+
+// told says what the agent has refused.
+func (s showing) told() string {
+	switch s {
+	case credentialShown:
+		return "the agent refused the credential that it was called with"
+	case credentialWithheld:
+		return "the agent wants a credential, and was sent none: its own goes to the origin of its card only"
+	}
+	return "the agent wants a credential, and has none to be called with"
 }
 
 func originOf(u *url.URL) string {

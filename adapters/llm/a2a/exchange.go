@@ -3,6 +3,7 @@ package a2a
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	vendor "github.com/a2aproject/a2a-go/v2/a2a"
@@ -22,16 +23,25 @@ type exchange struct {
 
 	answer *answer
 	kept   Conversation // what was saved last
+	shown  showing      // what became of the credential
 }
+
+// errLimit is the cause by which an exchange ends that goes on for longer than Config.Limit.
+var errLimit = errors.New("a2a: the answer has no end")
 
 // run sends the message and hands over what is said, until say returns false. It returns the name of the agent's card.
 func (x *exchange) run(ctx context.Context, say func(more string) bool) (string, error) {
-	calling, cancel := context.WithCancel(ctx)
+	calling, cancel := context.WithCancel(context.WithValue(ctx, showingKey{}, &x.shown))
 	defer cancel()
+	if limit := x.p.config.Limit; limit > 0 {
+		var stop context.CancelFunc
+		calling, stop = context.WithTimeoutCause(calling, limit, errLimit)
+		defer stop()
+	}
 	calling, seen := wire.WithExchange(calling)
 	card, err := x.p.card(calling)
 	if err != nil {
-		return "", failure(ctx, err, seen, false)
+		return "", x.failure(ctx, calling, err, seen, false)
 	}
 	client, err := x.p.connect(calling, card)
 	if err != nil {
@@ -49,11 +59,12 @@ func (x *exchange) run(ctx context.Context, say func(more string) bool) (string,
 		if err == nil && done && !x.answer.settled() {
 			done, err = x.follow(calling, client, say)
 		}
-		if ctx.Err() != nil || !done {
+		var large *http.MaxBytesError
+		if calling.Err() != nil || !done || errors.Is(err, llm.ErrTimeout) || errors.As(err, &large) {
 			x.abandon(ctx, client)
 		}
 		if err != nil {
-			return card.Name, failure(ctx, err, seen, x.answer.text.Len() > 0)
+			return card.Name, x.failure(ctx, calling, err, seen, x.answer.text.Len() > 0)
 		}
 		return card.Name, x.remember(ctx)
 	}

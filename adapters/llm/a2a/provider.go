@@ -28,9 +28,11 @@ type Config struct {
 	Header http.Header // sent too
 	// Origin is the only one to which Token and Header are sent, as "https://host:port"; "" is any.
 	Origin           string
-	FirstByteTimeout time.Duration     // how long to wait for a first byte; 0 is 60 s
-	IdleTimeout      time.Duration     // how long to wait between two; 0 is 120 s
-	Transport        http.RoundTripper // nil is http.DefaultTransport
+	FirstByteTimeout time.Duration // how long to wait for a first byte; 0 is 60 s
+	IdleTimeout      time.Duration // how long to wait between two; 0 is 120 s
+	// Limit bounds an answer from the message to its end, however much comes meanwhile; 0 leaves that to the caller's context.
+	Limit     time.Duration
+	Transport http.RoundTripper // nil is http.DefaultTransport
 	// Conversations keeps what is known of each; nil keeps it in memory, of 10,000 at most.
 	Conversations Conversations
 }
@@ -89,7 +91,8 @@ func New(config Config) (*Provider, error) {
 func (p *Provider) Name() string { return p.config.Name }
 
 // Generate sends the newest message and streams what the agent says. Tools and earlier messages are not sent; the system prompt is not
-// either, since A2A has no place for one. When ctx ends, or nobody reads on, the agent's task is cancelled.
+// either, since A2A has no place for one. When ctx or Config.Limit ends, the agent is silent for too long, or nobody reads on, the agent's
+// task is cancelled.
 func (p *Provider) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
 	return func(yield func(llm.Event, error) bool) {
 		parts, err := partsOf(req)
@@ -134,8 +137,8 @@ type File struct {
 	Data            []byte
 }
 
-// Ask sends a message in a conversation, which is new when it is zero, and returns the whole answer. When ctx ends, the agent's task is
-// cancelled. Config.Conversations is not used.
+// Ask sends a message in a conversation, which is new when it is zero, and returns the whole answer. The agent's task is cancelled
+// as that of Generate is. Config.Conversations is not used.
 func (p *Provider) Ask(ctx context.Context, c Conversation, message string) (Reply, error) {
 	x := &exchange{p: p, state: c, id: vendor.NewMessageID(), parts: []*vendor.Part{vendor.NewTextPart(message)}}
 	size := 0

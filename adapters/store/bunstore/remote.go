@@ -161,14 +161,17 @@ func (q *RemoteRepo) Update(
 		if err := change(&r); err != nil {
 			return err
 		}
-		r.ID, r.Tenant, r.Agent, r.Name, r.CreatedAt = was.ID, was.Tenant, was.Agent, was.Name, was.CreatedAt
+		r.ID, r.Tenant, r.Agent, r.CreatedAt = was.ID, was.Tenant, was.Agent, was.CreatedAt
 		detail, err := remoteDetail(r)
 		if err != nil {
 			return err
 		}
-		_, err = db.ExecContext(ctx, `UPDATE remote_agents SET url = ?, card = ?, credential = ?, detail = ?, next_check_at = ?, updated_at = ?
-			WHERE tenant_id = ? AND id = ?`,
-			r.URL, notNil(r.Card.Text), r.Credential.Sealed, detail, at(r.NextCheckAt), at(r.UpdatedAt), sc.Tenant, of)
+		_, err = db.ExecContext(ctx, `UPDATE remote_agents SET name = ?, url = ?, card = ?, credential = ?, detail = ?, next_check_at = ?,
+			updated_at = ? WHERE tenant_id = ? AND id = ?`,
+			r.Name, r.URL, notNil(r.Card.Text), r.Credential.Sealed, detail, at(r.NextCheckAt), at(r.UpdatedAt), sc.Tenant, of)
+		if isUnique(err) {
+			return remote.ErrNameTaken.Withf("there is a remote agent of the name %q", r.Name).Wrap(err)
+		}
 		out = r
 		return mapErr(err)
 	})

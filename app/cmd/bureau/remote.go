@@ -41,7 +41,7 @@ func (r remoteView) state() string {
 }
 
 func remoteCommand() *cobra.Command {
-	return group("remote", "Call agents elsewhere that speak A2A", remoteAdd(), remoteList(),
+	return group("remote", "Call agents elsewhere that speak A2A", remoteAdd(), remoteList(), remoteSet(),
 		remoteAct("show", "GET", "", "Show a remote agent", "Show a remote agent with its card and what is wrong with it."),
 		remoteRefresh(), remoteAct("remove", "DELETE", "", "Remove a remote agent",
 			"Remove a remote agent. The agent that stands for it is archived; its sessions stay to be read."), remoteCall())
@@ -108,14 +108,95 @@ so that it does not stand in the shell's history; it is sent to the origin of th
 	return cmd
 }
 
+// remoteSet changes what its flags name.
+func remoteSet() *cobra.Command {
+	var name, description, bearer, key, header string
+	var anyOrigin, allowInvalid, none bool
+	cmd := &cobra.Command{
+		Use: "set REMOTE", Short: "Change a remote agent, or its credential", Args: takes(1, "REMOTE"),
+		Long: `Change what the flags name of a remote agent; the rest stays. REMOTE is its id or its name. A new credential is read from an environment
+variable, so that it does not stand in the shell's history, and counts from the next call on, on every server; nothing has to be
+removed or registered again. It stays sealed, and the audit trail says that it was changed, not what it is.`,
+		Example: `  TOKEN=... bureau remote set travel --bearer-env TOKEN
+  KEY=... bureau remote set travel --key-env KEY --key-header X-Travel-Key
+  bureau remote set travel --any-origin=false
+  bureau remote set travel --no-credential
+  bureau remote set travel --name trains --description "Finds trains."`,
+		RunE: with(func(cmd *cobra.Command, c *client, args []string) error {
+			body := map[string]any{}
+			given := cmd.Flags().Changed
+			if given("name") {
+				body["name"] = name
+			}
+			if given("description") {
+				body["description"] = description
+			}
+			if given("allow-invalid") {
+				body["require_valid"] = !allowInvalid
+			}
+			credential, err := remoteSecret(bearer, key)
+			if err != nil {
+				return err
+			}
+			if given("key-header") {
+				credential["header"] = header
+			}
+			if given("any-origin") {
+				credential["any_origin"] = anyOrigin
+			}
+			switch {
+			case none && len(credential) > 0:
+				return errors.New("--no-credential cannot be given with what a credential is to be")
+			case none:
+				body["credential"] = nil
+			case len(credential) > 0:
+				body["credential"] = credential
+			case len(body) == 0:
+				return errors.New("there is nothing to change: name a flag, such as --bearer-env; bureau remote set --help shows them")
+			}
+			path, err := c.remotePath(cmd, args[0], "")
+			if err != nil {
+				return err
+			}
+			var answer map[string]any
+			if err := c.call(cmd.Context(), "POST", path, body, &answer); err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), withoutText(answer))
+		}),
+	}
+	cmd.Flags().StringVar(&name, "name", "", "its new `NAME`, which is that of its tool, too")
+	cmd.Flags().StringVar(&description, "description", "", "what it is for, a `TEXT` for the agents that have it as a tool; empty: the card's")
+	cmd.Flags().StringVar(&bearer, "bearer-env", "", "the `VARIABLE` with the bearer token to call it with")
+	cmd.Flags().StringVar(&key, "key-env", "", "the `VARIABLE` with the API key to call it with")
+	cmd.Flags().StringVar(&header, "key-header", "", "the `HEADER` that carries the API key; empty: X-API-Key")
+	cmd.Flags().BoolVar(&none, "no-credential", false, "call it without a credential")
+	cmd.Flags().BoolVar(&anyOrigin, "any-origin", false, "send the credential to whatever address the card names; --any-origin=false: to the card's own origin only")
+	cmd.Flags().BoolVar(&allowInvalid, "allow-invalid", false, "call it though its card is not valid; --allow-invalid=false: only while it is")
+	return cmd
+}
+
 // remoteCredential reads a credential from the environment; nil for none.
 func remoteCredential(bearer, key, header string, anyOrigin bool) (map[string]any, error) {
+	out, err := remoteSecret(bearer, key)
+	if err != nil || len(out) == 0 {
+		return nil, err
+	}
+	out["any_origin"] = anyOrigin
+	if header != "" {
+		out["header"] = header
+	}
+	return out, nil
+}
+
+// remoteSecret reads the type and the secret of a credential from the environment; empty for none.
+func remoteSecret(bearer, key string) (map[string]any, error) {
 	kind, variable := "bearer", bearer
 	switch {
 	case bearer != "" && key != "":
 		return nil, errors.New("--bearer-env and --key-env cannot be given together")
 	case bearer == "" && key == "":
-		return nil, nil //nolint:nilnil // there is none
+		return map[string]any{}, nil
 	case key != "":
 		kind, variable = "api_key", key
 	}
@@ -123,11 +204,7 @@ func remoteCredential(bearer, key, header string, anyOrigin bool) (map[string]an
 	if value == "" {
 		return nil, fmt.Errorf("the environment variable %s is empty", variable)
 	}
-	out := map[string]any{"type": kind, "secret": value, "any_origin": anyOrigin}
-	if header != "" {
-		out["header"] = header
-	}
-	return out, nil
+	return map[string]any{"type": kind, "secret": value}, nil
 }
 
 // withoutText leaves the text of the card out, which is long.

@@ -38,6 +38,7 @@ type world struct {
 	agents   map[id.Agent]agent.Config
 	archived []id.Agent
 	notes    []string
+	noted    map[string]any // the metadata of the last of notes
 	notices  []map[string]any
 	asked    []remote.Conversation
 	line     remote.Line
@@ -147,10 +148,10 @@ func (w *world) Archive(_ context.Context, _ account.Scope, of id.Agent) (agent.
 }
 
 // Note implements remote.Trail.
-func (w *world) Note(_ context.Context, _ account.Scope, action string, _ id.Agent, _ map[string]any) error {
+func (w *world) Note(_ context.Context, _ account.Scope, action string, _ id.Agent, metadata map[string]any) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.notes = append(w.notes, action)
+	w.notes, w.noted = append(w.notes, action), metadata
 	return nil
 }
 

@@ -54,7 +54,8 @@ func Run(t *testing.T, cfg Config) {
 		"round trip": roundTrip, "missing": missing, "foreign": foreign, "names": names, "limit race": limitRace, "update": update,
 		"rollback": rollback, "delete": remove, "pages": pages, "due": due, "history": history, "conversations": conversations,
 		"cancelled": cancelled, "updates at once": updatesAtOnce,
-		"register": register, "register refused": registerRefused, "change": change, "unreachable": unreachable, "signatures": signatures,
+		"register": register, "register refused": registerRefused, "changed by its owner": updated,
+		"changes refused": updateRefused, "change": change, "unreachable": unreachable, "signatures": signatures,
 		"freshness": freshness, "tool": asTool, "removed": removed, "forgotten": forgotten,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -228,8 +229,14 @@ func update(t *testing.T, e *env) {
 	want.Credential, want.UnreachableSince, want.Suspicion = remote.Credential{}, time.Time{}, ""
 	got, err := e.Remotes.Update(e.ctx, e.sc, r.ID, func(r *remote.Remote) error { *r = want; return nil })
 	noError(t, err)
-	want.ID, want.Agent, want.Name, want.CreatedAt = r.ID, r.Agent, r.Name, r.CreatedAt
+	want.ID, want.Agent, want.CreatedAt = r.ID, r.Agent, r.CreatedAt
 	same(t, want, got)
+	got, err = e.Remotes.Get(e.ctx, e.sc, r.ID)
+	noError(t, err)
+	same(t, want, got)
+	e.insert(t, e.full("taken"))
+	_, err = e.Remotes.Update(e.ctx, e.sc, r.ID, func(r *remote.Remote) error { r.Name, r.Description = "taken", "x"; return nil })
+	wantErr(t, err, remote.ErrNameTaken)
 	got, err = e.Remotes.Get(e.ctx, e.sc, r.ID)
 	noError(t, err)
 	same(t, want, got)
