@@ -40,7 +40,7 @@ func providePushes(b base, cfg Config, s *bunstore.Store, k keeper.Keeper, tasks
 	repo := s.Pushes()
 	out, err := a2a.NewPushes(a2a.PushesDeps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Keeper: k, Configs: repo, Sweeps: repo, Changes: repo, Sender: sender,
-		Writer: face.PushWriter{Tasks: tasks, Store: s.A2ATasks()},
+		Writer: face.PushWriter{Tasks: tasks, Store: s.A2ATasks(), PublicURL: cfg.PublicURL},
 	}, a2a.PushesConfig{})
 	if err == nil {
 		tasks.Watch(out)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bureau-agents/bureau/adapters/store/bunstore"
 	"github.com/bureau-agents/bureau/adapters/tool/web"
+	"github.com/bureau-agents/bureau/core/a2a"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/environment"
@@ -45,6 +46,7 @@ type sandboxParts struct {
 	Market       *skill.Market
 	Secrets      *secret.Service
 	Files        *file.Service
+	Peers        *a2a.Service
 	Mounters     []sandbox.Mounter `group:"mounters"`
 }
 
@@ -56,7 +58,7 @@ func provideSandboxes(b base, lc fx.Lifecycle, p sandboxParts) (*sandbox.Service
 	s, err := sandbox.NewService(sandbox.Deps{
 		Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Runtime: p.Runtime, Sessions: p.Store.Sessions(), Environments: p.Environments,
 		Journal: p.Journal, Repository: p.Store.Sandboxes(), Tokens: p.Sessions, Variables: sandboxVariables{p.Secrets},
-		Outputs: sandboxOutputs{p.Files}, Web: pages,
+		Outputs: sandboxOutputs{p.Files, p.Peers}, Web: pages,
 		Mounters: append([]sandbox.Mounter{fileMounter{p.Files}, libraryMounter{p.Library, p.Market}}, p.Mounters...),
 	}, sandbox.Config{
 		Limits: p.Config.Runtime.Limits, Timeout: p.Config.Runtime.Timeout, MaxOutput: p.Config.Runtime.MaxOutput, Env: p.Config.Runtime.Env,
@@ -108,13 +110,19 @@ func (v sandboxVariables) Variables(ctx context.Context, sc account.Scope, vault
 }
 
 // sandboxOutputs keeps what sandboxes made as files of their sessions.
-type sandboxOutputs struct{ files *file.Service }
+type sandboxOutputs struct {
+	files *file.Service
+	peers *a2a.Service
+}
 
 func (o sandboxOutputs) Save(ctx context.Context, sc account.Scope, n sandbox.NewOutput, body io.Reader) (id.File, error) {
 	f, err := o.files.Create(ctx, sc, file.New{
 		Name: path.Base(n.Path), Path: n.Path, Session: n.Session, Output: true, Downloadable: true,
 	}, body)
-	return f.ID, err
+	if err != nil {
+		return f.ID, err
+	}
+	return f.ID, o.peers.OutputMade(ctx, sc, f) // what was made for an A2A peer is a part of its task
 }
 
 // fileMounter shows the files that a session was given.

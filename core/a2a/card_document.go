@@ -148,7 +148,7 @@ func (s *Cards) document(p portrait, shape Shape) ([]byte, error) {
 		if i == 0 {
 			a = p.general()
 		}
-		d.Skills = append(d.Skills, skillDoc{ID: a.id, Name: a.name, Description: a.text, Tags: a.tags, Examples: a.examples})
+		d.Skills = append(d.Skills, skillDoc{ID: a.id, Name: a.name, Description: a.text, Tags: a.tags, Examples: a.examples, OutputModes: a.output})
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

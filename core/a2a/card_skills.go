@@ -44,6 +44,12 @@ const (
 type ability struct {
 	id, name, text string
 	tags, examples []string
+	output         []string // media types, where they are others than those of the card
+}
+
+// fileModes are the media types of what an agent with a sandbox answers: it can make a file of any type, of which these are usual.
+func fileModes() []string {
+	return []string{"text/plain", "application/json", "text/csv", "text/markdown", "application/pdf", "image/png", "application/octet-stream"}
 }
 
 // portrait is what a card says of an agent. The first of skills is the general one.
@@ -138,12 +144,16 @@ func (p *portrait) addToolset(cfg agent.Config) {
 		})
 	}
 	if has("bash", "edit", "read", "write", "glob", "grep") {
-		p.add(ability{
+		a := ability{
 			id: "files-and-programs", name: "Work with files and programs",
 			text:     "Reads, writes and searches files and runs programs in a sandbox of its own, to analyse data, convert documents or write code.",
 			tags:     []string{"files", "code", "data"},
 			examples: []string{"Write a Python program that sums the numbers in this text, and run it."},
-		})
+		}
+		if has("bash", "edit", "write") {
+			a.output = fileModes()
+		}
+		p.add(a)
 	}
 	if has("web_fetch", "web_search") {
 		p.add(ability{

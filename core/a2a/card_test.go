@@ -215,6 +215,9 @@ func TestCardSaysWhatTheAgentCanDo(t *testing.T) {
 		return ids
 	}
 	c, err := g.cards(t, nil).Public(t.Context(), a2a.CardRequest{Agent: g.agent.ID})
+	if !strings.Contains(string(c.Text), `"application/octet-stream"`) {
+		t.Errorf("the card does not say that the agent makes files: %s", c.Text)
+	}
 	if ids := read(c, err); ids != "general cite pdf files-and-programs web " {
 		t.Errorf("skills %s", ids)
 	}

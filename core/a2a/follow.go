@@ -11,10 +11,11 @@ import (
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
-// Update is something that happened to a task: either its state changed, or a piece was added to its answer.
+// Update is something that happened to a task: either its state changed, or a piece was added to its answer, or it made a file.
 type Update struct {
-	Task  *Task
-	Chunk *Chunk
+	Task   *Task
+	Chunk  *Chunk
+	Output *Output // without its bytes
 }
 
 // Chunk is a piece of an answer.
@@ -89,6 +90,7 @@ type Follow struct {
 	begun  bool  // its message is in the log
 	over   *Task // it has ended, which is told once the log was read that far
 	tell   teller
+	made   map[string]id.File // what was told of the files, by their paths
 }
 
 func newFollow(s *Service, sc account.Scope, t Task, st *session.Stream, chunks bool) *Follow {
@@ -143,9 +145,35 @@ func (f *Follow) take(ctx context.Context, frame session.Frame) ([]Update, error
 	out, err := f.event(ctx, *frame.Event)
 	if err == nil && f.over != nil && frame.Event.Seq >= f.over.LastSeq {
 		f.task = *f.over
-		out = append(append(out, f.tell.flush(true)...), Update{Task: f.over})
+		files, err := f.outputs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(append(out, files...), f.tell.flush(true)...), Update{Task: f.over})
 	}
 	return out, err
+}
+
+// outputs tells the files that the task made since they were told last.
+func (f *Follow) outputs(ctx context.Context) ([]Update, error) {
+	if !f.begun || !f.chunks {
+		return nil, nil
+	}
+	all, err := f.s.outputs(ctx, f.sc, []Task{f.task})
+	if err != nil {
+		return nil, err
+	}
+	var out []Update
+	for _, o := range all[f.task.ID] {
+		if f.made[o.Path] != o.File {
+			if f.made == nil {
+				f.made = map[string]id.File{}
+			}
+			f.made[o.Path] = o.File
+			out = append(out, Update{Output: &o})
+		}
+	}
+	return out, nil
 }
 
 func (f *Follow) event(ctx context.Context, e session.Event) ([]Update, error) {
@@ -165,8 +193,11 @@ func (f *Follow) event(ctx context.Context, e session.Event) ([]Update, error) {
 	case session.UserMessage, session.SessionRunning, session.SessionIdle, session.SessionTerminated, session.SessionDeleted:
 		return f.moved(ctx, e)
 	}
-	if e.Type.IsToolUse() {
+	switch {
+	case e.Type.IsToolUse():
 		return f.tell.flush(false), nil
+	case e.Type == session.AgentToolResult:
+		return f.outputs(ctx)
 	}
 	return nil, nil
 }

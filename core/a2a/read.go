@@ -56,7 +56,8 @@ func (s *Service) Cancel(ctx context.Context, sc account.Scope, of id.Agent, tas
 // ContentOptions says what to read of a task.
 type ContentOptions struct {
 	History int  // messages at most, the newest; negative: all, of which the agent's are at most MaxHistory
-	Answer  bool // what the agent said last
+	Answer  bool // what the agent said last, and the files that it made
+	Bytes   bool // with the bytes of small files: those of MaxOutputBytes at most, MaxOutputsSize in all
 	Asks    bool // what it waits for
 }
 
@@ -89,6 +90,9 @@ func (s *Service) Contents(ctx context.Context, sc account.Scope, tasks []Task, 
 			}
 			said[m.Task] = append(said[m.Task], v)
 		}
+	}
+	if err := s.made(ctx, sc, tasks, o, out); err != nil {
+		return nil, err
 	}
 	for i, t := range tasks {
 		if err := s.read(ctx, sc, t, o, said[t.ID], &out[i]); err != nil {

@@ -49,6 +49,8 @@ type Deps struct {
 	Peers    Peers
 	Tasks    Tasks
 	Messages Messages
+	Outputs  Outputs
+	Files    Files
 	Agents   Agents
 	Talks    Talks
 	Memory   Memory
@@ -69,7 +71,7 @@ func NewService(d Deps) (*Service, error) {
 		missing bool
 	}{
 		{"TX", d.TX == nil}, {"Clock", d.Clock == nil}, {"IDs", d.IDs == nil}, {"Logger", d.Logger == nil}, {"Peers", d.Peers == nil},
-		{"Tasks", d.Tasks == nil}, {"Messages", d.Messages == nil}, {"Agents", d.Agents == nil}, {"Talks", d.Talks == nil},
+		{"Tasks", d.Tasks == nil}, {"Messages", d.Messages == nil}, {"Outputs", d.Outputs == nil}, {"Files", d.Files == nil}, {"Agents", d.Agents == nil}, {"Talks", d.Talks == nil},
 		{"Memory", d.Memory == nil},
 	} {
 		if f.missing {

@@ -73,7 +73,8 @@ type Task struct {
 type Content struct {
 	History []Said // messages, oldest first
 	Answer  *Answer
-	Asks    []Ask // what an InputRequired task waits for
+	Outputs []Output // what it made, the first before the others
+	Asks    []Ask    // what an InputRequired task waits for
 }
 
 // Said is a message of a task's history.

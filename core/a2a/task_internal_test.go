@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -279,7 +280,20 @@ type ahead struct {
 
 func (a ahead) Get(context.Context, account.Scope, id.Turn) (Task, error) { return a.task, nil }
 
-// TestFollowsInOrder has the row of a task say more than the log that was read so far: what the agent said comes before the end.
+// shelf holds the files of any task: one more each time that it is looked at.
+type shelf struct {
+	Outputs
+
+	all []Output
+}
+
+func (s *shelf) Of(_ context.Context, _ account.Scope, tasks []id.Turn) ([]Output, error) {
+	s.all = append(s.all, Output{Task: tasks[0], Path: strconv.Itoa(len(s.all)), File: id.New[id.FileKind](ids)})
+	return s.all, nil
+}
+
+// TestFollowsInOrder has the row of a task say more than the log that was read so far: what the agent said and made comes before the end, and each
+// file once.
 func TestFollowsInOrder(t *testing.T) {
 	t.Parallel()
 	message, answer := id.New[id.EventKind](ids), id.New[id.EventKind](ids)
@@ -288,31 +302,34 @@ func TestFollowsInOrder(t *testing.T) {
 		last session.EventType
 		want []State
 	}{
-		"ended":             {Task{State: Completed, FirstSeq: 1, LastSeq: 4}, session.SessionIdle, []State{Working, "answer", Completed}},
-		"waits":             {Task{State: InputRequired, FirstSeq: 1}, session.SessionIdle, []State{Working, "answer", InputRequired}},
-		"failed in silence": {Task{State: Failed, FirstSeq: 1, LastSeq: 4}, session.SpanModelEnd, []State{Working, "answer", Failed}},
+		"ended":             {Task{State: Completed, FirstSeq: 1, LastSeq: 4}, session.SessionIdle, []State{Working, "file 0", "file 1", "answer", Completed}},
+		"waits":             {Task{State: InputRequired, FirstSeq: 1}, session.SessionIdle, []State{Working, "file 0", "answer", InputRequired}},
+		"failed in silence": {Task{State: Failed, FirstSeq: 1, LastSeq: 4}, session.SpanModelEnd, []State{Working, "file 0", "file 1", "answer", Failed}},
 	} {
 		tc.row.ID, tc.row.Event, tc.row.UpdatedAt = id.New[id.TurnKind](ids), message, time.Unix(2, 0)
 		begun := tc.row
 		begun.State, begun.FirstSeq, begun.LastSeq, begun.UpdatedAt = Submitted, 0, 0, time.Unix(1, 0)
-		f := newFollow(&Service{d: Deps{Tasks: ahead{task: tc.row}}}, account.Scope{}, begun, nil, true)
+		f := newFollow(&Service{d: Deps{Tasks: ahead{task: tc.row}, Outputs: &shelf{}}}, account.Scope{}, begun, nil, true)
 		said := event(answer, session.AgentMessage, "hello")
 		said.Seq = 3
 		var got []State
 		for _, e := range []session.Event{
-			{Seq: 1, ID: message, Type: session.UserMessage}, {Seq: 2, Type: session.SessionRunning}, said, {Seq: 4, Type: tc.last},
+			{Seq: 1, ID: message, Type: session.UserMessage}, {Seq: 2, Type: session.SessionRunning}, {Seq: 2, Type: session.AgentToolResult}, said, {Seq: 4, Type: tc.last},
 		} {
 			updates, err := f.take(t.Context(), session.Frame{Event: &e})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, u := range updates {
-				if u.Chunk != nil {
+				switch {
+				case u.Output != nil:
+					got = append(got, State("file "+u.Output.Path))
+				case u.Chunk != nil:
 					got = append(got, "answer")
 					if u.Chunk.Text != "hello" || u.Chunk.Last != tc.row.State.Terminal() {
 						t.Errorf("%s: %+v", name, u.Chunk)
 					}
-				} else {
+				default:
 					got = append(got, u.Task.State)
 				}
 			}

@@ -69,6 +69,7 @@ func New(deps Deps) (http.Handler, error) {
 	f.rest, f.legacyREST = a2asrv.NewRESTHandler(h, beat), a2av0.NewRESTHandler(h, beat)
 	f.registerRPC()
 	f.registerREST()
+	f.registerFiles()
 	f.registerCards()
 	f.registerKeys()
 	if err := f.Build(); err != nil {

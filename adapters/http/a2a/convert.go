@@ -37,7 +37,8 @@ func stateFrom(s a2a.TaskState) tasks.State {
 // answerID is the id of the artifact that is a task's answer.
 const answerID = "answer"
 
-func taskOf(t tasks.Task, c tasks.Content) *a2a.Task {
+// taskOf shows a task. base is the server's address, for the files that come without their bytes; "" is not known.
+func taskOf(t tasks.Task, c tasks.Content, base string) *a2a.Task {
 	out := &a2a.Task{
 		ID: a2a.TaskID(t.ID.String()), ContextID: t.Context, Status: statusOfTask(t, c.Asks), Metadata: object(t.Metadata),
 	}
@@ -47,6 +48,7 @@ func taskOf(t tasks.Task, c tasks.Content) *a2a.Task {
 	if c.Answer != nil {
 		out.Artifacts = append(out.Artifacts, &a2a.Artifact{ID: answerID, Name: answerID, Parts: a2a.ContentParts{a2a.NewTextPart(c.Answer.Text)}})
 	}
+	out.Artifacts = append(out.Artifacts, artifactsOf(t, c.Outputs, base)...)
 	return out
 }
 

@@ -65,8 +65,9 @@ func (h *handler) ListTasks(ctx context.Context, req *a2a.ListTasksRequest) (*a2
 		return nil, h.failure(ctx, err)
 	}
 	out := &a2a.ListTasksResponse{Tasks: make([]*a2a.Task, len(p.Items)), TotalSize: p.Total, PageSize: q.Size(), NextPageToken: p.Next}
+	base := h.deps.address(httpx.Request(ctx))
 	for i, t := range p.Items {
-		out.Tasks[i] = taskOf(t, contents[i])
+		out.Tasks[i] = taskOf(t, contents[i], base)
 	}
 	return out, nil
 }
@@ -154,6 +155,7 @@ func (h *handler) first(ctx context.Context, f *tasks.Follow, history int, yield
 // follow tells what happens to a task.
 func (h *handler) follow(ctx context.Context, f *tasks.Follow, yield func(a2a.Event, error) bool) {
 	info := a2a.TaskInfo{TaskID: a2a.TaskID(f.Task().ID.String()), ContextID: f.Task().Context}
+	room := int64(tasks.MaxOutputsSize)
 	for u, err := range f.Updates(ctx) {
 		if err != nil {
 			if ctx.Err() == nil {
@@ -162,9 +164,17 @@ func (h *handler) follow(ctx context.Context, f *tasks.Follow, yield func(a2a.Ev
 			return
 		}
 		var event a2a.Event
-		if u.Chunk != nil {
+		switch {
+		case u.Chunk != nil:
 			event = chunkOf(info, *u.Chunk)
-		} else {
+		case u.Output != nil:
+			made := []tasks.Output{*u.Output}
+			if room, err = h.deps.Tasks.FillOutputs(ctx, httpx.Scope(ctx), made, room); err != nil {
+				yield(nil, h.failure(ctx, err))
+				return
+			}
+			event = madeOf(info, artifactOf(f.Task(), made[0], h.deps.address(httpx.Request(ctx))))
+		default:
 			c, err := h.deps.Tasks.Content(ctx, httpx.Scope(ctx), *u.Task, tasks.ContentOptions{Asks: true})
 			if err != nil {
 				yield(nil, h.failure(ctx, err))
@@ -180,11 +190,11 @@ func (h *handler) follow(ctx context.Context, f *tasks.Follow, yield func(a2a.Ev
 
 // whole returns a task with what is in it.
 func (h *handler) whole(ctx context.Context, t tasks.Task, history int) (*a2a.Task, error) {
-	c, err := h.deps.Tasks.Content(ctx, httpx.Scope(ctx), t, tasks.ContentOptions{History: history, Answer: true, Asks: true})
+	c, err := h.deps.Tasks.Content(ctx, httpx.Scope(ctx), t, tasks.ContentOptions{History: history, Answer: true, Bytes: true, Asks: true})
 	if err != nil {
 		return nil, h.failure(ctx, err)
 	}
-	return taskOf(t, c), nil
+	return taskOf(t, c, h.deps.address(httpx.Request(ctx))), nil
 }
 
 // taskID reads the id of a task. One that cannot be read is one that nobody has.

@@ -127,6 +127,8 @@ func (h *handler) DeleteTaskPushConfig(ctx context.Context, req *a2a.DeleteTaskP
 type PushWriter struct {
 	Tasks *tasks.Service
 	Store tasks.Tasks
+	// PublicURL is the server's address, for files that are too large to be posted; "": they are told of only.
+	PublicURL string
 }
 
 var _ tasks.PushWriter = PushWriter{}
@@ -144,16 +146,17 @@ func (w PushWriter) WritePush(ctx context.Context, c tasks.PushConfig, change ta
 	if legacy && change.Artifacts {
 		return nil, nil // the task that follows has them
 	}
-	content, err := w.Tasks.Content(ctx, sc, t, tasks.ContentOptions{
-		Answer: change.Artifacts || legacy && t.State.Terminal(), Asks: waits,
-	})
+	made := change.Artifacts || legacy && t.State.Terminal()
+	content, err := w.Tasks.Content(ctx, sc, t, tasks.ContentOptions{Answer: made, Bytes: made, Asks: waits})
 	if err != nil {
 		return nil, err
 	}
 	info := a2a.TaskInfo{TaskID: a2a.TaskID(t.ID.String()), ContextID: t.Context}
 	switch {
 	case legacy:
-		return json.Marshal(a2av0.FromV1Task(taskOf(t, content)))
+		return json.Marshal(a2av0.FromV1Task(taskOf(t, content, w.PublicURL)))
+	case change.Artifacts && len(content.Outputs) > 0: // more than one artifact: a change is one notification
+		return json.Marshal(a2a.StreamResponse{Event: taskOf(t, content, w.PublicURL)})
 	case change.Artifacts && content.Answer == nil:
 		return nil, nil
 	case change.Artifacts:

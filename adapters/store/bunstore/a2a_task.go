@@ -77,7 +77,7 @@ func (r *A2ARepo) RemoveAll(ctx context.Context, sc account.Scope, of id.Agent) 
 		if err != nil {
 			return err
 		}
-		for _, table := range []string{"a2a_messages", "a2a_tasks", "a2a_contexts", "a2a_peers"} {
+		for _, table := range []string{"a2a_outputs", "a2a_messages", "a2a_tasks", "a2a_contexts", "a2a_peers"} {
 			if _, err := db.ExecContext(ctx, "DELETE FROM "+table+" WHERE tenant_id = ? AND agent_id = ?", sc.Tenant, of); err != nil {
 				return mapErr(err)
 			}

@@ -1,4 +1,4 @@
-// Package a2atest is the conformance suite of a2a.Peers, a2a.Tasks and a2a.Messages.
+// Package a2atest is the conformance suite of a2a.Peers, a2a.Tasks, a2a.Messages and a2a.Outputs.
 package a2atest
 
 import (
@@ -27,6 +27,7 @@ type Stores struct {
 	Peers    a2a.Peers
 	Tasks    a2a.Tasks
 	Messages a2a.Messages
+	Outputs  a2a.Outputs
 }
 
 // Config of the suite.
@@ -43,13 +44,16 @@ type env struct {
 	sc  account.Scope
 	who a2a.Who
 	at  time.Time
+
+	working []id.Turn // what begun made
 }
 
 // Run runs the suite.
 func Run(t *testing.T, cfg Config) {
 	t.Helper()
 	for name, fn := range map[string]func(*testing.T, *env){
-		"peers": peers, "contexts": contexts, "tasks": tasks, "moves": moves, "lists": lists, "pages": pages, "messages": messages, "removal": removal,
+		"peers": peers, "contexts": contexts, "tasks": tasks, "moves": moves, "lists": lists, "pages": pages, "messages": messages, "outputs": outputs,
+		"removal": removal,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -337,6 +341,9 @@ func removal(t *testing.T, e *env) {
 	if _, err := e.Messages.Insert(e.ctx, e.sc, a2a.Stored{Who: e.who, Name: "a", Task: gone.ID, Body: json.RawMessage(`{}`), CreatedAt: e.at}); err != nil {
 		t.Fatal(err)
 	}
+	if put, err := e.Outputs.Put(e.ctx, e.sc, e.begun(t).Session, e.output("a")); err != nil || !put {
+		t.Fatalf("%v, %v", put, err)
+	}
 	stores, err := e.Peers.RemoveAll(e.ctx, e.sc, e.who.Agent)
 	if err != nil || !slices.Equal(stores, []id.MemoryStore{p.Store}) {
 		t.Errorf("%v, %v", stores, err)
@@ -349,6 +356,9 @@ func removal(t *testing.T, e *env) {
 	}
 	if _, there, err := e.Messages.Find(e.ctx, e.sc, e.who, "a"); there || err != nil {
 		t.Errorf("the message is there: %v", err)
+	}
+	if all, err := e.Outputs.Of(e.ctx, e.sc, e.working); err != nil || len(all) > 0 {
+		t.Errorf("%d files are there, %v", len(all), err)
 	}
 	if _, err := e.Tasks.Get(e.ctx, e.sc, kept.ID); err != nil {
 		t.Errorf("another agent's task: %v", err)

@@ -1,0 +1,223 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/a2aproject/a2a-go/v2/a2a"
+
+	"github.com/bureau-agents/bureau/app"
+	"github.com/bureau-agents/bureau/app/apptest"
+)
+
+// fileIn returns the only part of an artifact, by its name.
+func fileIn(t *testing.T, all []*a2a.Artifact, name string) *a2a.Part {
+	t.Helper()
+	for _, a := range all {
+		if a.Name == name && len(a.Parts) == 1 {
+			return a.Parts[0]
+		}
+	}
+	t.Fatalf("there is no %s among %+v", name, all)
+	return nil
+}
+
+func wantBytes(t *testing.T, p *a2a.Part, want, mediaType string) {
+	t.Helper()
+	if raw, ok := p.Content.(a2a.Raw); !ok || string(raw) != want || p.MediaType != mediaType || p.Filename == "" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// download reads a file by the address that its task names, with a key.
+func download(t *testing.T, address, key string) (int, []byte, http.Header) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Api-Key", key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, body, resp.Header
+}
+
+// TestA2AFiles has an agent make files: they come with its task, in every binding, to whose task it is and to nobody else.
+func TestA2AFiles(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, cfg apptest.Config) {
+		b := newBench(t, cfg, nil, nil)
+		api := b.s.Admin.In(t)
+		var other struct{ Key string }
+		api.Call("POST", "/v1/api_keys", m{"name": "another peer", "scopes": []string{"chat"}}, &other)
+		for binding := range a2aBindings {
+			t.Run(binding, func(t *testing.T) {
+				p := newA2APeer(t, b.s, binding, b.s.Admin, b.agent)
+				first := p.send(saysText("Use the bash tool to run `cd /mnt/session/outputs; mkdir d; echo one > note.txt; echo 'a,b' > d/t.csv; head -c 300000 /dev/zero > big.bin`"))
+				wantState(t, first, a2a.TaskStateCompleted)
+				if len(first.Artifacts) != 4 || first.Artifacts[0].Name != "answer" {
+					t.Fatalf("%d artifacts", len(first.Artifacts))
+				}
+				wantBytes(t, fileIn(t, first.Artifacts, "note.txt"), "one\n", "text/plain; charset=utf-8")
+				wantBytes(t, fileIn(t, first.Artifacts, "t.csv"), "a,b\n", "text/csv; charset=utf-8")
+				big := fileIn(t, first.Artifacts, "big.bin")
+				address, ok := big.Content.(a2a.URL)
+				if !ok || big.Filename != "big.bin" || big.MediaType != "application/octet-stream" {
+					t.Fatalf("%+v", big)
+				}
+				status, body, header := download(t, string(address), b.s.Admin.Key())
+				if status != http.StatusOK || !bytes.Equal(body, make([]byte, 300_000)) || !strings.Contains(header.Get("Content-Disposition"), "big.bin") {
+					t.Errorf("%d, %d bytes, %v", status, len(body), header)
+				}
+				stray := string(address[:strings.LastIndexByte(string(address), '/')+1]) + "file_01h455vb4pex5vsknk084sn02q"
+				lost := strings.Replace(string(address), string(first.ID), "turn_01h455vb4pex5vsknk084sn02q", 1)
+				for why, tc := range map[string][2]string{
+					"another key": {string(address), other.Key}, "no task": {lost, b.s.Admin.Key()}, "no file": {stray, b.s.Admin.Key()},
+					"no key": {string(address), ""},
+				} {
+					want := http.StatusNotFound
+					if tc[1] == "" {
+						want = http.StatusUnauthorized
+					}
+					if status, _, _ := download(t, tc[0], tc[1]); status != want {
+						t.Errorf("%s: %d", why, status)
+					}
+				}
+
+				// The next task of the context changes one file and makes another. It has these, and the first has what is left.
+				var f followed
+				next := saysText("Use the bash tool to run `cd /mnt/session/outputs; echo two >> note.txt; echo new > new.md`")
+				next.ContextID = first.ContextID
+				for e, err := range p.to.SendStreamingMessage(p.ctx, p.params, &a2a.SendMessageRequest{Message: next}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					f.take(t, e)
+				}
+				var streamed []*a2a.Artifact
+				for _, c := range f.chunks {
+					if c.Artifact.ID != "answer" {
+						streamed = append(streamed, c.Artifact)
+					}
+				}
+				second := p.get(f.first.ID)
+				for _, all := range [][]*a2a.Artifact{streamed, second.Artifacts[1:]} {
+					if len(all) != 2 {
+						t.Fatalf("%+v", all)
+					}
+					wantBytes(t, fileIn(t, all, "note.txt"), "one\ntwo\n", "text/plain; charset=utf-8")
+					fileIn(t, all, "new.md")
+				}
+				if f.last.State != a2a.TaskStateCompleted || streamed[0].ID != second.Artifacts[1].ID && streamed[0].ID != second.Artifacts[2].ID {
+					t.Errorf("%+v", f)
+				}
+				if gone := fileIn(t, p.get(first.ID).Artifacts, "note.txt"); !strings.Contains(gone.Text(), "not kept") {
+					t.Errorf("a file that was made anew: %+v", gone)
+				}
+				if third := p.send(in(saysText("Thanks."), &a2a.Task{ContextID: first.ContextID})); len(third.Artifacts) != 1 {
+					t.Errorf("a task without files has %+v", third.Artifacts)
+				}
+			})
+		}
+		t.Run("another agent's", func(t *testing.T) {
+			p := newA2APeer(t, b.s, "1.0 JSON-RPC", b.s.Admin, b.agent)
+			task := p.send(saysText("Use the bash tool to run `head -c 300000 /dev/zero > /mnt/session/outputs/big`"))
+			address, _ := fileIn(t, task.Artifacts, "big").Content.(a2a.URL)
+			moved := strings.Replace(string(address), b.agent, agentWith(t, api), 1)
+			if status, _, _ := download(t, moved, b.s.Admin.Key()); status != http.StatusNotFound {
+				t.Errorf("%d", status)
+			}
+			list, err := p.to.ListTasks(p.ctx, p.params, &a2a.ListTasksRequest{ContextID: task.ContextID, IncludeArtifacts: true})
+			if err != nil || len(list.Tasks) != 1 || fileIn(t, list.Tasks[0].Artifacts, "big").Content != address {
+				t.Errorf("%+v, %v", list, err)
+			}
+		})
+	})
+}
+
+// TestA2APushedFiles: who is told by notifications is told of the files, too, before the end or with it.
+func TestA2APushedFiles(t *testing.T) {
+	t.Parallel()
+	told := make(chan []byte, 20)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		told <- body
+	}))
+	t.Cleanup(receiver.Close)
+	b := newBench(t, apptest.Config{Change: func(c *app.Config) {
+		c.EgressAllow = append(c.EgressAllow, strings.TrimPrefix(receiver.URL, "http://"))
+		c.PublicURL = "https://bureau.example.com"
+	}}, nil, nil)
+	for _, binding := range []string{"1.0 JSON-RPC", "0.3 JSON-RPC"} {
+		p := newA2APeer(t, b.s, binding, b.s.Admin, b.agent)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := p.to.SendMessage(ctx, p.params, &a2a.SendMessageRequest{
+			Message: saysText("Use the bash tool to run `cd /mnt/session/outputs; echo one > note.txt; head -c 300000 /dev/zero > big.bin`"),
+			Config:  &a2a.SendMessageConfig{ReturnImmediately: true, PushConfig: &a2a.PushConfig{URL: receiver.URL}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		type artifacts []struct {
+			ArtifactID string
+			Parts      []struct {
+				Raw, URL string
+				File     struct{ Bytes, URI string }
+			}
+		}
+		type task struct {
+			Status    struct{ State string }
+			Artifacts artifacts
+		}
+		var made artifacts
+		for over := false; !over; {
+			var note struct {
+				task
+				Task         task
+				StatusUpdate struct{ Status struct{ State string } }
+			}
+			select {
+			case body := <-told:
+				if err := json.Unmarshal(body, &note); err != nil {
+					t.Fatalf("%s: %v", body, err)
+				}
+			case <-ctx.Done():
+				t.Fatal("nothing more was told")
+			}
+			if all := slices.Concat(note.Artifacts, note.Task.Artifacts); len(all) > 0 {
+				made = all
+			}
+			over = note.Status.State == "completed" || note.StatusUpdate.Status.State == "TASK_STATE_COMPLETED"
+		}
+		if len(made) != 3 || made[0].ArtifactID != "answer" {
+			t.Fatalf("%s: %+v", binding, made)
+		}
+		var bytes, address string
+		for _, a := range made[1:] {
+			bytes += a.Parts[0].Raw + a.Parts[0].File.Bytes
+			address += a.Parts[0].URL + a.Parts[0].File.URI
+		}
+		if bytes != "b25lCg==" || !strings.HasPrefix(address, "https://bureau.example.com/a2a/"+b.agent+"/tasks/turn_") {
+			t.Errorf("%s: %q, %q", binding, bytes, address)
+		}
+	}
+}
