@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+
+	"github.com/bureau-agents/bureau/core/session"
 )
 
 // The names of the bindings and of the protocol versions in cards.
@@ -123,7 +125,7 @@ func (s *Cards) document(p portrait, shape Shape) ([]byte, error) {
 		DocumentationURL:   cmp.Or(s.c.DocumentationURL, p.address+"/docs"),
 		Capabilities:       capabilitiesDoc{Streaming: true, PushNotifications: true},
 		SecuritySchemes:    schemes(current, legacy),
-		DefaultInputModes:  []string{"text/plain", "application/json"},
+		DefaultInputModes:  append([]string{"text/plain", "application/json", typePDF}, session.ImageTypes()...),
 		DefaultOutputModes: []string{"text/plain", "application/json"},
 	}
 	if current {

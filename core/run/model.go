@@ -52,7 +52,7 @@ func (t *turn) ask(ctx context.Context) (done bool, err error) {
 	}
 	req := llm.Request{
 		Model: resolved.Model, System: t.system, Messages: messages, MaxOutputTokens: t.s.cfg.MaxOutputTokens,
-		Conversation: t.ref.Session.UUID().String(),
+		Conversation: t.ref.Session.UUID().String(), Newest: t.c.newest(),
 	}
 	for _, b := range tools {
 		req.Tools = append(req.Tools, b.Spec)

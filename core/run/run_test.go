@@ -89,6 +89,12 @@ func TestConversation(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
+	if n := l.read().newest(); n != 1 {
+		t.Errorf("%d blocks were said last", n)
+	}
+	if n := newLog(t).read().newest(); n != 0 {
+		t.Errorf("%d blocks of nothing were said last", n)
+	}
 }
 
 // TestConversationGrows has a request in flight keep what it was given while the conversation goes on.

@@ -63,6 +63,9 @@ type Request struct {
 	MaxOutputTokens int         // 0 is the provider's default
 	// Conversation is a stable name of the conversation, for what keeps a conversation's state by itself; "" is none.
 	Conversation string
+	// Newest is how many blocks at the end of the last message were said last, where what was said before and had no answer is in that
+	// message, too; 0: all of it was.
+	Newest int
 }
 
 // Message is one turn of the conversation.

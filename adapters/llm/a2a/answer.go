@@ -1,10 +1,13 @@
 package a2a
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	vendor "github.com/a2aproject/a2a-go/v2/a2a"
 
@@ -132,7 +135,7 @@ const (
 	maxFileBytes = 5 << 20
 )
 
-// textOf writes parts out: data as JSON, files by their names. Files that came with their contents are kept.
+// textOf writes parts out: data as JSON, files by their names, and what text files say. Files that came with their contents are kept.
 func (a *answer) textOf(parts []*vendor.Part) string {
 	var b strings.Builder
 	line := func(format string, args ...any) {
@@ -153,9 +156,12 @@ func (a *answer) textOf(parts []*vendor.Part) string {
 				line("%s", text)
 			}
 		case vendor.URL:
-			line("[file %s%s]", content, named(part))
+			line("[file %s%s]", oneLine(string(content)), named(part))
 		case vendor.Raw:
 			line("[file of %d bytes%s]", len(content), named(part))
+			if text := fileText(part.MediaType, content); text != "" {
+				line("%s", text)
+			}
 			if len(a.files) < maxFiles && len(content) <= maxFileBytes {
 				a.files = append(a.files, File{part.Filename, part.MediaType, content})
 			}
@@ -164,11 +170,31 @@ func (a *answer) textOf(parts []*vendor.Part) string {
 	return b.String()
 }
 
+// maxFileText is how much of a text file is said, in bytes.
+const maxFileText = 64 << 10
+
+// fileText is what a file says, if it is a text.
+func fileText(mediaType string, content []byte) string {
+	typ, _, _ := strings.Cut(strings.ToLower(mediaType), ";")
+	switch typ = strings.TrimSpace(typ); {
+	case !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0:
+		return ""
+	case strings.HasPrefix(typ, "text/"), strings.HasSuffix(typ, "+json"), strings.HasSuffix(typ, "+xml"):
+	case slices.Contains([]string{"application/json", "application/xml", "application/yaml", "application/x-yaml"}, typ):
+	default:
+		return ""
+	}
+	if len(content) <= maxFileText {
+		return string(content)
+	}
+	return strings.ToValidUTF8(string(content[:maxFileText]), "") + "\n[cut: the file is longer]"
+}
+
 func named(part *vendor.Part) string {
 	out := ""
 	for _, s := range []string{part.Filename, part.MediaType} {
 		if s != "" {
-			out += ", " + s
+			out += ", " + oneLine(s)
 		}
 	}
 	return out

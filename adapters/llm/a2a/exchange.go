@@ -15,11 +15,12 @@ import (
 
 // exchange is one message and its answer.
 type exchange struct {
-	p     *Provider
-	name  string       // of the conversation; "" is not kept
-	state Conversation // as it was, and then as it is
-	id    string       // of the message
-	parts []*vendor.Part
+	p      *Provider
+	name   string       // of the conversation; "" is not kept
+	state  Conversation // as it was, and then as it is
+	id     string       // of the message
+	pieces []piece
+	parts  []*vendor.Part // made of pieces, for the agent's card
 
 	answer *answer
 	kept   Conversation // what was saved last
@@ -42,6 +43,9 @@ func (x *exchange) run(ctx context.Context, say func(more string) bool) (string,
 	card, err := x.p.card(calling)
 	if err != nil {
 		return "", x.failure(ctx, calling, err, seen, false)
+	}
+	if x.parts, err = partsFor(card, x.pieces); err != nil {
+		return "", err
 	}
 	client, err := x.p.connect(calling, card)
 	if err != nil {

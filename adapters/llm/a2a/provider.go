@@ -90,12 +90,13 @@ func New(config Config) (*Provider, error) {
 // Name returns the configured name.
 func (p *Provider) Name() string { return p.config.Name }
 
-// Generate sends the newest message and streams what the agent says. Tools and earlier messages are not sent; the system prompt is not
+// Generate sends the newest message with its files, which are refused where the agent's card does not name their type, and streams what the
+// agent says. Tools and earlier messages are not sent; the system prompt is not
 // either, since A2A has no place for one. When ctx or Config.Limit ends, the agent is silent for too long, or nobody reads on, the agent's
 // task is cancelled.
 func (p *Provider) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
 	return func(yield func(llm.Event, error) bool) {
-		parts, err := partsOf(req)
+		pieces, err := piecesOf(req)
 		if err != nil {
 			yield(llm.Event{}, err)
 			return
@@ -105,7 +106,7 @@ func (p *Provider) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.
 			yield(llm.Event{}, err)
 			return
 		}
-		x := &exchange{p: p, name: req.Conversation, state: was, id: messageID(req), parts: parts}
+		x := &exchange{p: p, name: req.Conversation, state: was, id: messageID(req), pieces: pieces}
 		gone := false
 		name, err := x.run(ctx, func(more string) bool {
 			gone = !yield(llm.Event{Text: more}, nil)
@@ -140,7 +141,7 @@ type File struct {
 // Ask sends a message in a conversation, which is new when it is zero, and returns the whole answer. The agent's task is cancelled
 // as that of Generate is. Config.Conversations is not used.
 func (p *Provider) Ask(ctx context.Context, c Conversation, message string) (Reply, error) {
-	x := &exchange{p: p, state: c, id: vendor.NewMessageID(), parts: []*vendor.Part{vendor.NewTextPart(message)}}
+	x := &exchange{p: p, state: c, id: vendor.NewMessageID(), pieces: []piece{textPiece(message)}}
 	size := 0
 	_, err := x.run(ctx, func(more string) bool {
 		size += len(more)
@@ -162,28 +163,6 @@ func (p *Provider) Ask(ctx context.Context, c Conversation, message string) (Rep
 // maxSaid is how much of an answer to Ask is kept, in bytes.
 const maxSaid = 1 << 20
 
-// partsOf is what is said newest in a request.
-func partsOf(req llm.Request) ([]*vendor.Part, error) {
-	if len(req.Messages) == 0 {
-		return nil, llm.ErrRefusedRequest.Withf("there is no message")
-	}
-	var parts []*vendor.Part
-	for _, b := range req.Messages[len(req.Messages)-1].Blocks {
-		switch {
-		case b.Text != "":
-			parts = append(parts, vendor.NewTextPart(b.Text))
-		case b.ToolResult != nil:
-			parts = append(parts, vendor.NewTextPart(b.ToolResult.Text))
-		case b.Media != nil:
-			return nil, llm.ErrRefusedRequest.Withf("the agent is sent text only")
-		}
-	}
-	if len(parts) == 0 {
-		return nil, llm.ErrRefusedRequest.Withf("the message is empty")
-	}
-	return parts, nil
-}
-
 // messageID names a message by what is said and where, so that an agent which is sent it again, after a broken connection or by another
 // server of ours, can tell.
 func messageID(req llm.Request) string {
@@ -197,6 +176,9 @@ func messageID(req llm.Request) string {
 			fmt.Fprintf(h, " %q", b.Text)
 			if b.ToolResult != nil {
 				fmt.Fprintf(h, " %q", b.ToolResult.Text)
+			}
+			if b.Media != nil {
+				fmt.Fprintf(h, " %q %q %x", b.Media.MediaType, b.Media.URL, sha256.Sum256(b.Media.Data))
 			}
 		}
 	}
