@@ -90,6 +90,47 @@ type remoteAnswer struct {
 	}
 }
 
+// clashesOfRemote gives a remote agent the names of other tools: an agent that would have both is refused, and one that has both by then is told.
+func clashesOfRemote(t *testing.T, api *apptest.Client, r remoteAnswer, use func(text string) turn) {
+	t.Helper()
+	rename := func(name string) { api.Call("POST", "/v1/remote_agents/"+r.ID, m{"name": name}, nil) }
+	tools := func(others ...m) m {
+		return m{"name": "x", "model": "offline", "tools": append(others, m{"type": "a2a_agent", "remote_agent_id": r.ID})}
+	}
+	refuse := func(path, word string, body m) {
+		t.Helper()
+		a := api.Do("POST", "/v1/agents", body)
+		if a.Status != 400 || !strings.Contains(string(a.Body), path) || !strings.Contains(string(a.Body), word) {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
+		}
+	}
+	custom := m{"type": "custom", "name": "painter", "description": "Paints.", "input_schema": m{"type": "object"}}
+	refuse("tools[1].remote_agent_id", "custom tool", tools(custom))
+	rename("bash")
+	refuse("tools[1].remote_agent_id", "built-in tool", tools(m{"type": "agent_toolset_20260401"}))
+	api.Call("POST", "/v1/agents", tools(), nil) // without the toolset there is no other
+	rename("search_knowledge")
+	refuse("tools[0].remote_agent_id", "named search_knowledge, as a built-in tool", tools())
+	warnings := func(of turn) (n int) {
+		for _, e := range of {
+			if e.Type == "session.warning" {
+				n++
+			}
+		}
+		return n
+	}
+	if n := warnings(use("hello")); n != 1 {
+		t.Errorf("%d warnings of a tool that is not offered", n)
+	}
+	if n := warnings(use("hello again")); n != 1 {
+		t.Errorf("%d warnings, after it was told", n)
+	}
+	rename("painter")
+	if res := use(`Use the painter tool with {"message":"the fence"}`).last(t, "agent.tool_result"); res.IsError {
+		t.Errorf("with its own name again: %+v", res)
+	}
+}
+
 // TestRemoteAgents registers an agent over A2A, talks to it in sessions, has another agent call it as a tool, and holds both to a policy.
 func TestRemoteAgents(t *testing.T) {
 	t.Parallel()
@@ -143,6 +184,8 @@ func TestRemoteAgents(t *testing.T) {
 		if strings.Contains(res.text(), painterToken) {
 			t.Errorf("the credential is told: %s", res.text())
 		}
+
+		clashesOfRemote(t, api, r, use)
 
 		var pol struct{ ID string }
 		api.Call("POST", "/v1/policies", m{"scope": m{"tenant": true}, "limits": m{"min_card_score": 100, "require_signed_card": true}}, &pol)

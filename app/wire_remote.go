@@ -66,9 +66,9 @@ func (f cardFetcher) Fetch(ctx context.Context, address, etag string) (remote.Fe
 type remoteCheck struct{ remotes remote.Repository }
 
 // CheckRemote implements agent.RemoteChecker.
-func (c remoteCheck) CheckRemote(ctx context.Context, sc account.Scope, of id.RemoteAgent) error {
-	_, err := c.remotes.Get(ctx, sc, of)
-	return err
+func (c remoteCheck) CheckRemote(ctx context.Context, sc account.Scope, of id.RemoteAgent) (string, error) {
+	r, err := c.remotes.Get(ctx, sc, of)
+	return r.Name, err
 }
 
 // remoteProvider names the models that are remote agents.

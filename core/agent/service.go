@@ -31,8 +31,9 @@ type SkillChecker interface {
 
 // RemoteChecker decides whether an agent may have a remote agent as a tool. app wires core/remote.
 type RemoteChecker interface {
-	// CheckRemote returns id.NotFound[id.RemoteAgentKind] when the tenant has no such remote agent.
-	CheckRemote(ctx context.Context, sc account.Scope, remote id.RemoteAgent) error
+	// CheckRemote returns the name of a remote agent, which is that of its tool, or id.NotFound[id.RemoteAgentKind] when the tenant has no
+	// such one.
+	CheckRemote(ctx context.Context, sc account.Scope, remote id.RemoteAgent) (name string, err error)
 }
 
 // Trail is where the life of agents is noted; app wires core/audit.
@@ -282,14 +283,9 @@ func (s *Service) admit(ctx context.Context, sc account.Scope, cfg, was Config) 
 			return Config{}, err
 		}
 	}
-	if s.d.Remotes != nil {
-		for _, t := range cfg.Tools {
-			if t.Type != A2AAgent || slices.ContainsFunc(was.Tools, func(o Tool) bool { return o.Type == A2AAgent && o.Remote == t.Remote }) {
-				continue
-			}
-			if err := s.d.Remotes.CheckRemote(ctx, sc, t.Remote); err != nil {
-				return Config{}, err
-			}
+	if s.d.Remotes != nil && !slices.EqualFunc(cfg.Tools, was.Tools, Tool.equal) {
+		if err := s.checkRemotes(ctx, sc, cfg, was); err != nil {
+			return Config{}, err
 		}
 	}
 	if cfg.Multiagent == nil || reflect.DeepEqual(cfg.Multiagent, was.Multiagent) {

@@ -49,6 +49,7 @@ type conversation struct {
 
 	agent  agent.Agent // of the session; zero until it is known
 	warned bool        // the user has been told that another model answers
+	hidden []string    // the remote agents of which the user has been told that they are not offered
 }
 
 // sync reads what the log has beyond the conversation, or the newest part of it that fits when there is nothing yet.

@@ -29,7 +29,7 @@ import (
 // offerTools gathers what the model may use: the built-in tools, the agent's custom ones, and those of the sources.
 func (t *turn) offerTools(ctx context.Context) error {
 	t.tools, t.byName = nil, map[string]BoundTool{}
-	add := func(b BoundTool) {
+	add := func(b BoundTool) bool {
 		b.Spec = specOf(b)
 		_, taken := t.byName[b.Spec.Name]
 		if taken && b.MCPServer != "" {
@@ -41,6 +41,7 @@ func (t *turn) offerTools(ctx context.Context) error {
 			t.byName[b.Spec.Name] = b
 			t.tools = append(t.tools, b)
 		}
+		return !taken
 	}
 	if t.thread != nil && t.thread.Type == session.ThreadAdvisor {
 		return nil
@@ -64,6 +65,7 @@ func (t *turn) offerTools(ctx context.Context) error {
 		add(BoundTool{Spec: tool.Spec{Name: c.Name, Description: c.Description, InputSchema: c.InputSchema}})
 	}
 	env := Env{Agent: t.agent, Session: t.sess}
+	var hidden []string
 	for _, src := range t.s.d.Sources {
 		bound, err := src.Tools(ctx, t.sc, env)
 		if trouble, ok := errors.AsType[*Trouble](err); ok {
@@ -78,9 +80,31 @@ func (t *turn) offerTools(ctx context.Context) error {
 		}
 		for _, b := range bound {
 			b.Ask = b.Ask || b.Pays && cautious
-			add(b)
+			if !add(b) && b.Card != nil {
+				hidden = append(hidden, specOf(b).Name)
+			}
 		}
 	}
+	return t.warnOfHidden(ctx, hidden)
+}
+
+// warnOfHidden tells of remote agents that are not offered, because a tool has come to have their name since the agent was configured.
+func (t *turn) warnOfHidden(ctx context.Context, hidden []string) error {
+	if slices.Equal(hidden, t.c.hidden) {
+		return nil // it was told before
+	}
+	entries := make([]session.Entry, len(hidden))
+	for i, name := range hidden {
+		entries[i] = session.Entry{Type: session.SessionWarning, Body: session.WarningBody{
+			Source: "tools", Message: fmt.Sprintf("the remote agent %s is not offered as a tool, since another tool has its name: give it another one", name),
+		}}
+	}
+	if len(entries) > 0 {
+		if err := t.append(ctx, entries...); err != nil {
+			return err
+		}
+	}
+	t.c.hidden = hidden
 	return nil
 }
 
@@ -186,7 +210,7 @@ func (t *turn) use(ctx context.Context, u session.ToolUse) (blocked bool, err er
 			}
 			return t.paid(ctx, u, p.Record)
 		}
-		if b.Toolset || b.MCPServer != "" { // others are not near to credentials
+		if b.Toolset || b.MCPServer != "" || b.Card != nil { // others are not near to credentials
 			if err := t.rearm(ctx); err != nil {
 				return false, err
 			}
