@@ -3,9 +3,11 @@ package app_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/app/apptest"
 )
 
@@ -209,17 +211,63 @@ func TestValidationOnce(t *testing.T) {
 	}
 }
 
-// TestValidationMethods: another method is refused in the words of these two addresses.
-func TestValidationMethods(t *testing.T) {
+// TestValidationAddresses: another method of these two addresses, and what is below them, is refused in their words, with the rate headers.
+func TestValidationAddresses(t *testing.T) {
 	t.Parallel()
-	s := startCards(t)
-	for _, path := range []string{"/v1/validate", "/v1/validate/batch"} {
-		var out struct{ Error, Code string }
-		a := s.Admin.Do("GET", path, nil)
-		if err := json.Unmarshal(a.Body, &out); err != nil || a.Status != 405 || out.Error == "" || out.Code != "METHOD_NOT_ALLOWED" ||
-			a.Header.Get("Allow") != "POST" {
-			t.Errorf("%s: %d %s, Allow %q", path, a.Status, a.Body, a.Header.Get("Allow"))
+	s := startUnhosted(t, apptest.Config{Change: func(c *app.Config) { c.RateLimitScale = new(1.0) }})
+	for path, want := range map[string]struct {
+		status      int
+		code, allow string
+	}{
+		"/v1/validate": {405, "METHOD_NOT_ALLOWED", "POST"}, "/v1/validate/batch": {405, "METHOD_NOT_ALLOWED", "POST"},
+		"/v1/validate/all": {404, "NOT_FOUND", ""}, "/v1/validate/batch/b": {404, "NOT_FOUND", ""},
+	} {
+		for key, limit := range map[string]string{s.BootstrapKey(): "-1", "": "5"} {
+			var out struct{ Error, Code string }
+			a := s.As(key).Do("GET", path, nil)
+			if err := json.Unmarshal(a.Body, &out); err != nil || a.Status != want.status || out.Error == "" || out.Code != want.code ||
+				a.Header.Get("Allow") != want.allow {
+				t.Errorf("%s: %d %s, Allow %q", path, a.Status, a.Body, a.Header.Get("Allow"))
+			}
+			if got := a.Header.Get("X-RateLimit-Limit") + " " + a.Header.Get("X-RateLimit-Remaining"); got != limit+" "+limit || a.Header.Get("X-RateLimit-Reset") == "" {
+				t.Errorf("%s with the key %.8q: %s, and the reset %q", path, key, got, a.Header.Get("X-RateLimit-Reset"))
+			}
 		}
+	}
+}
+
+// TestAllowanceBehindProxies counts the client that a trusted proxy names, and nobody that others do.
+func TestAllowanceBehindProxies(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, proxies string
+		used          []int // after requests with each of the headers below
+	}{
+		{"trusted", "127.0.0.0/8", []int{1, 2, 1, 3, 1, 1, 4}},
+		{"not trusted", "192.0.2.0/24", []int{1, 2, 3, 4, 5, 0, 0}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := startUnhosted(t, apptest.Config{Change: func(cfg *app.Config) {
+				cfg.RateLimitScale, cfg.TrustedProxies = new(1.0), []netip.Prefix{netip.MustParsePrefix(c.proxies)}
+			}})
+			for i, from := range []string{
+				"203.0.113.1", "203.0.113.1", "203.0.113.2", // two clients
+				"198.51.100.9, 203.0.113.1",  // the first says to come from elsewhere
+				"2001:db8:1:2::1",            // another one
+				"", "203.0.113.1, 127.0.0.9", // the proxy by itself; two proxies
+			} {
+				var out judged
+				headers := []string{"X-Forwarded-For: " + from}
+				if from == "" {
+					headers = nil
+				}
+				a := s.As("").Do("POST", "/v1/validate", goodCard("proxied"), headers...)
+				if err := json.Unmarshal(a.Body, &out); err != nil || out.Rate.Used != c.used[i] || a.Status != map[bool]int{true: 200, false: 429}[c.used[i] > 0] {
+					t.Errorf("%d from %q: %d, %d used; want %d (%v)", i, from, a.Status, out.Rate.Used, c.used[i], err)
+				}
+			}
+		})
 	}
 }
 

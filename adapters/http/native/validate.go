@@ -173,6 +173,8 @@ func validationCode(batch bool, status int, e *fault.Error) (int, string) {
 	switch e.Kind {
 	case fault.Unauthenticated:
 		return status, "UNAUTHORIZED"
+	case fault.NotFound:
+		return status, "NOT_FOUND"
 	case fault.Forbidden, fault.RateLimited:
 		return status, "FORBIDDEN"
 	case fault.Invalid:

@@ -224,6 +224,10 @@ func (f *Face) unrouted(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(allow) == 0 {
+		if o := f.above(r.URL.Path); o != nil {
+			c.unserved(o, errNoRoute)
+			return
+		}
 		c.fail(errNoRoute)
 		return
 	}
@@ -232,11 +236,35 @@ func (f *Face) unrouted(w http.ResponseWriter, r *http.Request) {
 	}
 	c.Header().Set("Allow", strings.Join(allow, ", "))
 	if o := f.forms[nearest]; o != nil {
-		e, status := c.announce(errNoMethod)
-		o.Fail(c, r.WithContext(&c.ctx), status, e)
+		c.unserved(o, errNoMethod)
 		return
 	}
 	c.fail(errNoMethod)
+}
+
+// above returns the operation with headers of its own below whose address a path is; nil for none.
+func (f *Face) above(address string) *operation {
+	for address = path.Dir(address); address != "/"; address = path.Dir(address) {
+		if o := f.forms[address]; o != nil && o.Headers != nil {
+			return o
+		}
+	}
+	return nil
+}
+
+// unserved answers what is not for o, but at or below its address, as o answers errors. Headers of its own depend on who calls: callers are found out
+// and counted as if the request were for o, but none has to send a key.
+func (c *call) unserved(o *operation, err error) {
+	if o.Headers != nil {
+		c.op = o
+		if !o.OptionalKey && credential(c.r) == "" {
+			err = c.stranger(err)
+		} else if refused := c.admit(); refused != nil {
+			err = refused
+		}
+	}
+	e, status := c.announce(err)
+	o.Fail(c, c.r.WithContext(&c.ctx), status, e)
 }
 
 // end closes a request: it answers for a panic, sends a status that no body followed, and counts.

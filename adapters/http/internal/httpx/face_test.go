@@ -728,3 +728,57 @@ func BenchmarkGet(b *testing.B) {
 		})
 	}
 }
+
+// TestUnserved: what an operation with headers of its own does not serve, at its address and below it, carries them, whoever calls.
+func TestUnserved(t *testing.T) {
+	t.Parallel()
+	type failure struct{ Failed string }
+	b := newBench(t, func(c *Config) { c.Public = []string{"POST /judge"} }, func(f *Face) {
+		op := Op{
+			ID: "judge", Method: http.MethodPost, Path: "/judge", Tag: "things", Summary: "x", OptionalKey: true, FailAs: reflect.TypeFor[failure](),
+			Fail: func(w http.ResponseWriter, _ *http.Request, status int, e *fault.Error) {
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, e.Code)
+			},
+			Headers: func(ctx context.Context) {
+				left := 5
+				if !Scope(ctx).Tenant.IsZero() {
+					left = 100
+				}
+				SetRate(ctx, 100, left, time.Unix(1, 0))
+			},
+		}
+		judge := func(context.Context, []byte) (string, error) { return "judged", nil }
+		RegisterRaw[thingInput](f, op, judge)
+		op.ID, op.Path, op.OptionalKey, op.AnyKey = "judgeAll", "/judge/all", false, true
+		RegisterRaw[thingInput](f, op, judge)
+		createThing(echo)(f)
+	})
+	for _, c := range []struct {
+		method, path, key string
+		status            int
+		code, left        string
+	}{
+		{"GET", "/judge", "good", 405, "method_not_allowed", "100"},
+		{"GET", "/judge", "", 405, "method_not_allowed", "5"},
+		{"HEAD", "/judge", "", 405, "method_not_allowed", "5"},
+		{"GET", "/judge", "bad", 401, "invalid_api_key", "5"},
+		{"GET", "/judge/all", "", 405, "method_not_allowed", "5"},
+		{"PUT", "/judge/all", "good", 405, "method_not_allowed", "100"},
+		{"POST", "/judge/some", "good", 404, "route_not_found", "100"},
+		{"GET", "/judge/all/of/them", "", 404, "route_not_found", "5"},
+		{"POST", "/judgement", "good", 404, "", ""},
+		{"GET", "/things", "good", 405, "", ""},
+	} {
+		w := b.do(c.method, "/compat/test"+c.path, "", "X-Api-Key: "+c.key)
+		if left := w.Header().Get("X-RateLimit-Remaining"); w.Code != c.status || left != c.left || c.code != "" && w.Body.String() != c.code {
+			t.Errorf("%s %s by %q: %d %s, %q left", c.method, c.path, c.key, w.Code, w.Body, left)
+		}
+	}
+	for range strangersPerMinute - 2 { // a bad key, and none where one is asked for, came before
+		b.do("GET", "/compat/test/judge/all", "", "X-Api-Key: ")
+	}
+	if w := b.do("GET", "/compat/test/judge/all", "", "X-Api-Key: "); w.Code != 429 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("strangers are not limited: %d %s", w.Code, w.Body)
+	}
+}
