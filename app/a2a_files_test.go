@@ -3,12 +3,15 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,3 +224,72 @@ func TestA2APushedFiles(t *testing.T) {
 		}
 	}
 }
+
+// elsewhere is an address at which a server is found that has another one.
+func elsewhere(t *testing.T) (address string, is func(url string)) {
+	t.Helper()
+	var to atomic.Pointer[string]
+	proxy := httptest.NewServer(&httputil.ReverseProxy{Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", *to.Load() }})
+	t.Cleanup(proxy.Close)
+	return proxy.URL, func(url string) {
+		host := strings.TrimPrefix(url, "http://")
+		to.Store(&host)
+	}
+}
+
+// TestRemoteFiles says files to agents elsewhere, which are agents of the same server by another address: one whose card takes them, and one that
+// reads text only.
+func TestRemoteFiles(t *testing.T) {
+	t.Parallel()
+	address, is := elsewhere(t)
+	reader := newPainter(t)
+	b := newBench(t, apptest.Config{Change: func(c *app.Config) {
+		c.EgressAllow = append(c.EgressAllow, strings.TrimPrefix(address, "http://"), strings.TrimPrefix(reader.URL, "http://"))
+	}}, nil, nil)
+	is(b.s.URL)
+	api := b.s.Admin.In(t)
+	register := func(name, url, key string) (session string) {
+		t.Helper()
+		var r remoteAnswer
+		api.Call("POST", "/v1/remote_agents", m{"url": url, "name": name, "require_valid": false, "credential": m{"type": "bearer", "secret": key}}, &r)
+		var made struct{ ID string }
+		api.Call("POST", "/v1/sessions", m{"agent": r.AgentID}, &made)
+		return made.ID
+	}
+	picture := m{"type": "image", "source": m{"type": "base64", "media_type": "image/png", "data": onePixel}}
+	say := func(session string, content any) turn {
+		t.Helper()
+		return logged(t, api.Stream("POST", "/v1/sessions/"+session+"/messages", m{"content": content}).Rest())
+	}
+
+	var seen atomic.Bool
+	b.s.Models.Reply(func(r apptest.ModelRequest) []string {
+		seen.Store(strings.Contains(r.Body, onePixel) && strings.Contains(r.Body, base64.StdEncoding.EncodeToString([]byte("%PDF-1.4 letter"))))
+		return []string{"A pixel."}
+	})
+	letter := m{"type": "document", "title": "letter.pdf", "source": m{
+		"type": "base64", "media_type": "application/pdf", "data": base64.StdEncoding.EncodeToString([]byte("%PDF-1.4 letter")),
+	}}
+	looker := register("looker", address+"/a2a/"+scripted(t, b.s, api, nil)+"/.well-known/agent-card.json", b.s.Admin.Key())
+	if got := say(looker, []m{{"type": "text", "text": "What is this?"}, picture, letter}).last(t, "agent.message"); got.text() != "A pixel." || !seen.Load() {
+		t.Errorf("%q; the model has seen the files: %t", got.text(), seen.Load())
+	}
+
+	maker := register("maker", address+"/a2a/"+b.agent+"/.well-known/agent-card.json", b.s.Admin.Key())
+	made := say(maker, "Use the bash tool to run `echo it is made > /mnt/session/outputs/note.txt`").last(t, "agent.message").text()
+	if !strings.Contains(made, "[file of 11 bytes, note.txt, text/plain") || !strings.Contains(made, "it is made") {
+		t.Errorf("what was made is told as %q", made)
+	}
+
+	blind := register("blind", reader.URL, painterToken)
+	refused := say(blind, []m{{"type": "text", "text": "Like this"}, picture}).last(t, "session.error")
+	if !strings.Contains(refused.Error.Message, "does not take files of the type image/png; by its card it takes text/plain") {
+		t.Errorf("%+v", refused.Error)
+	}
+	if got := say(blind, "the barn").last(t, "agent.message").text(); !strings.Contains(got, "which was not sent") || !strings.Contains(got, "the barn?") {
+		t.Errorf("after a refusal: %q", got)
+	}
+}
+
+// onePixel is a picture.
+const onePixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -149,7 +149,7 @@ func (f *Follow) take(ctx context.Context, frame session.Frame) ([]Update, error
 		if err != nil {
 			return nil, err
 		}
-		out = append(append(append(out, files...), f.tell.flush(true)...), Update{Task: f.over})
+		out = append(append(append(out, f.tell.flush(true)...), files...), Update{Task: f.over})
 	}
 	return out, err
 }

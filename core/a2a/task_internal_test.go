@@ -292,8 +292,8 @@ func (s *shelf) Of(_ context.Context, _ account.Scope, tasks []id.Turn) ([]Outpu
 	return s.all, nil
 }
 
-// TestFollowsInOrder has the row of a task say more than the log that was read so far: what the agent said and made comes before the end, and each
-// file once.
+// TestFollowsInOrder has the row of a task say more than the log that was read so far: what the agent said and made comes before the end, and
+// each file once.
 func TestFollowsInOrder(t *testing.T) {
 	t.Parallel()
 	message, answer := id.New[id.EventKind](ids), id.New[id.EventKind](ids)
@@ -302,9 +302,9 @@ func TestFollowsInOrder(t *testing.T) {
 		last session.EventType
 		want []State
 	}{
-		"ended":             {Task{State: Completed, FirstSeq: 1, LastSeq: 4}, session.SessionIdle, []State{Working, "file 0", "file 1", "answer", Completed}},
+		"ended":             {Task{State: Completed, FirstSeq: 1, LastSeq: 4}, session.SessionIdle, []State{Working, "file 0", "answer", "file 1", Completed}},
 		"waits":             {Task{State: InputRequired, FirstSeq: 1}, session.SessionIdle, []State{Working, "file 0", "answer", InputRequired}},
-		"failed in silence": {Task{State: Failed, FirstSeq: 1, LastSeq: 4}, session.SpanModelEnd, []State{Working, "file 0", "file 1", "answer", Failed}},
+		"failed in silence": {Task{State: Failed, FirstSeq: 1, LastSeq: 4}, session.SpanModelEnd, []State{Working, "file 0", "answer", "file 1", Failed}},
 	} {
 		tc.row.ID, tc.row.Event, tc.row.UpdatedAt = id.New[id.TurnKind](ids), message, time.Unix(2, 0)
 		begun := tc.row

@@ -145,7 +145,7 @@ func (p *Provider) read(ctx context.Context, address string) ([]byte, int, error
 
 // parse reads a card of any version that is spoken.
 func parse(text []byte) (*vendor.AgentCard, error) {
-	card, err := a2av0.NewAgentCardParser()(text)
+	card, err := a2av0.NewAgentCardParser()(callable(text))
 	if err != nil {
 		return nil, llm.ErrRefusedRequest.Withf("the agent's card cannot be read").Wrap(err)
 	}
@@ -168,6 +168,33 @@ func parse(text []byte) (*vendor.AgentCard, error) {
 		}
 	}
 	return card, nil
+}
+
+// callable leaves out of a card what is of no use for calling its agent: who may call it, and by whom it was signed, which others have looked at.
+// The SDK expects scopes in another form than A2A 1.0 has them, and could not read the rest of the card.
+func callable(text []byte) []byte {
+	var card map[string]json.RawMessage
+	if json.Unmarshal(text, &card) != nil {
+		return text
+	}
+	var skills []map[string]json.RawMessage
+	if json.Unmarshal(card["skills"], &skills) == nil {
+		for _, s := range skills {
+			delete(s, "securityRequirements")
+			delete(s, "security")
+		}
+		if plain, err := json.Marshal(skills); err == nil {
+			card["skills"] = plain
+		}
+	}
+	for _, name := range []string{"securityRequirements", "security", "securitySchemes", "signatures"} {
+		delete(card, name)
+	}
+	out, err := json.Marshal(card)
+	if err != nil {
+		return text
+	}
+	return out
 }
 
 // addresses returns the addresses that a card names by members of exactly the names that they have in A2A. The SDK reads names in any case, which

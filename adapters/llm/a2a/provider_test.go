@@ -513,6 +513,26 @@ func TestAddressesByTheirNames(t *testing.T) {
 	}
 }
 
+// TestSecuredCard: the SDK takes requirements in another form than that of A2A 1.0, which is the one that cards have.
+func TestSecuredCard(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"1.0": `{"name":"n","description":"x","version":"1","capabilities":{},"defaultInputModes":["text/plain"],"defaultOutputModes":["text/plain"],
+			"supportedInterfaces":[{"url":"https://a.example.com","protocolBinding":"JSONRPC","protocolVersion":"1.0"}],
+			"securitySchemes":{"bearer":{"httpAuthSecurityScheme":{"scheme":"bearer"}}},"securityRequirements":[{"schemes":{"bearer":{}}},{"schemes":{"o":{"list":["a"]}}}],
+			"skills":[{"id":"a","name":"A","description":"x","tags":["t"],"inputModes":["image/png"],"securityRequirements":[{"schemes":{"bearer":{"list":["b"]}}}]}],
+			"signatures":[{"protected":"e30","signature":"AA","header":{"a":1}}]}`,
+		"0.3": `{"name":"n","description":"x","version":"1","capabilities":{},"defaultInputModes":["text/plain"],"defaultOutputModes":["text/plain"],
+			"protocolVersion":"0.3.0","url":"https://a.example.com","securitySchemes":{"b":{"type":"http","scheme":"bearer"}},"security":[{"b":[]}],
+			"skills":[{"id":"a","name":"A","description":"x","tags":["t"],"inputModes":["image/png"],"security":[{"b":[]}]}]}`,
+	} {
+		card, err := parse([]byte(text))
+		if err != nil || len(card.SupportedInterfaces) != 1 || !slices.Equal(inputModes(card), []string{"text/plain", "image/png"}) {
+			t.Errorf("%s: %+v, %v", name, card, err)
+		}
+	}
+}
+
 // TestLargeAnswer: an answer that is not streamed is read as a whole, too, and asking again would bring it again.
 func TestLargeAnswer(t *testing.T) {
 	t.Parallel()
