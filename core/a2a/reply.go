@@ -39,7 +39,8 @@ func (s *Service) reply(ctx context.Context, sc account.Scope, m Message, said S
 	}
 	said.Task = t.ID
 	note := func(ctx context.Context) error {
-		if _, err := s.d.Messages.Insert(ctx, sc, said); err != nil || m.Then == nil {
+		fresh, err := s.d.Messages.Insert(ctx, sc, said)
+		if err != nil || !fresh || m.Then == nil {
 			return err
 		}
 		return m.Then(ctx, t)
@@ -49,11 +50,11 @@ func (s *Service) reply(ctx context.Context, sc account.Scope, m Message, said S
 		return err
 	}
 	if slices.ContainsFunc(asks, func(a Ask) bool { return a.Kind == AskApproval }) {
-		// The gate decides about approvals in transactions of its own, with rules that run outside of any.
-		if err := send(ctx); err != nil {
-			return Task{}, err
+		// The gate decides about approvals in transactions of its own, with rules that run outside of any. The message is known with the
+		// first effect that it has, so that one which comes again finds its task, wherever a server has died.
+		if err = send(session.Also(ctx, note)); err == nil {
+			err = s.d.TX.Do(ctx, note)
 		}
-		err = s.d.TX.Do(ctx, note)
 	} else {
 		err = s.d.TX.Do(ctx, func(ctx context.Context) error {
 			if err := send(ctx); err != nil {

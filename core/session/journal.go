@@ -523,7 +523,8 @@ func (j *Journal) ActEnded(ctx context.Context, sc account.Scope, rec gate.Recor
 		return nil
 	}
 	var before []Entry
-	if c, ok := ctx.Value(confirmationKey{}).(confirmation); ok && c.use == rec.Act.ToolUse {
+	c, confirmed := ctx.Value(confirmationKey{}).(confirmation)
+	if confirmed = confirmed && c.use == rec.Act.ToolUse; confirmed {
 		before = append(before, c.entry)
 	}
 	var after []Entry
@@ -546,7 +547,10 @@ func (j *Journal) ActEnded(ctx context.Context, sc account.Scope, rec gate.Recor
 	default:
 		return nil
 	}
-	return j.resume(ctx, sc, t, before, after)
+	if err := j.resume(ctx, sc, t, before, after); err != nil || !confirmed {
+		return err
+	}
+	return runAlso(ctx)
 }
 
 var _ gate.Voter = (*Journal)(nil)
@@ -557,8 +561,10 @@ func (j *Journal) ActVoted(ctx context.Context, sc account.Scope, rec gate.Recor
 	if !ok || c.use != rec.Act.ToolUse {
 		return nil
 	}
-	_, err := j.append(ctx, sc, Append{Session: rec.Act.Session}, []Entry{c.entry})
-	return err
+	if _, err := j.append(ctx, sc, Append{Session: rec.Act.Session}, []Entry{c.entry}); err != nil {
+		return err
+	}
+	return runAlso(ctx)
 }
 
 // ResultOf says in words for the model what became of an act.
@@ -655,6 +661,24 @@ func (j *Journal) resume(ctx context.Context, sc account.Scope, t Turn, before, 
 		}
 	}
 	return j.reflect(ctx, sc, t.Session, []Turn{t})
+}
+
+// alsoKey is where a context has what Also runs.
+type alsoKey struct{}
+
+// Also returns a context for Service.Send in which also runs in every transaction by which what is sent takes effect, after the rest of
+// it: a Send that answers approvals has one for each of them, since the gate decides about them by itself. When also fails the effect is
+// undone. also is called again for each further transaction, and for one that is run again.
+func Also(ctx context.Context, also func(ctx context.Context) error) context.Context {
+	return context.WithValue(ctx, alsoKey{}, also)
+}
+
+// runAlso runs what Also was given. It must run in the transaction of an effect.
+func runAlso(ctx context.Context) error {
+	if also, ok := ctx.Value(alsoKey{}).(func(ctx context.Context) error); ok {
+		return also(ctx)
+	}
+	return nil
 }
 
 // confirmation travels in the context of an approval that a user.tool_confirmation asked for, so that the event stands before

@@ -278,7 +278,7 @@ func (s *Service) take(ctx context.Context, sc account.Scope, current Session, i
 			}
 			out = append(out, events...)
 		}
-		return nil
+		return runAlso(ctx)
 	})
 	return out, err
 }
