@@ -11,6 +11,7 @@ import (
 	"github.com/bureau-agents/bureau/core/card"
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/telemetry"
+	"github.com/bureau-agents/bureau/core/validation"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
@@ -65,6 +66,9 @@ type Config struct {
 	LowBalance int64
 	// Retention says for how many days what agents report is kept, of tenants that decided nothing; default: for ever.
 	Retention telemetry.Retention
+	// CardReports says how long reports about accounts' agent cards are kept, and what room each account's have; AnonymousCardReports the same of
+	// callers without a key, whose reports share one room. Default: as core/validation has it.
+	CardReports, AnonymousCardReports CardReportsConfig
 	// CardKeys are trusted to have signed agent cards; nil trusts none.
 	CardKeys *card.Keys
 	// CardSigningKeys sign the cards of this server's agents, one at a time; nil leaves them unsigned. When none of them is valid, cards are not
@@ -94,6 +98,14 @@ type ProviderConfig struct {
 	URL string
 	// DocumentationURL is where people read how to use the agents; default /docs of PublicURL.
 	DocumentationURL string
+}
+
+// CardReportsConfig bounds what is kept of validations. Zero fields are validation's defaults, and its largest values are the largest.
+type CardReportsConfig struct {
+	// Keep is how long a report is kept; default 365 days, without a key 30.
+	Keep time.Duration
+	// Room is what the reports may take; when there are more, the oldest go. Default validation.DefaultRoom and DefaultRoomAnonymous.
+	Room validation.Room
 }
 
 // LLMConfig is the operator's default model: agents get it by the handle "default", and its provider gets every handle that nothing

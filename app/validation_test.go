@@ -9,6 +9,7 @@ import (
 
 	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/app/apptest"
+	"github.com/bureau-agents/bureau/core/validation"
 )
 
 // judged is what a validation answers, as far as tests read it.
@@ -233,6 +234,39 @@ func TestValidationAddresses(t *testing.T) {
 				t.Errorf("%s with the key %.8q: %s, and the reset %q", path, key, got, a.Header.Get("X-RateLimit-Reset"))
 			}
 		}
+	}
+}
+
+// TestRoomForReports: what the operator chooses is what is kept.
+func TestRoomForReports(t *testing.T) {
+	t.Parallel()
+	s := startUnhosted(t, apptest.Config{Change: func(c *app.Config) {
+		c.CardReports.Room = validation.Room{Reports: 3, PerCard: 2}
+		c.AnonymousCardReports.Room = validation.Room{Reports: 1}
+	}})
+	var kept []string
+	gone := map[int]bool{}
+	for _, c := range []struct {
+		key, card string
+		gone      int // which of those before is gone then, from 1
+	}{
+		{s.BootstrapKey(), "spica", 0}, {s.BootstrapKey(), "spica", 0}, {s.BootstrapKey(), "spica", 1}, {s.BootstrapKey(), "deneb", 0}, {s.BootstrapKey(), "altair", 2},
+		{"", "spica", 0}, {"", "altair", 6},
+	} {
+		var out judged
+		s.As(c.key).Call("POST", "/v1/validate", goodCard(c.card), &out)
+		at := strings.TrimPrefix(out.ReportURL, s.URL)
+		for i, before := range kept {
+			if status := s.As("").Do("GET", before, nil).Status; (status == 404) != (i+1 == c.gone || gone[i]) {
+				t.Errorf("%s: the report %d is answered by %d", c.card, i+1, status)
+			}
+			gone[i] = gone[i] || i+1 == c.gone
+		}
+		kept = append(kept, at)
+	}
+	if _, err := app.New(t.Context(), app.Config{DataDir: t.TempDir(), CardReports: app.CardReportsConfig{Keep: -1}}); err == nil ||
+		!strings.Contains(err.Error(), "validation: Config.KeepFor is -1ns; it must be from 0 to 87600h0m0s") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -24,5 +24,9 @@ func provideValidation(b base, cfg Config, s *bunstore.Store) (*validation.Servi
 	return validation.NewService(validation.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Judge: card.Validate, Allowances: s.Validations(), Reports: s.CardReports(),
 		Cards: s.AgentCards(),
-	}, validation.Config{RateScale: *cfg.RateLimitScale, Keys: cfg.CardKeys})
+	}, validation.Config{
+		RateScale: *cfg.RateLimitScale, Keys: cfg.CardKeys,
+		KeepFor: cfg.CardReports.Keep, Room: cfg.CardReports.Room,
+		KeepAnonymous: cfg.AnonymousCardReports.Keep, RoomAnonymous: cfg.AnonymousCardReports.Room,
+	})
 }

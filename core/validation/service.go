@@ -2,7 +2,6 @@ package validation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -33,37 +32,6 @@ type Deps struct {
 	Cards      Cards
 }
 
-// Config tunes a Service. But for RateScale the zero value is the default.
-type Config struct {
-	// RateScale multiplies the daily allowances; 0 switches them off. Whatever it is, those who have an allowance have at least one card.
-	RateScale float64
-	// Keys are trusted to have signed cards; nil: signatures are not verified.
-	Keys *card.Keys
-	// KeepFor is how long tenants' reports are kept, 0 is 365 days; KeepAnonymous those of callers without a key, 0 is 30 days.
-	KeepFor, KeepAnonymous time.Duration
-	// Room is what a tenant's reports may take, RoomAnonymous those of all callers without a key together. Zero fields are those of
-	// DefaultRoom and DefaultRoomAnonymous.
-	Room, RoomAnonymous Room
-}
-
-// The rooms that reports have unless Config says otherwise.
-var (
-	DefaultRoom          = Room{Reports: 20_000, PerCard: 200, Bytes: 512 << 20}
-	DefaultRoomAnonymous = Room{Reports: 5_000, PerCard: 5_000, Bytes: 64 << 20}
-)
-
-func (r Room) or(otherwise Room) Room {
-	for _, f := range []struct {
-		to        *int
-		otherwise int
-	}{{&r.Reports, otherwise.Reports}, {&r.PerCard, otherwise.PerCard}, {&r.Bytes, otherwise.Bytes}} {
-		if *f.to == 0 {
-			*f.to = f.otherwise
-		}
-	}
-	return r
-}
-
 // Service judges cards for callers and keeps what it finds. It is safe for concurrent use.
 type Service struct {
 	d Deps
@@ -83,20 +51,9 @@ func NewService(d Deps, c Config) (*Service, error) {
 			return nil, fmt.Errorf("validation: Deps.%s is required", f.name)
 		}
 	}
-	c.Room, c.RoomAnonymous = c.Room.or(DefaultRoom), c.RoomAnonymous.or(DefaultRoomAnonymous)
-	if c.KeepFor == 0 {
-		c.KeepFor = 365 * 24 * time.Hour
-	}
-	if c.KeepAnonymous == 0 {
-		c.KeepAnonymous = 30 * 24 * time.Hour
-	}
-	if c.RateScale < 0 || c.KeepFor < 0 || c.KeepAnonymous < 0 {
-		return nil, errors.New("validation: nothing in Config may be negative")
-	}
-	for _, r := range []Room{c.Room, c.RoomAnonymous} {
-		if r.Reports < 1 || r.PerCard < 1 || r.Bytes < 1 {
-			return nil, errors.New("validation: a Room must have room for something")
-		}
+	c = c.withDefaults()
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	return &Service{d: d, c: c}, nil
 }

@@ -2,6 +2,7 @@ package validation
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -183,6 +184,29 @@ func TestIdentity(t *testing.T) {
 	} {
 		if got := identity(c.r) == a; got != c.same {
 			t.Errorf("%s: same %t", name, got)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	if err := (Config{}).withDefaults().check(); err != nil {
+		t.Errorf("the default: %v", err)
+	}
+	if err := (Config{KeepFor: MaxKeepFor, KeepAnonymous: time.Second, Room: MaxRoom, RoomAnonymous: Room{1, 1, 1}}).check(); err != nil {
+		t.Errorf("the bounds: %v", err)
+	}
+	for want, c := range map[string]Config{
+		"validation: Config.RateScale is -1; it must not be negative":              {RateScale: -1},
+		"validation: Config.RateScale is NaN; it must not be negative":             {RateScale: math.NaN()},
+		"validation: Config.KeepFor is -1s; it must be from 0 to 87600h0m0s":       {KeepFor: -time.Second},
+		"Config.KeepAnonymous is 87600h0m1s; it must be":                           {KeepAnonymous: MaxKeepFor + time.Second},
+		"validation: Config.Room.Reports is -1; it must be from 1 to 10000000":     {Room: Room{Reports: -1}},
+		"Config.Room.PerCard is 10001; it must be from 1 to 10000":                 {Room: Room{PerCard: MaxRoom.PerCard + 1}},
+		"Config.RoomAnonymous.Bytes is 1099511627777; it must be from 1 to 109951": {RoomAnonymous: Room{Bytes: MaxRoom.Bytes + 1}},
+	} {
+		if err := c.withDefaults().check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
 		}
 	}
 }

@@ -112,7 +112,8 @@ const validateHelp = "An invalid card is a 200 with `valid: false`. `errors` are
 	"Without a key an address has 5 cards a day, the plan free 10 over all of an account's keys, and other plans as many as they like. A day ends at " +
 	"00:00 UTC. Requests that are refused do not count. Every answer says in `X-RateLimit-Limit`, `X-RateLimit-Remaining` and " +
 	"`X-RateLimit-Reset` (Unix seconds) what is left of the day; -1 is no limit.\n\n" +
-	"Reports are kept for a year, those made without a key for 30 days; credentials that stand in a card are masked before it is stored."
+	"Reports are kept for a year, those made without a key for 30 days, unless the operator has chosen otherwise; credentials that stand in a card are " +
+	"masked before it is stored."
 
 const cardExample = `{"protocolVersion":"0.3.0","name":"Route Planner","description":"Plans delivery routes for small fleets and explains each stop.",` +
 	`"url":"https://agents.example.com/a2a","version":"1.0.0","capabilities":{"streaming":true},"defaultInputModes":["text/plain"],` +

@@ -232,3 +232,23 @@ func TestValidationRetention(t *testing.T) {
 		t.Errorf("cards without reports: %+v, %v", p.Items, err)
 	}
 }
+
+// TestValidationKeep: how long reports are kept is for the operator to choose.
+func TestValidationKeep(t *testing.T) {
+	t.Parallel()
+	d := newValidationDesk(t, openSQLiteStore(t), validation.Config{KeepFor: 48 * time.Hour, KeepAnonymous: 24 * time.Hour})
+	for _, who := range []validation.Caller{freeTenant(), someAddress()} {
+		if _, err := d.Validate(t.Context(), who, validation.Standard, item("a")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		by   time.Duration
+		gone int
+	}{{23 * time.Hour, 0}, {2 * time.Hour, 1}, {22 * time.Hour, 0}, {2 * time.Hour, 1}} {
+		d.wait(c.by)
+		if n, err := d.Prune(t.Context()); err != nil || n != c.gone {
+			t.Errorf("%v on: %d were removed, not %d (%v)", c.by, n, c.gone, err)
+		}
+	}
+}

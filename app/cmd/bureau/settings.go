@@ -21,6 +21,7 @@ import (
 	"github.com/bureau-agents/bureau/app"
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/telemetry"
+	"github.com/bureau-agents/bureau/core/validation"
 	"github.com/bureau-agents/bureau/ports/egress"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/money"
@@ -321,6 +322,18 @@ var table = []setting{
 	{"retention_events_days", "", "", "for how many days events are kept, of tenants that decided nothing; for ever when unset", days(func(s *settings) *int { return &s.Retention.EventsDays })},
 	{"retention_messages_days", "", "", "likewise messages between agents", days(func(s *settings) *int { return &s.Retention.MessagesDays })},
 	{"retention_feedback_days", "", "", "likewise feedback", days(func(s *settings) *int { return &s.Retention.FeedbackDays })},
+	{"card_reports_days", "", "365", "for how many days reports about agent cards are kept, 1 to 3650", reportDays(func(s *settings) *app.CardReportsConfig { return &s.CardReports })},
+	{"card_reports", "", "20000", "how many reports of an account are kept, 1 to 10000000; when there are more, the oldest go", reportCount(
+		func(s *settings) *int { return &s.CardReports.Room.Reports }, validation.MaxRoom.Reports)},
+	{"card_reports_per_card", "", "200", "how many of them of one card, 1 to 10000", reportCount(
+		func(s *settings) *int { return &s.CardReports.Room.PerCard }, validation.MaxRoom.PerCard)},
+	{"card_reports_size", "", "512MiB", "what the reports of an account may take, 1MiB to 1TiB", reportSize(func(s *settings) *int { return &s.CardReports.Room.Bytes })},
+	{"anonymous_card_reports_days", "", "30", "likewise for how many days those of callers without a key", reportDays(
+		func(s *settings) *app.CardReportsConfig { return &s.AnonymousCardReports })},
+	{"anonymous_card_reports", "", "5000", "likewise how many of all of them together", reportCount(
+		func(s *settings) *int { return &s.AnonymousCardReports.Room.Reports }, validation.MaxRoom.Reports)},
+	{"anonymous_card_reports_size", "", "64MiB", "likewise what all of them together may take", reportSize(
+		func(s *settings) *int { return &s.AnonymousCardReports.Room.Bytes })},
 	{"card_keys", "", "", "file with a JWK Set: the keys that are trusted to have signed agent cards", func(s *settings, v string) error {
 		keys, err := readCardKeys(v)
 		s.CardKeys = keys
@@ -346,6 +359,48 @@ func count(field func(*settings) *int) func(*settings, string) error {
 	}
 }
 
+// atMost reads a whole number from 1 to most.
+func atMost(v string, most int) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > most {
+		return 0, fmt.Errorf("must be a whole number from 1 to %d", most)
+	}
+	return n, nil
+}
+
+// reportDays reads for how many days reports are kept.
+func reportDays(of func(*settings) *app.CardReportsConfig) func(*settings, string) error {
+	const day = 24 * time.Hour
+	return func(s *settings, v string) error {
+		n, err := atMost(v, int(validation.MaxKeepFor/day))
+		of(s).Keep = time.Duration(n) * day
+		return err
+	}
+}
+
+// reportCount reads how many reports there may be.
+func reportCount(field func(*settings) *int, most int) func(*settings, string) error {
+	return func(s *settings, v string) (err error) {
+		*field(s), err = atMost(v, most)
+		return err
+	}
+}
+
+// reportSize reads how many bytes reports may take.
+func reportSize(field func(*settings) *int) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		var bytes int64
+		if err := size(func(_ *settings, n int64) { bytes = n })(s, v); err != nil {
+			return err
+		}
+		if bytes < 1<<20 || bytes > int64(validation.MaxRoom.Bytes) {
+			return errors.New("must be from 1MiB to 1TiB")
+		}
+		*field(s) = int(bytes)
+		return nil
+	}
+}
+
 // span reads a time of at least a second.
 func span(set func(*settings, time.Duration)) func(*settings, string) error {
 	return func(s *settings, v string) error {
@@ -361,12 +416,9 @@ func span(set func(*settings, time.Duration)) func(*settings, string) error {
 // days reads a number of days that something is kept.
 func days(field func(*settings) *int) func(*settings, string) error {
 	return func(s *settings, v string) error {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > telemetry.MaxRetentionDays {
-			return fmt.Errorf("must be a whole number from 1 to %d", telemetry.MaxRetentionDays)
-		}
+		n, err := atMost(v, telemetry.MaxRetentionDays)
 		*field(s) = n
-		return nil
+		return err
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/bureau-agents/bureau/app"
+	"github.com/bureau-agents/bureau/core/validation"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
@@ -116,6 +117,15 @@ func TestBadSettings(t *testing.T) {
 		{"BUREAU_SANDBOX_TIMEOUT", "30", "like 30s"},
 		{"BUREAU_SANDBOX_PATHS", "opt", "absolute path"},
 		{"BUREAU_UNSAFE_SANDBOX", "yes", "none of 0, 1"},
+		{"BUREAU_CARD_REPORTS_DAYS", "0", "BUREAU_CARD_REPORTS_DAYS: must be a whole number from 1 to 3650"},
+		{"BUREAU_CARD_REPORTS_DAYS", "1y", "from 1 to 3650"},
+		{"BUREAU_CARD_REPORTS", "10000001", "from 1 to 10000000"},
+		{"BUREAU_CARD_REPORTS_PER_CARD", "-1", "from 1 to 10000"},
+		{"BUREAU_CARD_REPORTS_SIZE", "1023KiB", "BUREAU_CARD_REPORTS_SIZE: must be from 1MiB to 1TiB"},
+		{"BUREAU_CARD_REPORTS_SIZE", "2GB", "like 512MiB"},
+		{"BUREAU_ANONYMOUS_CARD_REPORTS_DAYS", "3651", "from 1 to 3650"},
+		{"BUREAU_ANONYMOUS_CARD_REPORTS", "0", "from 1 to 10000000"},
+		{"BUREAU_ANONYMOUS_CARD_REPORTS_SIZE", "2TiB", "from 1MiB to 1TiB"},
 		{"BUREAU_CARD_KEYS", "no/such/file", "BUREAU_CARD_KEYS: open no/such/file"},
 		{"BUREAU_CARD_KEYS", "settings.go", "BUREAU_CARD_KEYS: settings.go: card: no JWK Set"},
 		{"BUREAU_CARD_SIGNING_KEY", "no/such/file", "BUREAU_CARD_SIGNING_KEY: open no/such/file"},
@@ -143,6 +153,38 @@ func TestBadSettings(t *testing.T) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
 	}
+}
+
+func TestCardReportSettings(t *testing.T) {
+	given, want := loadedReports(t), app.Config{
+		CardReports:          app.CardReportsConfig{Keep: validation.DefaultKeepFor, Room: validation.DefaultRoom},
+		AnonymousCardReports: app.CardReportsConfig{Keep: validation.DefaultKeepAnonymous, Room: validation.DefaultRoomAnonymous},
+	}
+	want.AnonymousCardReports.Room.PerCard = 0 // is no setting
+	if given.CardReports != want.CardReports || given.AnonymousCardReports != want.AnonymousCardReports {
+		t.Errorf("the defaults that are told are not those that are: %+v, %+v", given.CardReports, given.AnonymousCardReports)
+	}
+	for name, value := range map[string]string{
+		"CARD_REPORTS_DAYS": "3650", "CARD_REPORTS": "7", "CARD_REPORTS_PER_CARD": "3", "CARD_REPORTS_SIZE": "1TiB",
+		"ANONYMOUS_CARD_REPORTS_DAYS": "1", "ANONYMOUS_CARD_REPORTS": "9", "ANONYMOUS_CARD_REPORTS_SIZE": "1MiB",
+	} {
+		t.Setenv("BUREAU_"+name, value)
+	}
+	given = loadedReports(t)
+	if given.CardReports != (app.CardReportsConfig{Keep: 3650 * 24 * time.Hour, Room: validation.Room{Reports: 7, PerCard: 3, Bytes: 1 << 40}}) ||
+		given.AnonymousCardReports != (app.CardReportsConfig{Keep: 24 * time.Hour, Room: validation.Room{Reports: 9, Bytes: 1 << 20}}) {
+		t.Errorf("%+v, %+v", given.CardReports, given.AnonymousCardReports)
+	}
+}
+
+// loadedReports returns the configuration by the example file and the environment.
+func loadedReports(t *testing.T) app.Config {
+	t.Helper()
+	s, err := loaded(t, "--config", example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Config
 }
 
 func TestAgentTimes(t *testing.T) {
