@@ -90,6 +90,7 @@ type httpParts struct {
 	Memory         *memory.Service
 	Opinions       *telemetry.Opinions
 	Payments       *payment.Service
+	Peers          *a2a.Service
 	People         *swarm.People
 	Policies       *policy.Service
 	Retire         *retire.Service
@@ -128,7 +129,7 @@ func provideHandler(b base, p httpParts, others faceParts) (http.Handler, error)
 		Agents: p.Agents, AgentCards: p.AgentCards, AgentSecrets: p.AgentSecrets, Documents: p.Documents, People: p.People, Audit: p.Audit, Books: p.Books, Budgets: p.Budgets, Cards: p.Cards, Channels: p.Channels, Chat: p.Chat, Dashboard: p.Dashboard, Environments: p.Environments, Evals: p.Evals, Events: p.Events, Files: p.Files, Gate: p.Gate, Hosting: p.Hosting, Knowledge: p.Knowledge, KnowledgeFiles: p.KnowledgeFiles, Library: p.Library, Links: p.Links, Market: p.Market, Memory: p.Memory, Payments: p.Payments, Policies: p.Policies, Secrets: p.Secrets,
 		Integrations: p.Integrations, SignIns: p.SignIns, Sessions: p.Sessions, Quarantines: p.Quarantines, Skills: p.Skills, Spans: p.Spans, Swarms: p.Swarms, Tail: p.Tail, Retire: p.Retire, Tasks: p.Tasks, Prices: p.Prices, Rerater: p.Rerater, Usage: p.Usage, Wallets: p.Wallets,
 		Exchange: p.Exchange, Keeping: p.Keeping, Opinions: p.Opinions, Traces: p.Traces,
-		Webhooks: p.Webhooks, Validation: p.Validation, Remotes: p.Remotes,
+		Webhooks: p.Webhooks, Validation: p.Validation, Remotes: p.Remotes, PeerTasks: p.Peers,
 	}, native.Config{Mount: mounted})
 	if err != nil {
 		return nil, err

@@ -31,6 +31,8 @@ type world struct {
 
 	batch, report, agentCard string // of the validation of a card
 
+	peerTask string // of an A2A peer
+
 	event, message, tenant, key, agent, helper, policy, session, toolUse, approval, knowledge, entry, transaction, hold, usage, installed, environment, file, eval, skill, store, memory, memoryVersion, vault, credential, card, installation, publication, resource, run, payment, swarm string
 }
 
@@ -114,6 +116,7 @@ func newWorld(t *testing.T, s *apptest.Server, name string) *world {
 	w.run = create("/v1/agents/"+w.agent+"/runs", m{"task": "Tell me your name, " + name + ".", "context": name, "wait": 60})
 	w.tellsOutside(t, create, first)
 	w.validates(t)
+	w.peers(t)
 	w.entry = first("/v1/audit")
 	return w
 }
@@ -181,7 +184,7 @@ func (w *world) tellsOutside(t *testing.T, create func(string, any) string, firs
 func (w *world) ids() map[string]string {
 	ids := w.valtaIDs()
 	maps.Copy(ids, map[string]string{
-		"batch_id": w.batch, "report_id": w.report, "agent_card_id": w.agentCard,
+		"batch_id": w.batch, "report_id": w.report, "agent_card_id": w.agentCard, "a2a_task_id": w.peerTask,
 		"tenant_id": w.tenant, "key_id": w.key, "agent_id": w.agent, "helper_id": w.helper, "policy_id": w.policy, "session_id": w.session,
 		"resource_id": w.resource, "run_id": w.run, "swarm_id": w.swarm, "member_id": w.member, "chat_id": w.chat,
 		"event_id": w.event, "parent_event_id": w.event, "agent_message_id": w.message, "sender_id": w.agent, "receiver_id": w.helper, "target_id": w.message,

@@ -159,7 +159,7 @@ func (f *Follow) outputs(ctx context.Context) ([]Update, error) {
 	if !f.begun || !f.chunks {
 		return nil, nil
 	}
-	all, err := f.s.outputs(ctx, f.sc, []Task{f.task})
+	all, err := f.s.Outputs(ctx, f.sc, []Task{f.task})
 	if err != nil {
 		return nil, err
 	}

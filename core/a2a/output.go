@@ -77,8 +77,8 @@ func (s *Service) OpenOutput(
 	return file.File{}, nil, id.NotFound[id.FileKind](want.String())
 }
 
-// outputs returns the files of tasks by their task, at most MaxOutputs of each.
-func (s *Service) outputs(ctx context.Context, sc account.Scope, tasks []Task) (map[id.Turn][]Output, error) {
+// Outputs returns the files of tasks by their task, at most MaxOutputs of each, without their bytes.
+func (s *Service) Outputs(ctx context.Context, sc account.Scope, tasks []Task) (map[id.Turn][]Output, error) {
 	ids := make([]id.Turn, len(tasks))
 	for i, t := range tasks {
 		ids[i] = t.ID
@@ -101,7 +101,7 @@ func (s *Service) made(ctx context.Context, sc account.Scope, tasks []Task, o Co
 	if !o.Answer || len(tasks) == 0 {
 		return nil
 	}
-	all, err := s.outputs(ctx, sc, tasks)
+	all, err := s.Outputs(ctx, sc, tasks)
 	if err != nil {
 		return err
 	}

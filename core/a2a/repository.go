@@ -36,6 +36,8 @@ type Tasks interface {
 	Move(ctx context.Context, sc account.Scope, t Task) (Task, bool, error)
 	// List lists the tasks of a peer, the one that changed last first. It knows Count, and no Offset.
 	List(ctx context.Context, sc account.Scope, q Query) (page.Page[Task], error)
+	// OfAgent lists the tasks of an agent's peers, the newest first. It knows neither Count nor Offset.
+	OfAgent(ctx context.Context, sc account.Scope, q AgentQuery) (page.Page[Task], error)
 }
 
 // Messages keeps what peers said. Methods join the transaction in ctx and are safe for concurrent use.
@@ -55,6 +57,16 @@ type Query struct {
 	Context string    // "": of all
 	State   State     // "": in any
 	Since   time.Time // changed at this time or later; zero: any
+}
+
+// AgentQuery chooses tasks that peers gave to an agent.
+type AgentQuery struct {
+	page.Request
+
+	Agent   id.Agent
+	Key     id.APIKey // of this peer; zero: of all
+	Context string    // "": of all
+	State   State     // "": in any
 }
 
 // Stored is a message as it is kept.

@@ -79,6 +79,7 @@ type Deps struct {
 	Memory         *memory.Service
 	Opinions       *telemetry.Opinions
 	Payments       *payment.Service
+	PeerTasks      PeerTasks
 	People         *swarm.People
 	Policies       *policy.Service
 	Retire         *retire.Service
@@ -229,6 +230,7 @@ func assemble(deps Deps, cfg Config) (http.Handler, error) {
 	f.registerOAuth()
 	f.registerOTLP()
 	f.registerPayments()
+	f.registerPeerTasks()
 	f.registerRailPayments()
 	f.registerPlugins()
 	f.registerPolicies()
@@ -324,6 +326,8 @@ func (d *Deps) validate() error {
 		return errors.New("native: Deps.Memory is required")
 	case d.Payments == nil:
 		return errors.New("native: Deps.Payments is required")
+	case d.PeerTasks == nil:
+		return errors.New("native: Deps.PeerTasks is required")
 	case d.People == nil:
 		return errors.New("native: Deps.People is required")
 	case d.Policies == nil:

@@ -211,6 +211,38 @@ func (r *A2ATaskRepo) List(ctx context.Context, sc account.Scope, q a2a.Query) (
 	return out, nil
 }
 
+// OfAgent implements a2a.Tasks.
+func (r *A2ATaskRepo) OfAgent(ctx context.Context, sc account.Scope, q a2a.AgentQuery) (page.Page[a2a.Task], error) {
+	w := newWhere("tenant_id = ? AND agent_id = ?", sc.Tenant, q.Agent)
+	if !q.Key.IsZero() {
+		w.and("key_id = ?", q.Key)
+	}
+	if q.Context != "" {
+		w.and("context = ?", nulless(q.Context))
+	}
+	if q.State != "" {
+		w.and("state = ?", string(q.State))
+	}
+	w.and(taskAlive)
+	if q.Cursor != "" {
+		before, err := decodeIDCursor[id.TurnKind](q.Cursor)
+		if err != nil {
+			return page.Page[a2a.Task]{}, err
+		}
+		w.and("id < ?", before)
+	}
+	all, err := queryAll(ctx, r.s.read(ctx), scanA2ATask, "SELECT "+a2aTaskColumns+" FROM a2a_tasks WHERE "+w.sql()+" ORDER BY id DESC LIMIT ?",
+		append(w.args, q.Size()+1)...)
+	if err != nil {
+		return page.Page[a2a.Task]{}, err
+	}
+	out := page.Page[a2a.Task]{Items: all}
+	if size := q.Size(); len(all) > size {
+		out.Items, out.Next = all[:size], encodeCursor(all[size-1].ID.String())
+	}
+	return out, nil
+}
+
 type a2aMessages struct{ s *Store }
 
 const a2aMessageColumns = "agent_id, key_id, name, task_id, digest, body, created_at"

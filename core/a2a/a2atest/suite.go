@@ -52,7 +52,7 @@ type env struct {
 func Run(t *testing.T, cfg Config) {
 	t.Helper()
 	for name, fn := range map[string]func(*testing.T, *env){
-		"peers": peers, "contexts": contexts, "tasks": tasks, "moves": moves, "lists": lists, "pages": pages, "messages": messages, "outputs": outputs,
+		"peers": peers, "contexts": contexts, "tasks": tasks, "moves": moves, "lists": lists, "pages": pages, "of an agent": ofAgent, "messages": messages, "outputs": outputs,
 		"removal": removal,
 	} {
 		t.Run(name, func(t *testing.T) {
