@@ -26,6 +26,23 @@ func pushFrom(c *a2a.PushConfig, legacy bool) tasks.NewPush {
 	return n
 }
 
+// wrapPush returns what the SDK reads as a request of 0.3 for a configuration. By the protocol's own mapping to HTTP the body is the configuration of the
+// task, and the rest of the request stands in the address; the SDK wants the whole request in the body, which is left alone where it is that.
+func wrapPush(body []byte, config string) []byte {
+	var said map[string]json.RawMessage
+	if json.Unmarshal(body, &said) != nil || said == nil || said["config"] != nil {
+		return body // or what is for the SDK to refuse
+	}
+	whole, err := json.Marshal(struct {
+		Config json.RawMessage `json:"config"`
+		ID     string          `json:"configId,omitempty"`
+	}{body, config})
+	if err != nil {
+		return body
+	}
+	return whole
+}
+
 // pushOf shows a configuration. What it authenticates with is not shown, not even to who gave it.
 func pushOf(c tasks.PushConfig) *a2a.PushConfig {
 	out := &a2a.PushConfig{TaskID: a2a.TaskID(c.Task.String()), ID: c.ID, URL: c.URL}

@@ -22,13 +22,16 @@ var restRoutes = []struct{ id, method, path, summary string }{
 	{"listTasks", http.MethodGet, "/tasks", "List tasks"},
 	{"getTask", http.MethodGet, "/tasks/{task}", "Get a task, or follow it with :subscribe"},
 	{"actOnTask", http.MethodPost, "/tasks/{task}", "Cancel a task with :cancel, or follow it with :subscribe"},
-	{"createPushConfig", http.MethodPost, "/tasks/{task}/pushNotificationConfigs", "Have changes of a task posted somewhere"},
-	{"listPushConfigs", http.MethodGet, "/tasks/{task}/pushNotificationConfigs", "List where changes of a task are posted"},
-	{"getPushConfig", http.MethodGet, "/tasks/{task}/pushNotificationConfigs/{config}", "Get where changes of a task are posted"},
-	{"deletePushConfig", http.MethodDelete, "/tasks/{task}/pushNotificationConfigs/{config}", "Stop posting changes of a task"},
+	{"createPushConfig", http.MethodPost, pushPath, "Have changes of a task posted somewhere"},
+	{"listPushConfigs", http.MethodGet, pushPath, "List where changes of a task are posted"},
+	{"getPushConfig", http.MethodGet, pushPath + "/{config}", "Get where changes of a task are posted"},
+	{"deletePushConfig", http.MethodDelete, pushPath + "/{config}", "Stop posting changes of a task"},
 }
 
-const legacyPrefix = "/v1"
+const (
+	legacyPrefix = "/v1"
+	pushPath     = "/tasks/{task}/pushNotificationConfigs"
+)
 
 func (f *face) registerREST() {
 	for _, r := range restRoutes {
@@ -66,6 +69,9 @@ func (f *face) route(op, method, path, summary string, legacy bool) {
 		to := f.rest
 		if legacy {
 			to = f.legacyREST
+			if path == legacyPrefix+pushPath && posts {
+				body = wrapPush(body, r.URL.Query().Get("configId"))
+			}
 		}
 		rest := "/" + strings.SplitN(strings.TrimPrefix(r.URL.Path, Prefix+"/"), "/", 2)[1]
 		return func(w http.ResponseWriter, r *http.Request) {

@@ -146,8 +146,7 @@ await step('push', async () => {
       assert.equal(last.statusUpdate.taskId, task.id);
       assert.match(got.at(-2).body.artifactUpdate.artifact.parts[0].text, /5\*5/);
     }
-    // The older library posts a body to this address that the Go SDK refuses.
-    if (!older || BUREAU_BINDING === 'JSONRPC') await configurations(task.id, url);
+    await configurations(task.id, url);
   } finally {
     receiver.close();
   }
