@@ -270,7 +270,7 @@ func (w *canonizer) string(s string) {
 	run := 0 // where what is not written yet begins
 	for i := 0; i < len(s); {
 		b := s[i]
-		if !special[b] && (b <= '~' || !w.form.python) {
+		if classes[b]&classEnds == 0 && (b <= '~' || !w.form.python) {
 			i++
 			continue
 		}

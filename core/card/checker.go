@@ -8,6 +8,7 @@ type checker struct {
 	root     *node   // the card; an object once structure and examine are called
 	version  Version // "" of a text that could not be read as a card
 	basis    Basis
+	suspect  bool    // a text of the card is of classSecret
 	errors   sink
 	warnings sink
 	exam     exam   // what examine counted for score

@@ -41,16 +41,27 @@ func (c *checker) examine() {
 	c.examineSecrets()
 }
 
-// rule returns the source of a rule: a field, or a section of the text, which is another in 1.0. Sections of older versions are those of
-// 0.3.0, the last of them, since numbers moved before.
-func (c *checker) rule(old, v10 string) string {
+// rule is where a rule stands: a field, or a section of the text, which is another in 1.0. Sections of older versions are those of 0.3.0,
+// the last of them, since numbers moved before. The zero rule is a habit that no document forbids.
+type rule struct {
+	old, v10 string
+	field    string // of the record that old and v10 are then; "" when they name all
+}
+
+// cite returns a rule as the source of a finding.
+func (c *checker) cite(r rule) string {
+	if r.field != "" {
+		r = rule{old: r.old + "." + r.field, v10: r.v10 + "." + r.field}
+	}
 	switch {
+	case r.old == "":
+		return ""
 	case c.version == V10:
-		return "A2A 1.0, " + v10
-	case isDigit(old[0]):
-		return "A2A 0.3.0, " + old
+		return "A2A 1.0, " + r.v10
+	case isDigit(r.old[0]):
+		return "A2A 0.3.0, " + r.old
 	default:
-		return "A2A " + string(c.version) + ", " + old
+		return "A2A " + string(c.version) + ", " + r.old
 	}
 }
 

@@ -6,7 +6,7 @@ import "strings"
 func (c *checker) examineExtensions() {
 	list := c.root.get("capabilities").get("extensions").items
 	seen := map[string]bool{}
-	source := c.rule("AgentExtension.uri", "4.6.1")
+	from := rule{old: "AgentExtension.uri", v10: "4.6.1"}
 	for i := range list {
 		if list[i].kind != kindObject {
 			continue
@@ -14,12 +14,12 @@ func (c *checker) examineExtensions() {
 		uri := list[i].get("uri")
 		switch {
 		case uri.kind == kindAbsent && c.version == V10:
-			c.warnMissing(&list[i], "uri", codeExtensionURI, source, "An extension is known by its URI; write it")
+			c.warnMissing(&list[i], "uri", codeExtensionURI, c.cite(from), "An extension is known by its URI; write it")
 		case uri.kind != kindString:
 		case strings.TrimSpace(uri.str) == "" || !isURI(uri.str):
-			c.warn(uri, codeExtensionURI, source, "This is no absolute URI; write the one that the extension's specification gives")
+			c.warn(uri, codeExtensionURI, c.cite(from), "This is no absolute URI; write the one that the extension's specification gives")
 		case seen[uri.str]:
-			c.warn(uri, codeExtensionDuplicate, source, "This extension is declared before; take one of the two out")
+			c.warn(uri, codeExtensionDuplicate, c.cite(from), "This extension is declared before; take one of the two out")
 		default:
 			seen[uri.str] = true
 		}

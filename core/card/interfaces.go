@@ -82,7 +82,7 @@ func (c *checker) examineAddresses() {
 			n = main
 		}
 		c.badTransport(n)
-		c.warn(n, codeTransportConflict, c.rule("5.6.4", "8.3.1"),
+		c.warn(n, codeTransportConflict, c.cite(rule{old: "5.6.4", v10: "8.3.1"}),
 			"additionalInterfaces lists this URL with another transport than %s alone; say the same in both places", short(preferred))
 	}
 	c.exam.unlisted = len(more) > 0 && !listed && !contradicted
@@ -126,7 +126,7 @@ func (c *checker) examineTransport(n *node) {
 	if isTransport(n.str) {
 		return
 	}
-	source := c.rule("5.6.1", "5.8")
+	source := c.cite(rule{old: "5.6.1", v10: "5.8"})
 	switch meant := transportMeant(n.str); {
 	case strings.TrimSpace(n.str) == "":
 		c.warn(n, codeTransportUnknown, source, "This transport is blank; write JSONRPC, GRPC or HTTP+JSON")
@@ -142,20 +142,20 @@ func (c *checker) examineTransport(n *node) {
 
 // examineEndpoint warns of a URL at which an agent cannot be called, or not safely.
 func (c *checker) examineEndpoint(n *node, transport string) {
-	source := c.rule("4.1", "7.1")
+	from := rule{old: "4.1", v10: "7.1"}
 	c.exam.endpoints++
 	good := true
 	switch {
 	case transport == "GRPC":
 		var is bool
-		if is, good = c.examineAuthority(n, source); !is {
-			good = c.examineURL(n, urlEndpoint, source)
+		if is, good = c.examineAuthority(n, from); !is {
+			good = c.examineURL(n, urlEndpoint, from)
 		}
 	case transport == "" || isTransport(transport) || transportMeant(transport) != "":
-		good = c.examineURL(n, urlEndpoint, source)
+		good = c.examineURL(n, urlEndpoint, from)
 	default: // a binding of its own says itself what its addresses look like
 		if strings.TrimSpace(n.str) == "" || isTemplate(n.str) {
-			good = c.examineURL(n, urlEndpoint, source)
+			good = c.examineURL(n, urlEndpoint, from)
 		}
 	}
 	if !good {

@@ -29,7 +29,6 @@ func (c *checker) examineModes(list *node) {
 		c.exam.modes++
 		bad(list)
 	}
-	source := c.rule("AgentCard.defaultInputModes (MIME types)", "AgentCard.default_input_modes (media types)")
 	for i := range list.items {
 		n := &list.items[i]
 		if n.kind != kindString {
@@ -41,6 +40,7 @@ func (c *checker) examineModes(list *node) {
 		}
 		bad(n)
 		c.exam.counted++
+		source := c.cite(rule{old: "AgentCard.defaultInputModes (MIME types)", v10: "AgentCard.default_input_modes (media types)"})
 		if meant := mediaTypes[strings.ToLower(strings.TrimSpace(n.str))]; meant != "" {
 			c.warn(n, codeMediaType, source, "%q is no media type; write %q", short(n.str), meant)
 		} else {
@@ -69,9 +69,7 @@ func isMediaType(s string) bool {
 // isToken says whether s is a token (RFC 9110, 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {
-		switch b := s[i]; {
-		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9', strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0:
-		default:
+		if b := s[i]; !isLetter(b) && !isDigit(b) && strings.IndexByte("!#$%&'*+-.^_`|~", b) < 0 {
 			return false
 		}
 	}

@@ -53,7 +53,7 @@ type parser struct {
 	c      *checker
 	depth  int
 	values int
-	dirty  bool // s is not valid UTF-8
+	dirty  bool // a text of s is not UTF-8
 	*blocks
 }
 
@@ -74,10 +74,13 @@ func (p *parser) document() (node, bool) {
 	if p.i < len(p.s) {
 		return p.broken("the card has ended before this: remove what follows it")
 	}
+	if p.dirty {
+		p.failEncoding()
+	}
 	return root, true
 }
 
-// encoded steps over a byte order mark, and says what is not UTF-8. Only a text in UTF-16 is not read further.
+// encoded steps over a byte order mark, and refuses a text in UTF-16.
 func (p *parser) encoded() bool {
 	if strings.HasPrefix(p.s, "\xff\xfe") || strings.HasPrefix(p.s, "\xfe\xff") {
 		p.c.errors.add(note{code: codeEncoding, source: sourceEncoding}, "the text is in UTF-16: save it as UTF-8", nil)
@@ -88,16 +91,17 @@ func (p *parser) encoded() bool {
 		p.c.warnings.add(note{code: codeByteOrderMark, source: sourceEncoding}, "the text begins with a byte order mark, at which many readers "+
 			"fail: save it as UTF-8 without one", nil)
 	}
-	if !utf8.ValidString(p.s) {
-		p.dirty = true
-		bad := 0
-		for r, size := utf8.DecodeRuneInString(p.s); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRuneInString(p.s[bad:]) {
-			bad += size
-		}
-		p.c.errors.add(note{at: -1, offset: int32(bad), code: codeEncoding, source: sourceEncoding},
-			"the text is not UTF-8: the byte %02X at %d belongs to no character; save it as UTF-8", []any{p.s[bad], bad})
-	}
 	return true
+}
+
+// failEncoding says where the text is not UTF-8. It has been read all the same: only what stands in double quotes can be beyond ASCII.
+func (p *parser) failEncoding() {
+	bad := 0
+	for r, size := utf8.DecodeRuneInString(p.s); r != utf8.RuneError || size > 1; r, size = utf8.DecodeRuneInString(p.s[bad:]) {
+		bad += size
+	}
+	p.c.errors.add(note{at: -1, offset: int32(bad), code: codeEncoding, source: sourceEncoding},
+		"the text is not UTF-8: the byte %02X at %d belongs to no character; save it as UTF-8", []any{p.s[bad], bad})
 }
 
 // broken says that the text is no JSON at the next byte.
@@ -134,11 +138,15 @@ func (p *parser) value() (node, bool) {
 	n := node{start: int32(p.i), inside: &nothing}
 	switch b := p.s[p.i]; {
 	case b == '"':
-		str, ok := p.string()
-		if !ok {
+		var ok bool
+		if n.str, n.class, ok = p.string(); !ok {
 			return node{}, false
 		}
-		n.kind, n.str = kindString, str
+		n.kind = kindString
+		if mayHoldSecret(n.str, n.class) {
+			n.class |= classSecret
+			p.c.suspect = true
+		}
 	case b == '{':
 		if !p.object(&n) {
 			return node{}, false
@@ -226,11 +234,15 @@ func (p *parser) object(n *node) bool {
 		return true
 	}
 	for {
-		m, ok := p.member(n)
+		key, start, ok := p.key(n)
 		if !ok {
 			return false
 		}
-		p.members.push(m)
+		value, ok := p.value()
+		if !ok {
+			return false
+		}
+		p.members.push(member{key, start, value})
 		p.space()
 		if p.i == len(p.s) {
 			p.broken("the text ends within an object that begins at byte %d: it was cut off, or \"}\" is missing", n.start)
@@ -259,13 +271,11 @@ func (p *parser) object(n *node) bool {
 	return true
 }
 
-// member reads a key and its value.
-func (p *parser) member(of *node) (member, bool) {
-	var m member
-	m.start = int32(p.i)
+// key reads a key, which begins at start, up to the value that it is of.
+func (p *parser) key(of *node) (key string, start int32, ok bool) {
 	if p.i == len(p.s) {
 		p.broken("the text ends within an object that begins at byte %d: it was cut off, or \"}\" is missing", of.start)
-		return m, false
+		return "", 0, false
 	}
 	if b := p.s[p.i]; b != '"' {
 		switch {
@@ -278,19 +288,18 @@ func (p *parser) member(of *node) (member, bool) {
 		default:
 			p.broken("the name of a member belongs here, in double quotes")
 		}
-		return m, false
+		return "", 0, false
 	}
-	var ok bool
-	if m.key, ok = p.string(); !ok {
-		return m, false
+	start = int32(p.i)
+	if key, _, ok = p.string(); !ok {
+		return "", 0, false
 	}
 	p.space()
 	if p.i == len(p.s) || p.s[p.i] != ':' {
 		p.broken("\":\" belongs after the name of a member")
-		return m, false
+		return "", 0, false
 	}
 	p.i++
 	p.space()
-	m.value, ok = p.value()
-	return m, ok
+	return key, start, true
 }

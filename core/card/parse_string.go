@@ -6,57 +6,70 @@ import (
 	"unicode/utf8"
 )
 
-// special says of each byte whether a text needs a closer look at it: it ends there, is escaped, or has a control character.
-var special = func() (table [256]bool) {
-	for b := range 0x20 {
-		table[b] = true
-	}
-	table['"'], table['\\'] = true, true
-	return table
-}()
-
-// string reads the text that begins at the next byte, a double quote. Most texts have no escapes, and are cut from the card's own text.
-func (p *parser) string() (string, bool) {
+// string reads the text that begins at the next byte, a double quote, and says what classes of bytes it holds. Most texts have no escapes,
+// and are cut from the card's own text.
+func (p *parser) string() (string, class, bool) {
 	from := p.i + 1
-	i := from
-	for i < len(p.s) && !special[p.s[i]] {
-		i++
+	n, all, clean := plainLength(p.s[from:])
+	if p.i = from + n; p.i == len(p.s) || p.s[p.i] != '"' {
+		return p.escaped(from)
 	}
-	p.i = i
-	if i < len(p.s) && p.s[i] == '"' {
-		p.i++
-		return p.clean(p.s[from:i]), true
+	p.i++
+	s := p.s[from : from+n]
+	if !clean {
+		p.dirty = true
+		s, all = strings.ToValidUTF8(s, "\uFFFD"), all|classHidden
 	}
-	return p.escaped(from)
+	return s, all, true
+}
+
+// plainLength returns how long s is up to the first byte of classEnds, the classes of what is before it, and whether that is UTF-8.
+func plainLength(s string) (n int, all class, clean bool) {
+	clean = true
+	for i := 0; i < len(s); {
+		of := classes[s[i]]
+		switch {
+		case of&(classEnds|classWide) == 0:
+			i++
+		case of&classEnds != 0:
+			return i, all, clean
+		default:
+			r, size := utf8.DecodeRuneInString(s[i:])
+			clean = clean && (r != utf8.RuneError || size > 1)
+			i += size
+		}
+		all |= of
+	}
+	return len(s), all, clean
 }
 
 // escaped reads on where the first special byte of a text is that begins at from.
-func (p *parser) escaped(from int) (string, bool) {
+func (p *parser) escaped(from int) (string, class, bool) {
 	var b strings.Builder
 	for run := from; ; {
-		for p.i < len(p.s) && !special[p.s[p.i]] {
+		for p.i < len(p.s) && classes[p.s[p.i]]&classEnds == 0 {
 			p.i++
 		}
 		if p.i == len(p.s) {
 			p.broken("the text ends within a text that begins at byte %d: it was cut off, or a quote is missing", from-1)
-			return "", false
+			return "", 0, false
 		}
 		b.WriteString(p.s[run:p.i])
 		switch c := p.s[p.i]; c {
 		case '"':
 			p.i++
-			return p.clean(b.String()), true
+			return p.unescaped(b.String())
 		case '\\':
 			if !p.escape(&b, from-1) {
-				return "", false
+				return "", 0, false
 			}
 			run = p.i
 		case '\n':
 			p.broken("a text ends on the line that it begins on: add the quote, or write the line break as \\n")
-			return "", false
+			return "", 0, false
 		default:
 			p.broken("control characters are escaped in texts: write this one as \\u%04x", c)
-			return "", false
+			return "", 0, false
 		}
 	}
 }
@@ -117,10 +130,15 @@ func (p *parser) hex(i int) (rune, bool) {
 	return r, true
 }
 
-// clean puts the replacement character where a text is not UTF-8.
-func (p *parser) clean(s string) string {
-	if !p.dirty {
-		return s
+// unescaped puts the replacement character where a text that had escapes is not UTF-8, and says what classes of bytes it holds.
+func (p *parser) unescaped(s string) (string, class, bool) {
+	if !utf8.ValidString(s) {
+		p.dirty = true
+		s = strings.ToValidUTF8(s, "\uFFFD")
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	var all class
+	for i := range len(s) {
+		all |= classes[s[i]]
+	}
+	return s, all, true
 }

@@ -93,7 +93,7 @@ func judgeValid(c *checker) judgement {
 // thin says how much of a description there is: 2 when it is long enough, 1 when it is half of that, 0 when it says nothing that the name
 // does not.
 func thin(description, name string, enough int) int {
-	switch w := width(description); {
+	switch w := width(description, enough); {
 	case w < enough/2 || strings.EqualFold(strings.TrimSpace(description), strings.TrimSpace(name)):
 		return 0
 	case w < enough:

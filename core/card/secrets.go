@@ -28,6 +28,9 @@ var secretForms = [...]struct {
 
 // examineSecrets warns of credentials anywhere in the card but in its signatures. The warning does not repeat them.
 func (c *checker) examineSecrets() {
+	if !c.suspect {
+		return
+	}
 	for i := range c.root.members {
 		if m := &c.root.members[i]; m.key != "signatures" {
 			c.findSecrets(&m.value)
@@ -35,6 +38,7 @@ func (c *checker) examineSecrets() {
 	}
 }
 
+// findSecrets looks at the texts of n that are of classSecret.
 func (c *checker) findSecrets(n *node) {
 	for i := range n.items {
 		c.findSecrets(&n.items[i])
@@ -42,11 +46,11 @@ func (c *checker) findSecrets(n *node) {
 	for i := range n.members {
 		c.findSecrets(&n.members[i].value)
 	}
-	if n.kind != kindString || len(n.str) < 20 {
+	if n.class&classSecret == 0 {
 		return
 	}
 	if what := secret(n.str); what != "" {
-		c.warn(n, codeSecret, c.rule("5.4", "14.3"), "This holds %s, which everybody who reads the card sees; take it out and have it revoked",
+		c.warn(n, codeSecret, c.cite(rule{old: "5.4", v10: "14.3"}), "This holds %s, which everybody who reads the card sees; take it out and have it revoked",
 			what)
 	}
 }
@@ -59,4 +63,26 @@ func secret(s string) string {
 		}
 	}
 	return ""
+}
+
+// shortSecret is how many bytes of classToken each of secretForms has in a row at least, but for that of private keys.
+const shortSecret = 20
+
+// mayHoldSecret says whether one of secretForms may be in a text of those classes: whether it holds the mark of a private key, or a run of
+// classToken that is long enough. The last byte that a run would have is looked at first, so that most bytes need not be.
+func mayHoldSecret(s string, all class) bool {
+	if all&classMark == 0 {
+		return false
+	}
+	for end := shortSecret; end <= len(s); {
+		i := end
+		for i > end-shortSecret && classes[s[i-1]]&classToken != 0 {
+			i--
+		}
+		if i == end-shortSecret {
+			return true
+		}
+		end = i + shortSecret
+	}
+	return len(s) > shortSecret && strings.Contains(s, secretForms[0].mark)
 }

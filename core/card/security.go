@@ -26,7 +26,7 @@ func (c *checker) examineSecurity() {
 	}
 	c.examineRequirements(c.root.get(field))
 	if c.extended() && len(schemes.members) == 0 {
-		c.warn(c.root, codeExtendedCardOpen, c.rule("7.10", "13.3"),
+		c.warn(c.root, codeExtendedCardOpen, c.cite(rule{old: "7.10", v10: "13.3"}),
 			"The extended card is for callers who authenticate, but no security scheme says how; declare one in securitySchemes")
 	}
 }
@@ -75,13 +75,13 @@ func (c *checker) examineScheme(n *node) {
 	switch kind {
 	case "http":
 		if name := scheme.get("scheme"); name.kind == kindString && !httpSchemes[strings.ToLower(name.str)] {
-			c.warn(name, codeHTTPScheme, c.rule("HTTPAuthSecurityScheme.scheme", "HTTPAuthSecurityScheme.scheme"),
+			c.warn(name, codeHTTPScheme, c.cite(rule{old: "HTTPAuthSecurityScheme.scheme", v10: "HTTPAuthSecurityScheme.scheme"}),
 				"%q is not in IANA's registry of HTTP authentication schemes; write one of it, such as Bearer or Basic", short(name.str))
 		}
 	case "openIdConnect":
-		c.examineLogin(scheme.get("openIdConnectUrl"), "OpenIdConnectSecurityScheme.openIdConnectUrl")
+		c.examineLogin(scheme.get("openIdConnectUrl"), "OpenIdConnectSecurityScheme", "openIdConnectUrl")
 	case "oauth2":
-		c.examineLogin(scheme.get("oauth2MetadataUrl"), "OAuth2SecurityScheme.oauth2MetadataUrl")
+		c.examineLogin(scheme.get("oauth2MetadataUrl"), "OAuth2SecurityScheme", "oauth2MetadataUrl")
 		c.examineFlows(scheme.get("flows"))
 	}
 }
@@ -99,7 +99,7 @@ func (c *checker) examineFlows(flows *node) {
 		}
 		known++
 		for _, field := range [...]string{"authorizationUrl", "tokenUrl", "refreshUrl", "deviceAuthorizationUrl"} {
-			c.examineLogin(flow.get(field), "OAuthFlows."+name)
+			c.examineLogin(flow.get(field), "OAuthFlows", name)
 		}
 		if c.version == V10 && (name == "implicit" || name == "password") {
 			c.warn(flow, codeFlowDeprecated, "A2A 1.0, OAuthFlows",
@@ -112,9 +112,10 @@ func (c *checker) examineFlows(flows *node) {
 	}
 }
 
-func (c *checker) examineLogin(n *node, field string) {
+// examineLogin looks at a URL to which credentials go, of a field of a record.
+func (c *checker) examineLogin(n *node, record, field string) {
 	if n.kind == kindString {
-		c.examineURL(n, urlLogin, c.rule(field, field))
+		c.examineURL(n, urlLogin, rule{record, record, field})
 	}
 }
 
@@ -154,7 +155,7 @@ func (c *checker) examineRequirement(used []member, scopesOf func(*node) []node)
 		scheme := schemes.find(m.key)
 		if scheme == nil {
 			c.badRequirement(&m.value)
-			c.warnKey(m, codeSecurityUnknownScheme, c.rule("AgentCard.security", "4.5.1"), "securitySchemes has no %q; %s", short(m.key),
+			c.warnKey(m, codeSecurityUnknownScheme, c.cite(rule{old: "AgentCard.security", v10: "4.5.1"}), "securitySchemes has no %q; %s", short(m.key),
 				declared(schemes))
 			continue
 		}

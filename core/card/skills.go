@@ -10,7 +10,7 @@ func (c *checker) examineSkills() {
 		skill := &skills[i]
 		if id := skill.get("id"); id.kind == kindString && strings.TrimSpace(id.str) != "" {
 			if ids[id.str] {
-				c.warn(id, codeSkillDuplicate, c.rule("AgentSkill.id", "AgentSkill.id"),
+				c.warn(id, codeSkillDuplicate, c.cite(rule{old: "AgentSkill.id", v10: "AgentSkill.id"}),
 					"Another skill has the id %q; an id is a skill's own", short(id.str))
 			}
 			ids[id.str] = true

@@ -43,7 +43,7 @@ func (c *checker) examineText(n *node, most int) {
 		return
 	}
 	if strings.TrimSpace(n.str) == "" {
-		c.warn(n, codeBlank, c.rule("AgentCard", "5.7"), "This is blank; write what it is")
+		c.warn(n, codeBlank, c.cite(rule{old: "AgentCard", v10: "5.7"}), "This is blank; write what it is")
 		return
 	}
 	if len(n.str) > most && utf8.RuneCountInString(n.str) > most {
@@ -57,22 +57,12 @@ func (c *checker) examineText(n *node, most int) {
 
 // examineInvisible warns of characters that make a text read otherwise than it looks.
 func (c *checker) examineInvisible(n *node) {
-	if n.kind != kindString || isPlain(n.str) {
+	if n.class&classHidden == 0 {
 		return
 	}
 	if r, ok := invisible(n.str); ok {
 		c.warn(n, codeInvisible, "", "This holds the invisible character U+%04X, which hides from people what machines read; take it out", r)
 	}
-}
-
-// isPlain says whether s is of printable ASCII alone, as most texts are.
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // invisible returns the first character of s that is not seen and changes what is read: controls, overrides of the direction of writing
@@ -109,10 +99,24 @@ var instructions = regexp.MustCompile(`^(?i:(?:ignore|disregard|forget|override)
 	`|always\s+(?:choose|pick|prefer|select|use|call)\s+this\s+(?:agent|tool|skill)\b` +
 	`|<\|(?:im_start|im_end|system|endoftext)\|>|\[/?INST\]|</?system>|<<SYS>>)`)
 
-// openings are the words that instructions begin with, by their length. The one of "don't" ends at its apostrophe.
-var openings = [...][]string{
-	2: {"do"}, 3: {"don"}, 5: {"never"}, 6: {"ignore", "forget", "always"}, 8: {"override"}, 9: {"disregard"},
-}
+// openings are the words that instructions begin with. The one of "don't" ends at its apostrophe.
+var openings = [...]string{"always", "disregard", "do", "don", "forget", "ignore", "never", "override"}
+
+// first and second tell where an instruction can begin: at two bytes of which the one has a bit in first, and the other the same in second. There
+// is one for each of openings, and one for brackets.
+var first, second = func() (first, second [256]uint16) {
+	for i, o := range openings {
+		for _, upper := range []byte{0, 'a' - 'A'} {
+			first[o[0]-upper] |= 1 << i
+			second[o[1]-upper] |= 1 << i
+		}
+	}
+	first['<'], first['['] = 1<<len(openings), 1<<len(openings)
+	for b := range second {
+		second[b] |= 1 << len(openings)
+	}
+	return first, second
+}()
 
 // longInstruction is how much of a text is looked at for one instruction, in bytes.
 const longInstruction = 120
@@ -120,20 +124,14 @@ const longInstruction = 120
 // instruction returns what of s reads like an instruction to a model, "" when nothing does. The expression is tried only where an
 // instruction can begin, at one of openings or at a bracket: on all of a long text it is too slow.
 func instruction(s string) string {
-	for i := 0; i < len(s); {
-		from := i
-		for i < len(s) && isLetter(s[i]) {
-			i++
-		}
-		if i == from {
-			i++
-			if s[from] != '<' && s[from] != '[' {
-				continue
-			}
-		} else if !opens(s[from:i]) {
+	for i := range len(s) - 1 {
+		if first[s[i]]&second[s[i+1]] == 0 {
 			continue
 		}
-		if found := instructions.FindString(s[from:min(len(s), from+longInstruction)]); found != "" {
+		if isLetter(s[i]) && (i > 0 && isLetter(s[i-1]) || !opens(s[i:])) {
+			continue
+		}
+		if found := instructions.FindString(s[i:min(len(s), i+longInstruction)]); found != "" {
 			return found
 		}
 	}
@@ -142,24 +140,24 @@ func instruction(s string) string {
 
 func isLetter(b byte) bool { return 'a' <= b|0x20 && b|0x20 <= 'z' }
 
-// opens says whether a word is one of openings.
-func opens(word string) bool {
-	if len(word) >= len(openings) {
-		return false
-	}
-	for _, o := range openings[len(word)] {
-		if strings.EqualFold(word, o) {
+// opens says whether s begins with one of openings, as a whole word.
+func opens(s string) bool {
+	for _, o := range openings {
+		if len(s) > len(o) && !isLetter(s[len(o)]) && strings.EqualFold(s[:len(o)], o) {
 			return true
 		}
 	}
 	return false
 }
 
-// width is how long s is in letters of an alphabet. A character of Chinese, Japanese or Korean counts as three, since it says about as
-// much.
-func width(s string) int {
+// width is how long s is in letters of an alphabet; of a text that is longer than enough, only that it is. A character of Chinese, Japanese
+// or Korean counts as three, since it says about as much.
+func width(s string, enough int) int {
 	total, space := 0, true
 	for _, r := range s {
+		if total > enough { // a space at the end would not count
+			return total
+		}
 		if 'a' <= r && r <= 'z' { // most are
 			total, space = total+1, false
 			continue

@@ -18,58 +18,76 @@ const (
 
 // examineLinks looks at the URLs that are neither endpoints nor part of a security scheme.
 func (c *checker) examineLinks() {
-	if n := c.root.get("provider").get("url"); n.kind == kindString && !c.examineURL(n, urlPage, "") {
+	if n := c.root.get("provider").get("url"); n.kind == kindString && !c.examineURL(n, urlPage, rule{}) {
 		c.exam.badProvider = true
 		c.exam.counted++
 	}
-	if n := c.root.get("documentationUrl"); n.kind == kindString && !c.examineURL(n, urlPage, "") {
+	if n := c.root.get("documentationUrl"); n.kind == kindString && !c.examineURL(n, urlPage, rule{}) {
 		c.exam.badDocumentation = true
 		c.exam.counted++
 	}
 	if n := c.root.get("iconUrl"); n.kind == kindString && !strings.HasPrefix(n.str, "data:") {
-		c.examineURL(n, urlPage, "")
+		c.examineURL(n, urlPage, rule{})
 	}
 }
 
 // examineURL warns of a URL that cannot be used, or that should not be, once. It answers whether it is good.
-func (c *checker) examineURL(n *node, use urlUse, source string) bool {
+func (c *checker) examineURL(n *node, use urlUse, from rule) bool {
 	s := n.str
 	switch {
 	case strings.TrimSpace(s) == "":
-		c.warn(n, codeBlank, source, "This is blank; write an absolute URL, such as https://agents.example.com/a2a")
+		c.warn(n, codeBlank, c.cite(from), "This is blank; write an absolute URL, such as https://agents.example.com/a2a")
 		return false
 	case isTemplate(s):
-		c.warn(n, codeURLTemplate, source, "This URL has a part that was meant to be filled in; write the address itself")
+		c.warn(n, codeURLTemplate, c.cite(from), "This URL has a part that was meant to be filled in; write the address itself")
 		return false
 	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme == "" || u.Host == "" || strings.ContainsAny(s, " \t\r\n") || !goodPort(u.Port()) {
-		c.warn(n, codeURLInvalid, source, "This is no absolute URL; write one with scheme and host, such as https://agents.example.com/a2a")
-		return false
+	secure, host := true, plainHost(s)
+	if host == "" {
+		u, err := url.Parse(s)
+		switch {
+		case err != nil || u.Scheme == "" || u.Host == "" || strings.ContainsAny(s, " \t\r\n") || !goodPort(u.Port()):
+			c.warn(n, codeURLInvalid, c.cite(from), "This is no absolute URL; write one with scheme and host, such as https://agents.example.com/a2a")
+			return false
+		case u.User != nil:
+			c.warn(n, codeURLCredentials, c.cite(from),
+				"This URL holds a user name or password, which everybody who reads the card sees; take it out and change it")
+			return false
+		case u.Scheme != "https" && u.Scheme != "http":
+			c.warn(n, codeURLScheme, c.cite(from), "The scheme of this URL is %q; it must be https", short(u.Scheme))
+			return false
+		}
+		secure, host = u.Scheme == "https", u.Hostname()
 	}
-	secure := u.Scheme == "https"
-	if u.User != nil {
-		c.warn(n, codeURLCredentials, source,
-			"This URL holds a user name or password, which everybody who reads the card sees; take it out and change it")
-		return false
-	}
-	if !secure && u.Scheme != "http" {
-		c.warn(n, codeURLScheme, source, "The scheme of this URL is %q; it must be https", short(u.Scheme))
-		return false
-	}
-	if host := u.Hostname(); isLocal(host) {
-		return c.examineLocal(n, host, source)
+	if isLocal(host) {
+		return c.examineLocal(n, host, from)
 	}
 	if !secure && use != urlPage {
-		c.warn(n, codeURLInsecure, source, "What is sent to this URL can be read and changed on its way; use https")
+		c.warn(n, codeURLInsecure, c.cite(from), "What is sent to this URL can be read and changed on its way; use https")
 		return false
 	}
 	return true
 }
 
+// plainHost returns the host of an address such as https://agents.example.com/a2a, of names and a path of letters, digits, "_", "-" and "."
+// alone, as most are: no part of it can be wrong. It returns "" for all others, which url.Parse reads.
+func plainHost(s string) string {
+	rest, ok := strings.CutPrefix(s, "https://")
+	if !ok {
+		return ""
+	}
+	for i := range len(rest) {
+		if classes[rest[i]]&classToken == 0 && rest[i] != '/' {
+			return ""
+		}
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	return host
+}
+
 // examineAuthority warns of an address of gRPC that is no https URL: host and port alone, or by a scheme that its libraries resolve or that
 // others write for it. It answers whether n is written so, and whether it is good.
-func (c *checker) examineAuthority(n *node, source string) (is, good bool) {
+func (c *checker) examineAuthority(n *node, from rule) (is, good bool) {
 	address := n.str
 	if scheme, rest, ok := strings.Cut(address, "://"); ok && (scheme == "grpc" || scheme == "grpcs") {
 		address = strings.TrimSuffix(rest, "/")
@@ -87,20 +105,20 @@ func (c *checker) examineAuthority(n *node, source string) (is, good bool) {
 		return false, false
 	}
 	if isLocal(host) {
-		return true, c.examineLocal(n, host, source)
+		return true, c.examineLocal(n, host, from)
 	}
 	return true, true
 }
 
 // examineLocal warns of a host that others do not reach, and answers whether the address is good nevertheless: this machine itself is, since
 // whoever reaches it there is reached by nobody in between (W3C Secure Contexts, 3.1), and it costs no points.
-func (c *checker) examineLocal(n *node, host, source string) bool {
+func (c *checker) examineLocal(n *node, host string, from rule) bool {
 	if isLoopback(host) {
-		c.warn(n, codeURLLocal, source, "The host %s is reached on this machine alone; write a public name before others read the card", short(host))
+		c.warn(n, codeURLLocal, c.cite(from), "The host %s is reached on this machine alone; write a public name before others read the card", short(host))
 		c.exam.counted++
 		return true
 	}
-	c.warn(n, codeURLLocal, source, "The host %s is not reached from other networks; write a public name", short(host))
+	c.warn(n, codeURLLocal, c.cite(from), "The host %s is not reached from other networks; write a public name", short(host))
 	return false
 }
 
@@ -122,10 +140,12 @@ func isTemplate(s string) bool {
 	if !ok {
 		return false
 	}
-	host, _, _ := strings.Cut(strings.ToLower(rest), "/")
-	for _, sign := range [...]string{"your-", "your_", "yourdomain", "yourcompany", "changeme", "change-me"} {
-		if strings.HasPrefix(host, sign) || strings.Contains(host, "."+sign) {
-			return true
+	host, _, _ := strings.Cut(rest, "/")
+	for name, more := strings.ToLower(host), true; more; _, name, more = strings.Cut(name, ".") {
+		for _, sign := range [...]string{"your-", "your_", "yourdomain", "yourcompany", "changeme", "change-me"} {
+			if strings.HasPrefix(name, sign) {
+				return true
+			}
 		}
 	}
 	return false
@@ -140,8 +160,8 @@ var carrier = netip.MustParsePrefix("100.64.0.0/10")
 // isLoopback says whether a host is this machine for whoever asks (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3; RFC 6761, 6.3).
 func isLoopback(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap().IsLoopback()
+	if addr, ok := ipAddress(host); ok {
+		return addr.IsLoopback()
 	}
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
@@ -149,8 +169,7 @@ func isLoopback(host string) bool {
 // isLocal says whether a host means another machine, or none, in another network.
 func isLocal(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if addr, err := netip.ParseAddr(host); err == nil {
-		addr = addr.Unmap()
+	if addr, ok := ipAddress(host); ok {
 		return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() ||
 			carrier.Contains(addr)
 	}
@@ -163,6 +182,15 @@ func isLocal(host string) bool {
 		}
 	}
 	return false
+}
+
+// ipAddress reads an address of IPv4 or IPv6. What neither ends in a digit nor holds a colon is a name.
+func ipAddress(host string) (netip.Addr, bool) {
+	if host == "" || !isDigit(host[len(host)-1]) && !strings.Contains(host, ":") {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(host)
+	return addr.Unmap(), err == nil
 }
 
 // isURI says whether s is an absolute URI: a scheme and something behind it (RFC 3986, 3).
