@@ -23,7 +23,7 @@ func (c *checker) fail(n *node, code, source, format string, args ...any) {
 
 // failMissing says that the object n lacks the member called key: the path is that of the member, the place that of n.
 func (c *checker) failMissing(n *node, key, code, source, format string, args ...any) {
-	c.errors.add(note{at: n.start, offset: n.start, key: key, missing: true, code: code, source: source}, format, args)
+	c.errors.add(note{at: n.start, offset: n.start, missing: key, code: code, source: source}, format, args)
 }
 
 // warn says that n will hurt, or that the specification's prose asks for something else.
@@ -38,10 +38,10 @@ func (c *checker) warnKey(m *member, code, source, format string, args ...any) {
 
 // warnMissing says that the object n had better have a member called key: the path is that of the member, the place that of n.
 func (c *checker) warnMissing(n *node, key, code, source, format string, args ...any) {
-	c.warnings.add(note{at: n.start, offset: n.start, key: key, missing: true, code: code, source: source}, format, args)
+	c.warnings.add(note{at: n.start, offset: n.start, missing: key, code: code, source: source}, format, args)
 }
 
 // place returns the path of n, dotted with indexes, and as a JSON Pointer. It takes time with the depth of n alone.
 func (c *checker) place(n *node) (path, pointer string) {
-	return c.placeOf(note{at: n.start})
+	return c.placeOf(n.start, "")
 }

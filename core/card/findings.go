@@ -12,10 +12,9 @@ import (
 
 // note is a finding whose place is not worked out yet.
 type note struct {
-	at      int32 // the start of the node that it is about
-	offset  int32 // where it is in the text
-	key     string
-	missing bool // it is about the member called key that the node does not have
+	at      int32  // the start of the node that it is about
+	offset  int32  // where it is in the text
+	missing string // it is about the member of that name, which the node does not have; "" when it is about the node
 	code    string
 	source  string
 	message string
@@ -53,20 +52,22 @@ func (s *sink) any() bool { return len(s.notes) > 0 }
 // findings works out the places of the notes of both sinks, in one sweep over the text.
 func (c *checker) findings() (errors, warnings []Finding) {
 	errors, warnings = c.placed(&c.errors), c.placed(&c.warnings)
-	all := make([]*Finding, 0, len(errors)+len(warnings))
-	for i := range errors {
-		all = append(all, &errors[i])
-	}
-	for i := range warnings {
-		all = append(all, &warnings[i])
-	}
-	slices.SortStableFunc(all, func(a, b *Finding) int { return cmp.Compare(a.Offset, b.Offset) })
 	at, line, column := 0, 1, 1
-	for _, f := range all {
-		for next := strings.IndexByte(c.text[at:f.Offset], '\n'); next >= 0; next = strings.IndexByte(c.text[at:f.Offset], '\n') {
-			at, line, column = at+next+1, line+1, 1
+	for e, w := 0, 0; e < len(errors) || w < len(warnings); {
+		var f *Finding
+		if w == len(warnings) || e < len(errors) && errors[e].Offset <= warnings[w].Offset {
+			f = &errors[e]
+			e++
+		} else {
+			f = &warnings[w]
+			w++
 		}
-		column += utf8.RuneCountInString(c.text[at:f.Offset])
+		passed := c.text[at:f.Offset]
+		if lines := strings.Count(passed, "\n"); lines > 0 {
+			line, column = line+lines, 1
+			passed = passed[strings.LastIndexByte(passed, '\n')+1:]
+		}
+		column += utf8.RuneCountInString(passed)
 		at, f.Line, f.Column = f.Offset, line, column
 	}
 	return errors, warnings
@@ -77,11 +78,18 @@ func (c *checker) placed(s *sink) []Finding {
 	if !s.any() {
 		return nil
 	}
-	slices.SortStableFunc(s.notes, func(a, b note) int { return cmp.Compare(a.offset, b.offset) })
-	found := make([]Finding, 0, len(s.notes)+1)
-	for _, n := range s.notes {
+	order := make([]int, len(s.notes))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(s.notes[a].offset, s.notes[b].offset), cmp.Compare(a, b))
+	})
+	found := make([]Finding, 0, len(order)+min(s.more, 1))
+	for _, i := range order {
+		n := &s.notes[i]
 		f := Finding{Code: n.code, Message: n.message, Source: n.source, Offset: int(n.offset)}
-		f.Path, f.Pointer = c.placeOf(n)
+		f.Path, f.Pointer = c.placeOf(n.at, n.missing)
 		found = append(found, f)
 	}
 	if s.more > 0 {
@@ -91,39 +99,47 @@ func (c *checker) placed(s *sink) []Finding {
 	return found
 }
 
-// placeOf walks from the root to the node that begins at n.at. Children lie in the order of the text, so each step is a binary search.
-func (c *checker) placeOf(n note) (path, pointer string) {
+// placeOf walks from the root to the node that begins at start, and on to its member missing, unless that is "". Children lie in the order of
+// the text, so each step is a binary search.
+func (c *checker) placeOf(start int32, missing string) (path, pointer string) {
 	if c.root == nil {
 		return "", ""
 	}
-	var dotted, slashed []byte
-	for at := c.root; at.start != n.at; {
+	var room [2][64]byte
+	dotted, slashed := room[0][:0], room[1][:0]
+	for at := c.root; at.start != start; {
 		switch at.kind {
 		case kindArray:
-			i := sort.Search(len(at.items), func(i int) bool { return at.items[i].end > n.at })
-			if i == len(at.items) || at.items[i].start > n.at {
-				return string(dotted), string(slashed)
+			i := sort.Search(len(at.items), func(i int) bool { return at.items[i].end > start })
+			if i == len(at.items) || at.items[i].start > start {
+				return both(dotted, slashed)
 			}
 			dotted, slashed = appendIndex(dotted, slashed, i)
 			at = &at.items[i]
 		case kindObject:
-			i := sort.Search(len(at.members), func(i int) bool { return at.members[i].value.end > n.at })
-			if i == len(at.members) || at.members[i].value.start > n.at {
-				return string(dotted), string(slashed)
+			i := sort.Search(len(at.members), func(i int) bool { return at.members[i].value.end > start })
+			if i == len(at.members) || at.members[i].value.start > start {
+				return both(dotted, slashed)
 			}
 			longer, pointing, ok := appendStep(dotted, slashed, at.members[i].key)
 			if !ok {
-				return string(dotted), string(slashed)
+				return both(dotted, slashed)
 			}
 			dotted, slashed, at = longer, pointing, &at.members[i].value
 		default:
-			return string(dotted), string(slashed)
+			return both(dotted, slashed)
 		}
 	}
-	if n.missing {
-		dotted, slashed, _ = appendStep(dotted, slashed, n.key)
+	if missing != "" {
+		dotted, slashed, _ = appendStep(dotted, slashed, missing)
 	}
-	return string(dotted), string(slashed)
+	return both(dotted, slashed)
+}
+
+// both returns two texts in one piece of memory.
+func both(a, b []byte) (first, second string) {
+	s := string(append(a, b...))
+	return s[:len(a)], s[len(a):]
 }
 
 // appendStep adds a step by a key, unless the place would be longer than MaxPlace.

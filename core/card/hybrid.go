@@ -23,7 +23,7 @@ func (c *checker) examineHybrid() {
 		return
 	}
 	first := read.errors.notes[0]
-	path, _ := read.placeOf(first)
+	path, _ := read.placeOf(first.at, first.missing)
 	at := c.root.find("supportedInterfaces")
 	if c.version == V10 {
 		at = c.root.find("url")

@@ -53,7 +53,7 @@ func (c *checker) scoreInvalid(judged []judgement) {
 			first = n
 		}
 	}
-	path, pointer := c.placeOf(first)
+	path, pointer := c.placeOf(first.at, first.missing)
 	c.result.Suggestions = []Suggestion{{
 		Type: improvement, Field: path, Pointer: pointer, Worth: mended - c.result.Score,
 		Text: fmt.Sprintf("Mend the %s: only a valid card is given %d points and more", count(c.errors.total(), "error"), validWeight),

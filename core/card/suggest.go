@@ -37,7 +37,7 @@ func (c *checker) suggest(judged []judgement) {
 func (c *checker) suggestion(j judgement, worth int) Suggestion {
 	s := Suggestion{Type: improvement, Text: j.advice, Worth: worth}
 	if j.at != nil {
-		s.Field, s.Pointer = c.placeOf(note{at: j.at.start, key: j.key, missing: j.key != ""})
+		s.Field, s.Pointer = c.placeOf(j.at.start, j.key)
 	}
 	return s
 }
