@@ -43,8 +43,11 @@ func (s *sink) add(n note, format string, args []any) {
 	if len(args) > 0 {
 		n.message = fmt.Sprintf(format, args...)
 	}
-	s.notes = append(s.notes, n)
+	s.put(n)
 }
+
+// put adds a note with its message to a sink that is not full.
+func (s *sink) put(n note) { s.notes = append(s.notes, n) }
 
 // any says whether there was a note.
 func (s *sink) any() bool { return len(s.notes) > 0 }

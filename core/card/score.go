@@ -17,19 +17,19 @@ type judgement struct {
 // score gives the card its points, with what would get it more.
 func (c *checker) score() {
 	c.result.Marks = make([]Mark, len(criteria))
-	judged := make([]judgement, len(criteria))
+	var judged [len(criteria)]judgement
 	for i := range criteria {
 		judged[i] = criteria[i].judge(c)
 	}
 	if c.errors.any() {
-		c.scoreInvalid(judged)
+		c.scoreInvalid(judged[:])
 		return
 	}
 	for i := range criteria {
 		c.result.Marks[i] = Mark{Criterion: criteria[i].Name, Points: judged[i].points, Weight: criteria[i].Weight, Reason: judged[i].reason}
 		c.result.Score += judged[i].points
 	}
-	c.suggest(judged)
+	c.suggest(judged[:])
 }
 
 // scoreInvalid scores a card that has errors: by their number, and by nothing else. What there is to do first is to mend them, which is

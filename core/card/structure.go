@@ -8,27 +8,27 @@ func (c *checker) structure() {
 }
 
 // value holds n to a schema. f is the field whose value, or an item of whose value, n is.
-func (c *checker) value(n *node, s *schema, r *record, f *property) {
+func (c *checker) value(n *node, s *schema, f *property) {
 	if n.kind != s.kind {
-		c.failType(n, s, r, f)
+		c.failType(n, s, f)
 		return
 	}
 	switch {
 	case s.record != nil:
 		c.record(n, s.record)
 	case s.words != nil:
-		c.word(n, s, r, f)
+		c.word(n, s, f)
 	case s.item == nil:
 	case s.kind == kindArray:
 		if s.filled && len(n.items) == 0 {
-			c.fail(n, codeEmpty, c.source(r, f), "%s is empty, and holds an item at least: %s", f.name, f.help)
+			c.fail(n, codeEmpty, f.source, "%s is empty, and holds an item at least: %s", f.name, f.help)
 		}
 		for i := range n.items {
-			c.value(&n.items[i], s.item, r, f)
+			c.value(&n.items[i], s.item, f)
 		}
 	default:
 		for i := range n.members {
-			c.value(&n.members[i].value, s.item, r, f)
+			c.value(&n.members[i].value, s.item, f)
 		}
 	}
 }
@@ -53,10 +53,10 @@ func (c *checker) record(n *node, r *record) {
 		if n == c.root && f.name == "protocolVersion" {
 			continue // chooseVersion has looked at it
 		}
-		c.value(&m.value, f.schema, r, f)
+		c.value(&m.value, f.schema, f)
 	}
 	for missing := r.required &^ seen; missing != 0; missing &= missing - 1 {
-		c.failRequired(n, r, &r.fields[bits.TrailingZeros32(missing)])
+		c.failRequired(n, &r.fields[bits.TrailingZeros32(missing)])
 	}
 	if r.choice && seen&(seen-1) != 0 || r.choice && seen == 0 {
 		c.failChoice(n, r, seen)
@@ -69,25 +69,25 @@ func (c *checker) byType(n *node, r *record) *record {
 	said := n.get("type")
 	switch {
 	case said.kind == kindAbsent:
-		c.failMissing(n, "type", codeRequired, c.sourceOf(r, "type"), "Type is required: write %s", r.typeFor(n))
+		c.failMissing(n, "type", codeRequired, r.source+".type", "Type is required: write %s", r.typeFor(n))
 	case said.kind != kindString:
-		c.fail(said, codeType, c.sourceOf(r, "type"), "type is a text, not %s: write %s", said.kind.article(), r.typeFor(n))
+		c.fail(said, codeType, r.source+".type", "type is a text, not %s: write %s", said.kind.article(), r.typeFor(n))
 	default:
 		if of, ok := r.byType[said.str]; ok {
 			return of
 		}
-		c.fail(said, codeValue, c.sourceOf(r, "type"), "%q is no type of security scheme in A2A %s: write %s", short(said.str), c.version,
+		c.fail(said, codeValue, r.source+".type", "%q is no type of security scheme in A2A %s: write %s", short(said.str), c.version,
 			r.typeFor(n))
 	}
 	return nil
 }
 
 // word holds a text to the words that its field admits.
-func (c *checker) word(n *node, s *schema, r *record, f *property) {
+func (c *checker) word(n *node, s *schema, f *property) {
 	for _, w := range s.words {
 		if n.str == w {
 			return
 		}
 	}
-	c.fail(n, codeValue, c.source(r, f), "%q is none of what %s admits: write %s", short(n.str), f.name, oneOf(s.words))
+	c.fail(n, codeValue, f.source, "%q is none of what %s admits: write %s", short(n.str), f.name, oneOf(s.words))
 }

@@ -6,14 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// source names the rule of a field, as findings tell it.
-func (c *checker) source(r *record, f *property) string { return c.sourceOf(r, f.name) }
-
-func (c *checker) sourceOf(r *record, name string) string {
-	return "A2A " + string(c.version) + ", " + r.name + "." + name
-}
-
-func (c *checker) failType(n *node, s *schema, r *record, f *property) {
+func (c *checker) failType(n *node, s *schema, f *property) {
 	if c.errors.full() {
 		return
 	}
@@ -28,7 +21,10 @@ func (c *checker) failType(n *node, s *schema, r *record, f *property) {
 	if n.kind == kindNull && !f.required && s == f.schema {
 		advice = "; leave it out when there is none"
 	}
-	c.fail(n, codeType, c.source(r, f), "%s is %s, not %s%s", what, s.wanted(), n.kind.article(), advice)
+	c.errors.put(note{
+		at: n.start, offset: n.start, code: codeType, source: f.source,
+		message: what + " is " + s.wanted() + ", not " + n.kind.article() + advice,
+	})
 }
 
 // wanted names what a schema admits, with an example where that says more.
@@ -53,20 +49,44 @@ func (s *schema) wanted() string {
 	}
 }
 
-func (c *checker) failRequired(n *node, r *record, f *property) {
-	if c.errors.full() {
+func (c *checker) failRequired(n *node, f *property) {
+	if !c.errors.full() {
+		c.errors.put(note{at: n.start, offset: n.start, missing: f.name, code: codeRequired, source: f.lackSource, message: f.lackMessage})
+	}
+}
+
+// cite writes down, for r and the records in it, where the rules of their fields stand, and what is said when one is missing.
+func (r *record) cite(v Version) {
+	if r == nil || r.source != "" {
 		return
 	}
-	source := c.source(r, f)
-	if c.version == V10 {
-		source = "A2A 1.0, 5.7, " + r.name + "." + f.name
+	r.source = "A2A " + string(v) + ", " + r.name
+	for i := range r.fields {
+		f := &r.fields[i]
+		f.source = r.source + "." + f.name
+		if f.required {
+			f.lackSource = f.source
+			if v == V10 {
+				f.lackSource = "A2A 1.0, 5.7, " + r.name + "." + f.name
+			}
+			f.lackMessage = lackMessage(f)
+		}
+		for s := f.schema; s != nil; s = s.item {
+			s.record.cite(v)
+		}
 	}
+	for _, of := range r.byType {
+		of.cite(v)
+	}
+}
+
+// lackMessage says that a field is missing, and how to mend that.
+func lackMessage(f *property) string {
 	label, is := label(f.name)
 	if f.help == "" {
-		c.failMissing(n, f.name, codeRequired, source, "%s %s required", label, is)
-		return
+		return label + " " + is + " required"
 	}
-	c.failMissing(n, f.name, codeRequired, source, "%s %s required: %s", label, is, f.help)
+	return label + " " + is + " required: " + f.help
 }
 
 // label writes a field's name for people, with its verb: "Default input modes", "are".

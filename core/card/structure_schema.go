@@ -12,6 +12,7 @@ type schema struct {
 // record is what a schema says of an object with fields. Members that are no fields are admitted: no version's schema forbids them.
 type record struct {
 	name      string // as the specification names it: "AgentSkill"
+	source    string // as findings name it: "A2A 0.3.0, AgentSkill"
 	fields    []property
 	required  uint32 // a bit for each field
 	choice    bool   // there is exactly one of the fields (a oneof of a2a.proto)
@@ -27,6 +28,9 @@ type property struct {
 	schema   *schema
 	required bool
 	help     string // how to mend it when it is missing or empty, the end of a sentence: `say what the agent is called`
+
+	source                  string // of what the schema says of it, as findings name it: "A2A 0.3.0, AgentSkill.tags"
+	lackSource, lackMessage string // of the finding that it is missing
 }
 
 // slotCount is a power of 2, and at least twice as many as a record has fields.
@@ -103,6 +107,9 @@ var structures = func() map[Version]*record {
 	all := map[Version]*record{V10: record10()}
 	for _, v := range []Version{V020, V021, V022, V023, V024, V025, V026, V030} {
 		all[v] = record0(v)
+	}
+	for v, r := range all {
+		r.cite(v)
 	}
 	return all
 }()

@@ -26,15 +26,14 @@ func (c *checker) unknown(m *member, of *node, r *record) {
 	if c.warnings.full() {
 		return
 	}
-	source := "A2A " + string(c.version) + ", " + r.name
 	if name := r.nearest(key, of); name == "" {
-		c.warnKey(m, codeUnknownField, source,
+		c.warnKey(m, codeUnknownField, r.source,
 			"%q is no field of %s in A2A %s, and readers pass over it: remove it, or move what it says to a field",
 			short(key), r.name, c.version)
 	} else if plain(key) == plain(name) {
-		c.warnKey(m, codeWrongCase, source, "%q is passed over, since names of fields are told apart by case: write %q", short(key), name)
+		c.warnKey(m, codeWrongCase, r.source, "%q is passed over, since names of fields are told apart by case: write %q", short(key), name)
 	} else {
-		c.warnKey(m, codeUnknownField, source, "%q is no field of %s in A2A %s, and readers pass over it: did you mean %q?",
+		c.warnKey(m, codeUnknownField, r.source, "%q is no field of %s in A2A %s, and readers pass over it: did you mean %q?",
 			short(key), r.name, c.version, name)
 	}
 }
