@@ -5,10 +5,11 @@ package card
 type checker struct {
 	text     string
 	options  Options
-	root     *node   // the card; an object once structure and examine are called
+	tree     node    // what is in the text
+	root     *node   // the card, which is tree; an object once structure and examine are called; none of a text that could not be read
 	version  Version // "" of a text that could not be read as a card
 	basis    Basis
-	suspect  bool    // a text of the card is of classSecret
+	suspect  bool // a text of the card is of classSecret
 	errors   sink
 	warnings sink
 	exam     exam   // what examine counted for score

@@ -33,14 +33,14 @@ func readInto(text []byte, o Options, from *blocks) (*checker, bool) {
 	c.text = string(text) // one copy: what the caller does to its bytes later cannot reach the results
 	from.room = min(len(text)/24+8, 4096)
 	p := parser{s: c.text, c: c, blocks: from}
-	root, ok := p.document()
+	ok := p.document(&c.tree)
 	p.items.stack, p.members.stack = p.items.stack[:0], p.members.stack[:0]
 	if !ok {
 		return c, false
 	}
-	c.root = &root
-	if root.kind != kindObject {
-		c.fail(c.root, codeType, "A2A, AgentCard", "an agent card is an object such as {\"name\": \"...\"}, not %s", root.kind.article())
+	c.root = &c.tree
+	if c.root.kind != kindObject {
+		c.fail(c.root, codeType, "A2A, AgentCard", "an agent card is an object such as {\"name\": \"...\"}, not %s", c.root.kind.article())
 		return c, false
 	}
 	return c, true
@@ -58,17 +58,16 @@ type parser struct {
 }
 
 // document reads the whole text.
-func (p *parser) document() (node, bool) {
+func (p *parser) document(root *node) bool {
 	if !p.encoded() {
-		return node{}, false
+		return false
 	}
 	p.space()
 	if p.i == len(p.s) {
 		return p.broken("there is no card: the text is empty")
 	}
-	root, ok := p.value()
-	if !ok {
-		return node{}, false
+	if !p.value(root) {
+		return false
 	}
 	p.space()
 	if p.i < len(p.s) {
@@ -77,7 +76,7 @@ func (p *parser) document() (node, bool) {
 	if p.dirty {
 		p.failEncoding()
 	}
-	return root, true
+	return true
 }
 
 // encoded steps over a byte order mark, and refuses a text in UTF-16.
@@ -104,16 +103,16 @@ func (p *parser) failEncoding() {
 		"the text is not UTF-8: the byte %02X at %d belongs to no character; save it as UTF-8", []any{p.s[bad], bad})
 }
 
-// broken says that the text is no JSON at the next byte.
-func (p *parser) broken(format string, args ...any) (node, bool) {
+// broken says that the text is no JSON at the next byte. It answers false, as all that reads does of what it cannot.
+func (p *parser) broken(format string, args ...any) bool {
 	return p.stop(codeJSON, sourceJSON, format, args...)
 }
 
 // stop ends reading with an error. What was found before is forgotten: half a card says nothing about the whole.
-func (p *parser) stop(code, source, format string, args ...any) (node, bool) {
+func (p *parser) stop(code, source, format string, args ...any) bool {
 	p.c.errors, p.c.warnings = sink{}, sink{}
 	p.c.errors.add(note{at: -1, offset: int32(min(p.i, len(p.s))), code: code, source: source}, format, args)
-	return node{}, false
+	return false
 }
 
 func (p *parser) space() {
@@ -128,51 +127,40 @@ func (p *parser) space() {
 }
 
 // value reads the value that begins at the next byte.
-func (p *parser) value() (node, bool) {
+func (p *parser) value(n *node) bool {
 	if p.i == len(p.s) {
 		return p.broken("the text ends where a value belongs: it was cut off")
 	}
 	if p.values++; p.values > MaxValues {
 		return p.stop(codeTooLarge, "", "the card holds more than %d values, and is not read further: make it smaller", MaxValues)
 	}
-	n := node{start: int32(p.i), inside: &nothing}
+	*n = node{start: int32(p.i), inside: &nothing}
+	var ok bool
 	switch b := p.s[p.i]; {
 	case b == '"':
-		var ok bool
-		if n.str, n.class, ok = p.string(); !ok {
-			return node{}, false
-		}
 		n.kind = kindString
+		n.str, n.class, ok = p.string()
 		if mayHoldSecret(n.str, n.class) {
 			n.class |= classSecret
 			p.c.suspect = true
 		}
 	case b == '{':
-		if !p.object(&n) {
-			return node{}, false
-		}
+		ok = p.object(n)
 	case b == '[':
-		if !p.array(&n) {
-			return node{}, false
-		}
+		ok = p.array(n)
 	case b == '-' || '0' <= b && b <= '9':
 		n.kind = kindNumber
-		if !p.number() {
-			return node{}, false
-		}
+		ok = p.number()
 	default:
-		if !p.word(&n) {
-			return node{}, false
-		}
+		ok = p.word(n)
 	}
 	n.end = int32(p.i)
-	return n, true
+	return ok
 }
 
 func (p *parser) enter() bool {
 	if p.depth++; p.depth > MaxDepth {
-		p.stop(codeTooDeep, "", "the card is nested deeper than %d arrays and objects, and is not read further: make it flatter", MaxDepth)
-		return false
+		return p.stop(codeTooDeep, "", "the card is nested deeper than %d arrays and objects, and is not read further: make it flatter", MaxDepth)
 	}
 	p.i++
 	p.space()
@@ -190,21 +178,19 @@ func (p *parser) array(n *node) bool {
 		p.depth--
 		return true
 	}
+	var item node // of all, since in the loop each would be allocated
 	for {
-		item, ok := p.value()
-		if !ok {
+		if !p.value(&item) {
 			return false
 		}
 		p.items.push(item)
 		p.space()
 		if p.i == len(p.s) {
-			p.broken("the text ends within an array that begins at byte %d: it was cut off, or \"]\" is missing", n.start)
-			return false
+			return p.broken("the text ends within an array that begins at byte %d: it was cut off, or \"]\" is missing", n.start)
 		}
 		b := p.s[p.i]
 		if b != ',' && b != ']' {
-			p.broken("\",\" or \"]\" belongs after an item of an array")
-			return false
+			return p.broken("\",\" or \"]\" belongs after an item of an array")
 		}
 		p.i++
 		if b == ']' {
@@ -212,8 +198,7 @@ func (p *parser) array(n *node) bool {
 		}
 		p.space()
 		if p.i < len(p.s) && p.s[p.i] == ']' {
-			p.broken("remove the comma before \"]\"")
-			return false
+			return p.broken("remove the comma before \"]\"")
 		}
 	}
 	n.inside = &p.insides.cut(1, p.room/4+1)[0]
@@ -233,25 +218,19 @@ func (p *parser) object(n *node) bool {
 		p.depth--
 		return true
 	}
+	var m member // of all, since in the loop each would be allocated
 	for {
-		key, start, ok := p.key(n)
-		if !ok {
+		if !p.key(n, &m) || !p.value(&m.value) {
 			return false
 		}
-		value, ok := p.value()
-		if !ok {
-			return false
-		}
-		p.members.push(member{key, start, value})
+		p.members.push(m)
 		p.space()
 		if p.i == len(p.s) {
-			p.broken("the text ends within an object that begins at byte %d: it was cut off, or \"}\" is missing", n.start)
-			return false
+			return p.broken("the text ends within an object that begins at byte %d: it was cut off, or \"}\" is missing", n.start)
 		}
 		b := p.s[p.i]
 		if b != ',' && b != '}' {
-			p.broken("\",\" or \"}\" belongs after a member of an object")
-			return false
+			return p.broken("\",\" or \"}\" belongs after a member of an object")
 		}
 		p.i++
 		if b == '}' {
@@ -259,8 +238,7 @@ func (p *parser) object(n *node) bool {
 		}
 		p.space()
 		if p.i < len(p.s) && p.s[p.i] == '}' {
-			p.broken("remove the comma before \"}\"")
-			return false
+			return p.broken("remove the comma before \"}\"")
 		}
 	}
 	once, index := p.once(p.members.stack[base:])
@@ -271,35 +249,32 @@ func (p *parser) object(n *node) bool {
 	return true
 }
 
-// key reads a key, which begins at start, up to the value that it is of.
-func (p *parser) key(of *node) (key string, start int32, ok bool) {
+// key reads the key of a member of an object, up to the value.
+func (p *parser) key(of *node, m *member) (ok bool) {
 	if p.i == len(p.s) {
-		p.broken("the text ends within an object that begins at byte %d: it was cut off, or \"}\" is missing", of.start)
-		return "", 0, false
+		return p.broken("the text ends within an object that begins at byte %d: it was cut off, or \"}\" is missing", of.start)
 	}
 	if b := p.s[p.i]; b != '"' {
 		switch {
 		case b == '\'' || wordly(b):
-			p.broken("the names of members stand in double quotes")
+			return p.broken("the names of members stand in double quotes")
 		case b == '/' || b == '#':
-			p.broken("JSON has no comments: remove this one")
+			return p.broken("JSON has no comments: remove this one")
 		case b == ',':
-			p.broken("a member belongs before \",\": add it, or remove the comma")
+			return p.broken("a member belongs before \",\": add it, or remove the comma")
 		default:
-			p.broken("the name of a member belongs here, in double quotes")
+			return p.broken("the name of a member belongs here, in double quotes")
 		}
-		return "", 0, false
 	}
-	start = int32(p.i)
-	if key, _, ok = p.string(); !ok {
-		return "", 0, false
+	m.start = int32(p.i)
+	if m.key, _, ok = p.string(); !ok {
+		return false
 	}
 	p.space()
 	if p.i == len(p.s) || p.s[p.i] != ':' {
-		p.broken("\":\" belongs after the name of a member")
-		return "", 0, false
+		return p.broken("\":\" belongs after the name of a member")
 	}
 	p.i++
 	p.space()
-	return key, start, true
+	return true
 }

@@ -51,8 +51,7 @@ func (p *parser) escaped(from int) (string, class, bool) {
 			p.i++
 		}
 		if p.i == len(p.s) {
-			p.broken("the text ends within a text that begins at byte %d: it was cut off, or a quote is missing", from-1)
-			return "", 0, false
+			return "", 0, p.broken("the text ends within a text that begins at byte %d: it was cut off, or a quote is missing", from-1)
 		}
 		b.WriteString(p.s[run:p.i])
 		switch c := p.s[p.i]; c {
@@ -65,11 +64,9 @@ func (p *parser) escaped(from int) (string, class, bool) {
 			}
 			run = p.i
 		case '\n':
-			p.broken("a text ends on the line that it begins on: add the quote, or write the line break as \\n")
-			return "", 0, false
+			return "", 0, p.broken("a text ends on the line that it begins on: add the quote, or write the line break as \\n")
 		default:
-			p.broken("control characters are escaped in texts: write this one as \\u%04x", c)
-			return "", 0, false
+			return "", 0, p.broken("control characters are escaped in texts: write this one as \\u%04x", c)
 		}
 	}
 }
@@ -81,8 +78,7 @@ func (p *parser) escape(b *strings.Builder, of int) bool {
 	at := p.i
 	if at+1 >= len(p.s) {
 		p.i = len(p.s)
-		p.broken("the text ends within an escape: it was cut off")
-		return false
+		return p.broken("the text ends within an escape: it was cut off")
 	}
 	if which := strings.IndexByte(short, p.s[at+1]); which >= 0 {
 		b.WriteByte(meaning[which])
@@ -91,8 +87,7 @@ func (p *parser) escape(b *strings.Builder, of int) bool {
 	}
 	first, ok := p.hex(at)
 	if !ok {
-		p.broken("this is no escape of JSON: write \\\" \\\\ \\/ \\b \\f \\n \\r \\t or \\u and four digits; a backslash itself is \\\\")
-		return false
+		return p.broken("this is no escape of JSON: write \\\" \\\\ \\/ \\b \\f \\n \\r \\t or \\u and four digits; a backslash itself is \\\\")
 	}
 	p.i += 6
 	if utf16.IsSurrogate(first) {

@@ -19,32 +19,24 @@ func (p *parser) word(n *node) bool {
 		n.kind = kindNull
 		p.i += len("null")
 	case rest[0] == '\'':
-		p.broken("JSON texts stand in double quotes: write \"...\"")
-		return false
+		return p.broken("JSON texts stand in double quotes: write \"...\"")
 	case rest[0] == '/' || rest[0] == '#':
-		p.broken("JSON has no comments: remove this one")
-		return false
+		return p.broken("JSON has no comments: remove this one")
 	case rest[0] == '<':
-		p.broken("this looks like HTML or XML: give the card itself, as JSON")
-		return false
+		return p.broken("this looks like HTML or XML: give the card itself, as JSON")
 	case rest[0] == ']' || rest[0] == '}' || rest[0] == ',':
-		p.broken("a value belongs before %q: add it, or remove the comma", rest[:1])
-		return false
+		return p.broken("a value belongs before %q: add it, or remove the comma", rest[:1])
 	case strings.HasPrefix(rest, "NaN"), strings.HasPrefix(rest, "Infinity"), rest[0] == '+', rest[0] == '.':
-		p.broken("this is no number of JSON: write it as 1, -1.5 or 2e3")
-		return false
+		return p.broken("this is no number of JSON: write it as 1, -1.5 or 2e3")
 	case strings.HasPrefix(rest, "True"), strings.HasPrefix(rest, "False"), strings.HasPrefix(rest, "None"),
 		strings.HasPrefix(rest, "undefined"):
-		p.broken("this is no value of JSON: write true, false or null")
-		return false
+		return p.broken("this is no value of JSON: write true, false or null")
 	default:
 		r, _ := utf8.DecodeRuneInString(rest)
-		p.broken("no value of JSON begins with %q: texts stand in double quotes", r)
-		return false
+		return p.broken("no value of JSON begins with %q: texts stand in double quotes", r)
 	}
 	if p.i < len(p.s) && wordly(p.s[p.i]) {
-		p.broken("this is no value of JSON: write true, false or null")
-		return false
+		return p.broken("this is no value of JSON: write true, false or null")
 	}
 	return true
 }
@@ -62,18 +54,15 @@ func (p *parser) number() bool {
 	if p.i < len(p.s) && p.s[p.i] == '0' {
 		p.i++
 		if p.i < len(p.s) && isDigit(p.s[p.i]) {
-			p.broken("numbers do not begin with 0: remove it")
-			return false
+			return p.broken("numbers do not begin with 0: remove it")
 		}
 	} else if !p.digits() {
-		p.broken(digits)
-		return false
+		return p.broken(digits)
 	}
 	if p.i < len(p.s) && p.s[p.i] == '.' {
 		p.i++
 		if !p.digits() {
-			p.broken(digits)
-			return false
+			return p.broken(digits)
 		}
 	}
 	if p.i < len(p.s) && p.s[p.i]|0x20 == 'e' {
@@ -82,13 +71,11 @@ func (p *parser) number() bool {
 			p.i++
 		}
 		if !p.digits() {
-			p.broken(digits)
-			return false
+			return p.broken(digits)
 		}
 	}
 	if p.i < len(p.s) && wordly(p.s[p.i]) {
-		p.broken("this is no number of JSON: a text stands in double quotes")
-		return false
+		return p.broken("this is no number of JSON: a text stands in double quotes")
 	}
 	return true
 }
