@@ -49,6 +49,16 @@ func (s *sink) add(n note, format string, args []any) {
 // put adds a note with its message to a sink that is not full.
 func (s *sink) put(n note) { s.notes = append(s.notes, n) }
 
+// emptied returns a sink that is empty, and has room for as many notes unless that is much.
+func (s *sink) emptied() sink {
+	const most = 32
+	if cap(s.notes) > most {
+		return sink{}
+	}
+	clear(s.notes)
+	return sink{notes: s.notes[:0]}
+}
+
 // any says whether there was a note.
 func (s *sink) any() bool { return len(s.notes) > 0 }
 

@@ -24,7 +24,8 @@ func read(text []byte, o Options) (*checker, bool) { return readInto(text, o, ne
 
 // readInto does that with blocks of the caller's, who may release them when the tree is of no use any more.
 func readInto(text []byte, o Options, from *blocks) (*checker, bool) {
-	c := &checker{options: o, root: &none}
+	c := &from.checker
+	c.options, c.root = o, &none
 	if len(text) > MaxSize {
 		c.errors.add(note{code: codeTooLarge}, "the card is %d bytes long, and is not read: make it shorter than %d bytes",
 			[]any{len(text), MaxSize})
@@ -115,15 +116,19 @@ func (p *parser) stop(code, source, format string, args ...any) bool {
 	return false
 }
 
+// space steps over what may stand between values. In the text of a card without indentation that is little, and this is inlined.
 func (p *parser) space() {
-	for p.i < len(p.s) {
-		switch p.s[p.i] {
-		case ' ', '\n', '\t', '\r':
-			p.i++
-		default:
-			return
-		}
+	if p.i < len(p.s) && p.s[p.i] <= ' ' {
+		p.spaces()
 	}
+}
+
+func (p *parser) spaces() {
+	s, i := p.s, p.i
+	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\t' || s[i] == '\r') {
+		i++
+	}
+	p.i = i
 }
 
 // value reads the value that begins at the next byte.

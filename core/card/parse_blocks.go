@@ -2,13 +2,14 @@ package card
 
 import "sync"
 
-// blocks are what trees are cut from. Reading a card takes a handful of allocations so, and none when the blocks of an earlier one are at
-// hand.
+// blocks are what trees are cut from, with the checker that looks at one. Reading a card takes a handful of allocations so, and none when the
+// blocks of an earlier one are at hand.
 type blocks struct {
 	room    int // how many values a block has room for
 	items   block[node]
 	members block[member]
 	insides block[inside]
+	checker checker
 }
 
 // block is what slices of one kind are cut from. The children of arrays and objects that are open lie on its stack; at the closing
@@ -67,5 +68,6 @@ func (b *blocks) release(size int) {
 		return
 	}
 	b.items.used, b.members.used, b.insides.used = 0, 0, 0
+	b.checker = checker{errors: b.checker.errors.emptied(), warnings: b.checker.warnings.emptied()}
 	spare.Put(b)
 }

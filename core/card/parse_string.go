@@ -27,6 +27,16 @@ func (p *parser) string() (string, class, bool) {
 func plainLength(s string) (n int, all class, clean bool) {
 	clean = true
 	for i := 0; i < len(s); {
+		for ; i+4 <= len(s); i += 4 { // most bytes are plain
+			of := classes[s[i]] | classes[s[i+1]] | classes[s[i+2]] | classes[s[i+3]]
+			if of&(classEnds|classWide) != 0 {
+				break
+			}
+			all |= of
+		}
+		if i == len(s) {
+			break
+		}
 		of := classes[s[i]]
 		switch {
 		case of&(classEnds|classWide) == 0:

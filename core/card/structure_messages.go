@@ -63,7 +63,7 @@ func (r *record) cite(v Version) {
 	r.source = "A2A " + string(v) + ", " + r.name
 	for i := range r.fields {
 		f := &r.fields[i]
-		f.source = r.source + "." + f.name
+		f.plain, f.source = plain(f.name), r.source+"."+f.name
 		if f.required {
 			f.lackSource = f.source
 			if v == V10 {

@@ -25,6 +25,7 @@ type record struct {
 // property is a field of a record.
 type property struct {
 	name     string
+	plain    string // name as plain writes it
 	schema   *schema
 	required bool
 	help     string // how to mend it when it is missing or empty, the end of a sentence: `say what the agent is called`

@@ -60,13 +60,12 @@ func (r *record) nearest(key string, of *node) string {
 	}
 	said, best, far := plain(key), "", 3
 	for i := range r.fields {
-		name := r.fields[i].name
-		want := plain(name)
-		if d := len(want) - len(said); d >= far || -d >= far {
+		name, want := r.fields[i].name, r.fields[i].plain
+		most := min(far-1, len(want)/4)
+		if longer := len(want) - len(said); longer > most || -longer > most {
 			continue
 		}
-		d := distance(said, want)
-		if d < far && d <= len(want)/4 && of.find(name) == nil {
+		if d := distance(said, want); d <= most && of.find(name) == nil {
 			best, far = name, d
 		}
 	}

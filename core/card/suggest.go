@@ -11,8 +11,16 @@ const improvement = "improvement"
 // suggest tells what would get a valid card more points: for each criterion that does not give its whole weight one thing, the most worth
 // first. Following one gains exactly its worth, whether the others are followed or not.
 func (c *checker) suggest(judged []judgement) {
-	var told []Suggestion
-	skills := 0
+	lost, skills := 0, 0
+	for i := range judged {
+		if judged[i].points < criteria[i].Weight {
+			lost++
+		}
+	}
+	if lost == 0 {
+		return
+	}
+	told := make([]Suggestion, 0, lost)
 	for i, j := range judged {
 		worth := criteria[i].Weight - j.points
 		switch {

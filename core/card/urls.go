@@ -34,16 +34,15 @@ func (c *checker) examineLinks() {
 // examineURL warns of a URL that cannot be used, or that should not be, once. It answers whether it is good.
 func (c *checker) examineURL(n *node, use urlUse, from rule) bool {
 	s := n.str
+	secure, host := true, plainHost(s)
 	switch {
 	case strings.TrimSpace(s) == "":
 		c.warn(n, codeBlank, c.cite(from), "This is blank; write an absolute URL, such as https://agents.example.com/a2a")
 		return false
-	case isTemplate(s):
+	case isSample(host) || host == "" && isTemplate(s):
 		c.warn(n, codeURLTemplate, c.cite(from), "This URL has a part that was meant to be filled in; write the address itself")
 		return false
-	}
-	secure, host := true, plainHost(s)
-	if host == "" {
+	case host == "":
 		u, err := url.Parse(s)
 		switch {
 		case err != nil || u.Scheme == "" || u.Host == "" || strings.ContainsAny(s, " \t\r\n") || !goodPort(u.Port()):
@@ -141,9 +140,17 @@ func isTemplate(s string) bool {
 		return false
 	}
 	host, _, _ := strings.Cut(rest, "/")
+	return isSample(host)
+}
+
+// sampleNames begin the names that are written where one is to be filled in.
+var sampleNames = [...]string{"your-", "your_", "yourdomain", "yourcompany", "changeme", "change-me"}
+
+// isSample says whether a part of a host's name is one of sampleNames.
+func isSample(host string) bool {
 	for name, more := strings.ToLower(host), true; more; _, name, more = strings.Cut(name, ".") {
-		for _, sign := range [...]string{"your-", "your_", "yourdomain", "yourcompany", "changeme", "change-me"} {
-			if strings.HasPrefix(name, sign) {
+		for _, sample := range sampleNames {
+			if strings.HasPrefix(name, sample) {
 				return true
 			}
 		}
