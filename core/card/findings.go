@@ -175,14 +175,13 @@ func appendIndex(dotted, slashed []byte, i int) (path, pointer []byte) {
 // appendKey adds a step by a key. A key that would not be read back as one, such as "", "a.b" or "0", is written in brackets as JSON writes
 // it: securitySchemes["a.b"]. In the pointer ~ and / are escaped (RFC 6901, 3).
 func appendKey(dotted, slashed []byte, key string) (path, pointer []byte) {
-	switch {
-	case !plainKey(key):
-		dotted = append(appendQuoted(append(dotted, '['), key), ']')
-	case len(dotted) > 0:
-		dotted = append(append(dotted, '.'), key...)
-	default:
-		dotted = append(dotted, key...)
+	if plainKey(key) {
+		if len(dotted) > 0 {
+			dotted = append(dotted, '.')
+		}
+		return append(dotted, key...), append(append(slashed, '/'), key...)
 	}
+	dotted = append(appendQuoted(append(dotted, '['), key), ']')
 	slashed = append(slashed, '/')
 	for i := range len(key) {
 		switch key[i] {

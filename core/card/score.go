@@ -1,7 +1,7 @@
 package card
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -47,16 +47,16 @@ func (c *checker) scoreInvalid(judged []judgement) {
 	if c.version == "" { // nothing of the card could be read
 		return
 	}
-	first := c.errors.notes[0]
-	for _, n := range c.errors.notes {
-		if n.offset < first.offset {
+	first := &c.errors.notes[0]
+	for i := range c.errors.notes {
+		if n := &c.errors.notes[i]; n.offset < first.offset {
 			first = n
 		}
 	}
 	path, pointer := c.placeOf(first.at, first.missing)
 	c.result.Suggestions = []Suggestion{{
 		Type: improvement, Field: path, Pointer: pointer, Worth: mended - c.result.Score,
-		Text: fmt.Sprintf("Mend the %s: only a valid card is given %d points and more", count(c.errors.total(), "error"), validWeight),
+		Text: "Mend the " + count(c.errors.total(), "error") + ": only a valid card is given " + strconv.Itoa(validWeight) + " points and more",
 	}}
 }
 
@@ -68,7 +68,7 @@ func count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
-	return fmt.Sprintf("%d %ss", n, thing)
+	return strconv.Itoa(n) + " " + thing + "s"
 }
 
 // share returns a part of the weight, rounded down. Of none it gives none.
@@ -155,7 +155,7 @@ func judgeAddresses(c *checker) judgement {
 	}
 	return judgement{
 		points: share(weight, good, c.exam.endpoints), at: c.exam.endpoint,
-		reason: fmt.Sprintf("%d of %s cannot be called safely from everywhere", c.exam.badEndpoints, count(c.exam.endpoints, "URL")),
+		reason: strconv.Itoa(c.exam.badEndpoints) + " of " + count(c.exam.endpoints, "URL") + " cannot be called safely from everywhere",
 		advice: "Give every interface an absolute https URL with a public host and without credentials",
 	}
 }
@@ -233,7 +233,7 @@ func judgeModes(c *checker) judgement {
 	}
 	return judgement{
 		points: share(weight, good, c.exam.modes), at: c.exam.mode,
-		reason: fmt.Sprintf("%d of %s are no media types", c.exam.badModes, count(c.exam.modes, "mode")),
+		reason: strconv.Itoa(c.exam.badModes) + " of " + count(c.exam.modes, "mode") + " are no media types",
 		advice: "Write modes as media types, such as \"text/plain\" and \"application/json\"",
 	}
 }
@@ -257,7 +257,7 @@ func judgeSkills(c *checker, weight int, good func(*node) bool, key, reason, adv
 		return judgement{points: weight}
 	}
 	j := judgement{
-		points: share(weight, n, len(skills)), reason: fmt.Sprintf("%d of %s %s", len(skills)-n, count(len(skills), "skill"), reason),
+		points: share(weight, n, len(skills)), reason: strconv.Itoa(len(skills)-n) + " of " + count(len(skills), "skill") + " " + reason,
 		advice: advice,
 		at:     bad, key: key,
 	}
@@ -306,8 +306,8 @@ func judgeSkillExamples(c *checker) judgement {
 func judgeTidy(c *checker) judgement {
 	const weight = 4
 	left := c.warnings.total() - c.exam.counted
-	for _, n := range c.warnings.notes {
-		if n.code == codeVersionDiffers { // it is about what was asked, not about the card
+	for i := range c.warnings.notes {
+		if c.warnings.notes[i].code == codeVersionDiffers { // it is about what was asked, not about the card
 			left--
 		}
 	}

@@ -146,9 +146,10 @@ func isTemplate(s string) bool {
 // sampleNames begin the names that are written where one is to be filled in.
 var sampleNames = [...]string{"your-", "your_", "yourdomain", "yourcompany", "changeme", "change-me"}
 
-// isSample says whether a part of a host's name is one of sampleNames.
+// isSample says whether a part of a host's name begins with one of sampleNames.
 func isSample(host string) bool {
-	for name, more := strings.ToLower(host), true; more; _, name, more = strings.Cut(name, ".") {
+	name := strings.ToLower(host)
+	for more := strings.Contains(name, "your") || strings.Contains(name, "change"); more; _, name, more = strings.Cut(name, ".") {
 		for _, sample := range sampleNames {
 			if strings.HasPrefix(name, sample) {
 				return true
@@ -157,9 +158,6 @@ func isSample(host string) bool {
 	}
 	return false
 }
-
-// localNames end the names that only exist inside of a network (RFC 6761, RFC 6762, RFC 8375, and the private-use name of ICANN).
-var localNames = [...]string{".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa", ".corp", ".home"}
 
 // carrier are the addresses that providers share among their customers (RFC 6598).
 var carrier = netip.MustParsePrefix("100.64.0.0/10")
@@ -180,15 +178,17 @@ func isLocal(host string) bool {
 		return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() ||
 			carrier.Contains(addr)
 	}
-	if !strings.Contains(host, ".") {
+	dot := strings.LastIndexByte(host, '.')
+	if dot < 0 {
 		return true // one label is looked up in the network's own domain
 	}
-	for _, name := range localNames {
-		if strings.HasSuffix(host, name) {
-			return true
-		}
+	// Names that only exist inside of a network (RFC 6761, RFC 6762, RFC 8375, and the private-use name of ICANN).
+	switch host[dot:] {
+	case ".localhost", ".local", ".internal", ".intranet", ".lan", ".corp", ".home":
+		return true
+	default:
+		return strings.HasSuffix(host, ".home.arpa")
 	}
-	return false
 }
 
 // ipAddress reads an address of IPv4 or IPv6. What neither ends in a digit nor holds a colon is a name.
