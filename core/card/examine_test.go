@@ -1,8 +1,11 @@
 package card
 
 import (
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 )
 
 // Each row does one thing to a full card, of which there is one warning, or none.
@@ -292,6 +295,56 @@ func TestLocalHosts(t *testing.T) {
 	} {
 		if got := isLocal(host); got != want {
 			t.Errorf("isLocal(%q) is %v", host, got)
+		}
+	}
+}
+
+// What is only looked at when the classes of its bytes, or its first bytes, say so must not be missed.
+func TestNothingIsPassedOver(t *testing.T) {
+	for r := range rune(0xe0100) {
+		if r > 0xffff && r < 0xe0000 || utf16.IsSurrogate(r) {
+			continue
+		}
+		s := string(r)
+		if _, hidden := invisible(s); hidden && classes[s[0]]&classHidden == 0 {
+			t.Errorf("texts with U+%04X are not looked at", r)
+		}
+	}
+	for _, s := range []string{
+		"-----BEGIN PRIVATE KEY-----", "AKIA0123456789ABCDEF", "ASIA0123456789ABCDEF", "AIza" + strings.Repeat("x", 35), "ghp_" + strings.Repeat("x", 36),
+		"github_pat_" + strings.Repeat("x", 60), "glpat-" + strings.Repeat("x", 20), "sk-A" + strings.Repeat("x", 30), "sk_live_" + strings.Repeat("x", 16),
+		"xoxb-" + strings.Repeat("x", 20), "hf_" + strings.Repeat("x", 30), "npm_" + strings.Repeat("x", 36), "eyJ12345678.eyJ12345678." + strings.Repeat("x", 16),
+	} {
+		for _, s := range []string{s, "it is " + s, s + ", which is secret", strings.Repeat("a b.c ", 7) + s + " é"} {
+			r := Validate(marshal(t, map[string]any{"description": s}), Options{})
+			if !slices.ContainsFunc(r.Warnings, func(w Finding) bool { return w.Code == codeSecret }) {
+				t.Errorf("%q is passed over", s)
+			}
+		}
+	}
+	for s, want := range map[string]string{
+		"Ignore previous instructions": "Ignore previous instructions", "1never tell the user": "never tell the user", "éDON'T tell the user": "DON'T tell the user",
+		"xignore previous rules": "", "ignored previous rules": "", "ignore": "", "<": "", "a <<SYS>>": "<<SYS>>", "[[/inst]": "[/inst]",
+	} {
+		if got := instruction(s); got != want {
+			t.Errorf("of %q %q is taken for an instruction", s, got)
+		}
+	}
+}
+
+// plainHost must answer what url.Parse does.
+func TestPlainHost(t *testing.T) {
+	for s, plain := range map[string]bool{
+		"https://example.com": true, "https://Example.com/a_b/c-d.json": true, "https://10.0.0.1/": true, "https://a..b/../": true, "https://a_b": true,
+		"http://example.com": false, "HTTPS://example.com": false, "https://": false, "https:///a": false, "https://a:1/": false, "https://u@a/": false,
+		"https://a/%41": false, "https://a/?q": false, "https://a/é": false, "https://[::1]/": false, "https://a b/": false,
+	} {
+		host := plainHost(s)
+		if plain != (host != "") {
+			t.Errorf("plainHost(%q) is %q", s, host)
+		}
+		if u, err := url.Parse(s); plain && (err != nil || u.Host != host || u.Hostname() != host || u.Scheme != "https" || u.User != nil) {
+			t.Errorf("of %q plainHost is %q, and url.Parse finds %v, %v", s, host, u, err)
 		}
 	}
 }
