@@ -230,3 +230,44 @@ func TestRemoteAgents(t *testing.T) {
 		api.Refuse(404, "GET", "/v1/remote_agents/"+r.ID, nil)
 	})
 }
+
+// TestRemoteAgentByVault: a remote agent without a credential of its own is called with what the session's vaults have for it.
+func TestRemoteAgentByVault(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, cfg apptest.Config) {
+		p := newPainter(t)
+		cfg.Change = func(c *app.Config) { c.EgressAllow = append(c.EgressAllow, strings.TrimPrefix(p.URL, "http://")) }
+		s := apptest.Start(t, cfg)
+		api := s.Admin.In(t)
+		var r remoteAnswer
+		api.Call("POST", "/v1/remote_agents", m{"url": p.URL}, &r)
+		var vault, lead struct{ ID string }
+		api.Call("POST", "/v1/vaults", m{"display_name": "Paints"}, &vault)
+		api.Call("POST", "/v1/vaults/"+vault.ID+"/credentials", m{"auth": m{"type": "static_bearer", "mcp_server_url": p.URL, "token": painterToken}}, nil)
+		api.Call("POST", "/v1/agents", m{"name": "lead", "model": "offline", "tools": []m{{
+			"type": "a2a_agent", "remote_agent_id": r.ID, "default_config": m{"permission_policy": m{"type": "always_allow"}},
+		}}}, &lead)
+		say := func(agent string, vaults []string, text string) turn {
+			t.Helper()
+			var sess struct{ ID string }
+			api.Call("POST", "/v1/sessions", m{"agent": agent, "vault_ids": vaults}, &sess)
+			api.Stream("POST", "/v1/sessions/"+sess.ID+"/messages", m{"content": text}).Rest()
+			return turn(apptest.All[event](api, "/v1/sessions/"+sess.ID+"/events"))
+		}
+		const use = `Use the painter tool with {"message":"the fence"}`
+		if e := say(r.AgentID, nil, "the barn").last(t, "session.error"); !strings.Contains(e.Error.Message, "has none to be called with (status 401)") {
+			t.Errorf("without a vault: %+v", e.Error)
+		}
+		if res := say(lead.ID, nil, use).last(t, "agent.tool_result"); !res.IsError || !strings.Contains(res.text(), "has none to be called with") {
+			t.Errorf("as a tool, without a vault: %+v", res)
+		}
+		said := say(r.AgentID, []string{vault.ID}, "the barn").last(t, "agent.message").text()
+		if !strings.HasPrefix(said, "Which colour for the barn?") || strings.Contains(said, painterToken) {
+			t.Errorf("with the vault: %q", said)
+		}
+		if res := say(lead.ID, []string{vault.ID}, use).last(t, "agent.tool_result"); res.IsError || !strings.Contains(res.text(), "Which colour for the fence?") ||
+			strings.Contains(res.text(), painterToken) {
+			t.Errorf("as a tool, with the vault: %+v", res)
+		}
+	})
+}

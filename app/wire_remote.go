@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"strings"
 	"time"
@@ -20,11 +21,13 @@ import (
 	"github.com/bureau-agents/bureau/core/model"
 	"github.com/bureau-agents/bureau/core/remote"
 	"github.com/bureau-agents/bureau/core/run"
+	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/core/session"
 	"github.com/bureau-agents/bureau/core/webhook"
 	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/keeper"
+	"github.com/bureau-agents/bureau/ports/llm"
 	"github.com/bureau-agents/bureau/ports/tool"
 )
 
@@ -37,7 +40,8 @@ func remoteModule() fx.Option {
 }
 
 func provideRemotes(
-	b base, cfg Config, s *bunstore.Store, k keeper.Keeper, agents *agent.Service, trail *audit.Service, notices *webhook.Service,
+	b base, cfg Config, s *bunstore.Store, k keeper.Keeper, agents *agent.Service, vaults *secret.Service, trail *audit.Service,
+	notices *webhook.Service,
 ) (*remote.Service, error) {
 	transport, err := modelTransport(cfg)
 	if err != nil {
@@ -46,7 +50,7 @@ func provideRemotes(
 	source := wellknown.New(wellknown.Config{Transport: transport, UserAgent: "bureau/" + Version()})
 	return remote.NewService(remote.Deps{
 		TX: b.TX, Clock: b.Clock, IDs: b.IDs, Logger: b.Logger, Keeper: k, Remotes: s.RemoteAgents(), History: s.RemoteHistory(),
-		Conversations: s.RemoteConversations(), Agents: agents, Fetcher: cardFetcher{source}, Trail: trail, Notices: notices,
+		Conversations: s.RemoteConversations(), Agents: agents, Vaults: vaults, Fetcher: cardFetcher{source}, Trail: trail, Notices: notices,
 		Judge: func(text []byte, now time.Time) card.Result {
 			return card.Validate(text, card.Options{Keys: cfg.CardKeys, Now: now})
 		},
@@ -84,13 +88,14 @@ const remoteLimit = remote.ToolTimeout - 10*time.Second
 // remoteLines reaches remote agents.
 type remoteLines struct {
 	remotes   *remote.Service
+	sessions  session.Repository
 	transport http.RoundTripper // guarded
 	telemetry *otel.Telemetry
 }
 
-func provideRemoteLines(cfg Config, s *remote.Service, t *otel.Telemetry) (*remoteLines, error) {
+func provideRemoteLines(cfg Config, s *remote.Service, store *bunstore.Store, t *otel.Telemetry) (*remoteLines, error) {
 	transport, err := modelTransport(cfg)
-	return &remoteLines{s, transport, t}, err
+	return &remoteLines{s, store.Sessions(), transport, t}, err
 }
 
 // open returns who speaks over a line.
@@ -149,17 +154,65 @@ func (p remotePrograms) Program(ctx context.Context, sc account.Scope, of id.Age
 	if !ok {
 		return p.next.Program(ctx, sc, of)
 	}
-	line, err := p.remotes.Line(ctx, r)
-	if err != nil {
-		return model.Resolved{}, false, err
-	}
-	provider, err := p.open(line, conversationsOf{p.remotes, sc, of})
-	if err != nil {
-		return model.Resolved{}, false, err
-	}
+	provider := remoteProgram{p.remoteLines, sc, of, r}
 	return model.Resolved{
 		Provider: otel.WrapLLM(provider, p.telemetry), ProviderName: remoteProvider, Model: r.Name, Autonomous: true, Card: r.Standing(),
 	}, true, nil
+}
+
+// remoteProgram answers for an agent that stands for a remote one.
+type remoteProgram struct {
+	*remoteLines
+	sc account.Scope
+	of id.Agent
+	r  remote.Remote
+}
+
+// Name implements llm.Provider.
+func (p remoteProgram) Name() string { return remoteProvider }
+
+// Generate implements llm.Provider. The session that a request belongs to may have the credential.
+func (p remoteProgram) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
+	return func(yield func(llm.Event, error) bool) {
+		provider, err := p.reach(ctx, req.Conversation)
+		if err != nil {
+			yield(llm.Event{}, err)
+			return
+		}
+		for event, err := range provider.Generate(ctx, req) {
+			if !yield(event, err) {
+				return
+			}
+		}
+	}
+}
+
+func (p remoteProgram) reach(ctx context.Context, conversation string) (*a2a.Provider, error) {
+	vaults, err := p.vaults(ctx, p.sc, conversation)
+	if err != nil {
+		return nil, err
+	}
+	line, err := p.remotes.Line(ctx, p.sc, p.r, vaults)
+	if err != nil {
+		return nil, err
+	}
+	return p.open(line, conversationsOf{p.remotes, p.sc, p.of})
+}
+
+// vaults returns those of the session that a conversation is; threads have those of the session at the top.
+func (l *remoteLines) vaults(ctx context.Context, sc account.Scope, conversation string) ([]id.Vault, error) {
+	of, err := id.ParseUUID(conversation)
+	if err != nil {
+		return nil, nil //nolint:nilerr // it belongs to no session, such as a probe
+	}
+	v, err := l.sessions.Get(ctx, sc, id.Of[id.SessionKind](of))
+	if err == nil && !v.Root.IsZero() {
+		v, err = l.sessions.Get(ctx, sc, v.Root)
+	}
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, nil
+	}
+	return v.Vaults, err
 }
 
 // conversationsOf keeps the conversations that an agent's sessions have over A2A.
@@ -199,7 +252,7 @@ func (t remoteTools) Tools(ctx context.Context, sc account.Scope, env run.Env) (
 		switch {
 		case err == nil:
 			out = append(out, run.BoundTool{
-				Tool: t.remotes.Tool(sc, r, t.remoteLines, env.Agent.ID, env.Session.ID), Ask: c.Default.Permission == agent.AlwaysAsk,
+				Tool: t.remotes.Tool(sc, r, t.remoteLines, remote.Holder{Agent: env.Agent.ID, Session: env.Session.ID, Vaults: env.Session.Vaults}), Ask: c.Default.Permission == agent.AlwaysAsk,
 				Timeout: remote.ToolTimeout, Card: r.Standing(),
 			})
 		case !known || fe.Kind == fault.Internal:

@@ -10,6 +10,7 @@ import (
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/agent"
 	"github.com/bureau-agents/bureau/core/card"
+	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/ports/clock"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/keeper"
@@ -51,6 +52,12 @@ type Notices interface {
 	Publish(ctx context.Context, sc account.Scope, kind string, agent id.Agent, data map[string]any) error
 }
 
+// Vaults has what is in sessions' vaults; secret.Service does.
+type Vaults interface {
+	// Bearer returns the token for an address from the first of the vaults that has one; false when none has.
+	Bearer(ctx context.Context, sc account.Scope, vaults []id.Vault, address string) (secret.Token, bool, error)
+}
+
 // NoticeChanged is the kind of the notice of a card that has changed.
 const NoticeChanged = "remote_agent.card_changed"
 
@@ -65,6 +72,7 @@ type Deps struct {
 	History       History
 	Conversations Conversations
 	Agents        Agents
+	Vaults        Vaults
 	Fetcher       Fetcher
 	Trail         Trail
 	Notices       Notices
@@ -95,7 +103,7 @@ func NewService(d Deps, c Config) (*Service, error) {
 	}{
 		{"TX", d.TX == nil}, {"Clock", d.Clock == nil}, {"IDs", d.IDs == nil}, {"Logger", d.Logger == nil}, {"Keeper", d.Keeper == nil},
 		{"Remotes", d.Remotes == nil}, {"History", d.History == nil}, {"Conversations", d.Conversations == nil}, {"Agents", d.Agents == nil},
-		{"Fetcher", d.Fetcher == nil}, {"Trail", d.Trail == nil}, {"Notices", d.Notices == nil}, {"Judge", d.Judge == nil},
+		{"Vaults", d.Vaults == nil}, {"Fetcher", d.Fetcher == nil}, {"Trail", d.Trail == nil}, {"Notices", d.Notices == nil}, {"Judge", d.Judge == nil},
 	} {
 		if f.missing {
 			return nil, fmt.Errorf("remote: Deps.%s is required", f.name)

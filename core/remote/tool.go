@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,10 +27,39 @@ type Line struct {
 	Secret     secret.Value
 }
 
-// Line returns how r is reached.
-func (s *Service) Line(ctx context.Context, r Remote) (Line, error) {
-	value, err := s.Secret(ctx, r)
-	return Line{r.Name, r.Card.Text, Origin(r.Card.URL), r.Credential, value}, err
+// Line returns how r is reached in a session that has vaults: with r's own credential, or, where it has none, with that of the first vault
+// that has one for an address of r's. That one goes to the origin of the card alone.
+func (s *Service) Line(ctx context.Context, sc account.Scope, r Remote, vaults []id.Vault) (Line, error) {
+	l := Line{Name: r.Name, Card: r.Card.Text, Origin: Origin(r.Card.URL), Credential: r.Credential}
+	if r.Credential.Kind != "" || len(vaults) == 0 {
+		var err error
+		l.Secret, err = s.Secret(ctx, r)
+		return l, err
+	}
+	for _, address := range r.addresses() {
+		t, ok, err := s.d.Vaults.Bearer(ctx, sc, vaults, address)
+		if err != nil {
+			return Line{}, err
+		}
+		if ok {
+			l.Credential, l.Secret = Credential{Kind: Bearer}, t.Value
+			break
+		}
+	}
+	return l, nil
+}
+
+// addresses are those by which a vault may know r: as it was registered, of its card, of its endpoint, and their origin. What is at
+// another origin than the card is not its own.
+func (r Remote) addresses() []string {
+	home := Origin(r.Card.URL)
+	var out []string
+	for _, address := range []string{r.URL, r.Card.URL, r.Card.Endpoint, home} {
+		if Origin(address) == home && !slices.Contains(out, address) {
+			out = append(out, address)
+		}
+	}
+	return out
 }
 
 // Answer is what a remote agent answers to a message.
@@ -47,21 +77,27 @@ type Caller interface {
 	Ask(ctx context.Context, line Line, c Conversation, message string) (Answer, error)
 }
 
+// Holder is who has a remote agent as a tool.
+type Holder struct {
+	Agent   id.Agent
+	Session id.Session // in which it has it
+	Vaults  []id.Vault // of the session
+}
+
 // agentTool is a remote agent as a tool of a session.
 type agentTool struct {
-	s       *Service
-	caller  Caller
-	sc      account.Scope
-	r       Remote
-	of      id.Agent   // that has the tool
-	session id.Session // in which it has it
+	s      *Service
+	caller Caller
+	sc     account.Scope
+	r      Remote
+	in     Holder
 }
 
 var _ tool.Tool = agentTool{}
 
 // Tool returns a remote agent as a tool that an agent has in a session.
-func (s *Service) Tool(sc account.Scope, r Remote, caller Caller, of id.Agent, session id.Session) tool.Tool {
-	return agentTool{s, caller, sc, r, of, session}
+func (s *Service) Tool(sc account.Scope, r Remote, caller Caller, in Holder) tool.Tool {
+	return agentTool{s, caller, sc, r, in}
 }
 
 var toolSchema = json.RawMessage(`{"type":"object","properties":{` +
@@ -107,14 +143,14 @@ func (t agentTool) Call(ctx context.Context, call tool.Call) (tool.Result, error
 	var c Conversation
 	if in.Context != "" {
 		var known bool
-		if c, known, err = t.s.d.Conversations.Load(ctx, t.sc, t.of, t.named(in.Context)); err != nil {
+		if c, known, err = t.s.d.Conversations.Load(ctx, t.sc, t.in.Agent, t.named(in.Context)); err != nil {
 			return tool.Result{}, err
 		}
 		if !known {
 			return tool.Result{Text: "no answer of this agent in this session had that context_id; leave it out to begin anew", IsError: true}, nil
 		}
 	}
-	line, err := t.s.Line(ctx, now)
+	line, err := t.s.Line(ctx, t.sc, now, t.in.Vaults)
 	if err != nil {
 		return tool.Result{}, err
 	}
@@ -127,7 +163,7 @@ func (t agentTool) Call(ctx context.Context, call tool.Call) (tool.Result, error
 		return res, nil
 	}
 	a.Conversation.UsedAt = t.s.now()
-	if err := t.s.d.Conversations.Save(ctx, t.sc, t.of, t.named(a.Conversation.Context), a.Conversation); err != nil {
+	if err := t.s.d.Conversations.Save(ctx, t.sc, t.in.Agent, t.named(a.Conversation.Context), a.Conversation); err != nil {
 		return tool.Result{}, err
 	}
 	note := ""
@@ -143,7 +179,7 @@ const maxContext = 400
 
 // named names a conversation of the tool: what one session says to the agent is not another's to go on with.
 func (t agentTool) named(context string) string {
-	return t.r.ID.UUID().String() + "/" + t.session.UUID().String() + "/" + context
+	return t.r.ID.UUID().String() + "/" + t.in.Session.UUID().String() + "/" + context
 }
 
 // Conversation returns what is kept of a conversation that an agent's sessions have with the one that it stands for, or that it is as a

@@ -43,6 +43,8 @@ type world struct {
 	asked    []remote.Conversation
 	line     remote.Line
 	answer   remote.Answer
+	vaults   map[id.Vault]string // the address that each has a token for
+	sought   []string            // addresses that a token was asked for
 }
 
 // flipping is a keeper that turns bits over, and puts the place in front.
@@ -76,7 +78,7 @@ func newWorld(t *testing.T, e *env) *world {
 	var err error
 	w.Service, err = remote.NewService(remote.Deps{
 		TX: e.TX, Clock: w.clock, IDs: ids, Logger: slog.New(slog.DiscardHandler), Keeper: flipping{}, Remotes: e.Remotes, History: e.History,
-		Conversations: e.Conversations, Agents: w, Fetcher: w, Trail: w, Notices: w, Judge: judge,
+		Conversations: e.Conversations, Agents: w, Vaults: w, Fetcher: w, Trail: w, Notices: w, Judge: judge,
 	}, remote.Config{})
 	noError(t, err)
 	return w
@@ -381,7 +383,7 @@ func asTool(t *testing.T, e *env) {
 	w := newWorld(t, e)
 	r := w.registered(t, remote.New{Name: "polly", Credential: &remote.NewCredential{Kind: remote.Bearer, Secret: secret.NewValue("s")}})
 	of, one, two := id.New[id.AgentKind](ids), id.New[id.SessionKind](ids), id.New[id.SessionKind](ids)
-	polly := w.Tool(w.sc, r, w, of, one)
+	polly := w.Tool(w.sc, r, w, remote.Holder{Agent: of, Session: one})
 	if spec := polly.Spec(); spec.Name != "polly" || !strings.Contains(spec.Description, "Repeats.") || spec.Idempotent {
 		t.Errorf("the tool: %+v", spec)
 	}
@@ -407,7 +409,7 @@ func asTool(t *testing.T, e *env) {
 	if c := w.asked[1]; c.Context != "c1" || c.Task != "t1" || !c.Waiting {
 		t.Errorf("it went on with %+v", c)
 	}
-	if res := call(w.Tool(w.sc, r, w, of, two), "c1"); !res.IsError || len(w.asked) != 2 {
+	if res := call(w.Tool(w.sc, r, w, remote.Holder{Agent: of, Session: two}), "c1"); !res.IsError || len(w.asked) != 2 {
 		t.Errorf("another session's conversation: %+v", res)
 	}
 	w.serve(cardText(10, true, ""), "")

@@ -55,7 +55,7 @@ func Run(t *testing.T, cfg Config) {
 		"rollback": rollback, "delete": remove, "pages": pages, "due": due, "history": history, "conversations": conversations,
 		"cancelled": cancelled, "updates at once": updatesAtOnce,
 		"register": register, "register refused": registerRefused, "changed by its owner": updated,
-		"changes refused": updateRefused, "change": change, "unreachable": unreachable, "signatures": signatures,
+		"changes refused": updateRefused, "vaults": byVault, "change": change, "unreachable": unreachable, "signatures": signatures,
 		"freshness": freshness, "tool": asTool, "removed": removed, "forgotten": forgotten,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,12 +1,14 @@
 package remotetest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/remote"
 	"github.com/bureau-agents/bureau/core/secret"
 	"github.com/bureau-agents/bureau/ports/fault"
@@ -20,7 +22,7 @@ func secretOf(s string) *secret.Value { return new(secret.NewValue(s)) }
 func updated(t *testing.T, e *env) {
 	w := newWorld(t, e)
 	r := w.registered(t, remote.New{Name: "polly", Description: "Speaks.", Credential: &remote.NewCredential{Kind: remote.Bearer, Secret: secret.NewValue("0ld")}})
-	polly := w.Tool(w.sc, r, w, id.New[id.AgentKind](ids), id.New[id.SessionKind](ids))
+	polly := w.Tool(w.sc, r, w, remote.Holder{Agent: id.New[id.AgentKind](ids), Session: id.New[id.SessionKind](ids)})
 	for _, step := range []struct {
 		name    string
 		u       remote.Update
@@ -120,4 +122,63 @@ func updateRefused(t *testing.T, e *env) {
 	same(t, []string{"remote_agent_registered", "remote_agent_registered"}, w.notes)
 	_, err = w.Update(w.ctx, w.sc, id.New[id.RemoteAgentKind](ids), remote.Update{})
 	wantCode(t, err, "remote_agent_not_found")
+}
+
+// Bearer implements remote.Vaults: each vault has a token for one address.
+func (w *world) Bearer(_ context.Context, _ account.Scope, vaults []id.Vault, address string) (secret.Token, bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sought = append(w.sought, address)
+	for _, v := range vaults {
+		if w.vaults[v] == address {
+			return secret.Token{Value: secret.NewValue("of " + address), Vault: v}, true, nil
+		}
+	}
+	return secret.Token{}, false, nil
+}
+
+// byVault: an agent without a credential of its own is called with what the session has for it.
+func byVault(t *testing.T, e *env) {
+	w := newWorld(t, e)
+	own := w.registered(t, remote.New{Name: "own", Credential: &remote.NewCredential{Kind: remote.Bearer, Secret: secret.NewValue("own"), AnyOrigin: true}})
+	bare := w.registered(t, remote.New{Name: "bare"})
+	astray := w.registered(t, remote.New{Name: "astray"})
+	astray.Card.Endpoint = "https://elsewhere.example/rpc"
+	w.vaults = map[id.Vault]string{}
+	vault := func(address string) []id.Vault {
+		v := id.New[id.VaultKind](ids)
+		w.vaults[v] = address
+		return []id.Vault{v}
+	}
+	for name, tc := range map[string]struct {
+		of     remote.Remote
+		vaults []id.Vault
+		secret string // "": none
+	}{
+		"its own":                     {own, vault(home), "own"},
+		"as registered":               {bare, vault(home), "of " + home},
+		"of its card":                 {bare, vault(home + "/card.json"), "of " + home + "/card.json"},
+		"of its endpoint":             {bare, vault(home + "/rpc"), "of " + home + "/rpc"},
+		"of an endpoint of others":    {astray, vault("https://elsewhere.example/rpc"), ""},
+		"of another at its origin":    {bare, vault(home + "/mcp"), ""},
+		"the first vault has nothing": {bare, append(vault("https://x.example"), vault(home)...), "of " + home},
+		"no vault":                    {bare, nil, ""},
+	} {
+		line, err := w.Line(w.ctx, w.sc, tc.of, tc.vaults)
+		if err != nil || line.Secret.Reveal() != tc.secret || (line.Credential.Kind == remote.Bearer) != (tc.secret != "") {
+			t.Errorf("%s: %+v, %v", name, line.Credential, err)
+		}
+		if line.Credential.AnyOrigin != (tc.secret == "own") {
+			t.Errorf("%s goes to any origin: %v", name, line.Credential.AnyOrigin)
+		}
+	}
+	for _, address := range w.sought {
+		if !strings.HasPrefix(address, home) {
+			t.Errorf("asked for %s", address)
+		}
+	}
+	polly := w.Tool(w.sc, bare, w, remote.Holder{Agent: id.New[id.AgentKind](ids), Session: id.New[id.SessionKind](ids), Vaults: vault(home)})
+	if _, err := polly.Call(w.ctx, tool.Call{Input: json.RawMessage(`{"message":"hi"}`)}); err != nil || w.line.Secret.Reveal() != "of "+home {
+		t.Errorf("as a tool: %+v, %v", w.line.Credential, err)
+	}
 }
