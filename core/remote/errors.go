@@ -5,7 +5,7 @@ import "github.com/bureau-agents/bureau/ports/fault"
 // The errors of this package; a remote agent that is missing or another tenant's is id.NotFound[id.RemoteAgentKind].
 var (
 	// ErrInvalid is returned for a registration or a change that cannot be as it is asked for; its fields say where.
-	ErrInvalid = fault.New(fault.Invalid, "invalid_request", "the remote agent cannot be so")
+	ErrInvalid = fault.New(fault.Invalid, "invalid_request", "the remote agent cannot be registered or changed so")
 	// ErrCard is returned by Register for a card that is not valid; its fields are the errors, by their places below "card".
 	ErrCard = fault.New(fault.Invalid, "remote_agent_card_invalid", "the agent's card is not valid")
 	// ErrNameTaken is returned by Register and Update when the tenant has a remote agent of the name.

@@ -91,7 +91,8 @@ type PromptSource interface {
 
 // ToolSource offers tools to an agent. Implementations are safe for concurrent use.
 type ToolSource interface {
-	// Tools returns what the agent may use in the session at this moment. When two sources offer one name, the earlier source wins.
+	// Tools returns what the agent may use in the session at this moment. When two sources offer one name, the earlier source wins,
+	// and the log warns of a remote agent that is left out.
 	Tools(ctx context.Context, sc account.Scope, env Env) ([]BoundTool, error)
 }
 
