@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -150,11 +151,13 @@ func logOf(ctx context.Context, t *testing.T, s *process.Server, agent string) (
 	return lines
 }
 
-// programs returns the processes that run this test's binary and are not the server, sorted: those of hosted agents.
+// programs returns the processes that run this test's binary and are not the server, sorted: those of hosted agents. What the server is about
+// to start, a plugin for instance, is for a moment a process that looks like it.
 func programs(t *testing.T, s *process.Server) []int {
 	t.Helper()
 	bin, err := binary()
 	must(t, err)
+	server, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.PID())) // nothing when it was killed
 	all := map[int]bool{}
 	links, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, l := range links {
@@ -163,7 +166,8 @@ func programs(t *testing.T, s *process.Server) []int {
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(l)))
 		must(t, err)
-		if pid != s.PID() {
+		line, err := os.ReadFile(filepath.Join(filepath.Dir(l), "cmdline"))
+		if err == nil && !bytes.Equal(line, server) {
 			all[pid] = true
 		}
 	}
