@@ -229,7 +229,9 @@ func TestA2APushedFiles(t *testing.T) {
 func elsewhere(t *testing.T) (address string, is func(url string)) {
 	t.Helper()
 	var to atomic.Pointer[string]
-	proxy := httptest.NewServer(&httputil.ReverseProxy{Director: func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", *to.Load() }})
+	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", *to.Load(), r.In.Host
+	}})
 	t.Cleanup(proxy.Close)
 	return proxy.URL, func(url string) {
 		host := strings.TrimPrefix(url, "http://")
