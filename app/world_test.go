@@ -337,6 +337,7 @@ func (w *world) body(t *testing.T, op operation) any {
 		"patchSessionResource": m{"authorization_token": w.name}, "putSessionResource": m{"authorization_token": w.name},
 		"registerRemoteAgent": m{"url": w.llm.URL + "/cards/" + w.name + "-2.json", "credential": m{"type": "api_key", "secret": w.name}},
 		"refreshRemoteAgent":  m{"accept_signature": true},
+		"updateRemoteAgent":   m{"description": w.name, "credential": m{"type": "bearer", "secret": w.name}},
 		"createWebhook":       m{"url": "https://hooks.invalid/" + w.name, "events": []string{"agent.*", "budget.alert"}, "description": w.name, "enabled": false, "secret": "a-secret-of-the-world-" + w.name},
 		"updateWebhook":       w.webhookPatch(), "patchWebhook": w.webhookPatch(), "putWebhook": w.webhookPatch(),
 		"rotateWebhookSecret": m{"secret": "whsec_" + strings.Repeat("QUJD", 10), "overlap_seconds": 60},
