@@ -3,6 +3,7 @@ package a2a
 import (
 	"context"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/bureau-agents/bureau/core/account"
@@ -32,6 +33,8 @@ type Output struct {
 	Data []byte
 	// Gone says that the bytes were asked for and are not kept any more: another task made the file anew, or somebody deleted it.
 	Gone bool
+	// Unread says that the bytes were asked for and could not be read: what is stored is damaged, or the store does not answer.
+	Unread bool
 }
 
 // Outputs keeps which files were made for which task. Methods join the transaction in ctx and are safe for concurrent use.
@@ -116,7 +119,8 @@ func (s *Service) made(ctx context.Context, sc account.Scope, tasks []Task, o Co
 	return nil
 }
 
-// FillOutputs reads the bytes of those files that are small enough, as long as room is left, and returns what is left of it then.
+// FillOutputs reads the bytes of those files that are small enough, as long as room is left, and returns what is left of it then. A file that cannot
+// be read is told without them, so that it does not keep anybody from the rest of its task; the error is that of ctx.
 func (s *Service) FillOutputs(ctx context.Context, sc account.Scope, all []Output, room int64) (int64, error) {
 	for i := range all {
 		o := &all[i]
@@ -128,8 +132,13 @@ func (s *Service) FillOutputs(ctx context.Context, sc account.Scope, all []Outpu
 		case fault.KindOf(err) == fault.NotFound:
 			o.Gone = true
 			continue
-		case err != nil:
+		case err != nil && ctx.Err() != nil:
 			return room, err
+		case err != nil:
+			s.d.Logger.LogAttrs(ctx, slog.LevelError, "a file of an A2A task could not be read", slog.String("tenant_id", sc.Tenant.String()),
+				slog.String("task_id", o.Task.String()), slog.String("file_id", o.File.String()), slog.Any("error", err))
+			o.Unread = true
+			continue
 		}
 		o.Data = data
 		room -= int64(len(data))

@@ -93,8 +93,14 @@ func (s *Pushes) step(ctx context.Context, c PushConfig) (PushConfig, bool, erro
 	if err != nil && fault.KindOf(err) == fault.NotFound {
 		return c.ended(PushFailed, "the task is no longer kept", s.now()), false, nil
 	}
-	if err != nil {
-		return c, false, err
+	switch {
+	case err != nil && ctx.Err() != nil:
+		c.NextAt = s.now()   // nothing was posted: it is made again, without waiting for the lease
+		return c, false, nil //nolint:nilerr // the process ends; that is no failure
+	case err != nil:
+		s.d.Logger.LogAttrs(ctx, slog.LevelError, "a notification of an A2A task could not be written",
+			slog.String("tenant_id", c.Tenant.String()), slog.String("task_id", c.Task.String()), slog.Any("error", err))
+		return c.failed("the server could not write the notification", 0, nil, s.now()), false, nil
 	}
 	if body != nil {
 		status, err := s.post(ctx, c, change.Number, body)

@@ -104,6 +104,9 @@ func artifactOf(t tasks.Task, o tasks.Output, base string) *a2a.Artifact {
 		part.Content = a2a.Raw(o.Data)
 	case base != "":
 		part.Content = a2a.URL(base + Prefix + "/" + t.Agent.String() + "/tasks/" + t.ID.String() + "/files/" + o.File.String())
+	case o.Unread:
+		a.Metadata["omitted"] = "unreadable"
+		part = a2a.NewTextPart(fmt.Sprintf("[the file %s of %d bytes could not be read]", o.Name, o.Size))
 	default:
 		a.Metadata["omitted"] = "too large"
 		part = a2a.NewTextPart(fmt.Sprintf("[the file %s of %d bytes is too large to be sent here]", o.Name, o.Size))

@@ -26,11 +26,17 @@ import (
 )
 
 // plainWriter writes changes as what they are about.
-type plainWriter struct{ gone bool }
+type plainWriter struct {
+	gone  bool
+	fails error
+}
 
 func (w plainWriter) WritePush(_ context.Context, c a2a.PushConfig, ch a2a.PushChange) ([]byte, error) {
 	if w.gone {
 		return nil, id.NotFound[id.TurnKind](c.Task.String())
+	}
+	if w.fails != nil {
+		return nil, w.fails
 	}
 	if ch.Artifacts {
 		return []byte("made"), nil
@@ -60,6 +66,7 @@ func TestA2APushes(t *testing.T) {
 			"Order":                      (*pushes).testOrder,
 			"Retries":                    (*pushes).testRetries,
 			"GivenUp":                    (*pushes).testGivenUp,
+			"Unwritable":                 (*pushes).testUnwritable,
 			"Forbidden":                  (*pushes).testForbidden,
 			"Crash":                      (*pushes).testCrash,
 			"EndOfProcess":               (*pushes).testEndOfProcess,
@@ -339,6 +346,35 @@ func (p *pushes) testGivenUp() {
 	if got := p.state(lost); got.State != a2a.PushFailed || got.Error != "the task is no longer kept" {
 		p.t.Errorf("%+v", got)
 	}
+}
+
+// testUnwritable has changes that cannot be written down: at first, and for ever.
+func (p *pushes) testUnwritable() {
+	to := receive(p.t, nil)
+	task, other := p.task(), p.task()
+	c := p.set(task, a2a.NewPush{URL: to.URL})
+	p.move(task, a2a.Working, a2a.Failed)
+	whole := p.Pushes
+	p.Pushes = p.with(func(d *a2a.PushesDeps) { d.Writer = plainWriter{fails: errDied} })
+	p.sweep()
+	if got := p.state(c); got.State != a2a.PushActive || got.Failures != 1 || got.NextAt.Sub(p.clock.Now()) != time.Second {
+		p.t.Errorf("%+v", got)
+	}
+	p.later(time.Second)
+	if _, err := whole.Sweep(p.t.Context()); err != nil {
+		p.t.Fatal(err)
+	}
+	p.want(to, "working", "failed")
+	c = p.set(other, a2a.NewPush{URL: to.URL})
+	p.move(other, a2a.Working)
+	for range 12 {
+		p.sweep()
+		p.later(4 * time.Hour)
+	}
+	if got := p.state(c); got.State != a2a.PushFailed || got.Error == "" || strings.Contains(got.Error, errDied.Error()) {
+		p.t.Errorf("%+v", got)
+	}
+	p.want(to, "working", "failed")
 }
 
 // testForbidden lets the address lead to a private one after it was checked.
