@@ -42,8 +42,10 @@ type Outputs interface {
 	// Put adds a file to the task that is under way in a session, in the place of the one with its path; false: no task is, and nothing was
 	// added. o.Task is not looked at.
 	Put(ctx context.Context, sc account.Scope, session id.Session, o Output) (bool, error)
-	// Of returns the files of tasks, the one that was made first before the others.
-	Of(ctx context.Context, sc account.Scope, tasks []id.Turn) ([]Output, error)
+	// Of returns the files of tasks, the one that was made first before the others, and of each task the first ones only, most of them.
+	Of(ctx context.Context, sc account.Scope, tasks []id.Turn, most int) ([]Output, error)
+	// Has reports whether a file is one of a task's.
+	Has(ctx context.Context, sc account.Scope, task id.Turn, file id.File) (bool, error)
 }
 
 // Files reads files; file.Service does.
@@ -68,16 +70,14 @@ func (s *Service) OpenOutput(
 	if _, err := s.Get(ctx, sc, of, task); err != nil {
 		return file.File{}, nil, err
 	}
-	all, err := s.d.Outputs.Of(ctx, sc, []id.Turn{task})
+	has, err := s.d.Outputs.Has(ctx, sc, task, want)
+	if err == nil && !has {
+		err = id.NotFound[id.FileKind](want.String())
+	}
 	if err != nil {
 		return file.File{}, nil, err
 	}
-	for _, o := range all {
-		if o.File == want {
-			return s.d.Files.Open(ctx, sc, want)
-		}
-	}
-	return file.File{}, nil, id.NotFound[id.FileKind](want.String())
+	return s.d.Files.Open(ctx, sc, want)
 }
 
 // Outputs returns the files of tasks by their task, at most MaxOutputs of each, without their bytes.
@@ -86,15 +86,13 @@ func (s *Service) Outputs(ctx context.Context, sc account.Scope, tasks []Task) (
 	for i, t := range tasks {
 		ids[i] = t.ID
 	}
-	all, err := s.d.Outputs.Of(ctx, sc, ids)
+	all, err := s.d.Outputs.Of(ctx, sc, ids, MaxOutputs)
 	if err != nil {
 		return nil, err
 	}
 	out := map[id.Turn][]Output{}
 	for _, o := range all {
-		if len(out[o.Task]) < MaxOutputs {
-			out[o.Task] = append(out[o.Task], o)
-		}
+		out[o.Task] = append(out[o.Task], o)
 	}
 	return out, nil
 }

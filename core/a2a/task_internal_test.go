@@ -287,7 +287,7 @@ type shelf struct {
 	all []Output
 }
 
-func (s *shelf) Of(_ context.Context, _ account.Scope, tasks []id.Turn) ([]Output, error) {
+func (s *shelf) Of(_ context.Context, _ account.Scope, tasks []id.Turn, _ int) ([]Output, error) {
 	s.all = append(s.all, Output{Task: tasks[0], Path: strconv.Itoa(len(s.all)), File: id.New[id.FileKind](ids)})
 	return s.all, nil
 }

@@ -53,10 +53,19 @@ func scanA2AOutput(row scanner) (a2a.Output, error) {
 }
 
 // Of implements a2a.Outputs.
-func (r *A2AOutputRepo) Of(ctx context.Context, sc account.Scope, tasks []id.Turn) ([]a2a.Output, error) {
+func (r *A2AOutputRepo) Of(ctx context.Context, sc account.Scope, tasks []id.Turn, most int) ([]a2a.Output, error) {
 	if len(tasks) == 0 {
 		return nil, nil
 	}
-	return queryAll(ctx, r.s.read(ctx), scanA2AOutput, `SELECT task_id, path, file_id, name, media_type, size, created_at FROM a2a_outputs
-		WHERE task_id IN (?) AND tenant_id = ? ORDER BY created_at, path`, bun.List(tasks), sc.Tenant)
+	return queryAll(ctx, r.s.read(ctx), scanA2AOutput, `SELECT task_id, path, file_id, name, media_type, size, created_at FROM (
+			SELECT *, ROW_NUMBER() OVER (PARTITION BY task_id ORDER BY created_at, path) AS place FROM a2a_outputs
+			WHERE task_id IN (?) AND tenant_id = ?) AS made
+		WHERE place <= ? ORDER BY created_at, path`, bun.List(tasks), sc.Tenant, most)
+}
+
+// Has implements a2a.Outputs.
+func (r *A2AOutputRepo) Has(ctx context.Context, sc account.Scope, task id.Turn, file id.File) (has bool, err error) {
+	err = r.s.read(ctx).QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM a2a_outputs WHERE task_id = ? AND file_id = ? AND tenant_id = ?)",
+		task, file, sc.Tenant).Scan(&has)
+	return has, mapErr(err)
 }

@@ -3,6 +3,8 @@ package a2atest
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +32,8 @@ func (e *env) begun(t *testing.T) a2a.Task {
 
 func sameOutputs(t *testing.T, want, got []a2a.Output) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b id.Turn) bool { return a == b }), cmp.Comparer(func(a, b id.File) bool { return a == b })); diff != "" {
+	diff := cmp.Diff(want, got, cmp.Comparer(func(a, b id.Turn) bool { return a == b }), cmp.Comparer(func(a, b id.File) bool { return a == b }))
+	if diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -59,16 +62,17 @@ func outputs(t *testing.T, e *env) {
 	queued := e.task(a2a.Submitted)
 	queued.Session = v.Session
 	e.insert(t, queued)
+	replaced := e.output("a")
 	first, second, last := e.output("Z/Ä.txt"), e.output("a"), e.output("z")
 	second.CreatedAt, last.CreatedAt = e.at.Add(time.Second), e.at.Add(time.Second)
 	first.Task, second.Task, last.Task = v.ID, v.ID, v.ID
-	for _, o := range []a2a.Output{last, e.output("a"), first, second} {
+	for _, o := range []a2a.Output{last, replaced, first, second} {
 		if !put(e.sc, v, o) {
 			t.Errorf("%s was not taken", o.Path)
 		}
 	}
 	tasks := []id.Turn{v.ID, queued.ID, waiting.ID, id.New[id.TurnKind](ids)}
-	got, err := e.Outputs.Of(e.ctx, e.sc, tasks)
+	got, err := e.Outputs.Of(e.ctx, e.sc, tasks, 9)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,8 +81,32 @@ func outputs(t *testing.T, e *env) {
 		sc    account.Scope
 		tasks []id.Turn
 	}{{stranger, tasks}, {e.sc, nil}} {
-		if got, err := e.Outputs.Of(e.ctx, of.sc, of.tasks); err != nil || len(got) > 0 {
+		if got, err := e.Outputs.Of(e.ctx, of.sc, of.tasks, 9); err != nil || len(got) > 0 {
 			t.Errorf("%d files, %v", len(got), err)
+		}
+	}
+	other := e.begun(t)
+	theirs := e.output("b")
+	theirs.Task = other.ID
+	if !put(e.sc, other, theirs) {
+		t.Error("the file of another task was not taken")
+	}
+	if got, err = e.Outputs.Of(e.ctx, e.sc, []id.Turn{v.ID, other.ID}, 2); err != nil {
+		t.Fatal(err)
+	}
+	slices.SortStableFunc(got, func(a, b a2a.Output) int { return strings.Compare(b.Path, a.Path) })
+	sameOutputs(t, []a2a.Output{theirs, second, first}, got) // the first two of each
+	for name, tc := range map[string]struct {
+		sc   account.Scope
+		task id.Turn
+		file id.File
+		want bool
+	}{
+		"its own": {e.sc, v.ID, last.File, true}, "another task's": {e.sc, v.ID, theirs.File, false}, "replaced": {e.sc, v.ID, replaced.File, false},
+		"a stranger": {stranger, v.ID, last.File, false},
+	} {
+		if has, err := e.Outputs.Has(e.ctx, tc.sc, tc.task, tc.file); err != nil || has != tc.want {
+			t.Errorf("%s: %t, %v", name, has, err)
 		}
 	}
 	failed := errors.New("failed")
@@ -90,7 +118,7 @@ func outputs(t *testing.T, e *env) {
 	}); !errors.Is(err, failed) {
 		t.Fatal(err)
 	}
-	if got, err = e.Outputs.Of(e.ctx, e.sc, tasks); err != nil || len(got) != 3 {
+	if got, err = e.Outputs.Of(e.ctx, e.sc, tasks, 9); err != nil || len(got) != 3 {
 		t.Errorf("after a rollback: %d, %v", len(got), err)
 	}
 }

@@ -357,7 +357,7 @@ func removal(t *testing.T, e *env) {
 	if _, there, err := e.Messages.Find(e.ctx, e.sc, e.who, "a"); there || err != nil {
 		t.Errorf("the message is there: %v", err)
 	}
-	if all, err := e.Outputs.Of(e.ctx, e.sc, e.working); err != nil || len(all) > 0 {
+	if all, err := e.Outputs.Of(e.ctx, e.sc, e.working, 9); err != nil || len(all) > 0 {
 		t.Errorf("%d files are there, %v", len(all), err)
 	}
 	if _, err := e.Tasks.Get(e.ctx, e.sc, kept.ID); err != nil {
