@@ -94,11 +94,19 @@ type Follow struct {
 }
 
 func newFollow(s *Service, sc account.Scope, t Task, st *session.Stream, chunks bool) *Follow {
-	return &Follow{s: s, sc: sc, st: st, task: t, chunks: chunks, begun: t.FirstSeq > 0}
+	return &Follow{s: s, sc: sc, st: st, task: t, chunks: chunks, begun: t.FirstSeq > 0, made: map[string]id.File{}}
 }
 
 // Task returns the task as it was told last; before Updates, as it was when the following began.
 func (f *Follow) Task() Task { return f.task }
+
+// Told says that the reader has files of the task already, as they were when the following began: Updates does not tell of them again. It is called
+// before Updates.
+func (f *Follow) Told(files []Output) {
+	for _, o := range files {
+		f.made[o.Path] = o.File
+	}
+}
 
 // Close ends the following. The task goes on.
 func (f *Follow) Close() {
@@ -166,9 +174,6 @@ func (f *Follow) outputs(ctx context.Context) ([]Update, error) {
 	var out []Update
 	for _, o := range all[f.task.ID] {
 		if f.made[o.Path] != o.File {
-			if f.made == nil {
-				f.made = map[string]id.File{}
-			}
 			f.made[o.Path] = o.File
 			out = append(out, Update{Output: &o})
 		}

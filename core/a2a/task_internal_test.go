@@ -339,3 +339,33 @@ func TestFollowsInOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestFollowTellsWhatIsNew: what the reader has is not told again, until it is made anew.
+func TestFollowTellsWhatIsNew(t *testing.T) {
+	t.Parallel()
+	row := Task{ID: id.New[id.TurnKind](ids), State: Working, FirstSeq: 1}
+	kept := &shelf{}
+	f := newFollow(&Service{d: Deps{Outputs: kept}}, account.Scope{}, row, nil, true)
+	read := func() (paths []string) {
+		updates, err := f.take(t.Context(), session.Frame{Event: &session.Event{Seq: 2, Type: session.AgentToolResult}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range updates {
+			paths = append(paths, u.Output.Path)
+		}
+		return paths
+	}
+	had, err := kept.Of(t.Context(), account.Scope{}, []id.Turn{row.ID}, MaxOutputs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Told(had)
+	if diff := cmp.Diff([]string{"1"}, read()); diff != "" {
+		t.Error(diff)
+	}
+	kept.all[0].File = id.New[id.FileKind](ids)
+	if diff := cmp.Diff([]string{"0", "2"}, read()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -144,12 +144,13 @@ func (h *handler) SubscribeToTask(ctx context.Context, req *a2a.SubscribeToTaskR
 
 // first tells a task as it is when the following begins.
 func (h *handler) first(ctx context.Context, f *tasks.Follow, history int, yield func(a2a.Event, error) bool) bool {
-	t, err := h.whole(ctx, f.Task(), history)
+	c, err := h.content(ctx, f.Task(), history)
 	if err != nil {
 		yield(nil, err)
 		return false
 	}
-	return yield(t, nil)
+	f.Told(c.Outputs)
+	return yield(taskOf(f.Task(), c, h.deps.address(httpx.Request(ctx))), nil)
 }
 
 // follow tells what happens to a task.
@@ -190,11 +191,20 @@ func (h *handler) follow(ctx context.Context, f *tasks.Follow, yield func(a2a.Ev
 
 // whole returns a task with what is in it.
 func (h *handler) whole(ctx context.Context, t tasks.Task, history int) (*a2a.Task, error) {
-	c, err := h.deps.Tasks.Content(ctx, httpx.Scope(ctx), t, tasks.ContentOptions{History: history, Answer: true, Bytes: true, Asks: true})
+	c, err := h.content(ctx, t, history)
 	if err != nil {
-		return nil, h.failure(ctx, err)
+		return nil, err
 	}
 	return taskOf(t, c, h.deps.address(httpx.Request(ctx))), nil
+}
+
+// content reads all that whoever has a task is shown of it.
+func (h *handler) content(ctx context.Context, t tasks.Task, history int) (tasks.Content, error) {
+	c, err := h.deps.Tasks.Content(ctx, httpx.Scope(ctx), t, tasks.ContentOptions{History: history, Answer: true, Bytes: true, Asks: true})
+	if err != nil {
+		return tasks.Content{}, h.failure(ctx, err)
+	}
+	return c, nil
 }
 
 // taskID reads the id of a task. One that cannot be read is one that nobody has.
