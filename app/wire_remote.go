@@ -104,6 +104,9 @@ func (l *remoteLines) open(line remote.Line, keep a2a.Conversations) (*a2a.Provi
 		Name: remoteProvider, Card: line.Card, FirstByteTimeout: remotePatience, IdleTimeout: remotePatience, Limit: remoteLimit,
 		Transport: l.transport, Conversations: keep,
 	}
+	if line.Lack != "" {
+		cfg.Lack = "in the session's vaults, " + line.Lack
+	}
 	switch line.Credential.Kind {
 	case remote.Bearer:
 		cfg.Token = line.Secret.Reveal()

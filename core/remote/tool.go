@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/bureau-agents/bureau/core/account"
 	"github.com/bureau-agents/bureau/core/secret"
+	"github.com/bureau-agents/bureau/ports/fault"
 	"github.com/bureau-agents/bureau/ports/id"
 	"github.com/bureau-agents/bureau/ports/tool"
 )
@@ -25,10 +27,14 @@ type Line struct {
 	// Credential is zero for none; Secret belongs to it.
 	Credential Credential
 	Secret     secret.Value
+	// Lack says why a credential that a vault has is of no use, when there is no other; "" otherwise.
+	Lack string
 }
 
-// Line returns how r is reached in a session that has vaults: with r's own credential, or, where it has none, with that of the first vault
-// that has one for an address of r's. That one goes to the origin of the card alone.
+// Line returns how r is reached in a session that has vaults: with r's own credential, or, where it has none, with that of a vault. The
+// addresses of r count in their order: as it was registered, of its card, of its endpoint, their origin; for each of them the first vault
+// that has a credential. One that has expired, or cannot be refreshed, is passed over, since the agent may want none, or another. What
+// comes of a vault goes to the origin of the card alone.
 func (s *Service) Line(ctx context.Context, sc account.Scope, r Remote, vaults []id.Vault) (Line, error) {
 	l := Line{Name: r.Name, Card: r.Card.Text, Origin: Origin(r.Card.URL), Credential: r.Credential}
 	if r.Credential.Kind != "" || len(vaults) == 0 {
@@ -38,12 +44,16 @@ func (s *Service) Line(ctx context.Context, sc account.Scope, r Remote, vaults [
 	}
 	for _, address := range r.addresses() {
 		t, ok, err := s.d.Vaults.Bearer(ctx, sc, vaults, address)
-		if err != nil {
+		switch {
+		case errors.Is(err, secret.ErrExpired), errors.Is(err, secret.ErrRefresh):
+			if why, known := fault.As(err); known && l.Lack == "" {
+				l.Lack = why.Message
+			}
+		case err != nil:
 			return Line{}, err
-		}
-		if ok {
-			l.Credential, l.Secret = Credential{Kind: Bearer}, t.Value
-			break
+		case ok:
+			l.Credential, l.Secret, l.Lack = Credential{Kind: Bearer}, t.Value, ""
+			return l, nil
 		}
 	}
 	return l, nil

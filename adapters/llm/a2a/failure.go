@@ -33,7 +33,7 @@ func (x *exchange) failure(ctx, calling context.Context, err error, seen *wire.E
 	case errors.Is(err, llm.ErrTimeout):
 		return llm.ErrTimeout.Withf("the agent was silent for more than %s", x.p.patience(seen.Status != 0)).Wrap(err)
 	case refused:
-		return llm.ErrCredentials.Withf("%s (status %d)", x.shown.told(), seen.Status).Wrap(&llm.Refusal{Status: seen.Status})
+		return llm.ErrCredentials.Withf("%s (status %d)", x.told(), seen.Status).Wrap(&llm.Refusal{Status: seen.Status})
 	default:
 		for _, word := range vocabulary {
 			if errors.Is(err, word.vendor) {
@@ -49,6 +49,15 @@ func (x *exchange) failure(ctx, calling context.Context, err error, seen *wire.E
 		return llm.ErrOverloaded.Withf("the agent answered with an error: %s", oneLine(err.Error())).Wrap(err)
 	}
 	return wire.Broken(ctx, err, began)
+}
+
+// told says what the agent has refused.
+func (x *exchange) told() string {
+	out := x.shown.told()
+	if x.shown == noCredential && x.p.config.Lack != "" {
+		out += ": " + x.p.config.Lack
+	}
+	return out
 }
 
 // patience is how long the agent may be silent: before its first byte, or after it.

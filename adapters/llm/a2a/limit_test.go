@@ -163,6 +163,7 @@ func TestRefusedCredential(t *testing.T) {
 		"shown":    {Config{Token: "s3cret"}, http.StatusUnauthorized, "refused the credential that it was called with (status 401)"},
 		"too weak": {Config{Header: http.Header{"X-Key": {"s3cret"}}}, http.StatusForbidden, "refused the credential that it was called with (status 403)"},
 		"none":     {Config{}, http.StatusUnauthorized, "has none to be called with (status 401)"},
+		"why none": {Config{Lack: "it has expired"}, http.StatusForbidden, "has none to be called with: it has expired (status 403)"},
 		"withheld": {Config{Token: "s3cret", Origin: "https://elsewhere:443"}, http.StatusUnauthorized, "origin of its card only (status 401)"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -27,7 +27,9 @@ type Config struct {
 	Token  string      // sent as a bearer token; "" sends none
 	Header http.Header // sent too
 	// Origin is the only one to which Token and Header are sent, as "https://host:port"; "" is any.
-	Origin           string
+	Origin string
+	// Lack is told when the agent wants a credential and there is none: why not.
+	Lack             string
 	FirstByteTimeout time.Duration // how long to wait for a first byte; 0 is 60 s
 	IdleTimeout      time.Duration // how long to wait between two; 0 is 120 s
 	// Limit bounds an answer from the message to its end, however much comes meanwhile; 0 leaves that to the caller's context.

@@ -44,6 +44,7 @@ type world struct {
 	line     remote.Line
 	answer   remote.Answer
 	vaults   map[id.Vault]string // the address that each has a token for
+	stale    map[id.Vault]error  // why that token is of no use
 	sought   []string            // addresses that a token was asked for
 }
 

@@ -3,6 +3,7 @@ package remotetest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -131,6 +132,9 @@ func (w *world) Bearer(_ context.Context, _ account.Scope, vaults []id.Vault, ad
 	w.sought = append(w.sought, address)
 	for _, v := range vaults {
 		if w.vaults[v] == address {
+			if err := w.stale[v]; err != nil {
+				return secret.Token{}, false, err
+			}
 			return secret.Token{Value: secret.NewValue("of " + address), Vault: v}, true, nil
 		}
 	}
@@ -144,33 +148,47 @@ func byVault(t *testing.T, e *env) {
 	bare := w.registered(t, remote.New{Name: "bare"})
 	astray := w.registered(t, remote.New{Name: "astray"})
 	astray.Card.Endpoint = "https://elsewhere.example/rpc"
-	w.vaults = map[id.Vault]string{}
+	w.vaults, w.stale = map[id.Vault]string{}, map[id.Vault]error{}
 	vault := func(address string) []id.Vault {
 		v := id.New[id.VaultKind](ids)
 		w.vaults[v] = address
 		return []id.Vault{v}
 	}
+	stale := func(err error) []id.Vault {
+		v := vault(home)
+		w.stale[v[0]] = err
+		return v
+	}
+	expired := secret.ErrExpired.Message
 	for name, tc := range map[string]struct {
 		of     remote.Remote
 		vaults []id.Vault
 		secret string // "": none
+		lack   string
 	}{
-		"its own":                     {own, vault(home), "own"},
-		"as registered":               {bare, vault(home), "of " + home},
-		"of its card":                 {bare, vault(home + "/card.json"), "of " + home + "/card.json"},
-		"of its endpoint":             {bare, vault(home + "/rpc"), "of " + home + "/rpc"},
-		"of an endpoint of others":    {astray, vault("https://elsewhere.example/rpc"), ""},
-		"of another at its origin":    {bare, vault(home + "/mcp"), ""},
-		"the first vault has nothing": {bare, append(vault("https://x.example"), vault(home)...), "of " + home},
-		"no vault":                    {bare, nil, ""},
+		"its own":                     {own, vault(home), "own", ""},
+		"as registered":               {bare, vault(home), "of " + home, ""},
+		"of its card":                 {bare, vault(home + "/card.json"), "of " + home + "/card.json", ""},
+		"of its endpoint":             {bare, vault(home + "/rpc"), "of " + home + "/rpc", ""},
+		"of an endpoint of others":    {astray, vault("https://elsewhere.example/rpc"), "", ""},
+		"of another at its origin":    {bare, vault(home + "/mcp"), "", ""},
+		"the first vault has nothing": {bare, append(vault("https://x.example"), vault(home)...), "of " + home, ""},
+		"two addresses":               {bare, append(vault(home+"/rpc"), vault(home)...), "of " + home, ""},
+		"no vault":                    {bare, nil, "", ""},
+		"an expired one":              {bare, stale(secret.ErrExpired), "", expired},
+		"one that is not refreshed":   {bare, stale(secret.ErrRefresh.Wrap(secret.ErrArchived)), "", secret.ErrRefresh.Message},
+		"another than the expired":    {bare, append(stale(secret.ErrExpired), vault(home+"/rpc")...), "of " + home + "/rpc", ""},
 	} {
 		line, err := w.Line(w.ctx, w.sc, tc.of, tc.vaults)
-		if err != nil || line.Secret.Reveal() != tc.secret || (line.Credential.Kind == remote.Bearer) != (tc.secret != "") {
-			t.Errorf("%s: %+v, %v", name, line.Credential, err)
+		if err != nil || line.Secret.Reveal() != tc.secret || (line.Credential.Kind == remote.Bearer) != (tc.secret != "") || line.Lack != tc.lack {
+			t.Errorf("%s: %+v, %q, %v", name, line.Credential, line.Lack, err)
 		}
 		if line.Credential.AnyOrigin != (tc.secret == "own") {
 			t.Errorf("%s goes to any origin: %v", name, line.Credential.AnyOrigin)
 		}
+	}
+	if _, err := w.Line(w.ctx, w.sc, bare, stale(secret.ErrArchived)); !errors.Is(err, secret.ErrArchived) {
+		t.Errorf("vaults that cannot be read: %v", err)
 	}
 	for _, address := range w.sought {
 		if !strings.HasPrefix(address, home) {
