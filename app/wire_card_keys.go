@@ -39,8 +39,7 @@ const cardsUnsigned = "agents' cards are not signed: no key may sign them now"
 
 // SignCard implements a2a.CardSigner. Whether a key may sign is looked at each time: servers run for longer than keys are valid.
 func (s *cardSigner) SignCard(ctx context.Context, text []byte) (signed []byte, by string, err error) {
-	key, err := s.keys.At(s.clock.Now())
-	s.note(ctx, key.ID(), err)
+	key, err := s.turn(ctx)
 	if err != nil {
 		return text, "", nil //nolint:nilerr // the operator was told, and a card without a signature is better than none
 	}
@@ -48,19 +47,21 @@ func (s *cardSigner) SignCard(ctx context.Context, text []byte) (signed []byte, 
 	return signed, key.ID(), err
 }
 
-// note tells the operator once when another key signs, or none any more.
-func (s *cardSigner) note(ctx context.Context, now string, err error) {
-	s.mu.Lock()
+// turn returns the key that signs now. It tells the operator once when that is another one, or none any more.
+func (s *cardSigner) turn(ctx context.Context) (card.SigningKey, error) {
+	s.mu.Lock() // with the time, so that no caller tells of an earlier one
+	key, err := s.keys.At(s.clock.Now())
 	before := s.current
-	s.current = now
+	s.current = key.ID()
 	s.mu.Unlock()
 	switch {
-	case now == before:
+	case key.ID() == before:
 	case err != nil:
 		s.logger.ErrorContext(ctx, cardsUnsigned, slog.Any("error", err))
 	default:
-		s.logger.InfoContext(ctx, "another key signs agents' cards now", slog.String("key", now), slog.String("before", before))
+		s.logger.InfoContext(ctx, "another key signs agents' cards now", slog.String("key", key.ID()), slog.String("before", before))
 	}
+	return key, err
 }
 
 // signingKeys returns the public halves of the operator's keys as a JWK Set, an empty one without keys.

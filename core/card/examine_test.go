@@ -286,12 +286,12 @@ func TestHybridCards(t *testing.T) {
 func TestLocalHosts(t *testing.T) {
 	for host, want := range map[string]bool{
 		"localhost": true, "LOCALHOST.": true, "api.localhost": true, "agent": true, "printer.local": true, "host.docker.internal": true,
-		"nas.lan":   true,
+		"nas.lan": true, "127.1": true, "0x7f.1": true, "0177.0.0.1": true, "2130706433": true, "10.0x1": true,
 		"127.0.0.1": true, "127.9.9.9": true, "10.0.0.1": true, "172.16.0.1": true, "192.168.1.1": true, "169.254.169.254": true,
 		"0.0.0.0": true, "::1": true,
 		"fd00::1": true, "fe80::1": true, "::ffff:10.0.0.1": true, "100.64.0.1": true, "224.0.0.1": true,
 		"example.org": false, "8.8.8.8": false, "172.32.0.1": false, "2001:db8::1": false, "localhost.example.org": false,
-		"10.example.org": false, "100.128.0.1": false,
+		"10.example.org": false, "100.128.0.1": false, "0x7f.example.org": false, "1.example.xn--p1ai": false, "a.0xyz": false,
 	} {
 		if got := isLocal(host); got != want {
 			t.Errorf("isLocal(%q) is %v", host, got)

@@ -35,7 +35,6 @@ func readInto(text []byte, o Options, from *blocks) (*checker, bool) {
 	from.room = min(len(text)/24+8, 4096)
 	p := parser{s: c.text, c: c, blocks: from}
 	ok := p.document(&c.tree)
-	p.items.stack, p.members.stack = p.items.stack[:0], p.members.stack[:0]
 	if !ok {
 		return c, false
 	}

@@ -16,12 +16,19 @@ type blocks struct {
 // bracket they are copied to their final place.
 type block[T any] struct {
 	stack []T
+	high  int // how long the stack has been since the block was emptied
 	all   []T // the newest block, cut up to used
 	used  int
 }
 
-// cut returns n values, which may hold what an earlier tree had there. They lie in the newest block, in a new one of room, or, when there
-// are more than that, by themselves.
+// empty forgets what lies in the block and on its stack: what is left there would keep the memory of earlier trees.
+func (b *block[T]) empty() {
+	clear(b.all[:b.used])
+	clear(b.stack[:b.high])
+	b.stack, b.high, b.used = b.stack[:0], 0, 0
+}
+
+// cut returns n zero values. They lie in the newest block, in a new one of room, or, when there are more than that, by themselves.
 func (b *block[T]) cut(n, room int) []T {
 	if b.used+n > len(b.all) {
 		if n >= room {
@@ -40,6 +47,7 @@ func (b *block[T]) push(v T) {
 		b.stack = append(make([]T, 0, max(16, 2*cap(b.stack))), b.stack...)
 	}
 	b.stack = append(b.stack, v)
+	b.high = max(b.high, len(b.stack))
 }
 
 // keep takes from the stack what lies above base, and returns it in its final place: of many values, where they are.
@@ -47,7 +55,7 @@ func (b *block[T]) keep(base, room int) []T {
 	n := len(b.stack) - base
 	if n >= room && n > cap(b.stack)/2 {
 		kept := b.stack[base:len(b.stack):len(b.stack)]
-		b.stack = append(make([]T, 0, 2*base), b.stack[:base]...)
+		b.stack, b.high = append(make([]T, 0, 2*base), b.stack[:base]...), base
 		return kept
 	}
 	kept := b.cut(n, room)
@@ -62,12 +70,18 @@ var spare = sync.Pool{New: func() any { return new(blocks) }}
 
 const spareUpTo = 64 << 10
 
-// release gives the blocks back, with whatever they hold of the tree: nothing of it may be looked at any more.
+// release gives the blocks back: nothing of the tree may be looked at any more.
 func (b *blocks) release(size int) {
 	if size > spareUpTo {
 		return
 	}
-	b.items.used, b.members.used, b.insides.used = 0, 0, 0
-	b.checker = checker{errors: b.checker.errors.emptied(), warnings: b.checker.warnings.emptied()}
+	b.empty()
 	spare.Put(b)
+}
+
+func (b *blocks) empty() {
+	b.items.empty()
+	b.members.empty()
+	b.insides.empty()
+	b.checker = checker{errors: b.checker.errors.emptied(), warnings: b.checker.warnings.emptied()}
 }

@@ -50,8 +50,8 @@ func (c *checker) findSecrets(n *node) {
 		return
 	}
 	if what := secret(n.str); what != "" {
-		c.warn(n, codeSecret, c.cite(rule{old: "5.4", v10: "14.3"}), "This holds %s, which everybody who reads the card sees; take it out and have it revoked",
-			what)
+		c.warn(n, codeSecret, c.cite(rule{old: "5.4", v10: "14.3"}),
+			"This holds %s, which everybody who reads the card sees; take it out and have it revoked", what)
 	}
 }
 

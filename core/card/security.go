@@ -115,7 +115,7 @@ func (c *checker) examineFlows(flows *node) {
 // examineLogin looks at a URL to which credentials go, of a field of a record.
 func (c *checker) examineLogin(n *node, record, field string) {
 	if n.kind == kindString {
-		c.examineURL(n, urlLogin, rule{record, record, field})
+		c.examineURL(n, urlLogin, rule{old: record, v10: record, field: field})
 	}
 }
 

@@ -83,7 +83,7 @@ func AddSigningKey(jwks []byte, key SigningKey) ([]byte, error) {
 func (k SigningKeys) Len() int { return len(k.keys) }
 
 // At returns the key that signs at a time. Of the keys that are valid then, it is the one whose validity began last; a key that does not say when began
-// before all others, and of several that began at once it is the first. The error says of each key why it must not sign.
+// before all others. Of several that began in the same second, the last was added last and signs; of those that do not say when, the first does. The error says of each key why it must not sign.
 func (k SigningKeys) At(now time.Time) (SigningKey, error) {
 	var chosen *SigningKey
 	var reasons []string
@@ -91,7 +91,7 @@ func (k SigningKeys) At(now time.Time) (SigningKey, error) {
 		key := &k.keys[i]
 		if reason := key.public.invalid(now); reason != "" {
 			reasons = append(reasons, fmt.Sprintf("the signing key %q %s", key.id, reason))
-		} else if chosen == nil || key.public.from.After(chosen.public.from) {
+		} else if chosen == nil || !key.public.from.IsZero() && !key.public.from.Before(chosen.public.from) {
 			chosen = key
 		}
 	}

@@ -35,7 +35,7 @@ func TestWhichKeySigns(t *testing.T) {
 		{"one without bounds", []string{``}, map[int64]string{0: "a", 1000: "a"}},
 		{"the first of several", []string{``, ``}, map[int64]string{50: "a"}},
 		{"the one that began last", []string{``, `,"nbf":100`, `,"nbf":50`}, map[int64]string{49: "a", 50: "c", 99: "c", 100: "b", 1000: "b"}},
-		{"the first that began then", []string{`,"nbf":10`, `,"nbf":10`}, map[int64]string{10: "a"}},
+		{"the last that began then", []string{`,"nbf":10`, `,"nbf":10`}, map[int64]string{10: "b"}},
 		{"the next takes over", []string{`,"exp":100`, `,"exp":200`}, map[int64]string{99: "a", 100: "b", 199: "b", 200: ""}},
 		{"the one before takes over again", []string{`,"exp":300`, `,"nbf":100,"exp":200`}, map[int64]string{99: "a", 150: "b", 200: "a", 300: ""}},
 		{"nobody yet", []string{`,"nbf":100`}, map[int64]string{99: "", 100: "a"}},

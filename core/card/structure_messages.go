@@ -55,8 +55,8 @@ func (c *checker) failRequired(n *node, f *property) {
 	}
 }
 
-// cite writes down, for r and the records in it, where the rules of their fields stand, and what is said when one is missing.
-func (r *record) cite(v Version) {
+// writeDown notes, for r and the records in it, where the rules of their fields stand, and what is said when one is missing.
+func (r *record) writeDown(v Version) {
 	if r == nil || r.source != "" {
 		return
 	}
@@ -72,11 +72,11 @@ func (r *record) cite(v Version) {
 			f.lackMessage = lackMessage(f)
 		}
 		for s := f.schema; s != nil; s = s.item {
-			s.record.cite(v)
+			s.record.writeDown(v)
 		}
 	}
 	for _, of := range r.byType {
-		of.cite(v)
+		of.writeDown(v)
 	}
 }
 

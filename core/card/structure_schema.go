@@ -110,7 +110,7 @@ var structures = func() map[Version]*record {
 		all[v] = record0(v)
 	}
 	for v, r := range all {
-		r.cite(v)
+		r.writeDown(v)
 	}
 	return all
 }()

@@ -102,9 +102,9 @@ var instructions = regexp.MustCompile(`^(?i:(?:ignore|disregard|forget|override)
 // openings are the words that instructions begin with. The one of "don't" ends at its apostrophe.
 var openings = [...]string{"always", "disregard", "do", "don", "forget", "ignore", "never", "override"}
 
-// first and second tell where an instruction can begin: at two bytes of which the one has a bit in first, and the other the same in second. There
-// is one for each of openings, and one for brackets.
-var first, second = func() (first, second [256]uint16) {
+// openingFirst and openingSecond tell where an instruction can begin: at two bytes of which the one has a bit in openingFirst, and the other the
+// same in openingSecond. There is one for each of openings, and one for brackets.
+var openingFirst, openingSecond = func() (first, second [256]uint16) {
 	for i, o := range openings {
 		for _, upper := range []byte{0, 'a' - 'A'} {
 			first[o[0]-upper] |= 1 << i
@@ -125,7 +125,7 @@ const longInstruction = 120
 // instruction can begin, at one of openings or at a bracket: on all of a long text it is too slow.
 func instruction(s string) string {
 	for i := range len(s) - 1 {
-		if first[s[i]]&second[s[i+1]] == 0 {
+		if openingFirst[s[i]]&openingSecond[s[i+1]] == 0 {
 			continue
 		}
 		if isLetter(s[i]) && (i > 0 && isLetter(s[i-1]) || !opens(s[i:])) {

@@ -6,7 +6,7 @@ type class uint8
 const (
 	classEnds   class = 1 << iota // in JSON: a double quote, a backslash or a control character
 	classWide                     // beyond ASCII
-	classHidden                   // an invisible character begins so, if with others
+	classHidden                   // what an invisible character may begin with
 	classToken                    // what credentials are of: a letter, a digit, "_", "-" or "."
 	classMark                     // what each credential has one of at least: a capital, "_" or "-"
 	classSecret                   // of a text: it may hold a credential

@@ -19,7 +19,7 @@ const (
 type node struct {
 	kind       kind
 	truth      bool  // of a bool
-	class      class // of a text: of all its bytes
+	class      class // of a text: what it may hold
 	start, end int32 // MaxSize fits
 	str        string
 	*inside

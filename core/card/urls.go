@@ -182,6 +182,9 @@ func isLocal(host string) bool {
 	if dot < 0 {
 		return true // one label is looked up in the network's own domain
 	}
+	if isNumeric(host[dot+1:]) {
+		return true
+	}
 	// Names that only exist inside of a network (RFC 6761, RFC 6762, RFC 8375, and the private-use name of ICANN).
 	switch host[dot:] {
 	case ".localhost", ".local", ".internal", ".intranet", ".lan", ".corp", ".home":
@@ -189,6 +192,21 @@ func isLocal(host string) bool {
 	default:
 		return strings.HasSuffix(host, ".home.arpa")
 	}
+}
+
+// isNumeric says whether the last label of a host makes all of it an address of IPv4 to many readers, however short: 127.1, 0x7f.1 (URL Standard,
+// 3.5). No name of the Internet ends so.
+func isNumeric(label string) bool {
+	digits, hex := strings.CutPrefix(label, "0x")
+	if label == "" {
+		return false
+	}
+	for i := range len(digits) {
+		if b := digits[i]; !isDigit(b) && (!hex || b < 'a' || b > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // ipAddress reads an address of IPv4 or IPv6. What neither ends in a digit nor holds a colon is a name.

@@ -162,7 +162,7 @@ func orCard(path string) string {
 	return path
 }
 
-// rewrite replaces a file's content at once, so that nobody reads half of it, and keeps its mode. A link is followed.
+// rewrite replaces a file's content at once, so that nobody reads half of it, and keeps its owner and its mode. A link is followed.
 func rewrite(file string, content []byte) error {
 	file, err := filepath.EvalSymlinks(file)
 	if err != nil {
@@ -177,7 +177,7 @@ func rewrite(file string, content []byte) error {
 		return err
 	}
 	_, err = tmp.Write(content)
-	err = errors.Join(err, tmp.Chmod(info.Mode().Perm()), tmp.Sync(), tmp.Close())
+	err = errors.Join(err, giveTo(tmp, info), tmp.Chmod(info.Mode().Perm()), tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), file)
 	}

@@ -262,9 +262,6 @@ signs that became valid last: the new one takes over at once, or after the time 
 			if after < 0 {
 				return cardMisused(cmd, errors.New("--valid-after must be a time like 24h"))
 			}
-			if _, err := os.Lstat(public); public != "" && err == nil { // before there is a key that this would be missing of
-				return exitError{fmt.Errorf("%s: %w", public, os.ErrExist), exitCardUnread}
-			}
 			key, err := newSigningKey(algorithm, kid)
 			if err != nil {
 				return exitError{err, exitCardUnread}
@@ -272,20 +269,24 @@ signs that became valid last: the new one takes over at once, or after the time 
 			if add || valid > 0 || after > 0 {
 				key = within(key, time.Now().Add(after), valid)
 			}
-			keys, err := keep(args[0], key, add)
-			if err != nil {
-				return exitError{err, exitCardUnread}
+			publish := func(produce func() ([]byte, error)) error {
+				set, err := produce()
+				if err == nil {
+					_, err = cmd.OutOrStdout().Write(set)
+				}
+				return err
 			}
-			set, err := keys.Public()
-			if err != nil {
-				return exitError{err, exitCardUnread}
-			}
-			set = append(set, '\n')
 			if public != "" {
-				err = writeNew(public, set, 0o644)
-			} else {
-				_, err = cmd.OutOrStdout().Write(set)
+				publish = func(produce func() ([]byte, error)) error { return writeNew(public, 0o644, produce) }
 			}
+			err = publish(func() ([]byte, error) {
+				keys, err := keep(args[0], key, add)
+				if err != nil {
+					return nil, err
+				}
+				set, err := keys.Public()
+				return append(set, '\n'), err
+			})
 			if err != nil {
 				return exitError{err, exitCardUnread}
 			}
@@ -318,7 +319,7 @@ func keep(file string, key card.SigningKey, add bool) (*card.SigningKeys, error)
 		if err != nil {
 			return nil, err
 		}
-		if err := writeNew(file, append(private, '\n'), 0o600); err != nil {
+		if err := writeNew(file, 0o600, func() ([]byte, error) { return append(private, '\n'), nil }); err != nil {
 			return nil, err
 		}
 		return card.NewSigningKeys(key)
@@ -354,12 +355,18 @@ func newSigningKey(algorithm, kid string) (card.SigningKey, error) {
 	return card.NewSigningKey(private, kid)
 }
 
-// writeNew writes a file that must not be there yet.
-func writeNew(file string, content []byte, mode os.FileMode) error {
+// writeNew writes a file that must not be there yet. What it holds is only produced once there is the file to take it, and a failure leaves none.
+func writeNew(file string, mode os.FileMode, produce func() ([]byte, error)) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
+	content, err := produce()
+	if err == nil {
+		_, err = f.Write(content)
+	}
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(file)
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -156,6 +157,24 @@ func TestRotateCardKeys(t *testing.T) {
 	c.exits(0, "", "card", "keygen", key, "--add", "--kid", "third", "--valid-after", "24h", "--valid-for", "24h", "--public", three)
 	if again := c.exits(0, "", "card", "sign", file, "--key", key); again != second {
 		t.Errorf("a key that is not valid yet has signed:\n%s", again)
+	}
+
+	had, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Where the public keys cannot be kept, no key is made.
+	c.exits(2, "no such file", "card", "keygen", key, "--add", "--public", at("nowhere/keys.json"))
+	c.exits(2, "file exists", "card", "keygen", key, "--add", "--public", key)
+	c.exits(2, "file exists", "card", "keygen", at("alone.json"), "--public", at("alone.json"))
+	c.exits(2, "no such file", "card", "keygen", at("none.json"), "--add", "--public", at("of-none.json"))
+	if has, err := os.ReadFile(key); err != nil || !bytes.Equal(has, had) {
+		t.Errorf("keys that nobody could verify were added (%v)", err)
+	}
+	for _, left := range []string{"alone.json", "of-none.json"} {
+		if _, err := os.Lstat(at(left)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s was left: %v", left, err)
+		}
 	}
 
 	t.Setenv(envSigningKey, key)
