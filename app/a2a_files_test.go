@@ -225,6 +225,83 @@ func TestA2APushedFiles(t *testing.T) {
 	}
 }
 
+// TestA2AFilesOnTheWay has a task make a file and wait: who follows it from there has the file once, and who is told by notifications has it also when
+// the task is canceled.
+func TestA2AFilesOnTheWay(t *testing.T) {
+	t.Parallel()
+	told := make(chan []byte, 20)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		told <- body
+	}))
+	t.Cleanup(receiver.Close)
+	s := apptest.Start(t, apptest.Config{Change: func(c *app.Config) {
+		c.EgressAllow = append(c.EgressAllow, strings.TrimPrefix(receiver.URL, "http://"))
+	}})
+	agent := agentWith(t, s.Admin.In(t), m{"tools": []m{
+		{"type": "agent_toolset_20260401"},
+		{"type": "custom", "name": "look_up", "description": "Looks something up", "input_schema": m{"type": "object"}},
+	}})
+	p := newA2APeer(t, s, "1.0 JSON-RPC", s.Admin, agent)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	begin := func(c *a2a.PushConfig) *a2a.Task {
+		t.Helper()
+		out, err := p.to.SendMessage(ctx, p.params, &a2a.SendMessageRequest{
+			Message: saysText("Use the bash tool to run `echo one > /mnt/session/outputs/note.txt` and then use the look_up tool"),
+			Config:  &a2a.SendMessageConfig{PushConfig: c},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := out.(*a2a.Task)
+		wantState(t, task, a2a.TaskStateInputRequired)
+		wantBytes(t, fileIn(t, task.Artifacts, "note.txt"), "one\n", "text/plain; charset=utf-8")
+		return task
+	}
+
+	task := begin(nil)
+	var f followed
+	for e, err := range p.to.SubscribeToTask(ctx, p.params, &a2a.SubscribeToTaskRequest{ID: task.ID}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.take(t, e); len(f.states) == 0 && len(f.chunks) == 0 {
+			wantBytes(t, fileIn(t, f.first.Artifacts, "note.txt"), "one\n", "text/plain; charset=utf-8")
+			p.begin(in(saysText("seven"), task))
+		}
+	}
+	if f.last.State != a2a.TaskStateCompleted {
+		t.Errorf("%+v", f.last)
+	}
+	for _, c := range f.chunks {
+		if c.Artifact.ID != "answer" {
+			t.Errorf("%s comes again", c.Artifact.ID)
+		}
+	}
+
+	task = begin(&a2a.PushConfig{URL: receiver.URL})
+	if _, err := p.to.CancelTask(ctx, p.params, &a2a.CancelTaskRequest{ID: task.ID}); err != nil {
+		t.Fatal(err)
+	}
+	made := false
+	for over := false; !over; {
+		select {
+		case body := <-told:
+			made = made || strings.Contains(string(body), `"raw":"b25lCg=="`)
+			over = strings.Contains(string(body), `"statusUpdate"`) && strings.Contains(string(body), "TASK_STATE_CANCELED")
+		case <-ctx.Done():
+			t.Fatal("nothing more was told")
+		}
+	}
+	if !made {
+		t.Error("the file of a canceled task was not told")
+	}
+}
+
 // elsewhere is an address at which a server is found that has another one.
 func elsewhere(t *testing.T) (address string, is func(url string)) {
 	t.Helper()

@@ -126,10 +126,10 @@ func (s *Pushes) Set(ctx context.Context, sc account.Scope, of Task, n NewPush) 
 // TaskChanged implements Watcher: it notes what is to be told of a task, in the transaction in which that happened.
 func (s *Pushes) TaskChanged(ctx context.Context, sc account.Scope, t Task) error {
 	all := []PushChange{{Task: t.ID, State: t.State, Reason: t.Reason, Rule: t.Rule, At: t.UpdatedAt}}
-	if t.State == Completed {
-		answer := all[0]
-		answer.Artifacts = true
-		all = []PushChange{answer, all[0]} // what was made comes before that it is done, as in a stream
+	if t.State.Terminal() {
+		made := all[0]
+		made.Artifacts = true
+		all = []PushChange{made, all[0]} // what was made comes before that it is over, as in a stream
 	}
 	told, err := s.d.Changes.Append(ctx, sc, t.ID, all)
 	if err == nil && told {

@@ -84,7 +84,8 @@ type PushChanges interface {
 
 // PushWriter writes a change down as a version of the protocol has it. The face implements it.
 type PushWriter interface {
-	// WritePush returns the JSON to post, nil when that version does not tell of such a change, or id.NotFound when the task is gone.
+	// WritePush returns the JSON to post, nil when that version does not tell of such a change or nothing was made, or id.NotFound when the task
+	// is gone.
 	WritePush(ctx context.Context, c PushConfig, change PushChange) ([]byte, error)
 }
 

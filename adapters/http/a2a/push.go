@@ -174,7 +174,7 @@ func (w PushWriter) WritePush(ctx context.Context, c tasks.PushConfig, change ta
 		return json.Marshal(a2av0.FromV1Task(taskOf(t, content, w.PublicURL)))
 	case change.Artifacts && len(content.Outputs) > 0: // more than one artifact: a change is one notification
 		return json.Marshal(a2a.StreamResponse{Event: taskOf(t, content, w.PublicURL)})
-	case change.Artifacts && content.Answer == nil:
+	case change.Artifacts && (content.Answer == nil || change.State != tasks.Completed): // what was said before a failure is no answer
 		return nil, nil
 	case change.Artifacts:
 		return json.Marshal(a2a.StreamResponse{Event: chunkOf(info, tasks.Chunk{Text: content.Answer.Text, Last: true})})

@@ -38,7 +38,10 @@ func (w plainWriter) WritePush(_ context.Context, c a2a.PushConfig, ch a2a.PushC
 	if w.fails != nil {
 		return nil, w.fails
 	}
-	if ch.Artifacts {
+	switch {
+	case ch.Artifacts && ch.State == a2a.Rejected: // nothing was made
+		return nil, nil
+	case ch.Artifacts:
 		return []byte("made"), nil
 	}
 	return []byte(ch.State), nil
@@ -281,6 +284,13 @@ func (p *pushes) testOrder() {
 	if len(seen) != 5 {
 		p.t.Errorf("the changes have the ids %v", seen)
 	}
+	for _, end := range []a2a.State{a2a.Failed, a2a.Canceled} { // what it made until then
+		task, to := p.task(), receive(p.t, nil)
+		p.set(task, a2a.NewPush{URL: to.URL})
+		p.move(task, end)
+		p.sweep()
+		p.want(to, "made", string(end))
+	}
 	// A configuration of 0.3 has other headers, and one without secrets none of them.
 	old := p.task()
 	p.set(old, a2a.NewPush{URL: silent.URL, Protocol: a2a.Push03})
@@ -298,7 +308,7 @@ func (p *pushes) testRetries() {
 	to := receive(p.t, status(500, 302, 200, 404, 200))
 	task := p.task()
 	c := p.set(task, a2a.NewPush{URL: to.URL})
-	p.move(task, a2a.Working, a2a.Failed)
+	p.move(task, a2a.Working, a2a.Rejected)
 	p.sweep()
 	p.later(time.Second - time.Microsecond)
 	p.sweep()
@@ -311,10 +321,10 @@ func (p *pushes) testRetries() {
 	}
 	p.later(5 * time.Second)
 	p.sweep() // what arrives forgives what did not
-	p.want(to, "working", "working", "working", "failed")
+	p.want(to, "working", "working", "working", "rejected")
 	p.later(time.Second)
 	p.sweep()
-	p.want(to, "working", "working", "working", "failed", "failed")
+	p.want(to, "working", "working", "working", "rejected", "rejected")
 	if got := p.state(c); got.State != a2a.PushDone || got.Failures != 0 {
 		p.t.Errorf("%+v", got)
 	}
@@ -364,7 +374,7 @@ func (p *pushes) testUnwritable() {
 	if _, err := whole.Sweep(p.t.Context()); err != nil {
 		p.t.Fatal(err)
 	}
-	p.want(to, "working", "failed")
+	p.want(to, "working", "made", "failed")
 	c = p.set(other, a2a.NewPush{URL: to.URL})
 	p.move(other, a2a.Working)
 	for range 12 {
@@ -374,7 +384,7 @@ func (p *pushes) testUnwritable() {
 	if got := p.state(c); got.State != a2a.PushFailed || got.Error == "" || strings.Contains(got.Error, errDied.Error()) {
 		p.t.Errorf("%+v", got)
 	}
-	p.want(to, "working", "failed")
+	p.want(to, "working", "made", "failed")
 }
 
 // testForbidden lets the address lead to a private one after it was checked.
