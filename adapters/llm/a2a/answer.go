@@ -17,16 +17,17 @@ import (
 // answer gathers what an agent says.
 type answer struct {
 	text    strings.Builder
-	said    map[vendor.ArtifactID]string // what was said of each artifact
+	said    map[vendor.ArtifactID]spoken // what was said of each artifact
+	room    int                          // for what files say, in bytes
 	files   []File
 	task    vendor.TaskID
 	context string
 	state   vendor.TaskState
-	last    string // of the last status
+	last    spoken // of the last status
 	whole   bool   // a message has come, which is an answer by itself
 }
 
-func newAnswer() *answer { return &answer{said: map[vendor.ArtifactID]string{}} }
+func newAnswer() *answer { return &answer{said: map[vendor.ArtifactID]spoken{}, room: maxFileTexts} }
 
 // settled reports whether nothing more comes of itself: the task has ended, or waits, or there is none.
 func (a *answer) settled() bool {
@@ -43,7 +44,7 @@ func (a *answer) take(event vendor.Event) string {
 	case *vendor.Message:
 		a.whole = true
 		a.of(e.TaskID, e.ContextID)
-		return a.say(a.textOf(e.Parts), true)
+		return a.say(a.textOf(e.Parts), spoken{}, true)
 	case *vendor.Task:
 		a.of(e.ID, e.ContextID)
 		more := ""
@@ -72,20 +73,18 @@ func (a *answer) artifact(artifact *vendor.Artifact, appended bool) string {
 	}
 	said, begun := a.said[artifact.ID]
 	if appended {
-		text := a.textOf(artifact.Parts)
-		a.said[artifact.ID] = said + text
-		return a.say(text, !begun)
+		more := a.textOf(artifact.Parts)
+		a.said[artifact.ID] = said.and(more)
+		return a.say(more, spoken{}, !begun)
 	}
 	files := len(a.files)
-	text := a.textOf(artifact.Parts)
-	rest, continues := strings.CutPrefix(text, said)
-	if begun && continues {
+	whole := a.textOf(artifact.Parts)
+	a.said[artifact.ID] = whole
+	if begun && whole.continues(said) {
 		a.files = a.files[:files] // they came with what was said before
-	} else {
-		rest = text
+		return a.say(whole, said, false)
 	}
-	a.said[artifact.ID] = text
-	return a.say(rest, !begun || !continues)
+	return a.say(whole, spoken{}, true)
 }
 
 // skip has what a task says count as said.
@@ -108,17 +107,18 @@ func (a *answer) status(s vendor.TaskStatus) string {
 	if s.Message == nil {
 		return ""
 	}
-	text := a.textOf(s.Message.Parts)
-	repeated := text == a.last
-	a.last = text
+	said := a.textOf(s.Message.Parts)
+	repeated := said.text == a.last.text && slices.Equal(said.files, a.last.files)
+	a.last = said
 	if !repeated && (s.State == vendor.TaskStateCompleted || s.State == vendor.TaskStateInputRequired) {
-		return a.say(text, true)
+		return a.say(said, spoken{}, true)
 	}
 	return ""
 }
 
-// say adds text, in a paragraph of its own when it begins something.
-func (a *answer) say(text string, begins bool) string {
+// say adds what s says behind what it says of before, in a paragraph of its own when it begins something.
+func (a *answer) say(s, before spoken, begins bool) string {
+	text := s.after(before, &a.room)
 	if text == "" {
 		return ""
 	}
@@ -129,15 +129,18 @@ func (a *answer) say(text string, begins bool) string {
 	return text
 }
 
-// The bounds of the files of an answer.
+// The bounds of the files of an answer: of those that are kept, and of what is said of the texts among them, each and in all, in bytes.
 const (
 	maxFiles     = 20
 	maxFileBytes = 5 << 20
+	maxFileText  = 64 << 10
+	maxFileTexts = 256 << 10
 )
 
 // textOf writes parts out: data as JSON, files by their names, and what text files say. Files that came with their contents are kept.
-func (a *answer) textOf(parts []*vendor.Part) string {
+func (a *answer) textOf(parts []*vendor.Part) spoken {
 	var b strings.Builder
+	var said []fileSaid
 	line := func(format string, args ...any) {
 		if b.Len() > 0 {
 			b.WriteString("\n")
@@ -160,18 +163,15 @@ func (a *answer) textOf(parts []*vendor.Part) string {
 		case vendor.Raw:
 			line("[file of %d bytes%s]", len(content), named(part))
 			if text := fileText(part.MediaType, content); text != "" {
-				line("%s", text)
+				said = append(said, fileSaid{b.Len(), text})
 			}
 			if len(a.files) < maxFiles && len(content) <= maxFileBytes {
 				a.files = append(a.files, File{part.Filename, part.MediaType, content})
 			}
 		}
 	}
-	return b.String()
+	return spoken{b.String(), said}
 }
-
-// maxFileText is how much of a text file is said, in bytes.
-const maxFileText = 64 << 10
 
 // fileText is what a file says, if it is a text.
 func fileText(mediaType string, content []byte) string {
@@ -204,7 +204,7 @@ func named(part *vendor.Part) string {
 func (a *answer) response(model string) (*llm.Response, error) {
 	switch a.state {
 	case vendor.TaskStateFailed, vendor.TaskStateRejected, vendor.TaskStateAuthRequired, vendor.TaskStateCanceled:
-		return nil, llm.ErrRefusedRequest.Withf("the agent's task is %s: %s", stateName(a.state), cmp.Or(oneLine(a.last), "it does not say why"))
+		return nil, llm.ErrRefusedRequest.Withf("the agent's task is %s: %s", stateName(a.state), cmp.Or(oneLine(a.last.text), "it does not say why"))
 	}
 	if a.text.Len() == 0 {
 		return nil, llm.ErrCutStream.Wrap(fmt.Errorf("a2a: the task is %q and says nothing", stateName(a.state)))

@@ -1,6 +1,7 @@
 package a2a
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	vendor "github.com/a2aproject/a2a-go/v2/a2a"
 
 	"github.com/bureau-agents/bureau/ports/llm"
 )
@@ -182,5 +185,82 @@ func TestRefusedCredential(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestManyTextFiles: what files say fills no more of an answer than its share, and is said once however often the files come; all are named.
+func TestManyTextFiles(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	artifact := func(i int) string {
+		content := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(string(rune('a'+i%26)), maxFileText)))
+		return fmt.Sprintf(`{"artifactId":"a%d","parts":[{"raw":%q,"filename":"f%d.txt","mediaType":"text/plain"}]}`, i, content, i)
+	}
+	b := newBabbler(t, func(i int) string {
+		switch {
+		case i < 2*n: // each comes twice
+			return fmt.Sprintf(`{"artifactUpdate":{"taskId":"t1","contextId":"c","artifact":%s}}`, artifact(i/2))
+		case i == 2*n:
+			all := make([]string, n)
+			for i := range all {
+				all[i] = artifact(i)
+			}
+			return fmt.Sprintf(`{"task":{"id":"t1","contextId":"c","status":{"state":"TASK_STATE_COMPLETED"},"artifacts":[%s]}}`, strings.Join(all, ","))
+		}
+		return over
+	})
+	p := b.provider(t, Config{})
+	reply, err := p.Ask(t.Context(), Conversation{}, "go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, resp, err := ask(t.Context(), p, "s", "go")
+	if err != nil || len(b.canceled) != 0 {
+		t.Fatalf("%v, %d cancelled", err, len(b.canceled))
+	}
+	for _, text := range []string{reply.Text, resp.Blocks[0].Text} {
+		if len(text) > maxFileTexts+n*100 || strings.Contains(text, "[cut") {
+			t.Errorf("%d bytes, ending with %q", len(text), text[len(text)-100:])
+		}
+		for i := range n {
+			if strings.Count(text, fmt.Sprintf(", f%d.txt, text/plain]", i)) != 1 {
+				t.Errorf("f%d.txt is not named once", i)
+			}
+		}
+		if strings.Count(text, "cccc") == 0 || strings.Count(text, "tttt") != 0 {
+			t.Error("other files than the first say something")
+		}
+	}
+	if len(reply.Files) != maxFiles {
+		t.Errorf("%d files are kept", len(reply.Files))
+	}
+}
+
+// TestSpokenAgain: a newer whole of an artifact adds what it has more, files included, and says all anew when it is another.
+func TestSpokenAgain(t *testing.T) {
+	t.Parallel()
+	file := func(content string) *vendor.Part {
+		p := vendor.NewRawPart([]byte(content))
+		p.MediaType = "text/csv"
+		return p
+	}
+	a := newAnswer()
+	for i, step := range []struct {
+		parts    []*vendor.Part
+		appended bool
+		want     string
+	}{
+		{[]*vendor.Part{vendor.NewTextPart("one"), file("1,2")}, false, "one\n[file of 3 bytes, text/csv]\n1,2"},
+		{[]*vendor.Part{vendor.NewTextPart("one"), file("1,2")}, false, ""},
+		{[]*vendor.Part{file("3,4")}, true, "[file of 3 bytes, text/csv]\n3,4"},
+		{[]*vendor.Part{vendor.NewTextPart("one"), file("7,8")}, false, "\n\none\n[file of 3 bytes, text/csv]\n7,8"},
+		{[]*vendor.Part{vendor.NewTextPart("one"), file("7,8"), vendor.NewTextPart("two"), file("9")}, false, "two\n[file of 1 bytes, text/csv]\n9"},
+	} {
+		if got := a.artifact(&vendor.Artifact{ID: "a", Parts: step.parts}, step.appended); got != step.want {
+			t.Errorf("%d: %q, want %q", i, got, step.want)
+		}
+	}
+	if a.room != maxFileTexts-10 {
+		t.Errorf("there is room for %d", a.room)
 	}
 }
