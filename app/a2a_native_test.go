@@ -56,6 +56,9 @@ func TestPeerTasks(t *testing.T) {
 		api.Refuse(400, "GET", "/v1/agents/"+b.agent+"/a2a_tasks?state=odd", nil)
 		api.Refuse(404, "GET", "/v1/agents/agent_01h455vb4pex5vsknk084sn02q/a2a_tasks", nil)
 		api.Refuse(404, "GET", "/v1/a2a_tasks/turn_01h455vb4pex5vsknk084sn02q", nil)
+		for _, path := range []string{"/v1/agents/" + b.agent + "/a2a_tasks", "/v1/a2a_tasks/" + all[1]} { // a peer sees no other peers
+			b.s.As(other.Key).In(t).Refuse(403, "GET", path, nil)
+		}
 
 		var one peerTask
 		api.Call("GET", "/v1/a2a_tasks/"+all[3], nil, &one)

@@ -79,7 +79,7 @@ type peerTaskInput struct {
 func (f *face) registerPeerTasks() {
 	httpx.Register(f.Face, httpx.Op{
 		ID: "listPeerTasks", Method: http.MethodGet, Path: "/v1/agents/{agent_id}/a2a_tasks", Tag: "agents",
-		Summary: "List what A2A peers asked of an agent, newest first", Permission: account.Chat,
+		Summary: "List what A2A peers asked of an agent, newest first", Permission: account.AgentsRead,
 		Description: "What was said is in the session's log. Tasks whose session was deleted are not listed.",
 	}, func(ctx context.Context, in *listPeerTasksInput) (*output[httpx.List[peerTaskWire]], error) {
 		q, err := in.query()
@@ -99,7 +99,7 @@ func (f *face) registerPeerTasks() {
 
 	httpx.Register(f.Face, httpx.Op{
 		ID: "getPeerTask", Method: http.MethodGet, Path: "/v1/a2a_tasks/{a2a_task_id}", Tag: "agents", Summary: "Read what an A2A peer asked of an agent",
-		Permission: account.Chat,
+		Permission: account.AgentsRead,
 	}, func(ctx context.Context, in *peerTaskInput) (*output[peerTaskWire], error) {
 		of, err := id.Parse[id.TurnKind](in.TaskID)
 		if err != nil {
