@@ -81,7 +81,7 @@ type createBudgetInput struct {
 		Scope    *budgetScopeWire `json:"scope,omitempty" doc:"Whose costs count; those of all agents of the tenant when it is left out."`
 		Model    string           `json:"model,omitempty" maxLength:"200" doc:"Only what this model costs, as GET /v1/usage names it."`
 		Provider string           `json:"provider,omitempty" maxLength:"100" doc:"Only what models of this provider cost, as GET /v1/usage names it."`
-		Amount   positiveInput    `json:"amount" doc:"For a period, in USD."`
+		Amount   dollarsInput     `json:"amount" doc:"For a period, in USD."`
 		Period   string           `json:"period" enum:"day,week,month,total" doc:"Of the calendar in UTC, weeks from Monday; a total never begins anew."`
 		Alerts   *[]int           `json:"alerts,omitempty" maxItems:"10" doc:"At which parts of the amount people are told: percents from 1 to 1000, each once. 50, 80 and 100 when it is left out; [] tells nobody."`
 	}
@@ -98,7 +98,7 @@ type updateBudgetInput struct {
 	BudgetInput
 	Body struct {
 		Name   httpx.Kept[string] `json:"name,omitempty" minLength:"1" maxLength:"200"`
-		Amount positiveInput      `json:"amount,omitempty" doc:"For a period, in USD."`
+		Amount dollarsInput       `json:"amount,omitempty" doc:"For a period, in USD."`
 		Period httpx.Kept[string] `json:"period,omitempty" enum:"day,week,month,total"`
 		Alerts httpx.Kept[[]int]  `json:"alerts,omitempty" maxItems:"10" doc:"Replaces all."`
 	}

@@ -243,7 +243,7 @@ type simulateBody struct {
 // TransformSchema implements huma.SchemaTransformer.
 func (simulateBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	s.Extensions = when("action", []any{string(rule.ActionPayment), string(rule.ActionTransfer), nil}, map[string]any{
-		"required": []string{"amount"}, "properties": map[string]any{"amount": moneySchema(positivePattern)},
+		"required": []string{"amount"}, "properties": map[string]any{"amount": positiveInput{}.Schema(nil)},
 	})
 	return s
 }

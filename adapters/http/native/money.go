@@ -2,6 +2,7 @@ package native
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -48,12 +49,16 @@ const (
 	positivePattern = `^0*([1-9][0-9]{0,11}(\.[0-9]{1,6})?` +
 		`|0\.([1-9][0-9]{0,5}|0[1-9][0-9]{0,4}|00[1-9][0-9]{0,3}|000[1-9][0-9]{0,2}|0000[1-9][0-9]?|00000[1-9]))$`
 	currencyPattern = `^([A-Z0-9]{3,8})?$`
+	dollarsPattern  = `^(USD)?$`
 )
 
 // Schema implements huma.SchemaProvider.
-func (moneyInput) Schema(huma.Registry) *huma.Schema { return moneySchema(amountPattern) }
+func (moneyInput) Schema(huma.Registry) *huma.Schema {
+	return moneySchema(amountPattern, currencyPattern, "USDC")
+}
 
-func moneySchema(pattern string) *huma.Schema {
+// moneySchema is the schema of amounts of a pattern in currencies of another, of which one is the example.
+func moneySchema(pattern, currencies, currency string) *huma.Schema {
 	decimal := func() *huma.Schema {
 		s := &huma.Schema{
 			Type: huma.TypeString, MaxLength: ptr(40), Examples: []any{"20.00"}, Extensions: map[string]any{"pattern": pattern},
@@ -66,8 +71,8 @@ func moneySchema(pattern string) *huma.Schema {
 		Properties: map[string]*huma.Schema{
 			"amount": decimal(),
 			"currency": {
-				Type: huma.TypeString, MaxLength: ptr(8), Examples: []any{"USDC"},
-				Extensions: map[string]any{"pattern": currencyPattern, httpx.NotNull: true},
+				Type: huma.TypeString, MaxLength: ptr(8), Examples: []any{currency},
+				Extensions: map[string]any{"pattern": currencies, httpx.NotNull: true},
 			},
 		},
 	}
@@ -77,7 +82,7 @@ func moneySchema(pattern string) *huma.Schema {
 	object.PrecomputeMessages()
 	return &huma.Schema{
 		OneOf:       []*huma.Schema{object, decimal()},
-		Description: `An amount of money: {"amount":"20.00","currency":"USDC"}, or the decimal alone.`,
+		Description: fmt.Sprintf(`An amount of money: {"amount":"20.00","currency":%q}, or the decimal alone.`, currency),
 	}
 }
 
@@ -85,12 +90,25 @@ func moneySchema(pattern string) *huma.Schema {
 type positiveInput moneyInput
 
 // Schema implements huma.SchemaProvider.
-func (positiveInput) Schema(huma.Registry) *huma.Schema { return moneySchema(positivePattern) }
+func (positiveInput) Schema(huma.Registry) *huma.Schema {
+	return moneySchema(positivePattern, currencyPattern, "USDC")
+}
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (p *positiveInput) UnmarshalJSON(b []byte) error { return (*moneyInput)(p).UnmarshalJSON(b) }
 
 func (p positiveInput) read(path string) (money.Amount, error) { return moneyInput(p).read(path) }
+
+// dollarsInput is an amount above zero in USD.
+type dollarsInput moneyInput
+
+// Schema implements huma.SchemaProvider.
+func (dollarsInput) Schema(huma.Registry) *huma.Schema {
+	return moneySchema(positivePattern, dollarsPattern, string(money.USD))
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *dollarsInput) UnmarshalJSON(b []byte) error { return (*moneyInput)(d).UnmarshalJSON(b) }
 
 // UnmarshalJSON implements json.Unmarshaler for what the schema lets through.
 func (m *moneyInput) UnmarshalJSON(b []byte) error {
