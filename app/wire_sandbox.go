@@ -118,11 +118,10 @@ type sandboxOutputs struct {
 func (o sandboxOutputs) Save(ctx context.Context, sc account.Scope, n sandbox.NewOutput, body io.Reader) (id.File, error) {
 	f, err := o.files.Create(ctx, sc, file.New{
 		Name: path.Base(n.Path), Path: n.Path, Session: n.Session, Output: true, Downloadable: true,
+		// What was made for an A2A peer is a part of its task, and kept as such or not at all.
+		Then: func(ctx context.Context, f file.File) error { return o.peers.OutputMade(ctx, sc, f) },
 	}, body)
-	if err != nil {
-		return f.ID, err
-	}
-	return f.ID, o.peers.OutputMade(ctx, sc, f) // what was made for an A2A peer is a part of its task
+	return f.ID, err
 }
 
 // fileMounter shows the files that a session was given.

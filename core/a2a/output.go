@@ -53,7 +53,8 @@ type Files interface {
 	Open(ctx context.Context, sc account.Scope, file id.File) (file.File, *file.Content, error)
 }
 
-// OutputMade notes a file that a session's sandbox made: it is one of the task's that is under way there, if any is.
+// OutputMade notes a file that a session's sandbox made: it is one of the task's that is under way there, if any is. In the transaction that keeps the
+// file it becomes part of that.
 func (s *Service) OutputMade(ctx context.Context, sc account.Scope, f file.File) error {
 	return s.d.TX.Do(ctx, func(ctx context.Context) error {
 		_, err := s.d.Outputs.Put(ctx, sc, f.Session, Output{

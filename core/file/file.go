@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"time"
 
 	"github.com/bureau-agents/bureau/ports/id"
@@ -45,6 +46,8 @@ type New struct {
 	Path         string     // of an output, such as "charts/a.png"; "" is its name
 	Downloadable bool
 	TTL          time.Duration // until it expires: at most MaxTTL; 0: never
+	// Then is called in the transaction that keeps the file, with it or the output that stays in its place; its error undoes that. nil: nothing.
+	Then func(ctx context.Context, f File) error
 }
 
 // Received is a file whose bytes are stored and which nobody sees yet.

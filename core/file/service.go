@@ -99,8 +99,8 @@ func blobKey(tenant id.Tenant, file id.File) string {
 	return "files/" + tenant.UUID().String() + "/" + file.UUID().String()
 }
 
-// Create stores what r has, to its end. It returns ErrInvalid, ErrTooLarge, ErrQuota, id.NotFound for the session, or r's error. An
-// output that has the name and the bytes of the one it would replace changes nothing, and the old one is returned.
+// Create stores what r has, to its end. It returns ErrInvalid, ErrTooLarge, ErrQuota, id.NotFound for the session, or r's or n.Then's
+// error. An output that has the name and the bytes of the one it would replace changes nothing, and the old one is returned.
 func (s *Service) Create(ctx context.Context, sc account.Scope, n New, r io.Reader) (File, error) {
 	if _, err := n.checked(""); err != nil { // before the bytes are taken
 		return File{}, err
@@ -170,8 +170,8 @@ func (in *intake) Read(p []byte) (int, error) {
 // Drop removes bytes that were received and will not be kept. What it cannot remove, Sweep does.
 func (s *Service) Drop(ctx context.Context, sc account.Scope, got Received) { s.erase(ctx, sc, got.ID) }
 
-// Keep makes a file of received bytes. It returns ErrInvalid, ErrQuota, id.NotFound for the session, or id.NotFound when the bytes have
-// been given up; they are dropped then.
+// Keep makes a file of received bytes. It returns ErrInvalid, ErrQuota, id.NotFound for the session, id.NotFound when the bytes have been
+// given up, or n.Then's error; they are dropped then.
 func (s *Service) Keep(ctx context.Context, sc account.Scope, got Received, n New) (File, error) {
 	n, err := n.checked(got.sniffed)
 	if err != nil {
@@ -210,6 +210,9 @@ func (s *Service) Keep(ctx context.Context, sc account.Scope, got Received, n Ne
 		}
 		if s.cfg.Quota >= 0 && total > s.cfg.Quota {
 			return ErrQuota.Withf("the tenant's files would have %d bytes; %d are allowed", total, s.cfg.Quota)
+		}
+		if n.Then != nil {
+			return n.Then(ctx, out)
 		}
 		return nil
 	})

@@ -2,6 +2,7 @@ package native
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -480,6 +481,18 @@ func TestOutputs(t *testing.T) {
 		t.Errorf("an output of no session: %v", err)
 	}
 	boom := errors.New("boom")
+	third := file.New{Name: "report.md", Session: of, Output: true, Then: func(ctx context.Context, v file.File) error {
+		if got, err := (*service).Get(ctx, sc, v.ID); err != nil || got.Size != 5 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		return boom
+	}}
+	if _, err := (*service).Create(ctx, sc, third, strings.NewReader("three")); !errors.Is(err, boom) {
+		t.Errorf("what comes with a file fails: %v", err)
+	}
+	if _, err := (*service).Get(ctx, sc, second.ID); err != nil { // and nothing was replaced
+		t.Error(err)
+	}
 	if _, err := (*service).Create(ctx, sc, file.New{Name: "a"}, io.MultiReader(strings.NewReader("x"), failing{boom})); !errors.Is(err, boom) {
 		t.Errorf("a reader that fails: %v", err)
 	}
