@@ -177,12 +177,12 @@ func (p remoteProgram) Name() string { return remoteProvider }
 // Generate implements llm.Provider. The session that a request belongs to may have the credential.
 func (p remoteProgram) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
 	return func(yield func(llm.Event, error) bool) {
-		provider, err := p.reach(ctx, req.Conversation)
+		provider, line, err := p.reach(ctx, req.Conversation)
 		if err != nil {
 			yield(llm.Event{}, err)
 			return
 		}
-		for event, err := range provider.Generate(ctx, req) {
+		for event, err := range redactedLine(line, provider.Generate(ctx, req)) {
 			if !yield(event, err) {
 				return
 			}
@@ -190,16 +190,17 @@ func (p remoteProgram) Generate(ctx context.Context, req llm.Request) iter.Seq2[
 	}
 }
 
-func (p remoteProgram) reach(ctx context.Context, conversation string) (*a2a.Provider, error) {
+func (p remoteProgram) reach(ctx context.Context, conversation string) (*a2a.Provider, remote.Line, error) {
 	vaults, err := p.vaults(ctx, p.sc, conversation)
 	if err != nil {
-		return nil, err
+		return nil, remote.Line{}, err
 	}
 	line, err := p.remotes.Line(ctx, p.sc, p.r, vaults)
 	if err != nil {
-		return nil, err
+		return nil, remote.Line{}, err
 	}
-	return p.open(line, conversationsOf{p.remotes, p.sc, p.of})
+	provider, err := p.open(line, conversationsOf{p.remotes, p.sc, p.of})
+	return provider, line, err
 }
 
 // vaults returns those of the session that a conversation is; threads have those of the session at the top.
