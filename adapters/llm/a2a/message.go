@@ -81,10 +81,13 @@ func partsFor(card *vendor.AgentCard, pieces []piece) ([]*vendor.Part, error) {
 		switch {
 		case !p.file:
 			out = append(out, p.part)
-		case isPlain(p.part) && !takes(modes, p.part.MediaType):
-			out = append(out, vendor.NewTextPart(strings.TrimSpace("[file "+oneLine(p.part.Filename))+"]\n"+string(p.part.Raw())))
-		case p.old && (size > room || !takes(modes, p.part.MediaType)):
+		case p.old && (size > room || !takes(modes, p.part.MediaType) && !isPlain(p.part)):
 			out = append(out, vendor.NewTextPart(fmt.Sprintf("[a file of the type %s was here, which was not sent]", kindOf(p.part.MediaType))))
+		case isPlain(p.part) && !takes(modes, p.part.MediaType):
+			if p.old {
+				room -= size
+			}
+			out = append(out, vendor.NewTextPart(strings.TrimSpace("[file "+oneLine(p.part.Filename))+"]\n"+string(p.part.Raw())))
 		default:
 			if p.old {
 				room -= size

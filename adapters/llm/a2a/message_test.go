@@ -95,6 +95,14 @@ func TestFilesAreSent(t *testing.T) {
 				{[]string{"image/png"}, 1, []llm.Block{picture, hello}, `<image/png  "\x89PNG">|hello`, ""},
 				{[]string{"image/*"}, 1, []llm.Block{hello, media("image/png", "", strings.Repeat("x", maxSent+1))}, "", fmt.Sprintf("have %d bytes; agents elsewhere are sent %d", maxSent+1, maxSent)},
 				{[]string{"image/*"}, 1, []llm.Block{media("image/png", "", strings.Repeat("x", maxSent+1)), hello}, "[a file of the type image/png was here, which was not sent]|hello", ""},
+				{
+					[]string{"image/png"}, 1, []llm.Block{media("text/plain", "long.txt", strings.Repeat("x", maxSent+1)), note, hello},
+					"[a file of the type text/plain was here, which was not sent]|[file note.md]\n# hi|hello", "",
+				},
+				{
+					[]string{"image/png"}, 1, []llm.Block{note, media("text/plain", "long.txt", strings.Repeat("x", maxSent)), hello},
+					"[file note.md]\n# hi|[a file of the type text/plain was here, which was not sent]|hello", "",
+				},
 			} {
 				got, err := sent(t, s.taking(t, d, tc.modes...), tc.newest, tc.blocks...)
 				if tc.err != "" {

@@ -93,9 +93,8 @@ func New(config Config) (*Provider, error) {
 func (p *Provider) Name() string { return p.config.Name }
 
 // Generate sends the newest message with its files, which are refused where the agent's card does not name their type, and streams what the
-// agent says. Tools and earlier messages are not sent; the system prompt is not
-// either, since A2A has no place for one. When ctx or Config.Limit ends, the agent is silent for too long, or nobody reads on, the agent's
-// task is cancelled.
+// agent says. Tools and earlier messages are not sent; the system prompt is not either, since A2A has no place for one. When ctx or
+// Config.Limit ends, the agent is silent for too long, or nobody reads on, the agent's task is cancelled.
 func (p *Provider) Generate(ctx context.Context, req llm.Request) iter.Seq2[llm.Event, error] {
 	return func(yield func(llm.Event, error) bool) {
 		pieces, err := piecesOf(req)
