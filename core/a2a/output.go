@@ -53,8 +53,8 @@ type Files interface {
 	Open(ctx context.Context, sc account.Scope, file id.File) (file.File, *file.Content, error)
 }
 
-// OutputMade notes a file that a session's sandbox made: it is one of the task's that is under way there, if any is. In the transaction that keeps the
-// file it becomes part of that.
+// OutputMade notes a file that a session's sandbox made: it is one of the task's that is under way there, if any is. In the
+// transaction that keeps the file it becomes part of that.
 func (s *Service) OutputMade(ctx context.Context, sc account.Scope, f file.File) error {
 	return s.d.TX.Do(ctx, func(ctx context.Context) error {
 		_, err := s.d.Outputs.Put(ctx, sc, f.Session, Output{
@@ -64,7 +64,8 @@ func (s *Service) OutputMade(ctx context.Context, sc account.Scope, f file.File)
 	})
 }
 
-// OpenOutput returns a file of a task of the caller's with its bytes, which the caller closes. It returns id.NotFound for the task or the file.
+// OpenOutput returns a file of a task of the caller's with its bytes, which the caller closes. It returns id.NotFound for the
+// task or the file.
 func (s *Service) OpenOutput(
 	ctx context.Context, sc account.Scope, of id.Agent, task id.Turn, want id.File,
 ) (file.File, *file.Content, error) {
@@ -118,8 +119,8 @@ func (s *Service) made(ctx context.Context, sc account.Scope, tasks []Task, o Co
 	return nil
 }
 
-// FillOutputs reads the bytes of those files that are small enough, as long as room is left, and returns what is left of it then. A file that cannot
-// be read is told without them, so that it does not keep anybody from the rest of its task; the error is that of ctx.
+// FillOutputs reads the bytes of those files that are small enough, as long as room is left, and returns what is left of it then. A
+// file that cannot be read is told without them, so that it does not keep anybody from the rest of its task; the error is that of ctx.
 func (s *Service) FillOutputs(ctx context.Context, sc account.Scope, all []Output, room int64) (int64, error) {
 	for i := range all {
 		o := &all[i]

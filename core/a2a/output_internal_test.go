@@ -39,7 +39,8 @@ func TestFillOutputs(t *testing.T) {
 		s := &Service{d: Deps{Files: broken{tc.err}, Logger: slog.New(slog.NewTextHandler(&log, nil))}}
 		all := []Output{{Task: id.New[id.TurnKind](ids), File: id.New[id.FileKind](ids), Size: 1}, {Size: MaxOutputBytes + 1}}
 		room, err := s.FillOutputs(tc.ctx, account.Scope{}, all, 10)
-		if (err != nil) != tc.fail || room != 10 || all[0].Gone != tc.gone || all[0].Unread != tc.unread || all[0].Data != nil || all[1].Gone || all[1].Unread {
+		if (err != nil) != tc.fail || room != 10 || all[0].Gone != tc.gone || all[0].Unread != tc.unread || all[0].Data != nil ||
+			all[1].Gone || all[1].Unread {
 			t.Errorf("%s: %v, %d, %+v", name, err, room, all)
 		}
 		if logged := strings.Contains(log.String(), "level=ERROR") && strings.Contains(log.String(), all[0].File.String()); logged != tc.unread {

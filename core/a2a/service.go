@@ -71,8 +71,8 @@ func NewService(d Deps) (*Service, error) {
 		missing bool
 	}{
 		{"TX", d.TX == nil}, {"Clock", d.Clock == nil}, {"IDs", d.IDs == nil}, {"Logger", d.Logger == nil}, {"Peers", d.Peers == nil},
-		{"Tasks", d.Tasks == nil}, {"Messages", d.Messages == nil}, {"Outputs", d.Outputs == nil}, {"Files", d.Files == nil}, {"Agents", d.Agents == nil}, {"Talks", d.Talks == nil},
-		{"Memory", d.Memory == nil},
+		{"Tasks", d.Tasks == nil}, {"Messages", d.Messages == nil}, {"Outputs", d.Outputs == nil}, {"Files", d.Files == nil},
+		{"Agents", d.Agents == nil}, {"Talks", d.Talks == nil}, {"Memory", d.Memory == nil},
 	} {
 		if f.missing {
 			return nil, fmt.Errorf("a2a: Deps.%s is required", f.name)

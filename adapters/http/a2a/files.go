@@ -1,12 +1,8 @@
 package a2a
 
 import (
-	"cmp"
 	"context"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 
 	"github.com/a2aproject/a2a-go/v2/a2a"
@@ -14,7 +10,6 @@ import (
 	"github.com/bureau-agents/bureau/adapters/http/internal/httpx"
 	tasks "github.com/bureau-agents/bureau/core/a2a"
 	"github.com/bureau-agents/bureau/core/account"
-	"github.com/bureau-agents/bureau/core/file"
 	"github.com/bureau-agents/bureau/ports/id"
 )
 
@@ -51,28 +46,8 @@ func (f *face) registerFiles() {
 		if err != nil {
 			return nil, err
 		}
-		// A part of a file says nothing about the rest, so the rest is looked at first.
-		if v.Size <= file.SmallSize || httpx.Request(ctx).Header.Get("Range") != "" {
-			if err := content.Verify(); err != nil {
-				return nil, errors.Join(err, content.Close())
-			}
-		}
-		return func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, v, content) }, nil
+		return httpx.SendFile(ctx, v, content)
 	})
-}
-
-func serveFile(w http.ResponseWriter, r *http.Request, v file.File, content *file.Content) {
-	defer content.Close() //nolint:errcheck // read to its end or given up
-	h := w.Header()
-	h.Set("Content-Type", v.MediaType)
-	h.Set("Content-Disposition", cmp.Or(mime.FormatMediaType("attachment", map[string]string{"filename": v.Name}), "attachment"))
-	h.Set("ETag", `"`+hex.EncodeToString(v.SHA256[:])+`"`)
-	h.Set("Cache-Control", "private, no-cache")
-	// A browser must neither guess what it is nor run it with this server's rights.
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	// When reading fails the answer has less than its Content-Length says, and the connection is broken off.
-	http.ServeContent(w, r, "", v.CreatedAt, content)
 }
 
 // madeOf tells of a file in a stream.

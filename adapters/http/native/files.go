@@ -283,25 +283,13 @@ func (f *face) download(ctx context.Context, of id.File) (httpx.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A part of a file says nothing about the rest, so the rest is looked at first.
-	if v.Size <= file.SmallSize || httpx.Request(ctx).Header.Get("Range") != "" {
-		if err := content.Verify(); err != nil {
-			return nil, errors.Join(err, content.Close())
-		}
+	send, err := httpx.SendFile(ctx, v, content)
+	if err != nil {
+		return nil, err
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		defer content.Close() //nolint:errcheck // read to its end or given up
-		h := w.Header()
-		h.Set("Content-Type", v.MediaType)
-		h.Set("Content-Disposition", cmp.Or(mime.FormatMediaType("attachment", map[string]string{"filename": v.Name}), "attachment"))
-		h.Set("ETag", `"`+hex.EncodeToString(v.SHA256[:])+`"`)
-		h.Set("Cache-Control", "private, no-cache")
-		// The content is its uploader's: a browser must neither guess what it is nor run it with this server's rights.
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-		h.Set("Vary", "Accept, Anthropic-Version")
-		// When reading fails the answer has less than its Content-Length says, and the connection is broken off.
-		http.ServeContent(w, r, "", v.CreatedAt, content)
+		w.Header().Set("Vary", "Accept, Anthropic-Version")
+		send(w, r)
 	}, nil
 }
 

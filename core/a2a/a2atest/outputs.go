@@ -32,8 +32,8 @@ func (e *env) begun(t *testing.T) a2a.Task {
 
 func sameOutputs(t *testing.T, want, got []a2a.Output) {
 	t.Helper()
-	diff := cmp.Diff(want, got, cmp.Comparer(func(a, b id.Turn) bool { return a == b }), cmp.Comparer(func(a, b id.File) bool { return a == b }))
-	if diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b id.Turn) bool { return a == b }),
+		cmp.Comparer(func(a, b id.File) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -102,8 +102,8 @@ func outputs(t *testing.T, e *env) {
 		file id.File
 		want bool
 	}{
-		"its own": {e.sc, v.ID, last.File, true}, "another task's": {e.sc, v.ID, theirs.File, false}, "replaced": {e.sc, v.ID, replaced.File, false},
-		"a stranger": {stranger, v.ID, last.File, false},
+		"its own": {e.sc, v.ID, last.File, true}, "another task's": {e.sc, v.ID, theirs.File, false},
+		"replaced": {e.sc, v.ID, replaced.File, false}, "a stranger": {stranger, v.ID, last.File, false},
 	} {
 		if has, err := e.Outputs.Has(e.ctx, tc.sc, tc.task, tc.file); err != nil || has != tc.want {
 			t.Errorf("%s: %t, %v", name, has, err)

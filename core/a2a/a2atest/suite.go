@@ -52,8 +52,8 @@ type env struct {
 func Run(t *testing.T, cfg Config) {
 	t.Helper()
 	for name, fn := range map[string]func(*testing.T, *env){
-		"peers": peers, "contexts": contexts, "tasks": tasks, "moves": moves, "lists": lists, "pages": pages, "of an agent": ofAgent, "messages": messages, "outputs": outputs,
-		"removal": removal,
+		"peers": peers, "contexts": contexts, "tasks": tasks, "moves": moves, "lists": lists, "pages": pages,
+		"of an agent": ofAgent, "messages": messages, "outputs": outputs, "removal": removal,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -82,8 +82,9 @@ func (e *env) insert(t *testing.T, v a2a.Task) a2a.Task {
 
 func same(t *testing.T, want, got any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b a2a.Who) bool { return a == b }), cmp.Comparer(func(a, b id.Turn) bool { return a == b }),
-		cmp.Comparer(func(a, b id.Session) bool { return a == b }), cmp.Comparer(func(a, b id.Event) bool { return a == b }),
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b a2a.Who) bool { return a == b }),
+		cmp.Comparer(func(a, b id.Turn) bool { return a == b }), cmp.Comparer(func(a, b id.Session) bool { return a == b }),
+		cmp.Comparer(func(a, b id.Event) bool { return a == b }),
 		cmp.Comparer(func(a, b id.MemoryStore) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -171,12 +172,14 @@ func moves(t *testing.T, e *env) {
 		{a2a.Task{State: a2a.Working, FirstSeq: 7}, a2a.Task{State: a2a.Working, FirstSeq: 7}},
 		{a2a.Task{State: a2a.InputRequired}, a2a.Task{State: a2a.InputRequired, FirstSeq: 7}},
 		{a2a.Task{State: a2a.Working}, a2a.Task{State: a2a.Working, FirstSeq: 7}},
-		{a2a.Task{State: a2a.Failed, Reason: "no", Rule: "r", LastSeq: 12}, a2a.Task{State: a2a.Failed, Reason: "no", Rule: "r", FirstSeq: 7, LastSeq: 12}},
+		{a2a.Task{State: a2a.Failed, Reason: "no", Rule: "r", LastSeq: 12},
+			a2a.Task{State: a2a.Failed, Reason: "no", Rule: "r", FirstSeq: 7, LastSeq: 12}},
 	}
 	for i, s := range steps {
 		s.in.ID, s.in.UpdatedAt = v.ID, later(i)
 		want := v
-		want.State, want.Reason, want.Rule, want.FirstSeq, want.LastSeq, want.UpdatedAt = s.want.State, s.want.Reason, s.want.Rule, s.want.FirstSeq, s.want.LastSeq, later(i)
+		want.State, want.Reason, want.Rule = s.want.State, s.want.Reason, s.want.Rule
+		want.FirstSeq, want.LastSeq, want.UpdatedAt = s.want.FirstSeq, s.want.LastSeq, later(i)
 		got, moved, err := e.Tasks.Move(e.ctx, e.sc, s.in)
 		if err != nil || !moved {
 			t.Fatalf("step %d: %v, %v", i, moved, err)
@@ -194,7 +197,8 @@ func moves(t *testing.T, e *env) {
 		}
 	}
 	open := e.insert(t, e.task(a2a.Working))
-	if _, moved, err := e.Tasks.Move(e.ctx, account.System(id.New[id.TenantKind](ids)), a2a.Task{ID: open.ID, State: a2a.Failed, UpdatedAt: e.at}); moved || err != nil {
+	stranger := account.System(id.New[id.TenantKind](ids))
+	if _, moved, err := e.Tasks.Move(e.ctx, stranger, a2a.Task{ID: open.ID, State: a2a.Failed, UpdatedAt: e.at}); moved || err != nil {
 		t.Errorf("another tenant's task: %v, %v", moved, err)
 	}
 	failed := errors.New("failed")
@@ -291,7 +295,8 @@ func messages(t *testing.T, e *env) {
 	var said []a2a.Stored
 	for i, name := range []string{"b", "a"} {
 		m := a2a.Stored{
-			Who: e.who, Name: name, Task: task, Digest: "d", Body: json.RawMessage(`{"parts":[]}`), CreatedAt: e.at.Add(time.Duration(i) * time.Second),
+			Who: e.who, Name: name, Task: task, Digest: "d", Body: json.RawMessage(`{"parts":[]}`),
+			CreatedAt: e.at.Add(time.Duration(i) * time.Second),
 		}
 		if added, err := e.Messages.Insert(e.ctx, e.sc, m); err != nil || !added {
 			t.Fatalf("%v, %v", added, err)
@@ -338,7 +343,8 @@ func removal(t *testing.T, e *env) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Messages.Insert(e.ctx, e.sc, a2a.Stored{Who: e.who, Name: "a", Task: gone.ID, Body: json.RawMessage(`{}`), CreatedAt: e.at}); err != nil {
+	said := a2a.Stored{Who: e.who, Name: "a", Task: gone.ID, Body: json.RawMessage(`{}`), CreatedAt: e.at}
+	if _, err := e.Messages.Insert(e.ctx, e.sc, said); err != nil {
 		t.Fatal(err)
 	}
 	if put, err := e.Outputs.Put(e.ctx, e.sc, e.begun(t).Session, e.output("a")); err != nil || !put {
