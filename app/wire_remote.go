@@ -255,8 +255,9 @@ func (t remoteTools) Tools(ctx context.Context, sc account.Scope, env run.Env) (
 		fe, known := fault.As(err)
 		switch {
 		case err == nil:
+			in := remote.Holder{Agent: env.Agent.ID, Session: env.Session.ID, Vaults: env.Session.Vaults}
 			out = append(out, run.BoundTool{
-				Tool: t.remotes.Tool(sc, r, t.remoteLines, remote.Holder{Agent: env.Agent.ID, Session: env.Session.ID, Vaults: env.Session.Vaults}), Ask: c.Default.Permission == agent.AlwaysAsk,
+				Tool: t.remotes.Tool(sc, r, t.remoteLines, in), Ask: c.Default.Permission == agent.AlwaysAsk,
 				Timeout: remote.ToolTimeout, Card: r.Standing(),
 			})
 		case !known || fe.Kind == fault.Internal:

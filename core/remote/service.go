@@ -103,7 +103,8 @@ func NewService(d Deps, c Config) (*Service, error) {
 	}{
 		{"TX", d.TX == nil}, {"Clock", d.Clock == nil}, {"IDs", d.IDs == nil}, {"Logger", d.Logger == nil}, {"Keeper", d.Keeper == nil},
 		{"Remotes", d.Remotes == nil}, {"History", d.History == nil}, {"Conversations", d.Conversations == nil}, {"Agents", d.Agents == nil},
-		{"Vaults", d.Vaults == nil}, {"Fetcher", d.Fetcher == nil}, {"Trail", d.Trail == nil}, {"Notices", d.Notices == nil}, {"Judge", d.Judge == nil},
+		{"Vaults", d.Vaults == nil}, {"Fetcher", d.Fetcher == nil}, {"Trail", d.Trail == nil}, {"Notices", d.Notices == nil},
+		{"Judge", d.Judge == nil},
 	} {
 		if f.missing {
 			return nil, fmt.Errorf("remote: Deps.%s is required", f.name)

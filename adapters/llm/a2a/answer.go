@@ -204,7 +204,8 @@ func named(part *vendor.Part) string {
 func (a *answer) response(model string) (*llm.Response, error) {
 	switch a.state {
 	case vendor.TaskStateFailed, vendor.TaskStateRejected, vendor.TaskStateAuthRequired, vendor.TaskStateCanceled:
-		return nil, llm.ErrRefusedRequest.Withf("the agent's task is %s: %s", stateName(a.state), cmp.Or(oneLine(a.last.text), "it does not say why"))
+		why := cmp.Or(oneLine(a.last.text), "it does not say why")
+		return nil, llm.ErrRefusedRequest.Withf("the agent's task is %s: %s", stateName(a.state), why)
 	}
 	if a.text.Len() == 0 {
 		return nil, llm.ErrCutStream.Wrap(fmt.Errorf("a2a: the task is %q and says nothing", stateName(a.state)))

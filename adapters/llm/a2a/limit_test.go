@@ -188,7 +188,8 @@ func TestRefusedCredential(t *testing.T) {
 	}
 }
 
-// TestManyTextFiles: what files say fills no more of an answer than its share, and is said once however often the files come; all are named.
+// TestManyTextFiles: what files say fills no more of an answer than its share, and is said once however often the files come; all are
+// named.
 func TestManyTextFiles(t *testing.T) {
 	t.Parallel()
 	const n = 20

@@ -57,8 +57,8 @@ func filePart(m llm.Media) *vendor.Part {
 	return part
 }
 
-// partsFor makes the parts of a message to an agent with this card. Files of types that the card does not name are refused before anything is
-// sent, but for texts, which go as such. One that was refused before is told in words, so that the conversation can go on.
+// partsFor makes the parts of a message to an agent with this card. Files of types that the card does not name are refused before anything
+// is sent, but for texts, which go as such. One that was refused before is told in words, so that the conversation can go on.
 func partsFor(card *vendor.AgentCard, pieces []piece) ([]*vendor.Part, error) {
 	modes := inputModes(card)
 	room := maxSent
@@ -73,7 +73,8 @@ func partsFor(card *vendor.AgentCard, pieces []piece) ([]*vendor.Part, error) {
 		room -= len(p.part.Raw())
 	}
 	if room < 0 {
-		return nil, llm.ErrRefusedRequest.Withf("the files of the message have %d bytes; agents elsewhere are sent %d at most", maxSent-room, maxSent)
+		return nil, llm.ErrRefusedRequest.Withf("the files of the message have %d bytes; agents elsewhere are sent %d at most",
+			maxSent-room, maxSent)
 	}
 	out := make([]*vendor.Part, 0, len(pieces))
 	for _, p := range pieces {

@@ -22,7 +22,9 @@ func secretOf(s string) *secret.Value { return new(secret.NewValue(s)) }
 // updated: what is named changes, the rest stays, and the next call is made with it.
 func updated(t *testing.T, e *env) {
 	w := newWorld(t, e)
-	r := w.registered(t, remote.New{Name: "polly", Description: "Speaks.", Credential: &remote.NewCredential{Kind: remote.Bearer, Secret: secret.NewValue("0ld")}})
+	r := w.registered(t, remote.New{
+		Name: "polly", Description: "Speaks.", Credential: &remote.NewCredential{Kind: remote.Bearer, Secret: secret.NewValue("0ld")},
+	})
 	polly := w.Tool(w.sc, r, w, remote.Holder{Agent: id.New[id.AgentKind](ids), Session: id.New[id.SessionKind](ids)})
 	for _, step := range []struct {
 		name    string
@@ -31,8 +33,14 @@ func updated(t *testing.T, e *env) {
 		want    remote.Credential
 		secret  string
 	}{
-		{"nothing", remote.Update{Name: new("polly"), Credential: &remote.CredentialUpdate{AnyOrigin: new(false)}}, nil, remote.Credential{Kind: remote.Bearer}, "0ld"},
-		{"a new secret", remote.Update{Credential: &remote.CredentialUpdate{Secret: secretOf("n3w")}}, []string{"credential"}, remote.Credential{Kind: remote.Bearer}, "n3w"},
+		{
+			"nothing", remote.Update{Name: new("polly"), Credential: &remote.CredentialUpdate{AnyOrigin: new(false)}}, nil,
+			remote.Credential{Kind: remote.Bearer}, "0ld",
+		},
+		{
+			"a new secret", remote.Update{Credential: &remote.CredentialUpdate{Secret: secretOf("n3w")}}, []string{"credential"},
+			remote.Credential{Kind: remote.Bearer}, "n3w",
+		},
 		{
 			"how it is shown", remote.Update{Credential: &remote.CredentialUpdate{Kind: new(remote.APIKey), AnyOrigin: new(true)}},
 			[]string{"credential"}, remote.Credential{Kind: remote.APIKey, Header: "X-API-Key", AnyOrigin: true}, "n3w",
@@ -46,8 +54,8 @@ func updated(t *testing.T, e *env) {
 			[]string{"credential"}, remote.Credential{Kind: remote.Bearer, AnyOrigin: true}, "m0re",
 		},
 		{
-			"all the rest", remote.Update{Name: new("lora"), Description: new(""), RequireValid: new(false)}, []string{"name", "description", "require_valid"},
-			remote.Credential{Kind: remote.Bearer, AnyOrigin: true}, "m0re",
+			"all the rest", remote.Update{Name: new("lora"), Description: new(""), RequireValid: new(false)},
+			[]string{"name", "description", "require_valid"}, remote.Credential{Kind: remote.Bearer, AnyOrigin: true}, "m0re",
 		},
 		{"none", remote.Update{Credential: &remote.CredentialUpdate{Remove: true}}, []string{"credential"}, remote.Credential{}, ""},
 		{"still none", remote.Update{Credential: &remote.CredentialUpdate{Remove: true}}, nil, remote.Credential{}, ""},
@@ -68,7 +76,8 @@ func updated(t *testing.T, e *env) {
 		if got.Credential.Sealed = nil; value.Reveal() != step.secret || fmt.Sprint(got.Credential) != fmt.Sprint(step.want) {
 			t.Errorf("%s: %+v", step.name, got.Credential)
 		}
-		if told := got.UpdatedAt.Equal(w.clock.Now()); told != (step.changed != nil) || len(w.notes)-n != len(step.changed[:min(1, len(step.changed))]) {
+		told := got.UpdatedAt.Equal(w.clock.Now())
+		if told != (step.changed != nil) || len(w.notes)-n != min(1, len(step.changed)) {
 			t.Errorf("%s: noted %v, changed at %v", step.name, w.notes[n:], got.UpdatedAt)
 		}
 		if step.changed != nil {
@@ -77,13 +86,14 @@ func updated(t *testing.T, e *env) {
 		if text, err := json.Marshal(w.noted); err != nil || step.secret != "" && strings.Contains(string(text), step.secret) {
 			t.Errorf("%s: the secret is in the trail, or %v: %s", step.name, err, text)
 		}
-		if _, err := polly.Call(w.ctx, tool.Call{Input: json.RawMessage(`{"message":"hi"}`)}); err != nil || w.line.Secret.Reveal() != step.secret ||
-			w.line.Credential.Header != step.want.Header {
+		_, err = polly.Call(w.ctx, tool.Call{Input: json.RawMessage(`{"message":"hi"}`)})
+		if err != nil || w.line.Secret.Reveal() != step.secret || w.line.Credential.Header != step.want.Header {
 			t.Errorf("%s: called with %+v, %v", step.name, w.line.Credential, err)
 		}
 	}
 	got, err := w.Get(w.ctx, w.sc, r.ID)
-	if noError(t, err); got.Name != "lora" || got.Description != "" || got.RequireValid || got.URL != r.URL || string(got.Card.Text) != string(r.Card.Text) {
+	noError(t, err)
+	if got.Name != "lora" || got.Description != "" || got.RequireValid || got.URL != r.URL || string(got.Card.Text) != string(r.Card.Text) {
 		t.Errorf("in the end: %+v", got)
 	}
 	same(t, "remote_agent_updated", w.notes[len(w.notes)-1])
@@ -144,7 +154,9 @@ func (w *world) Bearer(_ context.Context, _ account.Scope, vaults []id.Vault, ad
 // byVault: an agent without a credential of its own is called with what the session has for it.
 func byVault(t *testing.T, e *env) {
 	w := newWorld(t, e)
-	own := w.registered(t, remote.New{Name: "own", Credential: &remote.NewCredential{Kind: remote.Bearer, Secret: secret.NewValue("own"), AnyOrigin: true}})
+	own := w.registered(t, remote.New{
+		Name: "own", Credential: &remote.NewCredential{Kind: remote.Bearer, Secret: secret.NewValue("own"), AnyOrigin: true},
+	})
 	bare := w.registered(t, remote.New{Name: "bare"})
 	astray := w.registered(t, remote.New{Name: "astray"})
 	astray.Card.Endpoint = "https://elsewhere.example/rpc"
@@ -180,8 +192,11 @@ func byVault(t *testing.T, e *env) {
 		"another than the expired":    {bare, append(stale(secret.ErrExpired), vault(home+"/rpc")...), "of " + home + "/rpc", ""},
 	} {
 		line, err := w.Line(w.ctx, w.sc, tc.of, tc.vaults)
-		if err != nil || line.Secret.Reveal() != tc.secret || (line.Credential.Kind == remote.Bearer) != (tc.secret != "") || line.Lack != tc.lack {
-			t.Errorf("%s: %+v, %q, %v", name, line.Credential, line.Lack, err)
+		if err != nil || line.Secret.Reveal() != tc.secret || (line.Credential.Kind == remote.Bearer) != (tc.secret != "") {
+			t.Errorf("%s: %+v, %v", name, line.Credential, err)
+		}
+		if line.Lack != tc.lack {
+			t.Errorf("%s: none because %q", name, line.Lack)
 		}
 		if line.Credential.AnyOrigin != (tc.secret == "own") {
 			t.Errorf("%s goes to any origin: %v", name, line.Credential.AnyOrigin)
