@@ -110,7 +110,7 @@ func TestFilesAreSent(t *testing.T) {
 						t.Errorf("%v: %v, want %s", tc.modes, err, tc.err)
 					}
 				} else if err != nil || got != tc.want {
-					t.Errorf("%v: %q, %v; want %q", tc.modes, got, err, tc.want)
+					t.Errorf("%v: %.300q, %v; want %q", tc.modes, got, err, tc.want)
 				}
 			}
 		})
