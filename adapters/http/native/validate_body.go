@@ -20,7 +20,7 @@ type cardBody struct{}
 type validateOptionsWire struct {
 	Suggestions *bool   `json:"include_suggestions,omitempty" doc:"Whether suggestions are told; default true, and never in the mode cli."`
 	Score       *bool   `json:"include_score,omitempty" doc:"Whether the score is told; default true."`
-	Version     *string `json:"protocolVersion,omitempty" doc:"The version of the protocol that the card is held to, such as 0.2.6, 0.3.0 or 1.0; by default the card decides."`
+	Version     *string `json:"protocolVersion,omitempty" pattern:"^([vV]?(0\\.[23](\\.[0-9])?|1(\\.[0-9](\\.[0-9])?)?))?$" patternDescription:"a version of A2A" doc:"The version of the protocol that the card is held to, such as 0.2.6, 0.3.0 or 1.0; by default the card decides."`
 }
 
 type validateBody struct {

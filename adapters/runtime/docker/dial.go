@@ -89,6 +89,9 @@ func (h *Host) relay(ctx context.Context, id string) (*relay, error) {
 	}
 	stream, err := h.engine.ExecAttach(ctx, made.ID, client.ExecAttachOptions{})
 	if err != nil {
+		if in, ierr := h.Inspect(ctx, id); ierr == nil && in.State != runtime.InstanceRunning || errors.Is(ierr, runtime.ErrNoInstance) {
+			return nil, runtime.ErrNotRunning.Wrap(err) // it has ended meanwhile
+		}
 		return nil, fmt.Errorf("start the relay of instance %s: %w", id, err)
 	}
 	session, err := yamux.Client(&attached{Reader: &frames{from: stream.Reader}, conn: stream.Conn}, inside.Config())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"github.com/bureau-agents/bureau/adapters/runtime/docker/internal/inside"
@@ -21,7 +22,7 @@ import (
 func (h *Host) launch(ctx context.Context, id string, b *bundle, p inside.Program) error {
 	// Attached before it is started, so that nothing is missed.
 	stream, err := h.engine.ContainerAttach(ctx, id, client.ContainerAttachOptions{Stream: true, Stdin: true, Stdout: true})
-	if errdefs.IsNotFound(err) {
+	if err != nil && h.vanished(ctx, id) {
 		return replaced(err)
 	}
 	if err != nil {
@@ -61,6 +62,16 @@ func (h *Host) launch(ctx context.Context, id string, b *bundle, p inside.Progra
 		why += ": " + in.Reason
 	}
 	return runtime.ErrImage.Withf("the program cannot be started: %s", why).Wrap(errors.Join(err, sent))
+}
+
+// vanished says whether a container is not there any more, or is being removed. The client's errors do not tell of what it has attached to: they
+// name the status of the answer and have no kind.
+func (h *Host) vanished(ctx context.Context, id string) bool {
+	c, err := h.engine.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil {
+		return errdefs.IsNotFound(err)
+	}
+	return c.Container.State.Dead || c.Container.State.Status == container.StateRemoving
 }
 
 // replaced is returned to who has started an instance that somebody else wanted otherwise at the same time.

@@ -13,6 +13,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/bureau-agents/bureau/adapters/runtime/docker/internal/inside"
 	"github.com/bureau-agents/bureau/ports/runtime"
 )
 
@@ -87,6 +88,15 @@ func TestServersRace(t *testing.T) {
 	})
 	if err != nil || len(list.Items) != 1 {
 		t.Errorf("%d containers run (%v)", len(list.Items), err)
+	}
+}
+
+// Another server has deleted the container that this one is about to start.
+func TestContainerGone(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	if err := h.launch(within(t), strings.Repeat("0", 64), nil, inside.Program{}); !errors.Is(err, runtime.ErrNotRunning) {
+		t.Errorf("error %v", err)
 	}
 }
 
