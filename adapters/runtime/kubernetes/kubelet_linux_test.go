@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -252,7 +253,7 @@ func (k *kubelet) report(ctx context.Context, p *corev1.Pod, s corev1.PodStatus)
 		if err == nil {
 			return
 		}
-		if !strings.Contains(err.Error(), "has been modified") {
+		if !apierrors.IsConflict(err) {
 			if ctx.Err() == nil {
 				k.t.Errorf("the status of %s: %v", p.Name, err)
 			}

@@ -267,8 +267,11 @@ func (s *sandbox) Run(ctx context.Context, c runtime.Command) (runtime.Result, e
 		if feed != nil {
 			_ = feed.Close()
 		}
-		if ctx.Err() != nil {
-			err = ctx.Err()
+		switch {
+		case ctx.Err() != nil:
+			return runtime.Result{}, ctx.Err()
+		case timed.Err() != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, runtime.ErrBusy)):
+			return runtime.Result{Code: -1, TimedOut: true, Duration: time.Since(began)}, nil // its time was up before it had begun
 		}
 		return runtime.Result{}, err
 	}

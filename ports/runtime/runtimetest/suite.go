@@ -219,6 +219,12 @@ func testTimeout(t *testing.T, cfg Config) {
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("it took %s to end a program after a second", took)
 	}
+	// One whose time is up before it begins has had no time either; that is no fault of the sandbox.
+	for _, timeout := range []time.Duration{1, time.Millisecond, 3 * time.Millisecond} {
+		if res := b.run(runtime.Command{Args: []string{"sleep", "60"}, Timeout: timeout}); !res.TimedOut || res.Code != -1 {
+			t.Errorf("after %s: %+v", timeout, res)
+		}
+	}
 }
 
 func testCancel(t *testing.T, cfg Config) {
