@@ -153,18 +153,24 @@ func TestA2AFiles(t *testing.T) {
 	})
 }
 
-// TestA2APushedFiles: who is told by notifications is told of the files, too, before the end or with it.
-func TestA2APushedFiles(t *testing.T) {
-	t.Parallel()
+// toldPeer takes the notifications that are posted to it, and gives their bodies.
+func toldPeer(t *testing.T) (*httptest.Server, <-chan []byte) {
 	told := make(chan []byte, 20)
-	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
 		told <- body
 	}))
-	t.Cleanup(receiver.Close)
+	t.Cleanup(s.Close)
+	return s, told
+}
+
+// TestA2APushedFiles: who is told by notifications is told of the files, too, before the end or with it.
+func TestA2APushedFiles(t *testing.T) {
+	t.Parallel()
+	receiver, told := toldPeer(t)
 	b := newBench(t, apptest.Config{Change: func(c *app.Config) {
 		c.EgressAllow = append(c.EgressAllow, strings.TrimPrefix(receiver.URL, "http://"))
 		c.PublicURL = "https://bureau.example.com"
@@ -229,15 +235,7 @@ func TestA2APushedFiles(t *testing.T) {
 // the task is canceled.
 func TestA2AFilesOnTheWay(t *testing.T) {
 	t.Parallel()
-	told := make(chan []byte, 20)
-	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		told <- body
-	}))
-	t.Cleanup(receiver.Close)
+	receiver, told := toldPeer(t)
 	s := apptest.Start(t, apptest.Config{Change: func(c *app.Config) {
 		c.EgressAllow = append(c.EgressAllow, strings.TrimPrefix(receiver.URL, "http://"))
 	}})
