@@ -91,11 +91,7 @@ so that it does not stand in the shell's history; it is sent to the origin of th
 			if credential != nil {
 				body["credential"] = credential
 			}
-			var made map[string]any
-			if err := c.call(cmd.Context(), "POST", "/v1/remote_agents", body, &made); err != nil {
-				return err
-			}
-			return printJSON(cmd.OutOrStdout(), withoutText(made))
+			return c.postRemote(cmd, "/v1/remote_agents", body)
 		}),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "its `NAME` here, and that of its tool; default: made of the card's")
@@ -158,11 +154,7 @@ removed or registered again. It stays sealed, and the audit trail says that it w
 			if err != nil {
 				return err
 			}
-			var answer map[string]any
-			if err := c.call(cmd.Context(), "POST", path, body, &answer); err != nil {
-				return err
-			}
-			return printJSON(cmd.OutOrStdout(), withoutText(answer))
+			return c.postRemote(cmd, path, body)
 		}),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "its new `NAME`, which is that of its tool, too")
@@ -207,12 +199,16 @@ func remoteSecret(bearer, key string) (map[string]any, error) {
 	return map[string]any{"type": kind, "secret": value}, nil
 }
 
-// withoutText leaves the text of the card out, which is long.
-func withoutText(r map[string]any) map[string]any {
-	if card, ok := r["card"].(map[string]any); ok {
+// postRemote posts what makes or changes a remote agent, and prints what it is then. The text of its card is left out, which is long.
+func (c *client) postRemote(cmd *cobra.Command, path string, body map[string]any) error {
+	var answer map[string]any
+	if err := c.call(cmd.Context(), "POST", path, body, &answer); err != nil {
+		return err
+	}
+	if card, ok := answer["card"].(map[string]any); ok {
 		delete(card, "text")
 	}
-	return r
+	return printJSON(cmd.OutOrStdout(), answer)
 }
 
 func remoteList() *cobra.Command {
@@ -264,11 +260,7 @@ func remoteRefresh() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var answer map[string]any
-			if err := c.call(cmd.Context(), "POST", path, map[string]any{"accept_signature": accept}, &answer); err != nil {
-				return err
-			}
-			return printJSON(cmd.OutOrStdout(), withoutText(answer))
+			return c.postRemote(cmd, path, map[string]any{"accept_signature": accept})
 		}),
 	}
 	cmd.Flags().BoolVar(&accept, "accept-signature", false, "take the card's signature for right from now on")
